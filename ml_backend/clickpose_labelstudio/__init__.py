@@ -1,0 +1,1 @@
+"""Label Studio integration of Click-Pose: codec, labelling config, service, app, launcher and bridge."""

@@ -1,0 +1,22 @@
+"""Click-Pose: interactive human keypoint annotation with calibrated confidence.
+
+>>> import clickpose                                    # doctest: +SKIP
+>>> predictor = clickpose.load("lite")                  # doctest: +SKIP
+>>> predictor.set_image(image)                          # doctest: +SKIP
+>>> poses = predictor.predict()                         # doctest: +SKIP
+>>> pose = predictor.refine(poses[0], {"left_wrist": (120.0, 88.5)})  # doctest: +SKIP
+"""
+
+from clickpose.skeleton import COCO, SKELETONS, Skeleton
+from clickpose.structures import Annotations, Clicks, Pose, Poses
+
+__version__ = "0.1.0"
+
+__all__ = ["COCO", "SKELETONS", "Annotations", "Clicks", "Pose", "Poses", "Skeleton", "__version__", "load"]
+
+
+def load(name: str = "lite", **options):
+    """Load a pose predictor by name; see :func:`clickpose.build.load`."""
+    from clickpose.build import load as load_predictor  # torch is imported only when a network is wanted
+
+    return load_predictor(name, **options)

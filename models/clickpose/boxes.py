@@ -1,0 +1,53 @@
+"""Box formats and overlap. A box is four numbers in pixels unless its name says otherwise."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def xywh_to_xyxy(boxes_xywh: np.ndarray) -> np.ndarray:
+    """Convert (..., 4) boxes from (left, top, width, height) to (left, top, right, bottom)."""
+    boxes = np.asarray(boxes_xywh, dtype=np.float64)
+    return np.concatenate([boxes[..., :2], boxes[..., :2] + boxes[..., 2:]], axis=-1)
+
+
+def xyxy_to_xywh(boxes_xyxy: np.ndarray) -> np.ndarray:
+    """Convert (..., 4) boxes from (left, top, right, bottom) to (left, top, width, height)."""
+    boxes = np.asarray(boxes_xyxy, dtype=np.float64)
+    return np.concatenate([boxes[..., :2], boxes[..., 2:] - boxes[..., :2]], axis=-1)
+
+
+def box_area(boxes_xyxy: np.ndarray) -> np.ndarray:
+    """Return the areas (...,) in px² of (..., 4) boxes; a reversed box has area 0."""
+    boxes = np.asarray(boxes_xyxy, dtype=np.float64)
+    return np.clip(boxes[..., 2:] - boxes[..., :2], 0, None).prod(axis=-1)
+
+
+def box_iou(boxes_a_xyxy: np.ndarray, boxes_b_xyxy: np.ndarray) -> np.ndarray:
+    """Return the (A, B) intersection over union of boxes (A, 4) and (B, 4); 0 where both are empty."""
+    a = np.asarray(boxes_a_xyxy, dtype=np.float64).reshape(-1, 1, 4)
+    b = np.asarray(boxes_b_xyxy, dtype=np.float64).reshape(1, -1, 4)
+    top_left = np.maximum(a[..., :2], b[..., :2])
+    bottom_right = np.minimum(a[..., 2:], b[..., 2:])
+    intersection = np.clip(bottom_right - top_left, 0, None).prod(axis=-1)
+    union = box_area(a) + box_area(b) - intersection
+    return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
+
+
+def clip_boxes(boxes_xyxy: np.ndarray, image_hw: tuple[int, int]) -> np.ndarray:
+    """Clip (..., 4) boxes to an image of ``image_hw`` = (height, width)."""
+    height, width = image_hw
+    return np.clip(np.asarray(boxes_xyxy, dtype=np.float64), 0, [width, height, width, height])
+
+
+def enclosing_box(points: np.ndarray) -> np.ndarray:
+    """Return the (4,) xyxy box around (M, 2) points; NaN points are ignored.
+
+    Raises:
+        ValueError: if no point is finite.
+    """
+    points = np.asarray(points, dtype=np.float64).reshape(-1, 2)
+    finite = points[np.isfinite(points).all(axis=1)]
+    if not len(finite):
+        raise ValueError(f"Expected at least one finite point, got {len(points)} points without one")
+    return np.concatenate([finite.min(axis=0), finite.max(axis=0)])

@@ -1,0 +1,1 @@
+"""Figures of merit: OKS, click curves, average precision. No networks here."""

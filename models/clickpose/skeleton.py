@@ -1,0 +1,120 @@
+"""Skeletons as data: joint names, bones, mirror pairs and OKS sigmas, each stated once."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+_SIDES = {"l": "left", "left": "left", "r": "right", "right": "right"}
+
+
+def normalize_joint_name(name: str) -> str:
+    """Bring a joint name to ``side_joint`` form: ``"LWrist"``, ``"wrist left"`` -> ``"left_wrist"``.
+
+    Args:
+        name: any spelling, with camel case, spaces, dots, hyphens or a side written before or after the joint.
+
+    Returns:
+        Lower-case words joined by underscores, the side (``left`` or ``right``) first.
+    """
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name)
+    words = [word for word in re.split(r"[^A-Za-z0-9]+", spaced.lower()) if word]
+    sides = [_SIDES[word] for word in words if word in _SIDES]
+    joint = [word for word in words if word not in _SIDES]
+    return "_".join(sides[:1] + joint)
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """The joints of a body and what the metrics and the drawing need to know of them.
+
+    Attributes:
+        name: short name, such as ``"coco"``.
+        names: K joint names.
+        edges: bones as 0-based joint index pairs.
+        flip_pairs: 0-based (left, right) index pairs that a mirrored image exchanges.
+        sigmas: K per-joint standard deviations of OKS (COCO convention: the nose is 0.026).
+        parts: joint indices by body part.
+        aliases: other spellings of joint names (normalised) -> joint name.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    edges: tuple[tuple[int, int], ...]
+    flip_pairs: tuple[tuple[int, int], ...]
+    sigmas: tuple[float, ...]
+    parts: dict[str, tuple[int, ...]] = field(default_factory=dict, hash=False)
+    aliases: dict[str, str] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self):
+        count = len(self.names)
+        if len(self.sigmas) != count:
+            raise ValueError(f"Expected {count} sigmas for skeleton {self.name!r}, got {len(self.sigmas)}")
+        for pair in (*self.edges, *self.flip_pairs):
+            if not all(0 <= joint < count for joint in pair):
+                raise ValueError(f"Expected joint indices in 0..{count - 1} for skeleton {self.name!r}, got {pair}")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @cached_property
+    def sigma_array(self) -> np.ndarray:
+        """Sigmas as an array of shape (K,)."""
+        return np.asarray(self.sigmas, dtype=np.float64)
+
+    @cached_property
+    def flip_indices(self) -> np.ndarray:
+        """Index array (K,): ``keypoints[flip_indices]`` exchanges left and right."""
+        order = np.arange(len(self))
+        for left, right in self.flip_pairs:
+            order[left], order[right] = right, left
+        return order
+
+    @cached_property
+    def _index_by_name(self) -> dict[str, int]:
+        index = {normalize_joint_name(name): i for i, name in enumerate(self.names)}
+        index.update({normalize_joint_name(alias): self.names.index(name) for alias, name in self.aliases.items()})
+        return index
+
+    def index(self, name: str) -> int:
+        """Return the index of a joint by its exact name.
+
+        Raises:
+            ValueError: if the skeleton has no such joint.
+        """
+        if name not in self.names:
+            raise ValueError(f"Expected a joint of skeleton {self.name!r} ({', '.join(self.names)}), got {name!r}")
+        return self.names.index(name)
+
+    def match(self, label: str) -> int | None:
+        """Return the index of the joint that ``label`` names in any usual spelling, or None."""
+        return self._index_by_name.get(normalize_joint_name(label))
+
+
+COCO = Skeleton(
+    name="coco",
+    names=(
+        "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder",
+        "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip",
+        "left_knee", "right_knee", "left_ankle", "right_ankle",
+    ),  # fmt: skip
+    edges=(
+        (15, 13), (13, 11), (16, 14), (14, 12), (11, 12), (5, 11), (6, 12), (5, 6), (5, 7), (6, 8),
+        (7, 9), (8, 10), (1, 2), (0, 1), (0, 2), (1, 3), (2, 4), (3, 5), (4, 6),
+    ),  # fmt: skip
+    flip_pairs=((1, 2), (3, 4), (5, 6), (7, 8), (9, 10), (11, 12), (13, 14), (15, 16)),
+    sigmas=(
+        0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072, 0.062, 0.062,
+        0.107, 0.107, 0.087, 0.087, 0.089, 0.089,
+    ),  # fmt: skip
+    parts={
+        "face": (0, 1, 2, 3, 4),
+        "arms": (5, 6, 7, 8, 9, 10),
+        "legs": (11, 12, 13, 14, 15, 16),
+    },
+)
+
+SKELETONS: dict[str, Skeleton] = {skeleton.name: skeleton for skeleton in (COCO,)}
