@@ -1,0 +1,117 @@
+"""Object keypoint similarity (OKS), as pycocotools computes it.
+
+A joint displaced by d contributes exp(-d^2 / (2 · (2·sigma)^2 · area)); a person's OKS is the mean over labelled
+joints.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from clickpose.checks import as_array
+
+
+def _exponential(squared_distances: np.ndarray, area: np.ndarray, sigmas: np.ndarray) -> np.ndarray:
+    """Return exp(-d^2 / (2·(2·sigma)^2·area)) of (..., K) distances in px^2, areas (...) in px^2 and sigmas (K,)."""
+    # pycocotools adds spacing(1) so that an instance without area is a value, not a division by zero
+    exponent = squared_distances / (2 * sigmas) ** 2 / (area[..., None] + np.spacing(1)) / 2
+    return np.where(np.isnan(exponent), 0.0, np.exp(-exponent))
+
+
+def _as_keypoints(name: str, value) -> np.ndarray:
+    keypoints = np.asarray(value, dtype=np.float64)
+    if keypoints.ndim < 2 or keypoints.shape[-1] != 2:
+        raise ValueError(f"Expected {name} of shape (..., K, 2), got {keypoints.shape}")
+    return keypoints
+
+
+def keypoint_oks(keypoints_a, keypoints_b, area, sigmas) -> np.ndarray:
+    """Return the OKS term of every joint.
+
+    Args:
+        keypoints_a: (..., K, 2) px; NaN where a joint is not placed.
+        keypoints_b: (..., K, 2) px, broadcast against ``keypoints_a``.
+        area: (...) instance area, px^2.
+        sigmas: (K,) per-joint sigmas, COCO convention.
+
+    Returns:
+        (..., K) in 0..1; 0 where either position is NaN.
+
+    Raises:
+        ValueError: if the shapes do not fit.
+    """
+    keypoints_a, keypoints_b = _as_keypoints("keypoints_a", keypoints_a), _as_keypoints("keypoints_b", keypoints_b)
+    sigmas = as_array("sigmas", sigmas, (keypoints_a.shape[-2],))
+    if keypoints_b.shape[-2] != len(sigmas):
+        raise ValueError(f"Expected keypoints_b of shape (..., {len(sigmas)}, 2), got {keypoints_b.shape}")
+    squared_distances = np.square(keypoints_a - keypoints_b).sum(axis=-1)
+    return _exponential(squared_distances, np.asarray(area, dtype=np.float64), sigmas)
+
+
+def oks(keypoints_a, keypoints_b, area, sigmas, visibility=None) -> np.ndarray:
+    """Return the OKS of poses, pair by pair.
+
+    Args:
+        keypoints_a: (..., K, 2) px, usually the prediction; a labelled joint that is NaN here counts as 0.
+        keypoints_b: (..., K, 2) px, usually the annotation; broadcast against ``keypoints_a``.
+        area: (...) area of the annotated instance, px^2.
+        sigmas: (K,) per-joint sigmas, COCO convention.
+        visibility: (..., K) joints with a value above 0 count; None to count the joints that are finite in
+            ``keypoints_b``.
+
+    Returns:
+        (...) in 0..1; NaN where no joint counts (use :func:`oks_matrix` for COCO's answer to such persons).
+
+    Raises:
+        ValueError: if the shapes do not fit.
+
+    Example:
+        >>> sigmas, area = np.array([0.05, 0.1]), 10_000.0
+        >>> float(oks([[10.0, 0.0], [5.0, 5.0]], [[0.0, 0.0], [5.0, 5.0]], area, sigmas).round(4))  # (e^-1/2 + 1) / 2
+        0.8033
+    """
+    terms = keypoint_oks(keypoints_a, keypoints_b, area, sigmas)
+    counted = np.isfinite(_as_keypoints("keypoints_b", keypoints_b)).all(axis=-1)
+    if visibility is not None:
+        counted = np.asarray(visibility) > 0
+    if counted.shape[-1:] != terms.shape[-1:]:
+        raise ValueError(f"Expected visibility of shape (..., {terms.shape[-1]}), got {counted.shape}")
+    counted = np.broadcast_to(counted, terms.shape)
+    number, total = counted.sum(axis=-1), np.where(counted, terms, 0.0).sum(axis=-1)
+    return np.divide(total, number, out=np.full(total.shape, np.nan), where=number > 0)
+
+
+def oks_matrix(pred, gt, gt_visibility, gt_area, gt_boxes_xywh, sigmas) -> np.ndarray:
+    """Return the OKS of every prediction with every annotation, as pycocotools' ``COCOeval.computeOks``.
+
+    An annotation without a labelled joint (a crowd, a box only) is compared by the distance of each predicted joint to
+    the box grown by its own width and height on each side: 1 for a prediction inside, so that it can be ignored.
+
+    Args:
+        pred: (P, K, 2) px.
+        gt: (G, K, 2) px; values of joints with visibility 0 are not read.
+        gt_visibility: (G, K) COCO visibility; above 0 is labelled.
+        gt_area: (G,) px^2.
+        gt_boxes_xywh: (G, 4) px.
+        sigmas: (K,) per-joint sigmas, COCO convention.
+
+    Returns:
+        (P, G) in 0..1.
+
+    Raises:
+        ValueError: if the shapes do not fit.
+    """
+    joints = len(sigmas)
+    pred = as_array("pred", pred, ("P", joints, 2))
+    gt = as_array("gt", gt, ("G", joints, 2))
+    labelled = as_array("gt_visibility", gt_visibility, (len(gt), joints)) > 0
+    area = as_array("gt_area", gt_area, (len(gt),))
+    boxes_xywh = as_array("gt_boxes_xywh", gt_boxes_xywh, (len(gt), 4))
+    sigmas = as_array("sigmas", sigmas, (joints,))
+
+    similarity = oks(pred[:, None], gt[None], area[None], sigmas, labelled[None])  # (P, G), NaN without labels
+    corners, extents = boxes_xywh[:, None, :2], boxes_xywh[:, None, 2:]  # (G, 1, 2)
+    low, high = corners - extents, corners + 2 * extents
+    outside = np.maximum(low - pred[:, None], 0) + np.maximum(pred[:, None] - high, 0)  # (P, G, K, 2)
+    near_box = _exponential(np.square(outside).sum(axis=-1), area[None], sigmas).mean(axis=-1)
+    return np.where(labelled.any(axis=-1)[None], similarity, near_box)
