@@ -1,6 +1,6 @@
 """What the service needs from outside: images by reference, and a store of encoded image regions.
 
-The service is written against these two protocols; the app gives it files, HTTP and a disk cache, the tests a dictionary.
+The service is written against these two protocols; the app gives files, HTTP and a disk cache, a test dictionaries.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-
 from clickpose.predictor import EncodedRegion, PosePredictor
 
 PredictorFactory = Callable[[], PosePredictor]
