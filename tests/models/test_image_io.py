@@ -6,8 +6,9 @@ import zlib
 
 import numpy as np
 import pytest
-from clickpose.image_io import ImageError, decode_image, read_image
 from PIL import Image
+
+from clickpose.image_io import ImageError, decode_image, read_image
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
@@ -59,7 +60,7 @@ def test_exif_orientation_is_applied_once(orientation, undo, format):
     np.testing.assert_allclose(pixels, undo(np.asarray(quarters())), atol=6 if format == "JPEG" else 0)
 
 
-@pytest.mark.filterwarnings("ignore:Truncated File Read")  # Pillow's own remark about the block
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")  # Pillow's own remark about the block
 def test_damaged_exif_does_not_cost_the_photo():
     data = encode(quarters(), "JPEG", quality=100, subsampling=0, exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
     assert decode_image(data).shape == (16, 32, 3)
