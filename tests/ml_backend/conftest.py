@@ -10,11 +10,10 @@ from types import ModuleType
 import pytest
 
 
-def _load_fakes() -> ModuleType:
-    """Import the fakes by path: with ``--import-mode=importlib`` this folder is not on ``sys.path``."""
-    name = "clickpose_test_fakes"
+def _load(file_name: str, name: str) -> ModuleType:
+    """Import a helper by path: with ``--import-mode=importlib`` this folder is not on ``sys.path``."""
     if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("fake_predictor.py"))
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(file_name))
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module
         spec.loader.exec_module(module)
@@ -24,4 +23,10 @@ def _load_fakes() -> ModuleType:
 @pytest.fixture(scope="session")
 def fakes() -> ModuleType:
     """FakePredictor, FakeImages, MemoryRegions and what they compute."""
-    return _load_fakes()
+    return _load("fake_predictor.py", "clickpose_test_fakes")
+
+
+@pytest.fixture(scope="session")
+def canned_server():
+    """Context manager that runs a web server on a free port, with answers that the test sets."""
+    return _load("web_server.py", "clickpose_test_web_server").canned_server

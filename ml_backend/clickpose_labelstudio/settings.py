@@ -1,0 +1,139 @@
+"""What an operator can choose about the service, as one frozen object passed explicitly."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceSettings:
+    """Settings of one annotation service. Secrets never appear in its ``repr``.
+
+    Attributes:
+        cache_dir: folder of the disk cache, shared by all worker processes.
+        label_studio_url: address of Label Studio as this machine reaches it; the only origin that gets the API key.
+        label_studio_api_key: legacy token or personal access token; empty when images need none.
+        allowed_hosts: further hosts that images may come from: ``"host"``, ``"host:port"``, an IP address, or
+            ``"*.example.org"`` for the subdomains of a name.
+        local_roots: folders that ``/data/local-files/?d=…`` may be read from directly, without Label Studio.
+        cache_max_bytes: bound of the disk cache.
+        memory_cache_max_bytes: bound of the decoded regions that each worker process keeps in memory.
+        reference_ttl_s: seconds for which an image address is trusted to hold the same content.
+        max_image_bytes: larger image files are refused while they arrive.
+        max_image_pixels: larger images are refused before they are decoded.
+        max_request_bytes: larger request bodies are refused.
+        connect_timeout_s: seconds to wait for a connection to an image host.
+        read_timeout_s: seconds to wait for the next bytes of an image.
+        fetch_timeout_s: seconds that one image may take in all.
+        ca_bundle: certificates to trust instead of the usual ones, for a Label Studio behind a private authority.
+        basic_auth_user: user name asked of every caller but the webhook; empty for none.
+        basic_auth_password: its password.
+        webhook_secret: last part of the webhook's address, ``/webhook/<secret>``; empty to accept ``/webhook``.
+        model: name of the predictor, as in :func:`clickpose.load`.
+        checkpoint: weights file for models that ship without one.
+    """
+
+    cache_dir: Path
+    label_studio_url: str = "http://localhost:8080"
+    label_studio_api_key: str = field(default="", repr=False)
+    allowed_hosts: tuple[str, ...] = ()
+    local_roots: tuple[Path, ...] = ()
+    cache_max_bytes: int = 2048 * MIB
+    memory_cache_max_bytes: int = 256 * MIB
+    reference_ttl_s: float = 3600.0
+    max_image_bytes: int = 64 * MIB
+    max_image_pixels: int = 80_000_000
+    max_request_bytes: int = 64 * MIB
+    connect_timeout_s: float = 3.0
+    read_timeout_s: float = 20.0
+    fetch_timeout_s: float = 60.0
+    ca_bundle: Path | None = None
+    basic_auth_user: str = ""
+    basic_auth_password: str = field(default="", repr=False)
+    webhook_secret: str = field(default="", repr=False)
+    model: str = "lite"
+    checkpoint: Path | None = None
+
+    def __post_init__(self):
+        url = urlsplit(self.label_studio_url)
+        if url.scheme not in ("http", "https") or not url.hostname or url.username or url.password:
+            raise ValueError(
+                "Expected label_studio_url such as http://localhost:8080, without a user or password in it"
+            )
+        if bool(self.basic_auth_user) != bool(self.basic_auth_password):
+            raise ValueError("Expected both basic_auth_user and basic_auth_password, or neither; got only one of them")
+        for name in POSITIVE_NUMBERS:
+            if not getattr(self, name) > 0:
+                raise ValueError(f"Expected a positive {name}, got {getattr(self, name)}")
+        roots = tuple(Path(root).resolve() for root in self.local_roots)
+        for root in roots:
+            if not root.is_dir():
+                raise ValueError(f"Expected local_roots to be folders, got {root}")
+        object.__setattr__(self, "cache_dir", Path(self.cache_dir))
+        object.__setattr__(self, "label_studio_url", self.label_studio_url.rstrip("/"))
+        object.__setattr__(self, "allowed_hosts", tuple(host.strip().lower() for host in self.allowed_hosts))
+        object.__setattr__(self, "local_roots", roots)
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> ServiceSettings:
+        """Read the settings from environment variables; only entry points call this.
+
+        ``LABEL_STUDIO_URL`` and ``LABEL_STUDIO_API_KEY`` keep the names that Label Studio's own tools use; every other
+        setting is ``CLICKPOSE_`` and its name in capitals (``CLICKPOSE_ALLOWED_HOSTS``: comma separated;
+        ``CLICKPOSE_LOCAL_ROOTS``: separated like ``PATH``). Unset or empty variables leave the default.
+
+        Raises:
+            ValueError: for a number that is none, or a setting out of range; the message names the variable.
+        """
+        cache_home = environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        values: dict = {"cache_dir": Path(cache_home) / "clickpose"}
+        for name, convert in CONVERTERS.items():
+            variable = LABEL_STUDIO_VARIABLES.get(name, f"CLICKPOSE_{name.upper()}")
+            text = environ.get(variable, "").strip()
+            if not text:
+                continue
+            try:
+                values[name] = convert(text)
+            except ValueError:
+                raise ValueError(f"Expected {variable} to be a number, got {text!r}") from None
+        return cls(**values)
+
+
+def _comma_separated(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _path_list(text: str) -> tuple[Path, ...]:
+    return tuple(Path(part) for part in text.split(os.pathsep) if part)
+
+
+LABEL_STUDIO_VARIABLES = {"label_studio_url": "LABEL_STUDIO_URL", "label_studio_api_key": "LABEL_STUDIO_API_KEY"}
+CONVERTERS = {
+    "cache_dir": Path,
+    "label_studio_url": str,
+    "label_studio_api_key": str,
+    "allowed_hosts": _comma_separated,
+    "local_roots": _path_list,
+    "cache_max_bytes": int,
+    "memory_cache_max_bytes": int,
+    "reference_ttl_s": float,
+    "max_image_bytes": int,
+    "max_image_pixels": int,
+    "max_request_bytes": int,
+    "connect_timeout_s": float,
+    "read_timeout_s": float,
+    "fetch_timeout_s": float,
+    "ca_bundle": Path,
+    "basic_auth_user": str,
+    "basic_auth_password": str,
+    "webhook_secret": str,
+    "model": str,
+    "checkpoint": Path,
+}
+POSITIVE_NUMBERS = tuple(name for name, convert in CONVERTERS.items() if convert in (int, float))
