@@ -51,3 +51,22 @@ def enclosing_box(points: np.ndarray) -> np.ndarray:
     if not len(finite):
         raise ValueError(f"Expected at least one finite point, got {len(points)} points without one")
     return np.concatenate([finite.min(axis=0), finite.max(axis=0)])
+
+
+def greedy_suppression(overlaps: np.ndarray, scores: np.ndarray, threshold: float) -> np.ndarray:
+    """Keep, best first, every item that overlaps no better kept one by more than ``threshold``.
+
+    Args:
+        overlaps: (N, N) similarity of each pair.
+        scores: (N,) larger is better; ties keep their order.
+        threshold: overlap above which the worse item of a pair is dropped.
+
+    Returns:
+        Indices of the kept items, best first.
+    """
+    order = np.argsort(-np.asarray(scores, dtype=np.float64), kind="stable")
+    kept: list[int] = []
+    for index in order:
+        if not (overlaps[index, kept] > threshold).any():
+            kept.append(int(index))
+    return np.array(kept, dtype=int)

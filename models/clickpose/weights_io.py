@@ -95,7 +95,7 @@ def read_metadata(path: str | Path, kind: str | None = None) -> dict[str, str]:
         WeightsError: as :func:`load_weights`.
     """
     wanted = f"{kind} weights" if kind else "Click-Pose weights"
-    _check_present(path, wanted)
+    check_present(path, wanted)
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
@@ -126,7 +126,7 @@ def sha256(path: str | Path) -> str:
     Raises:
         WeightsError: if the file is missing or a Git LFS pointer.
     """
-    _check_present(path, "weights")
+    check_present(path, "weights")
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
@@ -156,13 +156,21 @@ def write_checksum(path: str | Path) -> None:
 
 def _read_checksums(listing: Path) -> dict[str, str]:
     """Return file name -> SHA-256."""
-    _check_present(listing, "checksums")
+    check_present(listing, "checksums")
     lines = listing.read_text(encoding="utf-8").splitlines()
     return {name: digest for digest, _, name in (line.partition("  ") for line in lines if line.strip())}
 
 
-def _check_present(path: str | Path, wanted: str) -> None:
-    """Refuse what is not a file or only points to one."""
+def check_present(path: str | Path, wanted: str) -> None:
+    """Refuse what is not a file or only points to one.
+
+    Args:
+        path: the file.
+        wanted: what it should hold, for the message.
+
+    Raises:
+        WeightsError: if the file is missing, unreadable or a Git LFS pointer.
+    """
     try:
         with open(path, "rb") as file:
             head = file.read(len(_LFS_POINTER))

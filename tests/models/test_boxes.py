@@ -1,0 +1,35 @@
+"""Boxes: formats, overlaps and greedy suppression, by hand."""
+
+import numpy as np
+import pytest
+
+from clickpose.boxes import box_area, box_iou, clip_boxes, enclosing_box, greedy_suppression, xywh_to_xyxy, xyxy_to_xywh
+
+
+def test_formats_convert_both_ways():
+    np.testing.assert_array_equal(xywh_to_xyxy([10, 20, 30, 40]), [10, 20, 40, 60])
+    np.testing.assert_array_equal(xyxy_to_xywh([[10, 20, 40, 60]]), [[10, 20, 30, 40]])
+
+
+def test_area_and_overlap_of_known_boxes():
+    boxes = np.array([[0, 0, 10, 10], [5, 0, 15, 10], [20, 20, 30, 30], [9, 9, 1, 1]])
+    np.testing.assert_array_equal(box_area(boxes), [100, 100, 100, 0])
+    np.testing.assert_allclose(box_iou(boxes[:2], boxes[1:]), [[1 / 3, 0, 0], [1, 0, 0]])
+    assert box_iou(np.zeros((1, 4)), np.zeros((1, 4))) == 0
+
+
+def test_clipping_and_enclosing():
+    np.testing.assert_array_equal(clip_boxes([-5, 2, 300, 80], (50, 100)), [0, 2, 100, 50])
+    np.testing.assert_array_equal(enclosing_box([[3, 9], [np.nan, 1], [7, 2]]), [3, 2, 7, 9])
+    with pytest.raises(ValueError, match="Expected at least one finite point"):
+        enclosing_box([[np.nan, 1]])
+
+
+def test_greedy_suppression_compares_with_kept_items_only():
+    overlaps = np.array([[1, 0.8, 0.0], [0.8, 1, 0.8], [0.0, 0.8, 1]])  # a chain: 0 - 1 - 2
+    np.testing.assert_array_equal(greedy_suppression(overlaps, np.array([0.9, 0.5, 0.7]), 0.6), [0, 2])
+    np.testing.assert_array_equal(greedy_suppression(overlaps, np.array([0.5, 0.9, 0.7]), 0.6), [1])
+    np.testing.assert_array_equal(
+        greedy_suppression(overlaps, np.ones(3), 0.8), [0, 1, 2]
+    )  # equal to the threshold: kept
+    assert greedy_suppression(np.zeros((0, 0)), np.zeros(0), 0.5).shape == (0,)
