@@ -1,0 +1,158 @@
+"""Single items of a Label Studio result: their ids, their percent coordinates, who made them.
+
+A result is a list of items. A person is a rectangle item ``cp-<person>`` and one keypoint item
+``cp-<person>-<joint name>`` a joint, whose ``parentID`` is the rectangle; a per-region Choices item with the same id as
+its keypoint says how visible that is. Label Studio gives regions drawn by hand ids of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+_PREFIX = "cp-"
+_POINT_WIDTH_PCT = 0.6  # the size of a drawn point; Label Studio wants one
+_FAR_PCT = 1000.0  # a coordinate further out than ten images is no drawing
+
+
+class CodecError(ValueError):
+    """A Label Studio result, task or COCO file cannot be read or written; the message says where and why."""
+
+
+def person_token(person_id: str) -> str:
+    """Return the ``<person>`` of a person's id: of ``cp-3f2a`` it is ``3f2a``, of any other id a hash of it."""
+    own = re.fullmatch(re.escape(_PREFIX) + r"([^-]+)", person_id)
+    return own[1] if own else _short_hash(person_id)
+
+
+def _short_hash(text: str) -> str:
+    # JSON may hold lone surrogates; they must not stop an id from being made
+    return hashlib.sha1(text.encode("utf-8", "surrogatepass")).hexdigest()[:10]
+
+
+def new_person_id(*seeds: object) -> str:
+    """Return a person id that depends on the seeds only, so that the same prediction gets the same id again."""
+    return _PREFIX + _short_hash("|".join(map(str, seeds)))
+
+
+def keypoint_region_id(person_id: str, joint_name: str) -> str:
+    """Return the region id of a joint of the person whose rectangle is ``person_id``."""
+    return f"{_PREFIX}{person_token(person_id)}-{joint_name}"
+
+
+def split_keypoint_id(region_id: str) -> tuple[str, str] | None:
+    """Return (person token, joint name) of an id made by :func:`keypoint_region_id`, or None for any other id."""
+    match = re.fullmatch(re.escape(_PREFIX) + r"([^-]+)-(.+)", region_id)
+    return (match[1], match[2]) if match else None
+
+
+def is_human_made(item: Mapping) -> bool:
+    """Tell whether a human placed or moved the region; Label Studio takes a missing origin as manual, and so do we."""
+    return item.get("origin", "manual") != "prediction"
+
+
+def labels_of(item: Mapping, kind: str) -> list[str]:
+    """Return the labels of an item, ``kind`` being ``keypointlabels``, ``rectanglelabels`` or ``choices``."""
+    value = item.get("value")
+    labels = value.get(kind) if isinstance(value, Mapping) else None
+    return [label for label in labels if isinstance(label, str)] if isinstance(labels, list) else []
+
+
+def image_hw_of(items: Sequence[Mapping]) -> tuple[int, int] | None:
+    """Return the (height, width) in pixels that the first item with an image size gives, or None."""
+    for item in items:
+        height, width = item.get("original_height"), item.get("original_width")
+        if all(isinstance(n, int | float) and not isinstance(n, bool) and 1 <= n <= 1e6 for n in (height, width)):
+            return int(height), int(width)
+    return None
+
+
+def read_point(item: Mapping, image_hw: tuple[int, int]) -> np.ndarray:
+    """Return the (2,) pixel position of a keypoint item.
+
+    Raises:
+        CodecError: if its value holds no x and y in percent.
+    """
+    x_pct, y_pct = (_percent(item, key) for key in ("x", "y"))
+    height, width = image_hw
+    return np.array([x_pct / 100 * width, y_pct / 100 * height])
+
+
+def read_box(item: Mapping, image_hw: tuple[int, int]) -> np.ndarray:
+    """Return the (4,) xyxy pixel box of a rectangle item; of a rotated one, the upright box around it.
+
+    Label Studio turns a rectangle clockwise, by ``rotation`` degrees, about its top left corner, in pixels.
+
+    Raises:
+        CodecError: if its value holds no x, y, width and height in percent.
+    """
+    x_pct, y_pct, width_pct, height_pct = (_percent(item, key) for key in ("x", "y", "width", "height"))
+    rotation = _percent(item, "rotation") if item["value"].get("rotation") is not None else 0.0
+    height, width = image_hw
+    corner = np.array([x_pct / 100 * width, y_pct / 100 * height])
+    across, down = width_pct / 100 * width, height_pct / 100 * height
+    cos, sin = math.cos(math.radians(rotation)), math.sin(math.radians(rotation))
+    if rotation % 360 == 0:
+        cos, sin = 1.0, 0.0
+    right, below = across * np.array([cos, sin]), down * np.array([-sin, cos])
+    corners = corner + np.stack([np.zeros(2), right, below, right + below])
+    return np.concatenate([corners.min(axis=0), corners.max(axis=0)])
+
+
+def _percent(item: Mapping, key: str) -> float:
+    value = item.get("value")
+    number = value.get(key) if isinstance(value, Mapping) else None
+    is_number = isinstance(number, int | float) and not isinstance(number, bool)
+    if not is_number or not abs(number) <= _FAR_PCT:
+        raise CodecError(
+            f"Expected value.{key} of region {str(item.get('id'))[:80]!r} to be a percentage, got {str(number)[:80]}"
+        )
+    return float(number)
+
+
+def point_value(point: np.ndarray, image_hw: tuple[int, int], label: str) -> dict:
+    """Return the ``value`` of a keypoint item for a (2,) pixel position."""
+    height, width = image_hw
+    x_pct, y_pct = 100 * float(point[0]) / width, 100 * float(point[1]) / height
+    return {"x": x_pct, "y": y_pct, "width": _POINT_WIDTH_PCT, "keypointlabels": [label]}
+
+
+def box_value(box_xyxy: np.ndarray, image_hw: tuple[int, int], label: str) -> dict:
+    """Return the ``value`` of a rectangle item for a (4,) pixel box."""
+    height, width = image_hw
+    left, top, right, bottom = (float(edge) for edge in box_xyxy)
+    return {
+        "x": 100 * left / width,
+        "y": 100 * top / height,
+        "width": 100 * (right - left) / width,
+        "height": 100 * (bottom - top) / height,
+        "rotation": 0,
+        "rectanglelabels": [label],
+    }
+
+
+def region_item(
+    region_id: str, from_name: str, to_name: str, kind: str, value: dict, image_hw: tuple[int, int], **extra
+) -> dict:
+    """Return a new item; ``kind`` is its type, ``extra`` further keys such as ``parentID``, ``origin``, ``score``."""
+    height, width = image_hw
+    return {
+        "id": region_id,
+        "from_name": from_name,
+        "to_name": to_name,
+        "type": kind,
+        "original_width": int(width),
+        "original_height": int(height),
+        "image_rotation": 0,
+        **extra,
+        "value": value,
+    }
+
+
+def as_score(number: float) -> float:
+    """Return a score that Label Studio accepts: 0..1, four digits; 0 for NaN."""
+    return round(min(max(float(number), 0.0), 1.0), 4) if math.isfinite(number) else 0.0
