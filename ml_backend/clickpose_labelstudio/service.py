@@ -1,0 +1,261 @@
+"""The logic behind ``/predict``: tasks in, Label Studio predictions out. It knows neither Flask nor torch.
+
+Without a context the service pre-annotates a batch. With one, a human is editing: the service moves the rest of the
+persons that were edited. Whatever the route, what a human placed, moved or confirmed is fixed and comes back unchanged.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from functools import cached_property, lru_cache
+
+import numpy as np
+from clickpose.postprocess import suppress_duplicate_poses
+
+import clickpose
+from clickpose.predictor import EncodedRegion, PosePredictor, best_region, place_clicks, prompt_box
+from clickpose.structures import Clicks, Pose
+from clickpose_labelstudio.codec import (
+    OCCLUDED_BELOW,
+    encode_new_person,
+    encode_poses,
+    encode_refined,
+    unique_person_ids,
+)
+from clickpose_labelstudio.interaction import Interaction, RequestError, read_interaction, result_of
+from clickpose_labelstudio.labeling_config import LabelingConfig, LabelingConfigError, parse_labeling_config
+from clickpose_labelstudio.ports import ImageError, ImageSource, PredictorFactory, RegionStore
+from clickpose_labelstudio.region_items import CodecError, as_score
+
+logger = logging.getLogger(__name__)
+
+_SAME_BOX_PX = 0.5  # boxes that differ by less share an encoded region
+_SMALLEST_SIDE_PX = 4.0  # of a box that is given to the network
+_KEYPOINT_MARGIN = 0.15  # how much wider than its keypoints the box of a person without a rectangle is, per side
+
+_parse_cached = lru_cache(maxsize=64)(parse_labeling_config)
+
+
+class AnnotationService:
+    """Pre-annotates tasks and refines poses while a human edits them. Safe to call from several threads.
+
+    Args:
+        get_predictor: gives the pose network, loading it on the first call.
+        images: loads the tasks' images.
+        regions: keeps encoded regions, so that an edit encodes nothing anew.
+        occluded_below: predicted visibilities below this become the occluded choice.
+    """
+
+    def __init__(
+        self,
+        get_predictor: PredictorFactory,
+        images: ImageSource,
+        regions: RegionStore,
+        *,
+        occluded_below: float = OCCLUDED_BELOW,
+    ):
+        self._get_predictor = get_predictor
+        self._images = images
+        self._regions = regions
+        self._occluded_below = occluded_below
+
+    @property
+    def model_version(self) -> str:
+        """Name, release and weights of the network, such as ``clickpose-lite-0.1.0-3f2a91``. Loads the weights."""
+        predictor = self._get_predictor()
+        return f"clickpose-{predictor.name}-{clickpose.__version__}-{predictor.fingerprint}"
+
+    def predict(self, tasks: object, label_config: object, context: object = None) -> list[dict]:
+        """Answer a ``/predict`` request.
+
+        Args:
+            tasks: Label Studio's tasks, as they came from JSON.
+            label_config: the project's labelling configuration, XML.
+            context: ``params.context`` of the request: None for a batch, an object while a human edits.
+
+        Returns:
+            One entry a task: ``{"result", "score", "model_version"}``. The score is the lowest instance score, and 0
+            where nobody was found, so that Label Studio serves the doubtful first. A task whose image cannot be had
+            gets ``{"error": <sentence>}`` without a result: Label Studio then stores no prediction and asks again.
+            An edit that moves nothing gets ``{}``, which leaves the annotation alone.
+
+        Raises:
+            LabelingConfigError: if the configuration cannot serve poses.
+            RequestError: if the request cannot be understood or, during an edit, the image cannot be had.
+        """
+        if not isinstance(tasks, list) or not all(isinstance(task, Mapping) for task in tasks):
+            raise RequestError("Expected tasks to be a list of objects")
+        if context is not None and not isinstance(context, Mapping):
+            raise RequestError(f"Expected context to be an object or null, got {type(context).__name__}")
+        config = self._parse(label_config)
+        if not context:
+            return [self._preannotate_or_say_why(task, config) for task in tasks]
+        if len(tasks) != 1:
+            raise RequestError(f"Expected one task with an interactive context, got {len(tasks)}")
+        try:
+            return [self._interact(tasks[0], config, context)]
+        except (CodecError, ImageError) as error:
+            raise RequestError(str(error)) from error
+
+    def _parse(self, label_config: object) -> LabelingConfig:
+        if not isinstance(label_config, str):
+            raise RequestError(f"Expected label_config to be XML text, got {type(label_config).__name__}")
+        return _parse_cached(label_config, self._get_predictor().skeleton)
+
+    def _preannotate_or_say_why(self, task: Mapping, config: LabelingConfig) -> dict:
+        """Pre-annotate a task; one bad image must not spoil the batch."""
+        try:
+            return self._preannotate(task, config)
+        except (ImageError, LabelingConfigError) as error:
+            logger.warning("Task %s gets no prediction: %s", task.get("id"), error)
+            return {"error": str(error)}
+
+    def _preannotate(self, task: Mapping, config: LabelingConfig) -> dict:
+        """Find everybody in a task's image."""
+        predictor = self._get_predictor()
+        image = _TaskImage(config.image_reference(task.get("data")), self._images, self._regions)
+        boxes_xyxy, _ = predictor.detect(image.pixels)
+        regions = self._regions_of_boxes(predictor, image, boxes_xyxy)
+        poses = predictor.decode(regions)
+        poses = poses.select(suppress_duplicate_poses(poses))
+        ids = unique_person_ids(poses.boxes_xyxy, image.content_hash)
+        result = encode_poses(poses, config, image.image_hw, ids, self._occluded_below)
+        return self._reply(result, poses.instance_scores)
+
+    def _reply(self, result: list[dict], instance_scores: Sequence[float] | np.ndarray) -> dict:
+        score = as_score(min(instance_scores, default=0.0))
+        return {"result": result, "score": score, "model_version": self.model_version}
+
+    def _regions_of_boxes(
+        self, predictor: PosePredictor, image: _TaskImage, boxes_xyxy: np.ndarray
+    ) -> list[EncodedRegion]:
+        """Return the regions that were encoded for (N, 4) boxes, encoding together those that were not."""
+        known = self._regions.get(image.content_hash, predictor.fingerprint)
+        regions = [_region_with_box(known, box) for box in boxes_xyxy]
+        missing = [i for i, region in enumerate(regions) if region is None]
+        if missing:
+            encoded = predictor.encode(image.pixels, np.asarray(boxes_xyxy)[missing])
+            for i, region in zip(missing, encoded, strict=True):
+                self._regions.add(image.content_hash, predictor.fingerprint, region)
+                regions[i] = region
+        return regions
+
+    def _interact(self, task: Mapping, config: LabelingConfig, context: Mapping) -> dict:
+        """Refine the persons that a human has just edited."""
+        if not result_of(context):
+            return {}  # Label Studio asks so when it opens a task; a reply with an empty result would wipe regions
+        image = _TaskImage(config.image_reference(task.get("data")), self._images, self._regions)
+        interaction = read_interaction(task, context, config, image.image_hw)
+        result, scores = [], []
+        for person in interaction.edited_persons():
+            items, score = self._refine_person(image, interaction, person, config)
+            result += items
+            scores.append(score)
+        if not result:
+            return {}
+        answered = {item["id"] for item in result}
+        result += [item for item in interaction.dynamic if item["id"] not in answered]
+        result.sort(key=lambda item: item.get("from_name") == config.box_name)  # keypoints stay before boxes
+        return self._reply(result, scores)
+
+    def _refine_person(
+        self, image: _TaskImage, interaction: Interaction, row: int, config: LabelingConfig
+    ) -> tuple[list[dict], float]:
+        """Return the new regions of one edited person and the person's score."""
+        decoded = interaction.decoded
+        person, pose = decoded.persons[row], _current_pose(interaction, row)
+        if not interaction.boxed[row]:
+            refined = self._refine(image, pose, interaction.edited[row])
+        else:
+            refined = self._predict_in_box(image, pose)
+        if person.joints:
+            items = encode_refined(decoded, person, refined, config, keep_box=bool(interaction.human_boxes[row]))
+        else:
+            items = encode_new_person(decoded, person, refined, config, self._occluded_below)
+        return items, refined.instance_score
+
+    def _refine(self, image: _TaskImage, pose: Pose, edited: np.ndarray) -> Pose:
+        """Move the free joints of a pose after the ``edited`` (K,) joints were put in place; encode only if needed."""
+        predictor = self._get_predictor()
+        clicks = Clicks(pose.keypoints, edited)
+        placed = place_clicks(pose, clicks)
+        cached = self._regions.get(image.content_hash, predictor.fingerprint)
+        region = best_region(predictor, cached, placed)
+        if region is None:
+            (region,) = self._regions_of_boxes(predictor, image, prompt_box(placed)[None])
+        return predictor.refine_region(region, pose, clicks)
+
+    def _predict_in_box(self, image: _TaskImage, pose: Pose) -> Pose:
+        """Predict a person anew from the pose's box; the fixed joints stay."""
+        predictor = self._get_predictor()
+        (region,) = self._regions_of_boxes(predictor, image, prompt_box(pose)[None])
+        (fresh,) = predictor.decode([region])
+        if not pose.fixed.any():
+            return fresh
+        clicks = Clicks(pose.keypoints, pose.fixed)
+        return predictor.refine_region(region, place_clicks(fresh, clicks), clicks)
+
+
+def _region_with_box(regions: Sequence[EncodedRegion], box_xyxy: np.ndarray) -> EncodedRegion | None:
+    """Return the region that was encoded for this (4,) box, or None."""
+    same = (r for r in regions if np.allclose(r.prompt_box_xyxy, box_xyxy, rtol=0, atol=_SAME_BOX_PX))
+    return next(same, None)
+
+
+class _TaskImage:
+    """A task's image: its hash and size come from the region store where known; the pixels are loaded when needed."""
+
+    def __init__(self, reference: str, images: ImageSource, regions: RegionStore):
+        self._reference = reference
+        self._images = images
+        self._regions = regions
+
+    @cached_property
+    def _loaded(self):
+        loaded = self._images.load(self._reference)
+        self._regions.remember(self._reference, loaded.content_hash, loaded.pixels.shape[:2])
+        return loaded
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """(H, W, 3) uint8 RGB."""
+        return self._loaded.pixels
+
+    @cached_property
+    def _known(self) -> tuple[str, tuple[int, int]] | None:
+        content_hash = self._regions.content_hash(self._reference)
+        image_hw = None if content_hash is None else self._regions.image_hw(content_hash)
+        return None if image_hw is None else (content_hash, image_hw)
+
+    @property
+    def content_hash(self) -> str:
+        """Hash of the content; once the pixels are loaded, theirs."""
+        return self._loaded.content_hash if self._is_loaded or self._known is None else self._known[0]
+
+    @property
+    def image_hw(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return self.pixels.shape[:2] if self._is_loaded or self._known is None else self._known[1]
+
+    @property
+    def _is_loaded(self) -> bool:
+        return "_loaded" in self.__dict__
+
+
+def _current_pose(interaction: Interaction, row: int) -> Pose:
+    """Return a person as the annotation has it: fixed where a human touched it, NaN where there is no keypoint."""
+    annotations = interaction.decoded.annotations
+    person = interaction.decoded.persons[row]
+    box = person.extent()
+    if person.box_item is None:
+        box = box + np.array([-1, -1, 1, 1]) * _KEYPOINT_MARGIN * (box[2:] - box[:2]).max()
+    fixed = annotations.touched[row] & (annotations.visibility[row] > 0)
+    return Pose.from_keypoints(annotations.skeleton, annotations.keypoints[row], _with_area(box), fixed)
+
+
+def _with_area(box_xyxy: np.ndarray) -> np.ndarray:
+    """Widen a (4,) box about its centre where a side is too short for a network to look at."""
+    center, half = (box_xyxy[:2] + box_xyxy[2:]) / 2, (box_xyxy[2:] - box_xyxy[:2]) / 2
+    half = np.maximum(half, _SMALLEST_SIDE_PX / 2)
+    return np.concatenate([center - half, center + half])
