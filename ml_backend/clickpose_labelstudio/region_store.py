@@ -1,0 +1,247 @@
+"""Encoded image regions on disk, shared by the worker processes, with the latest of them in memory.
+
+Everything here is a cache: whatever is missing, damaged or locked counts as absent and is computed anew. diskcache
+does the bounding and the locking; its pickles are refused, on the way in and on the way out, because whoever can write
+to the folder could otherwise run code in the service.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+import sqlite3
+import threading
+import uuid
+from collections import OrderedDict
+from pathlib import Path
+
+import diskcache
+from diskcache.core import MODE_PICKLE
+
+from clickpose.predictor import EncodedRegion
+from clickpose_labelstudio.settings import ServiceSettings
+
+LAYOUT_VERSION = "regions-1"
+MAX_REGIONS_PER_IMAGE = 64
+LOCK_TIMEOUT_S = 2.0
+PLAIN_TYPES = (bytes, str, int)
+CACHE_FAILURES = (sqlite3.Error, diskcache.Timeout, OSError, ValueError)
+
+logger = logging.getLogger(__name__)
+
+
+class PlainDisk(diskcache.Disk):
+    """A diskcache store of bytes, text and whole numbers, without pickle."""
+
+    def put(self, key):
+        """Return the database form of a key, which must be text."""
+        if type(key) is not str:
+            raise TypeError(f"Expected a cache key of type str, got {type(key).__name__}")
+        return super().put(key)
+
+    def get(self, key, raw):
+        """Return the key behind its database form."""
+        if not raw:
+            raise ValueError("Expected a plain cache key, got a pickled one")
+        return super().get(key, raw)
+
+    def store(self, value, read, key=diskcache.UNKNOWN):
+        """Write a value of one of the plain types."""
+        if type(value) not in PLAIN_TYPES or (type(value) is int and value.bit_length() > 63):
+            raise TypeError(f"Expected a cache value of type bytes, str or int, got {type(value).__name__}")
+        return super().store(value, read, key)
+
+    def fetch(self, mode, filename, value, read):
+        """Read a value; a pickled one is refused unread."""
+        if mode == MODE_PICKLE:
+            raise ValueError("Expected a plain cache value, got a pickled one")
+        if filename is not None and not Path(self._directory, filename).resolve().is_relative_to(
+            Path(self._directory).resolve()
+        ):
+            raise ValueError("Expected a cache file inside the cache folder")
+        return super().fetch(mode, filename, value, read)
+
+
+class DiskRegionStore:
+    """The regions that a network has encoded of each image, and which image stands behind each reference.
+
+    Keys hold the hash of the image's content and the fingerprint of the weights, so that neither a replaced image nor
+    new weights ever meet old features. Two workers that encode the same region at once both write it under the same
+    key. Safe to share between threads and processes.
+
+    Args:
+        settings: cache folder, its bounds and the lifetime of references.
+    """
+
+    def __init__(self, settings: ServiceSettings):
+        self._reference_ttl_s = settings.reference_ttl_s
+        self._cache = _open_cache(settings.cache_dir / LAYOUT_VERSION, settings.cache_max_bytes)
+        self._memory = _MemoryRegions(settings.memory_cache_max_bytes)
+
+    def close(self) -> None:
+        """Close this thread's database connection."""
+        self._cache.close()
+
+    def content_hash(self, reference: str) -> str | None:
+        """Return the content hash remembered for a reference within the lifetime of references, or None."""
+        return self._get_text(_reference_key(reference))
+
+    def remember(self, reference: str, content_hash: str, image_hw: tuple[int, int]) -> None:
+        """Remember the content behind a reference, and its (height, width) in pixels."""
+        self._set(f"size:{content_hash}", json.dumps([int(length) for length in image_hw]))
+        self._set(_reference_key(reference), content_hash, expire=self._reference_ttl_s)
+
+    def image_hw(self, content_hash: str) -> tuple[int, int] | None:
+        """Return the remembered (height, width) in pixels of an image, or None."""
+        sizes = self._get_json_list(f"size:{content_hash}")
+        if len(sizes) == 2 and all(type(size) is int and size > 0 for size in sizes):
+            return sizes[0], sizes[1]
+        return None
+
+    def get(self, content_hash: str, fingerprint: str) -> list[EncodedRegion]:
+        """Return the encoded regions of an image, latest last; entries that are damaged or evicted are left out."""
+        found = []
+        for region_id in self._get_json_list(_index_key(content_hash, fingerprint)):
+            key = _region_key(content_hash, fingerprint, region_id)
+            region = self._memory.get(key)
+            if region is None:
+                region = self._read_region(key)
+            if region is not None:
+                found.append(region)
+        return found
+
+    def add(self, content_hash: str, fingerprint: str, region: EncodedRegion) -> None:
+        """Keep a region; of one image only the latest ``MAX_REGIONS_PER_IMAGE`` stay."""
+        data = region.to_bytes()
+        region_id = _region_id(region)
+        key = _region_key(content_hash, fingerprint, region_id)
+        self._memory.set(key, region, len(data))
+        index_key = _index_key(content_hash, fingerprint)
+        try:
+            with self._cache.transact():
+                self._cache.set(key, data)
+                ids = [known for known in self._get_json_list(index_key) if known != region_id] + [region_id]
+                for dropped in ids[:-MAX_REGIONS_PER_IMAGE]:
+                    self._cache.delete(_region_key(content_hash, fingerprint, dropped))
+                self._cache.set(index_key, json.dumps(ids[-MAX_REGIONS_PER_IMAGE:]))
+        except CACHE_FAILURES as error:
+            logger.warning("A region was not cached: %s", error)
+
+    def _read_region(self, key: str) -> EncodedRegion | None:
+        data = self._get(key)
+        if not isinstance(data, bytes):
+            return None
+        try:
+            region = EncodedRegion.from_bytes(data)
+        except ValueError as error:
+            logger.warning("A damaged cache entry is dropped: %s", error)
+            self._delete(key)
+            return None
+        self._memory.set(key, region, len(data))
+        return region
+
+    def _get(self, key: str) -> object:
+        try:
+            return self._cache.get(key)
+        except CACHE_FAILURES as error:
+            logger.warning("The cache could not be read: %s", error)
+            return None
+
+    def _get_text(self, key: str) -> str | None:
+        value = self._get(key)
+        return value if isinstance(value, str) else None
+
+    def _get_json_list(self, key: str) -> list:
+        text = self._get_text(key)
+        try:
+            value = json.loads(text) if text else []
+        except ValueError:
+            value = []
+        return value if isinstance(value, list) else []
+
+    def _set(self, key: str, value: str, expire: float | None = None) -> None:
+        try:
+            self._cache.set(key, value, expire=expire)
+        except CACHE_FAILURES as error:
+            logger.warning("The cache could not be written: %s", error)
+
+    def _delete(self, key: str) -> None:
+        try:
+            self._cache.delete(key)
+        except CACHE_FAILURES as error:
+            logger.warning("The cache could not be written: %s", error)
+
+
+class _MemoryRegions:
+    """The regions used last, bounded by their bytes."""
+
+    def __init__(self, max_bytes: int):
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._entries: OrderedDict[str, tuple[EncodedRegion, int]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: str) -> EncodedRegion | None:
+        with self._lock:
+            if key not in self._entries:
+                return None
+            self._entries.move_to_end(key)
+            return self._entries[key][0]
+
+    def set(self, key: str, region: EncodedRegion, size: int) -> None:
+        with self._lock:
+            if key in self._entries:
+                self._bytes -= self._entries.pop(key)[1]
+            self._entries[key] = (region, size)
+            self._bytes += size
+            while self._bytes > self._max_bytes:
+                _, (_, dropped_size) = self._entries.popitem(last=False)
+                self._bytes -= dropped_size
+
+
+def _open_cache(directory: Path, max_bytes: int) -> diskcache.Cache:
+    """Open the cache of a folder that only this user may enter; a damaged database is put aside and started anew."""
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    options = {
+        "disk": PlainDisk,
+        "size_limit": max_bytes,
+        "eviction_policy": "least-recently-used",
+        "timeout": LOCK_TIMEOUT_S,
+    }
+    try:
+        return diskcache.Cache(str(directory), **options)
+    except sqlite3.DatabaseError as error:
+        if "locked" in str(error):
+            raise
+        logger.warning("The cache in %s is damaged and is started anew: %s", directory, error)
+        aside = directory.with_name(f"{directory.name}-damaged-{uuid.uuid4().hex}")
+        directory.rename(aside)
+        shutil.rmtree(aside, ignore_errors=True)
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return diskcache.Cache(str(directory), **options)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _reference_key(reference: str) -> str:
+    return f"reference:{_digest(reference)}"
+
+
+def _index_key(content_hash: str, fingerprint: str) -> str:
+    return f"regions:{content_hash}:{fingerprint}"
+
+
+def _region_key(content_hash: str, fingerprint: str, region_id: object) -> str:
+    return f"region:{content_hash}:{fingerprint}:{region_id}"
+
+
+def _region_id(region: EncodedRegion) -> str:
+    """Name a region by its geometry, so that encoding it twice keeps it once."""
+    frame = region.frame
+    return _digest(
+        repr((frame.center_x, frame.center_y, frame.side, frame.input_side, region.prompt_box_xyxy.tolist()))
+    )

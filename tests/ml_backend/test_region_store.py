@@ -1,0 +1,226 @@
+import multiprocessing
+import pickle
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clickpose.frames import CropFrame
+from clickpose.predictor import EncodedRegion
+from clickpose_labelstudio.region_store import LAYOUT_VERSION, MAX_REGIONS_PER_IMAGE, DiskRegionStore, PlainDisk
+from clickpose_labelstudio.settings import ServiceSettings
+
+
+def region(left: float = 10.0, values: int = 8) -> EncodedRegion:
+    box = np.array([left, 20.0, left + 50, 120.0])
+    rng = np.random.default_rng(int(left))
+    features = {"p4": rng.normal(size=(values,)).astype(np.float32)}
+    return EncodedRegion(CropFrame.around_box(box, 256), box, features)
+
+
+def lefts(regions) -> list[float]:
+    return [float(region.prompt_box_xyxy[0]) for region in regions]
+
+
+@pytest.fixture
+def settings(tmp_path):
+    def make(**values) -> ServiceSettings:
+        return ServiceSettings(cache_dir=tmp_path, **values)
+
+    return make
+
+
+@pytest.fixture
+def open_store(settings):
+    opened = []
+
+    def make(**values) -> DiskRegionStore:
+        opened.append(DiskRegionStore(settings(**values)))
+        return opened[-1]
+
+    yield make
+    for store in opened:
+        store.close()
+
+
+def test_a_region_comes_back_with_its_values(open_store):
+    open_store().add("image", "weights", region())
+    (found,) = open_store().get("image", "weights")
+    assert found.frame == region().frame
+    assert found.prompt_box_xyxy.tolist() == [10, 20, 60, 120]
+    assert found.features["p4"].dtype == np.float32
+    assert found.features["p4"].tolist() == region().features["p4"].tolist()
+
+
+def test_other_images_and_other_weights_see_nothing(open_store):
+    store = open_store()
+    store.add("image", "weights", region())
+    assert store.get("image", "other weights") == []
+    assert store.get("other image", "weights") == []
+
+
+def test_the_same_region_is_kept_once_and_the_latest_is_last(open_store):
+    store = open_store()
+    for left in (1.0, 2.0, 1.0):
+        store.add("image", "weights", region(left))
+    assert lefts(store.get("image", "weights")) == [2.0, 1.0]
+
+
+def test_regions_of_an_image_are_bounded(open_store):
+    store = open_store()
+    for left in range(MAX_REGIONS_PER_IMAGE + 3):
+        store.add("image", "weights", region(float(left)))
+    assert lefts(store.get("image", "weights")) == [float(left) for left in range(3, MAX_REGIONS_PER_IMAGE + 3)]
+
+
+def test_the_folder_is_bounded(open_store, tmp_path):
+    store = open_store(cache_max_bytes=2_000_000, memory_cache_max_bytes=1)
+    for number in range(100):
+        store.add(f"image {number}", "weights", region(float(number), values=25_000))
+    size = sum(path.stat().st_size for path in tmp_path.rglob("*.val"))
+    assert 500_000 < size < 3_000_000
+    assert store.get("image 0", "weights") == []
+    assert lefts(store.get("image 99", "weights")) == [99.0]
+
+
+def test_memory_serves_what_the_disk_has_lost(open_store, tmp_path):
+    store = open_store()
+    store.add("image", "weights", region(values=25_000))
+    for path in tmp_path.rglob("*.val"):
+        path.unlink()
+    assert lefts(store.get("image", "weights")) == [10.0]
+    assert open_store().get("image", "weights") == []
+
+
+def test_memory_is_bounded_by_bytes(open_store, tmp_path):
+    store = open_store(memory_cache_max_bytes=250_000)
+    for number in range(3):
+        store.add(f"image {number}", "weights", region(float(number), values=25_000))  # 100 kB each
+    for path in tmp_path.rglob("*.val"):
+        path.unlink()
+    assert [len(store.get(f"image {number}", "weights")) for number in range(3)] == [0, 1, 1]
+
+
+def test_references_are_remembered_for_their_lifetime(open_store, settings):
+    store = open_store()
+    assert store.content_hash("/data/upload/1/a.png") is None
+    assert store.image_hw("hash") is None
+    store.remember("/data/upload/1/a.png", "hash", (480, 640))
+    store.remember("/data/upload/1/\ud800.png", "hash", (480, 640))
+    assert open_store().content_hash("/data/upload/1/a.png") == "hash"
+    assert open_store().image_hw("hash") == (480, 640)
+    short = open_store(reference_ttl_s=1e-9)
+    short.remember("/data/upload/1/b.png", "hash", (480, 640))
+    assert short.content_hash("/data/upload/1/b.png") is None
+    assert short.image_hw("hash") == (480, 640)
+
+
+def test_a_damaged_entry_is_dropped_and_can_be_written_again(open_store, tmp_path, caplog):
+    open_store().add("image", "weights", region(values=25_000))
+    (path,) = tmp_path.rglob("*.val")
+    path.write_bytes(path.read_bytes()[:1000])
+    fresh = open_store()
+    assert fresh.get("image", "weights") == []
+    assert "damaged cache entry is dropped" in caplog.text
+    assert not path.exists()
+    fresh.add("image", "weights", region(values=25_000))
+    assert lefts(open_store().get("image", "weights")) == [10.0]
+
+
+def database(tmp_path: Path) -> Path:
+    return tmp_path / LAYOUT_VERSION / "cache.db"
+
+
+def overwrite(tmp_path: Path, **columns) -> None:
+    """Change columns of every row of the cache's table behind its back."""
+    with sqlite3.connect(database(tmp_path)) as connection:
+        names = ", ".join(f"{name} = ?" for name in columns)
+        connection.execute(f"UPDATE Cache SET {names}", tuple(columns.values()))
+    connection.close()
+
+
+class Bomb:
+    """Unpickling this writes a file."""
+
+    def __reduce__(self):
+        return (Path.touch, (Path("exploded"),))
+
+
+def test_a_planted_pickle_is_never_loaded(open_store, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    store = open_store()
+    store.add("image", "weights", region())
+    store.remember("reference", "hash", (1, 1))
+    overwrite(tmp_path, mode=4, value=pickle.dumps(Bomb()))
+    fresh = open_store()
+    assert fresh.get("image", "weights") == []
+    assert fresh.content_hash("reference") is None
+    assert fresh.image_hw("hash") is None
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_a_planted_file_name_does_not_lead_out_of_the_cache(open_store, tmp_path):
+    (tmp_path / "outside").write_text('["x"]')
+    open_store().add("image", "weights", region())
+    overwrite(tmp_path, mode=3, filename="../outside", value=None)
+    assert open_store().get("image", "weights") == []
+
+
+@pytest.mark.parametrize("value", ["nonsense", '{"a": 1}', "[[1]]", '["x"]', "1", b"bytes", 7])
+def test_foreign_values_count_as_absent(open_store, tmp_path, value):
+    store = open_store()
+    store.add("image", "weights", region())
+    store.remember("reference", "hash", (1, 1))
+    overwrite(tmp_path, mode=1, filename=None, value=value)
+    fresh = open_store()
+    assert fresh.get("image", "weights") == []
+    assert fresh.image_hw("hash") is None
+
+
+def test_a_damaged_database_is_started_anew(open_store, tmp_path, caplog):
+    database(tmp_path).parent.mkdir(parents=True)
+    database(tmp_path).write_bytes(b"this is no database" * 1000)
+    store = open_store()
+    assert "started anew" in caplog.text
+    store.add("image", "weights", region())
+    assert lefts(open_store().get("image", "weights")) == [10.0]
+
+
+def test_a_folder_that_disappears_costs_only_the_cache(open_store, tmp_path):
+    store = open_store(memory_cache_max_bytes=1)
+    store.add("image", "weights", region(values=25_000))
+    with sqlite3.connect(database(tmp_path)) as connection:
+        connection.execute("DROP TABLE Cache")
+    connection.close()
+    assert store.get("image", "weights") == []
+    assert store.content_hash("reference") is None
+    store.add("image", "weights", region(values=25_000))
+    store.remember("reference", "hash", (1, 1))
+
+
+@pytest.mark.parametrize("value", [1.5, None, ["a"], Bomb(), 2**64])
+def test_the_disk_refuses_what_would_need_a_pickle(tmp_path, value):
+    disk = PlainDisk(str(tmp_path))
+    with pytest.raises(TypeError, match="Expected a cache value of type bytes, str or int"):
+        disk.store(value, read=False)
+    with pytest.raises(TypeError, match="Expected a cache key of type str"):
+        disk.put((value,))
+
+
+def _add_regions(settings: ServiceSettings, first: int) -> None:
+    store = DiskRegionStore(settings)
+    for number in range(first, first + 20):
+        store.add("image", "weights", region(float(number % 25)))
+    store.close()
+
+
+def test_two_processes_share_the_cache_without_losing_regions(open_store, settings):
+    context = multiprocessing.get_context("forkserver")
+    workers = [context.Process(target=_add_regions, args=(settings(), first)) for first in (0, 10)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+        assert worker.exitcode == 0
+    assert sorted(lefts(open_store().get("image", "weights"))) == [float(number) for number in range(25)]
