@@ -14,10 +14,10 @@ from clickpose import image_io
 from clickpose_labelstudio.fetching import Fetcher
 from clickpose_labelstudio.label_studio_client import origin_of
 from clickpose_labelstudio.ports import ImageError, LoadedImage
+from clickpose_labelstudio.references import CLOUD_SCHEMES
 from clickpose_labelstudio.settings import ServiceSettings
 
 LOCAL_FILES_PATH = "/data/local-files/"
-CLOUD_SCHEMES = ("s3", "gs", "azure-blob")
 MAX_REFERENCE_CHARACTERS = 8192  # of an address; a data URI has the limit of an image file
 
 
@@ -31,7 +31,7 @@ class TaskImages:
     ``/data/upload/…`` and other paths Label Studio, with the API key
     ``https://…``                      Label Studio or an allowed host
     ``data:image/png;base64,…``        the reference itself
-    ``s3://…``, ``gs://…``             Label Studio, once :func:`through_label_studio` has been told the task
+    ``s3://…``, ``gs://…``             Label Studio, once :func:`.through_label_studio` has been told the task
     =================================  =================================================================
 
     Args:
@@ -147,19 +147,3 @@ class TaskImages:
         except (binascii.Error, UnicodeEncodeError) as error:
             raise ImageError(f"Expected base64 in the data URI: {error}") from None
         return data
-
-
-def through_label_studio(reference: str, task_id: int | None) -> str:
-    """Turn a cloud storage reference into Label Studio's address for it; other references stay as they are.
-
-    Label Studio holds the credentials of the storage, finds the storage by the task's project, and sends the file or a
-    redirect to a signed address.
-
-    Args:
-        reference: for example ``s3://bucket/photo.jpg``.
-        task_id: id of the task; None for a task that Label Studio has not saved.
-    """
-    if task_id is None or not reference.lower().startswith(tuple(f"{scheme}://" for scheme in CLOUD_SCHEMES)):
-        return reference
-    fileuri = base64.urlsafe_b64encode(reference.encode("utf-8", "replace")).decode()
-    return f"/tasks/{task_id:d}/resolve/?fileuri={fileuri}"

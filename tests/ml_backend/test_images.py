@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clickpose_labelstudio.images import TaskImages, through_label_studio
+from clickpose_labelstudio.images import TaskImages
 from clickpose_labelstudio.ports import ImageError
+from clickpose_labelstudio.references import through_label_studio
 from clickpose_labelstudio.settings import ServiceSettings
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
@@ -123,7 +124,8 @@ def test_cloud_images_go_through_the_tasks_resolver():
     assert base64.urlsafe_b64decode(encoded).decode() == "s3://bucket/ä b.jpg"
     for unchanged in ("/data/upload/1/a.png", "https://a.example.org/s3://b"):
         assert through_label_studio(unchanged, 12) == unchanged
-    assert through_label_studio("gs://bucket/a.jpg", None) == "gs://bucket/a.jpg"
+    for unsaved in (None, "7", -1, True):
+        assert through_label_studio("gs://bucket/a.jpg", unsaved) == "gs://bucket/a.jpg"
 
 
 def test_local_files_are_read_from_an_allowed_root(images, root):
