@@ -5,10 +5,11 @@ import io
 
 import numpy as np
 import pytest
-from clickpose.metrics.oks import keypoint_oks, oks, oks_matrix
-from clickpose.skeleton import COCO
 from pycocotools.coco import COCO as CocoFile
 from pycocotools.cocoeval import COCOeval
+
+from clickpose.metrics.oks import keypoint_oks, oks, oks_matrix
+from clickpose.skeleton import COCO
 
 SIGMAS = COCO.sigma_array
 AREA = 9_000.0

@@ -1,0 +1,35 @@
+"""Pose predictors by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from clickpose.predictor import PosePredictor
+
+
+def load(
+    name: str = "lite", checkpoint: str | Path | None = None, device: str = "cpu", threads: int | None = None
+) -> PosePredictor:
+    """Load a pose predictor.
+
+    Args:
+        name: ``"lite"``, the box-prompted network that ships with the package.
+        checkpoint: weights to load instead of the shipped ones.
+        device: a torch device, such as ``"cpu"`` or ``"cuda"``.
+        threads: threads for one image; None for the libraries' own choice.
+
+    Raises:
+        ValueError: for another name; WeightsError (a ValueError) if the weights cannot be read.
+    """
+    if name not in _LOADERS:
+        raise ValueError(f"Expected name to be one of {', '.join(map(repr, _LOADERS))}, got {name!r}")
+    return _LOADERS[name](checkpoint, device, threads)
+
+
+def _load_lite(checkpoint, device, threads) -> PosePredictor:
+    from clickpose.lite_predictor import LitePredictor  # imports torch: only when it is wanted
+
+    return LitePredictor.load(checkpoint, device=device, threads=threads)
+
+
+_LOADERS = {"lite": _load_lite}

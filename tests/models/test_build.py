@@ -1,0 +1,22 @@
+"""Predictors by name."""
+
+import sys
+import types
+
+import pytest
+
+import clickpose
+
+
+def test_unknown_names_are_answered_with_the_known_ones():
+    with pytest.raises(ValueError, match=r"Expected name to be one of 'lite', got 'big'"):
+        clickpose.load("big")
+
+
+def test_options_reach_the_network(monkeypatch):
+    calls = []
+    lite = types.SimpleNamespace(load=lambda checkpoint, **options: calls.append((checkpoint, options)) or "predictor")
+    monkeypatch.setitem(sys.modules, "clickpose.lite_predictor", types.SimpleNamespace(LitePredictor=lite))
+    assert clickpose.load("lite", checkpoint="my.safetensors", device="cuda", threads=2) == "predictor"
+    assert clickpose.load() == "predictor"
+    assert calls == [("my.safetensors", {"device": "cuda", "threads": 2}), (None, {"device": "cpu", "threads": None})]
