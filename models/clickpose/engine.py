@@ -1,0 +1,236 @@
+"""The trainer: steps, schedule, moving average, checkpoints, resume, progress. Knows no network; a task supplies the loss.
+
+The random changes of every sample follow from (seed, step, index) and those of every step from (seed, step), so an
+interrupted run that resumes sees what an uninterrupted one would have seen. Several processes (``torchrun``) split each
+batch and average their gradients.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, Sampler
+from tqdm import tqdm
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train.
+
+    Attributes:
+        steps: optimiser steps in all.
+        batch_size: persons a step, all processes together.
+        learning_rate: of the parts trained anew.
+        trunk_learning_rate: of the pretrained trunk.
+        weight_decay: AdamW's.
+        clip_norm: gradient norm bound.
+        warmup_steps: linear warm-up.
+        decay_share: share of the steps, at the end, over which the rate falls to zero; it is constant before, so that a
+            run can be extended without having decayed too early.
+        ema_decay: moving average of the weights, the one that is kept.
+        seed: of everything random.
+        workers: data loading processes.
+        checkpoint_steps: steps between checkpoints.
+        bf16: run convolutions and matrix products in bfloat16.
+    """
+
+    steps: int = 4000
+    batch_size: int = 32
+    learning_rate: float = 6e-4
+    trunk_learning_rate: float = 1e-4
+    weight_decay: float = 1e-2
+    clip_norm: float = 1.0
+    warmup_steps: int = 150
+    decay_share: float = 0.35
+    ema_decay: float = 0.998
+    seed: int = 0
+    workers: int = 1
+    checkpoint_steps: int = 100
+    bf16: bool = True
+
+
+class TrainingTask(Protocol):
+    """What the trainer needs of a network."""
+
+    model: nn.Module
+
+    def parameter_groups(self, config: TrainConfig) -> list[dict]:
+        """Return AdamW parameter groups, each with its base rate ``lr``."""
+
+    def losses(self, batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """Return the weighted loss terms of a batch by name."""
+
+
+class EpochSampler(Sampler):
+    """Yield batches of (index, step) pairs without end from a weighted mixture, from any step on."""
+
+    def __init__(
+        self, weights: Sequence[float], batch_size: int, seed: int, first_step: int = 0, rank: int = 0, world: int = 1
+    ):
+        self.weights = np.asarray(weights, dtype=np.float64)
+        self.batch_size, self.seed, self.first_step = batch_size, seed, first_step
+        self.rank, self.world = rank, world
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        step, size = self.first_step, len(self.weights)
+        batches = max(1, int(np.floor(self.weights).sum()) // self.batch_size)  # whole batches only
+        while True:
+            epoch, position = divmod(step, batches)
+            rng = np.random.default_rng([self.seed, epoch])
+            whole = np.floor(self.weights).astype(int) + (rng.random(size) < self.weights % 1)
+            order = rng.permutation(np.repeat(np.arange(size), whole))
+            for start in range(position, batches):
+                chosen = order[start * self.batch_size : (start + 1) * self.batch_size]
+                yield [(int(i), step) for i in chosen[self.rank :: self.world]]
+                step += 1
+
+
+def rate_factor(step: int, config: TrainConfig) -> float:
+    """Return the learning rate at ``step`` relative to its base: warm-up, constant, then 1 - sqrt decay."""
+    warmup = min(1.0, (step + 1) / max(config.warmup_steps, 1))
+    start = config.steps * (1 - config.decay_share)
+    if step <= start:
+        return warmup
+    return warmup * max(0.0, 1 - ((step - start) / (config.steps - start)) ** 0.5)
+
+
+def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
+    """Average the gradients of all processes, in one message."""
+    gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
+    flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+    dist.all_reduce(flat)
+    flat /= dist.get_world_size()
+    for parameter, part in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
+        parameter.grad = part.view_as(parameter)
+
+
+class Trainer:
+    """Run a task and keep its state on disk.
+
+    Args:
+        task: the network and its losses.
+        dataset: indexed by (index, step); the step seeds the random changes of the sample.
+        weights: how often an epoch shows each sample (2 = twice; a fraction is a chance).
+        collate: stacks samples into a batch.
+        config: how to train.
+        folder: where the checkpoint and the log go; a checkpoint found there is resumed.
+        device: torch device.
+    """
+
+    def __init__(
+        self, task: TrainingTask, dataset: Dataset, weights: Sequence[float], collate: Callable, config: TrainConfig,
+        folder: str | Path, device: str = "cpu",
+    ):  # fmt: skip
+        self.task, self.config, self.device = task, config, torch.device(device)
+        self.dataset, self.weights, self.collate = dataset, weights, collate
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.model = task.model.to(self.device)
+        self.groups = task.parameter_groups(config)
+        self.base_rates = [group["lr"] for group in self.groups]
+        self.optimizer = torch.optim.AdamW(self.groups, weight_decay=config.weight_decay)
+        self.average = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+        self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+        self.step = 0
+        if self.checkpoint_path.exists():
+            self._resume()
+
+    @property
+    def checkpoint_path(self) -> Path:
+        """The one checkpoint of this run."""
+        return self.folder / "checkpoint.pt"
+
+    def _resume(self) -> None:
+        state = torch.load(self.checkpoint_path, map_location=self.device, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.average = state["average"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step = state["step"]
+        tqdm.write(f"resumed {self.checkpoint_path} at step {self.step} of {self.config.steps}")
+
+    def save(self) -> None:
+        """Write the checkpoint; a crash while writing leaves the previous one whole."""
+        state = {
+            "model": self.model.state_dict(), "average": self.average, "optimizer": self.optimizer.state_dict(),
+            "step": self.step, "config": json.dumps(asdict(self.config)),
+        }  # fmt: skip
+        partial = self.checkpoint_path.with_suffix(".partial")
+        torch.save(state, partial)
+        partial.replace(self.checkpoint_path)
+
+    def run(self) -> None:
+        """Train until ``config.steps``; shows losses and the time left."""
+        config = self.config
+        sampler = EpochSampler(self.weights, config.batch_size, config.seed, self.step, self.rank, self.world)
+        loader = DataLoader(
+            self.dataset, batch_sampler=sampler, collate_fn=self.collate, num_workers=self.config.workers,
+            prefetch_factor=4 if self.config.workers else None,
+        )  # fmt: skip
+        batches = iter(loader)
+        progress = tqdm(
+            total=self.config.steps, initial=self.step, desc="training", unit="step", mininterval=5,
+            disable=self.rank > 0,
+        )  # fmt: skip
+        smooth: dict[str, float] = {}
+        while self.step < self.config.steps:
+            batch = next(batches)
+            terms = self.train_step(type(batch)(*(value.to(self.device) for value in batch)))
+            smooth = {name: 0.98 * smooth.get(name, value) + 0.02 * value for name, value in terms.items()}
+            progress.update()
+            progress.set_postfix({name: f"{value:.3f}" for name, value in smooth.items()}, refresh=False)
+            if self.rank == 0 and (self.step % config.checkpoint_steps == 0 or self.step == config.steps):
+                self.save()
+                self._log(smooth)
+        progress.close()
+
+    def train_step(self, batch) -> dict[str, float]:
+        """Take one optimiser step and return the loss terms."""
+        self.model.train()
+        factor = rate_factor(self.step, self.config)
+        for group, base in zip(self.optimizer.param_groups, self.base_rates, strict=True):
+            group["lr"] = base * factor
+        generator = torch.Generator(self.device).manual_seed(
+            (self.config.seed * 1_000_003 + self.step) * 64 + self.rank
+        )
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bf16):
+            terms = self.task.losses(batch, generator)
+        total = sum(terms.values())
+        if not torch.isfinite(total):
+            raise FloatingPointError(f"Expected a finite loss at step {self.step}, got {terms}")
+        self.optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        if self.world > 1:
+            average_gradients(parameters)
+        nn.utils.clip_grad_norm_(parameters, self.config.clip_norm)
+        self.optimizer.step()
+        self.step += 1
+        self._update_average()
+        return {name: float(value.detach()) for name, value in terms.items()}
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        decay = min(self.config.ema_decay, self.step / (self.step + 10))
+        for name, value in self.model.state_dict().items():
+            if value.is_floating_point():
+                self.average[name].lerp_(value, 1 - decay)
+            else:
+                self.average[name].copy_(value)
+
+    def _log(self, terms: dict[str, float]) -> None:
+        path = self.folder / "losses.csv"
+        new = not path.exists()
+        with path.open("a", newline="") as file:
+            writer = csv.writer(file)
+            if new:
+                writer.writerow(["step", *terms])
+            writer.writerow([self.step, *(f"{value:.5f}" for value in terms.values())])
