@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
 
 import numpy as np
-from clickpose.postprocess import suppress_duplicate_poses
 
 import clickpose
+from clickpose.postprocess import suppress_duplicate_poses
 from clickpose.predictor import EncodedRegion, PosePredictor, best_region, place_clicks, prompt_box
 from clickpose.structures import Clicks, Pose
 from clickpose_labelstudio.codec import (
@@ -26,6 +26,7 @@ from clickpose_labelstudio.codec import (
 from clickpose_labelstudio.interaction import Interaction, RequestError, read_interaction, result_of
 from clickpose_labelstudio.labeling_config import LabelingConfig, LabelingConfigError, parse_labeling_config
 from clickpose_labelstudio.ports import ImageError, ImageSource, PredictorFactory, RegionStore
+from clickpose_labelstudio.references import through_label_studio
 from clickpose_labelstudio.region_items import CodecError, as_score
 
 logger = logging.getLogger(__name__)
@@ -98,6 +99,19 @@ class AnnotationService:
         except (CodecError, ImageError) as error:
             raise RequestError(str(error)) from error
 
+    def check_config(self, label_config: object) -> None:
+        """Check that a labelling configuration, XML, can serve poses.
+
+        Raises:
+            LabelingConfigError: if it cannot; the message says what is missing.
+            RequestError: if it is no text.
+        """
+        self._parse(label_config)
+
+    def _image_of(self, task: Mapping, config: LabelingConfig) -> _TaskImage:
+        reference = through_label_studio(config.image_reference(task.get("data")), task.get("id"))
+        return _TaskImage(reference, self._images, self._regions)
+
     def _parse(self, label_config: object) -> LabelingConfig:
         if not isinstance(label_config, str):
             raise RequestError(f"Expected label_config to be XML text, got {type(label_config).__name__}")
@@ -114,7 +128,7 @@ class AnnotationService:
     def _preannotate(self, task: Mapping, config: LabelingConfig) -> dict:
         """Find everybody in a task's image."""
         predictor = self._get_predictor()
-        image = _TaskImage(config.image_reference(task.get("data")), self._images, self._regions)
+        image = self._image_of(task, config)
         boxes_xyxy, _ = predictor.detect(image.pixels)
         regions = self._regions_of_boxes(predictor, image, boxes_xyxy)
         poses = predictor.decode(regions)
@@ -145,7 +159,7 @@ class AnnotationService:
         """Refine the persons that a human has just edited."""
         if not result_of(context):
             return {}  # Label Studio asks so when it opens a task; a reply with an empty result would wipe regions
-        image = _TaskImage(config.image_reference(task.get("data")), self._images, self._regions)
+        image = self._image_of(task, config)
         interaction = read_interaction(task, context, config, image.image_hw)
         result, scores = [], []
         for person in interaction.edited_persons():
