@@ -1,0 +1,5 @@
+"""The one error of the launcher."""
+
+
+class LaunchError(RuntimeError):
+    """Starting cannot go on; the message is a plain sentence that says what to do."""

@@ -1,0 +1,152 @@
+"""The data folder: database, login, projects by photo folder, logs; and the lock that keeps it to one launcher."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from clickpose_labelstudio.launch.errors import LaunchError
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """The login of the annotator, made once for a data folder.
+
+    Attributes:
+        username: an address, since Label Studio logs in by e-mail; nothing is ever sent there.
+        password: random.
+        token: legacy API token, random; for the launcher and the backend.
+    """
+
+    username: str
+    password: str = field(repr=False)
+    token: str = field(repr=False)
+
+
+class DataFolder:
+    """Everything that outlives a start, in one folder.
+
+    Args:
+        path: the folder; created with access for the owner only.
+
+    Raises:
+        LaunchError: if the folder cannot be written.
+    """
+
+    def __init__(self, path: Path):
+        self.path = Path(path).absolute()
+        try:
+            for folder in (self.path, self.label_studio, self.photos, self.logs, self.cache):
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise LaunchError(
+                f"The data folder {self.path} cannot be made: {error.strerror}. Choose another one."
+            ) from None
+
+    @property
+    def label_studio(self) -> Path:
+        """Label Studio's own data: the SQLite database with all annotations, and uploads."""
+        return self.path / "label-studio"
+
+    @property
+    def photos(self) -> Path:
+        """Links to the photo folders; the only place that Label Studio may serve local files from."""
+        return self.path / "photos"
+
+    @property
+    def logs(self) -> Path:
+        """What the backend and Label Studio print."""
+        return self.path / "logs"
+
+    @property
+    def cache(self) -> Path:
+        """Encoded image regions; may be deleted at any time."""
+        return self.path / "cache"
+
+    @property
+    def bridge_script(self) -> Path:
+        """The script that Label Studio's pages load."""
+        return self.path / "bridge.js"
+
+    def credentials(self) -> Credentials:
+        """Return the login, made at the first call and kept in a file that only the owner can read."""
+        path = self.path / "credentials.json"
+        if not path.exists():
+            made = Credentials("annotator@clickpose.local", secrets.token_urlsafe(12), secrets.token_hex(20))
+            _write_private(path, asdict(made))
+        return Credentials(**_read_json(path))
+
+    def project_id(self, photo_folder: Path) -> int | None:
+        """Return the id of the project that was made for a photo folder, or None."""
+        return self._projects().get(str(photo_folder))
+
+    def remember_project(self, photo_folder: Path, project_id: int) -> None:
+        """Keep which project belongs to a photo folder."""
+        _write_private(self.path / "projects.json", {**self._projects(), str(photo_folder): project_id})
+
+    def _projects(self) -> dict[str, int]:
+        path = self.path / "projects.json"
+        return _read_json(path) if path.exists() else {}
+
+
+class FolderLock:
+    """Keeps a data folder to one launcher, and tells a second one where the first is reached.
+
+    The operating system frees the lock when its process ends in whatever way, so there is no stale lock.
+    """
+
+    def __init__(self, folder: DataFolder):
+        self._path = folder.path / "running.json"
+        self._file = None
+
+    def acquire(self) -> dict | None:
+        """Take the lock; return None, or what the launcher that holds it has announced."""
+        self._file = open(self._path, "a+", encoding="utf-8")  # noqa: SIM115 - open as long as the lock is held
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._file.close()
+            self._file = None
+            return self._announced()
+        self.announce({"pid": os.getpid()})
+        return None
+
+    def _announced(self) -> dict:
+        try:
+            return json.loads(self._path.read_text(encoding="utf-8"))
+        except ValueError:  # it is being written just now
+            return {}
+
+    def announce(self, facts: dict) -> None:
+        """Write what a second launcher should tell its user."""
+        self._file.seek(0)
+        self._file.truncate()
+        json.dump(facts, self._file)
+        self._file.flush()
+
+    def release(self) -> None:
+        """Give the lock back."""
+        if self._file is not None:
+            self._file.truncate(0)
+            self._file.close()
+            self._file = None
+
+
+def _write_private(path: Path, content: dict) -> None:
+    """Replace a file at once, readable by the owner only from its first byte on."""
+    fresh = path.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        json.dump(content, file, indent=1)
+    os.replace(fresh, path)
+
+
+def _read_json(path: Path) -> dict:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise LaunchError(f"{path} cannot be read ({error}). Mend or move it, then start again.") from None

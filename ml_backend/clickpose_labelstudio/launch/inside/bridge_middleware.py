@@ -1,0 +1,58 @@
+"""A Django middleware that serves the bridge script and names it in every HTML page.
+
+Needs Django only. The file to serve is named by the environment variable ``CLICKPOSE_BRIDGE_SCRIPT``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from django.core.exceptions import MiddlewareNotUsed
+from django.http import HttpResponse
+from django.utils.html import format_html
+
+SCRIPT_PATH = "/clickpose/bridge.js"
+CLOSING_TAG = b"</body>"
+
+
+class BridgeMiddleware:
+    """Adds ``<script src="/clickpose/bridge.js">`` before the end of the body of HTML pages."""
+
+    def __init__(self, get_response):
+        path = os.environ.get("CLICKPOSE_BRIDGE_SCRIPT")
+        if not path:
+            raise MiddlewareNotUsed("CLICKPOSE_BRIDGE_SCRIPT names no file")
+        self.get_response = get_response
+        self.script = Path(path).read_bytes()
+        self.version = hashlib.sha256(self.script).hexdigest()[:12]
+
+    def __call__(self, request):
+        """Answer for the script, pass everything else on."""
+        if request.path == SCRIPT_PATH:
+            return self._serve()
+        return self._add_tag(request, self.get_response(request))
+
+    def _serve(self) -> HttpResponse:
+        response = HttpResponse(self.script, content_type="text/javascript; charset=utf-8")
+        response["Cache-Control"] = "private, max-age=31536000, immutable"  # the address carries a hash
+        response["X-Content-Type-Options"] = "nosniff"
+        return response
+
+    def _add_tag(self, request, response):
+        is_page = not response.streaming and response.get("Content-Type", "").startswith("text/html")
+        if not is_page or response.get("Content-Encoding"):
+            return response
+        head, closing, rest = response.content.rpartition(CLOSING_TAG)
+        if closing:
+            tag = format_html(
+                '<script src="{}?v={}" nonce="{}" defer></script>',
+                SCRIPT_PATH,
+                self.version,
+                getattr(request, "csp_nonce", ""),
+            )
+            response.content = head + tag.encode() + closing + rest
+            if response.has_header("Content-Length"):
+                response["Content-Length"] = str(len(response.content))
+        return response

@@ -1,0 +1,116 @@
+"""Make or reuse the project of a photo folder: configuration, photos, backend, predictions. Nothing is ever deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from clickpose.skeleton import COCO
+from clickpose_labelstudio.labeling_config import build_labeling_config
+from clickpose_labelstudio.launch.api import LabelStudioApi
+from clickpose_labelstudio.launch.errors import LaunchError
+from clickpose_labelstudio.launch.folder import DataFolder
+from clickpose_labelstudio.launch.photos import FILE_NAME_PATTERN, PhotoFolder
+
+BACKEND_TITLE = "Click-Pose"
+BATCH = 4  # photos predicted by one request; Label Studio waits 100 s for it
+Say = Callable[[str], None]
+
+INSTRUCTION = (
+    "<p>Drag a wrong keypoint to its place: the other joints and the box of that person follow. "
+    "Draw an empty <b>person</b> box to add somebody. "
+    "Shift+B bones, Shift+V visible or occluded, Shift+A accept the person.</p>"
+)
+
+
+def ensure_project(api: LabelStudioApi, folder: DataFolder, photos: PhotoFolder, say: Say) -> dict:
+    """Return the project of a photo folder; create it if there is none (any more)."""
+    known = folder.project_id(photos.source)
+    project = api.project(known) if known is not None else None
+    if project is not None:
+        say(f"Using the project “{project['title']}” again; all annotations are kept.")
+        return project
+    project = api.create_project(
+        title=photos.title,
+        label_config=build_labeling_config(COCO),
+        expert_instruction=INSTRUCTION,
+        show_collab_predictions=True,
+        sampling="Uncertainty sampling",  # lowest predicted OKS first
+        color="#2C7BB6",
+    )
+    folder.remember_project(photos.source, project["id"])
+    say(f"Made the project “{project['title']}”.")
+    return project
+
+
+def import_photos(api: LabelStudioApi, project_id: int, folder: DataFolder, photos: PhotoFolder, say: Say) -> None:
+    """Make a task for every photo of the folder that has none yet."""
+    path = str(photos.link_below(folder.photos))
+    storage = next((known for known in api.local_storages(project_id) if known["path"] == path), None)
+    if storage is None:
+        storage = api.create_local_storage(
+            project=project_id,
+            title=photos.source.name,
+            path=path,
+            regex_filter=FILE_NAME_PATTERN,
+            use_blob_urls=True,
+            recursive_scan=True,
+        )
+    say(f"Importing photos from {photos.source} …")
+    answer = api.sync_local_storage(storage["id"])
+    if answer.get("status") == "failed":
+        raise LaunchError(f"Label Studio could not import the photos: {answer.get('traceback') or answer}")
+    say(f"{photos.count()} photos, {answer.get('last_sync_count') or 0} of them new.")
+
+
+def register_backend(api: LabelStudioApi, project_id: int, url: str) -> dict:
+    """Connect the backend as interactive; after a change of port, the same entry is changed."""
+    fields = {"url": url, "project": project_id, "title": BACKEND_TITLE, "is_interactive": True}
+    known = next((b for b in api.backends(project_id) if b["title"] == BACKEND_TITLE), None)
+    if known is None:
+        known = api.create_backend(**fields)
+    elif known["url"] != url or not known["is_interactive"]:
+        known = api.update_backend(known["id"], **fields)
+    return next(b for b in api.backends(project_id) if b["id"] == known["id"])
+
+
+def predict_missing(api: LabelStudioApi, project_id: int, backend: dict, say: Say) -> int:
+    """Get predictions for the tasks that have none of the backend's present model version.
+
+    A batch that Label Studio refuses as a whole is tried photo by photo.
+
+    Returns:
+        the number of tasks still without one.
+    """
+    version = backend.get("model_version")
+    waiting = [task["id"] for task in api.tasks(project_id) if not _has_version(task, version)]
+    if not waiting:
+        return 0
+    failed = 0
+    for start in range(0, len(waiting), BATCH):
+        batch = waiting[start : start + BATCH]
+        failed += _predict_batch(api, project_id, batch)
+        say(f"Pre-annotated {min(start + BATCH, len(waiting))} of {len(waiting)} photos")
+    return failed
+
+
+def _has_version(task: dict, version: str | None) -> bool:
+    versions = task.get("predictions_model_versions") or []
+    if isinstance(versions, str):
+        versions = versions.split(",")
+    return version in [str(v).strip() for v in versions]
+
+
+def _predict_batch(api: LabelStudioApi, project_id: int, task_ids: list[int]) -> int:
+    """Predict some tasks; return how many failed."""
+    try:
+        api.predict(project_id, task_ids)
+    except LaunchError:
+        if len(task_ids) == 1:
+            return 1
+        return sum(_predict_batch(api, project_id, [task_id]) for task_id in task_ids)
+    return 0
+
+
+def show_predictions(api: LabelStudioApi, project_id: int, backend: dict) -> None:
+    """Let a task that is opened start from the predictions of the present model version, as editable regions."""
+    api.update_project(project_id, model_version=backend.get("model_version") or "", show_collab_predictions=True)

@@ -1,0 +1,282 @@
+"""Start everything, keep it running, stop it cleanly."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import webbrowser
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from clickpose_labelstudio.launch.api import LabelStudioApi
+from clickpose_labelstudio.launch.bridge_script import TESTED_LABEL_STUDIO, bridge_script
+from clickpose_labelstudio.launch.errors import LaunchError
+from clickpose_labelstudio.launch.folder import Credentials, DataFolder, FolderLock
+from clickpose_labelstudio.launch.photos import PhotoFolder, choose_photos
+from clickpose_labelstudio.launch.processes import Child, answers, free_port
+from clickpose_labelstudio.launch.project import (
+    Say,
+    ensure_project,
+    import_photos,
+    predict_missing,
+    register_backend,
+    show_predictions,
+)
+
+HOST = "127.0.0.1"
+RUN_LABEL_STUDIO = Path(__file__).parent / "inside" / "run_label_studio.py"
+RUN_CLICKPOSE = "from clickpose.cli import main; main()"  # whatever the PATH holds
+BACKEND_SECONDS = 120.0
+LABEL_STUDIO_SECONDS = 600.0
+# Names that Label Studio would take for its own settings, and that shells and make commonly set for other reasons.
+NOT_PASSED_ON = ("HOST", "PORT", "DEBUG", "LOG_LEVEL", "USERNAME", "PASSWORD", "PYTHONPATH", "PYTHONHOME", "MAKEFLAGS")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaunchOptions:
+    """What the user may choose.
+
+    Attributes:
+        data_dir: folder of the database, the login and the logs; made if missing.
+        label_studio_python: Python of the virtual environment that Label Studio is installed in.
+        images: folder with photos; None for the demo photos. Each folder has a project of its own.
+        port: where Label Studio should listen; the next free one is taken if it is busy.
+        backend_port: the same for the backend.
+        backend_url: a backend that runs already; None to start one.
+        model: name of the predictor, as in :func:`clickpose.load`.
+        open_browser: open the project in a browser if there is a desktop.
+    """
+
+    data_dir: Path = Path(".clickpose")
+    label_studio_python: Path = Path(".venv-labelstudio/bin/python")
+    images: Path | None = None
+    port: int = 8080
+    backend_port: int = 9090
+    backend_url: str | None = None
+    model: str = "lite"
+    open_browser: bool = True
+
+
+@dataclass(frozen=True)
+class RunningLoop:
+    """What has been started.
+
+    Attributes:
+        url: address of Label Studio.
+        project_url: address of the project.
+        project_id: its id.
+        backend_url: address of the backend.
+        credentials: the login.
+        children: the processes.
+    """
+
+    url: str
+    project_url: str
+    project_id: int
+    backend_url: str
+    credentials: Credentials
+    children: tuple[Child, ...]
+
+    def check_alive(self) -> None:
+        """Raise LaunchError if one of the processes has ended."""
+        for child in self.children:
+            child.check_alive()
+
+
+def start(options: LaunchOptions) -> int:
+    """Start, print where to go, and wait for Ctrl-C or SIGTERM.
+
+    Returns:
+        exit code: 0 when stopped by the user or running already, 1 when something is missing or has failed (a sentence
+        has been printed).
+    """
+    stopping = threading.Event()
+
+    def interrupt(*_) -> None:
+        if not stopping.is_set():
+            stopping.set()
+            raise KeyboardInterrupt
+
+    previous = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with running(options, _print) as loop:
+            _greet(loop, options)
+            while True:
+                stopping.wait(1.0)
+                loop.check_alive()
+    except _AlreadyRunning as other:
+        _print(str(other))
+        return 0
+    except LaunchError as error:
+        print(f"\n{error}", file=sys.stderr, flush=True)
+        return 1
+    except KeyboardInterrupt:
+        _print("Everything is stopped. All annotations are kept; start again with the same command.")
+        return 0
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+class _AlreadyRunning(Exception):
+    """Another launcher holds the data folder; the message says where it is reached."""
+
+
+def _print(text: str) -> None:
+    print(text, flush=True)
+
+
+def _greet(loop: RunningLoop, options: LaunchOptions) -> None:
+    _print(
+        f"\n  Label Studio   {loop.project_url}\n"
+        f"  login          {loop.credentials.username}\n"
+        f"  password       {loop.credentials.password}\n\n"
+        "  Open a photo, drag one wrong keypoint, and the rest of that person follows.\n"
+        "  Ctrl-C stops everything; annotations are kept.\n"
+    )
+    if options.open_browser and _has_desktop(os.environ):
+        webbrowser.open(loop.project_url)
+
+
+def _has_desktop(environ: Mapping[str, str]) -> bool:
+    return sys.platform == "darwin" or bool(environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY"))
+
+
+@contextmanager
+def running(options: LaunchOptions, say: Say = _print) -> Iterator[RunningLoop]:
+    """Start everything; stop it at the end of the block, whatever happens.
+
+    Args:
+        options: what the user chose.
+        say: takes each line of progress.
+
+    Raises:
+        LaunchError: if something is missing or fails.
+    """
+    photos = choose_photos(options.images)
+    if not Path(options.label_studio_python).exists():
+        raise LaunchError(
+            f"Label Studio's Python is not at {options.label_studio_python}. Run `make setup`, which installs "
+            f"Label Studio {TESTED_LABEL_STUDIO[-1]} into a virtual environment of its own, or name another one."
+        )
+    folder = DataFolder(options.data_dir)
+    lock = FolderLock(folder)
+    held_by = lock.acquire()
+    if held_by is not None:
+        where = f" at {held_by['url']}" if "url" in held_by else ""
+        raise _AlreadyRunning(
+            f"Click-Pose is running already{where} (process {held_by.get('pid', 'unknown')}, data in {folder.path}). "
+            "Stop it first to start with other photos."
+        )
+    with ExitStack() as cleanup:
+        cleanup.callback(lock.release)
+        yield _start_all(options, photos, folder, lock, cleanup, say)
+        say("\nStopping …")
+
+
+def _start_all(
+    options: LaunchOptions, photos: PhotoFolder, folder: DataFolder, lock: FolderLock, cleanup: ExitStack, say: Say
+) -> RunningLoop:
+    """Start the processes, set up the project; what is started is stopped by ``cleanup``, in reverse order."""
+    credentials = folder.credentials()
+    port = _choose_port("Label Studio", options.port, (), say)
+    url = f"http://localhost:{port}"
+    lock.announce({"pid": os.getpid(), "url": url})
+    children = []
+    backend_url = options.backend_url
+    if backend_url is None:
+        backend_port = _choose_port("the backend", options.backend_port, (port,), say)
+        backend_url = f"http://{HOST}:{backend_port}"
+        backend = _start_backend(options, folder, credentials, f"http://{HOST}:{port}", backend_port)
+        cleanup.callback(backend.stop)
+        children.append(backend)
+    elif not answers(f"{backend_url}/health"):
+        raise LaunchError(f"No backend answers at {backend_url}/health.")
+    say("Starting the backend and Label Studio (the first start sets up the database: about a minute) …")
+    label_studio = _start_label_studio(options, folder, credentials, port)
+    cleanup.callback(label_studio.stop)
+    children.append(label_studio)
+    if options.backend_url is None:
+        backend.wait_until_it_answers(f"{backend_url}/health", BACKEND_SECONDS, lambda _: None)
+    label_studio.wait_until_it_answers(
+        f"http://{HOST}:{port}/health/", LABEL_STUDIO_SECONDS, lambda s: say(f"  … Label Studio is starting ({s} s)")
+    )
+    project_id = _set_up_project(f"http://{HOST}:{port}", backend_url, credentials, folder, photos, say)
+    project_url = f"{url}/projects/{project_id}/data"
+    lock.announce({"pid": os.getpid(), "url": project_url})
+    return RunningLoop(url, project_url, project_id, backend_url, credentials, tuple(children))
+
+
+def _choose_port(what: str, wanted: int, taken: tuple[int, ...], say: Say) -> int:
+    port = free_port(wanted, taken)
+    if port != wanted:
+        say(f"Port {wanted} is busy; {what} takes {port}.")
+    return port
+
+
+def _start_backend(
+    options: LaunchOptions, folder: DataFolder, credentials: Credentials, label_studio_url: str, port: int
+) -> Child:
+    environment = {
+        **os.environ,
+        "LABEL_STUDIO_URL": label_studio_url,
+        "LABEL_STUDIO_API_KEY": credentials.token,
+        "CLICKPOSE_CACHE_DIR": str(folder.cache),
+        "CLICKPOSE_MODEL": options.model,
+    }
+    command = [sys.executable, "-c", RUN_CLICKPOSE, "serve", "--host", HOST, "--port", str(port)]
+    return Child("The backend", command, environment, folder.logs / "backend.log")
+
+
+def _start_label_studio(options: LaunchOptions, folder: DataFolder, credentials: Credentials, port: int) -> Child:
+    folder.bridge_script.write_text(bridge_script(), encoding="utf-8")
+    command = [Path(options.label_studio_python).absolute(), RUN_LABEL_STUDIO, "start", "--no-browser"]
+    command += ["--internal-host", HOST, "--port", str(port)]
+    environment = label_studio_environment(os.environ, folder, credentials)
+    return Child("Label Studio", command, environment, folder.logs / "label-studio.log")
+
+
+def label_studio_environment(
+    environ: Mapping[str, str], folder: DataFolder, credentials: Credentials
+) -> dict[str, str]:
+    """Return the environment of Label Studio: this machine only, SQLite, no calls home, photos from one root."""
+    kept = {name: value for name, value in environ.items() if name not in NOT_PASSED_ON}
+    return kept | {
+        "LABEL_STUDIO_BASE_DATA_DIR": str(folder.label_studio),
+        "LABEL_STUDIO_USERNAME": credentials.username,
+        "LABEL_STUDIO_PASSWORD": credentials.password,
+        "LABEL_STUDIO_USER_TOKEN": credentials.token,
+        "LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN": "true",
+        "LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK": "true",
+        "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED": "true",
+        "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(folder.photos),
+        # the backend listens on this machine, which Label Studio refuses by default
+        "ML_BLOCK_LOCAL_IP": "false",
+        "SSRF_PROTECTION_ENABLED": "false",
+        "USE_DEFAULT_BANNED_SUBNETS": "false",
+        "COLLECT_ANALYTICS": "false",
+        "LATEST_VERSION_CHECK": "false",
+        "CLICKPOSE_BRIDGE_SCRIPT": str(folder.bridge_script),
+    }
+
+
+def _set_up_project(
+    url: str, backend_url: str, credentials: Credentials, folder: DataFolder, photos: PhotoFolder, say: Say
+) -> int:
+    """Make or reuse the project, with all photos pre-annotated; return its id."""
+    api = LabelStudioApi(url, credentials.token)
+    try:
+        project_id = ensure_project(api, folder, photos, say)["id"]
+        import_photos(api, project_id, folder, photos, say)
+        backend = register_backend(api, project_id, backend_url)
+        failed = predict_missing(api, project_id, backend, say)
+        if failed:
+            say(f"{failed} photos could not be pre-annotated; see {folder.logs}. They can be labelled all the same.")
+        show_predictions(api, project_id, backend)
+    finally:
+        api.close()
+    return project_id
