@@ -1,0 +1,340 @@
+"""The web application: Label Studio's ML backend contract over HTTP. Handlers parse, call the service, format."""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import json
+import logging
+import re
+import threading
+import time
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable
+from contextvars import ContextVar
+from functools import partial
+
+from flask import Flask, Response, abort, current_app, g, request
+from prometheus_client import CONTENT_TYPE_LATEST
+from werkzeug.exceptions import HTTPException
+
+import clickpose
+from clickpose.predictor import PosePredictor
+from clickpose_labelstudio.images import TaskImages
+from clickpose_labelstudio.labeling_config import LabelingConfigError
+from clickpose_labelstudio.lazy_predictor import LazyPredictor, ModelUnavailableError
+from clickpose_labelstudio.metrics import ServiceMetrics
+from clickpose_labelstudio.region_store import DiskRegionStore
+from clickpose_labelstudio.service import AnnotationService, RequestError
+from clickpose_labelstudio.settings import ServiceSettings
+
+SETUP_WAIT_S = 2.0  # Label Studio gives up on /setup after 3 s
+BATCH_WAIT_S = 80.0  # and on /predict after 100 s
+MAX_PROJECTS = 256
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+WEBHOOK_ENDPOINTS = ("webhook", "secret_webhook")
+
+logger = logging.getLogger(__name__)
+current_request_id: ContextVar[str] = ContextVar("current_request_id", default="-")
+
+
+class Backend:
+    """What the handlers share: the service, and the little that is remembered between requests.
+
+    Args:
+        settings: see there.
+        service: answers predictions.
+        predictor: the network behind the service, to load it ahead of need; None where the service needs no loading.
+    """
+
+    def __init__(self, settings: ServiceSettings, service: AnnotationService, predictor: LazyPredictor | None):
+        self.settings = settings
+        self.service = service
+        self.predictor = predictor
+        self.metrics = ServiceMetrics()
+        # Batches take turns: two would only slow each other down, and take the threads that edits need.
+        self.batch_turn = threading.BoundedSemaphore(1)
+        self._configs: OrderedDict[str, str] = OrderedDict()
+        self._configs_lock = threading.Lock()
+
+    @property
+    def is_ready(self) -> bool:
+        """Tell whether a prediction can start at once."""
+        return self.predictor is None or self.predictor.is_loaded
+
+    def start_loading(self) -> None:
+        """Load the weights in the background."""
+        if self.predictor is not None:
+            self.predictor.load_in_background()
+
+    def wait_until_ready(self, timeout_s: float) -> bool:
+        """Wait for the weights at most ``timeout_s`` seconds; return whether they are there."""
+        return self.predictor is None or self.predictor.wait(timeout_s)
+
+    def remember_config(self, project: str, label_config: str) -> None:
+        """Keep the labelling configuration of a project, for predictions that come without one."""
+        with self._configs_lock:
+            self._configs[project] = label_config
+            self._configs.move_to_end(project)
+            while len(self._configs) > MAX_PROJECTS:
+                self._configs.popitem(last=False)
+
+    def config_of(self, project: object) -> str | None:
+        """Return the labelling configuration of a project from its last set-up in this process, or None."""
+        with self._configs_lock:
+            return self._configs.get(project) if isinstance(project, str) else None
+
+
+def create_app(
+    settings: ServiceSettings,
+    service: AnnotationService | None = None,
+    load_predictor: Callable[[], PosePredictor] | None = None,
+) -> Flask:
+    """Make the web application.
+
+    Args:
+        settings: hosts, limits, secrets, model.
+        service: a ready service, for tests; by default one is made from the settings.
+        load_predictor: makes the network, on first need; by default :func:`clickpose.load` with the settings' model.
+    """
+    predictor = None
+    if service is None:
+        predictor = LazyPredictor(load_predictor or partial(_load_predictor, settings))
+        service = AnnotationService(predictor, TaskImages(settings), DiskRegionStore(settings))
+    app = Flask("clickpose_labelstudio", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_request_bytes
+    app.extensions["clickpose"] = Backend(settings, service, predictor)
+    for rule, methods, view in ROUTES:
+        app.add_url_rule(rule, view.__name__, view, methods=methods)
+    app.before_request(_begin)
+    app.before_request(_check_credentials)
+    app.after_request(_end)
+    app.register_error_handler(HTTPException, _say_http_error)
+    app.register_error_handler(Exception, _say_internal_error)
+    for error in (RequestError, LabelingConfigError):
+        app.register_error_handler(error, partial(_say_error, 400))
+    app.register_error_handler(ModelUnavailableError, partial(_say_error, 503))
+    return app
+
+
+def _load_predictor(settings: ServiceSettings) -> PosePredictor:
+    return clickpose.load(settings.model, checkpoint=settings.checkpoint)
+
+
+def _backend() -> Backend:
+    return current_app.extensions["clickpose"]
+
+
+# Handlers
+
+
+def index():
+    """Say what this is."""
+    return _json(
+        {
+            "service": "clickpose",
+            "version": clickpose.__version__,
+            "model": _backend().settings.model,
+            "ready": _backend().is_ready,
+            "endpoints": sorted({rule for rule, _, _ in ROUTES}),
+        }
+    )
+
+
+def health():
+    """Answer at once, and load the weights meanwhile."""
+    return _json({"status": "UP", "ready": _backend().is_ready, "v2": True})
+
+
+def setup():
+    """Check a project's labelling configuration and name the model version."""
+    body = _json_object()
+    project, label_config = body.get("project"), body.get("schema") or body.get("label_config")
+    backend = _backend()
+    if not backend.wait_until_ready(SETUP_WAIT_S):
+        # The weights need longer than Label Studio waits; the next set-up gives the whole version.
+        return _json({"model_version": f"clickpose-{backend.settings.model}-{clickpose.__version__}"})
+    backend.service.check_config(label_config)
+    if isinstance(project, str):
+        backend.remember_config(project, label_config)
+    return _json({"model_version": backend.service.model_version})
+
+
+def predict():
+    """Pre-annotate a batch of tasks, or refine what a human edits."""
+    backend = _backend()
+    body = _json_object()
+    g.parsed = time.perf_counter()
+    params = body.get("params") or {}
+    if not isinstance(params, dict):
+        raise RequestError(f"Expected params to be an object, got {type(params).__name__}")
+    context, tasks = params.get("context"), body.get("tasks")
+    label_config = body.get("label_config") or backend.config_of(body.get("project"))
+    with contextlib.nullcontext() if context else _batch_turn(backend):
+        results = backend.service.predict(tasks, label_config, context)
+    g.predicted = time.perf_counter()
+    backend.metrics.count_tasks("edit" if context else "batch", len(results))
+    return _json({"results": results, "model_version": backend.service.model_version})
+
+
+def versions():
+    """List the one model version that this service has."""
+    _backend().wait_until_ready(SETUP_WAIT_S)
+    return _json({"versions": [_backend().service.model_version] if _backend().is_ready else []})
+
+
+def webhook():
+    """Take note of an event; nothing slow happens here, because Label Studio waits one second."""
+    action = _json_object().get("action")
+    _backend().metrics.count_webhook(action)
+    return _json({"status": "received"})
+
+
+def secret_webhook(secret: str):
+    """Take note of an event that came to the webhook's secret address."""
+    if not _same_text(secret, _backend().settings.webhook_secret):
+        abort(404)
+    return webhook()
+
+
+def metrics():
+    """Give Prometheus its numbers."""
+    _backend().metrics.model_loaded.set(_backend().is_ready)
+    return Response(_backend().metrics.render(), content_type=CONTENT_TYPE_LATEST)
+
+
+ROUTES = (
+    ("/", ["GET"], index),
+    ("/health", ["GET"], health),
+    ("/setup", ["POST"], setup),
+    ("/predict", ["POST"], predict),
+    ("/versions", ["GET"], versions),
+    ("/webhook", ["POST"], webhook),
+    ("/webhook/<secret>", ["POST"], secret_webhook),
+    ("/metrics", ["GET"], metrics),
+)
+
+
+# Around every request
+
+
+def _begin() -> None:
+    g.started = time.perf_counter()
+    wanted = request.headers.get("X-Request-ID", "")
+    g.request_id = wanted if REQUEST_ID.fullmatch(wanted) else uuid.uuid4().hex[:16]
+    current_request_id.set(g.request_id)
+    _backend().start_loading()
+
+
+def _check_credentials() -> None:
+    """Ask for the configured user, except of webhooks: Label Studio sends most of those without one.
+
+    A webhook is let in by its secret address, by the user, or, where no secret is configured, as it comes.
+    """
+    settings = _backend().settings
+    if request.endpoint == "secret_webhook" or (request.endpoint == "webhook" and not settings.webhook_secret):
+        return
+    if request.endpoint != "webhook" and not settings.basic_auth_user:
+        return
+    given = request.authorization
+    user, password = (given.username, given.password) if given is not None and given.type == "basic" else ("", "")
+    same_user = _same_text(user, settings.basic_auth_user)
+    if not (_same_text(password, settings.basic_auth_password) and same_user):
+        abort(401)
+
+
+def _same_text(given: str | None, wanted: str) -> bool:
+    """Compare secrets in constant time; an unset secret equals nothing."""
+    same = hmac.compare_digest((given or "").encode("utf-8", "replace"), wanted.encode())
+    return bool(wanted) and same
+
+
+def _end(response: Response) -> Response:
+    """Count and log the request by its route, never its path or body, which may hold secrets."""
+    now = time.perf_counter()
+    started = g.get("started", now)
+    route = request.url_rule.rule if request.url_rule else "unknown"
+    _backend().metrics.count_request(route, response.status_code, now - started)
+    response.headers["X-Request-ID"] = g.request_id
+    if "predicted" in g:
+        parts = {"parse": g.parsed - started, "predict": g.predicted - g.parsed, "encode": now - g.predicted}
+        response.headers["Server-Timing"] = ", ".join(f"{part};dur={1000 * t:.2f}" for part, t in parts.items())
+    logger.info("%s %s %d %.1f ms", request.method, route, response.status_code, 1000 * (now - started))
+    return response
+
+
+@contextlib.contextmanager
+def _batch_turn(backend: Backend):
+    if not backend.batch_turn.acquire(timeout=BATCH_WAIT_S):
+        abort(503, "Other batches are still being predicted; try again later")
+    try:
+        yield
+    finally:
+        backend.batch_turn.release()
+
+
+def _json_object() -> dict:
+    """Return the request's JSON object.
+
+    Raises:
+        RequestError: if the body is none.
+    """
+    try:
+        body = json.loads(request.get_data(cache=False), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise RequestError("Expected a JSON object as the request body") from None
+    if not isinstance(body, dict):
+        raise RequestError(f"Expected a JSON object as the request body, got {type(body).__name__}")
+    return body
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"Expected JSON numbers, got {name}")
+
+
+def _json(payload: dict, status: int = 200) -> Response:
+    return Response(json.dumps(payload, allow_nan=False), status, mimetype="application/json")
+
+
+def _say(status: int, sentence: str) -> Response:
+    """Answer an error. The sentence is also the HTTP reason, the one part that Label Studio shows to its users."""
+    response = _json({"error": sentence}, status)
+    reason = re.sub(r"[^\x20-\x7e]+", " ", sentence)[:200].strip()
+    response.status = f"{status} {reason or 'Error'}"
+    return response
+
+
+def _say_error(status: int, error: Exception) -> Response:
+    logger.warning("%s", error)
+    return _say(status, str(error))
+
+
+def _say_http_error(error: HTTPException) -> Response:
+    sentences = {
+        401: "Expected the user name and password of this service",
+        404: "There is nothing at this address",
+        405: f"Expected another method than {request.method} at this address",
+        413: f"Expected a request of at most {_backend().settings.max_request_bytes} bytes",
+    }
+    status = error.code or 500
+    response = _say(status, sentences.get(status, error.description or error.name))
+    if status == 401:
+        response.headers["WWW-Authenticate"] = 'Basic realm="clickpose", charset="UTF-8"'
+    if status == 405:
+        response.headers["Allow"] = ", ".join(getattr(error, "valid_methods", None) or ())
+    return response
+
+
+def _say_internal_error(error: Exception) -> Response:
+    logger.exception("Request %s failed", g.get("request_id", "-"))
+    return _say(500, f"The request failed inside the service; its log has the reason under id {g.request_id}")
+
+
+class RequestIdFilter(logging.Filter):
+    """Puts the id of the request that a thread works on into each log record, as ``%(request_id)s``."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Mark a record."""
+        record.request_id = current_request_id.get()
+        return True

@@ -1,0 +1,333 @@
+import base64
+import io
+import json
+import logging
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from clickpose_labelstudio.app import MAX_PROJECTS, create_app
+from clickpose_labelstudio.labeling_config import build_labeling_config
+from clickpose_labelstudio.settings import ServiceSettings
+
+FIXTURES = Path(__file__).with_name("fixtures")
+XML = build_labeling_config()
+LABEL_STUDIO_HEADERS = {"User-Agent": "heartex/1.23.2", "Authorization": "Basic dTpw"}  # u:p
+
+
+def recorded(name: str) -> dict:
+    """Return the body of a request that Label Studio 1.23.2 really sent."""
+    return json.loads((FIXTURES / f"{name}.json").read_text())
+
+
+def grey_uri(height: int = 240, width: int = 320) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(np.full((height, width, 3), 127, np.uint8)).save(buffer, "PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def batch(**values) -> dict:
+    task = {"id": 1, "data": {"image": grey_uri()}}
+    return {"tasks": [task], "project": "3.1", "label_config": XML, "params": {"context": None}, **values}
+
+
+@pytest.fixture
+def predictor(fakes):
+    return fakes.FakePredictor()
+
+
+@pytest.fixture
+def client(tmp_path, predictor):
+    def make(load=lambda: predictor, **values):
+        settings = ServiceSettings(cache_dir=tmp_path, **values)
+        return create_app(settings, load_predictor=load).test_client()
+
+    return make
+
+
+def error_of(response, status: int) -> str:
+    assert response.status_code == status
+    assert response.mimetype == "application/json"
+    assert set(response.json) == {"error"}
+    return response.json["error"]
+
+
+def test_health_answers_while_the_weights_load_and_setup_names_them_afterwards(client, predictor, monkeypatch):
+    release = threading.Event()
+    browser = client(load=lambda: release.wait(30) and predictor)
+    monkeypatch.setattr("clickpose_labelstudio.app.SETUP_WAIT_S", 0.01)
+    assert browser.get("/health?").json == {"status": "UP", "ready": False, "v2": True}
+    assert browser.post("/setup?", json=recorded("setup")).json == {"model_version": "clickpose-lite-0.1.0"}
+    assert browser.get("/versions").json == {"versions": []}
+    release.set()
+    monkeypatch.setattr("clickpose_labelstudio.app.SETUP_WAIT_S", 30)
+    assert browser.post("/setup?", json={**recorded("setup"), "schema": XML}).json == {
+        "model_version": "clickpose-fake-0.1.0-f00dfeed"
+    }
+    assert browser.get("/health").json["ready"] is True
+    assert browser.get("/versions?").json == {"versions": ["clickpose-fake-0.1.0-f00dfeed"]}
+
+
+def test_weights_that_do_not_load_are_a_sentence_and_are_tried_again(client, predictor, caplog):
+    attempts = []
+
+    def load():
+        attempts.append(1)
+        if len(attempts) < 3:
+            raise FileNotFoundError("no weights.safetensors here")
+        return predictor
+
+    browser = client(load=load)
+    for _ in range(10):
+        response = browser.post("/predict", json=batch())
+        if response.status_code == 200:
+            break
+        assert "The model could not be loaded: no weights.safetensors here" in error_of(response, 503)
+    assert response.json["results"][0]["model_version"] == "clickpose-fake-0.1.0-f00dfeed"
+    assert "The model could not be loaded" in caplog.text
+
+
+def test_a_batch_is_predicted_through_the_whole_stack(client, predictor):
+    (result,) = client().post("/predict?", json=batch()).json["results"]
+    assert result["score"] == pytest.approx(0.7)
+    assert predictor.encoded == 2
+    boxes = [item["value"] for item in result["result"] if item["type"] == "rectanglelabels"]
+    assert [boxes[0][key] for key in ("x", "y", "width", "height")] == pytest.approx([6.25, 12.5, 31.25, 70.8333333])
+
+
+def test_an_edit_encodes_nothing_even_after_a_restart(client, predictor, fakes):
+    (answer,) = client().post("/predict", json=batch()).json["results"]
+    wrist = next(item for item in answer["result"] if item["id"].endswith("-left_wrist"))
+    wrist["value"].update(x=50, y=50)
+    body = batch(params={"context": {"result": answer["result"], "edited": [wrist["id"]]}})
+    encoded = predictor.encoded
+    (refined,) = client().post("/predict", json=body).json["results"]
+    assert predictor.encoded == encoded
+    moved = {item["id"]: item["value"] for item in refined["result"] if item["type"] == "keypointlabels"}
+    assert (moved[wrist["id"]]["x"], moved[wrist["id"]]["y"]) == (50, 50)
+    before = {item["id"]: item["value"] for item in answer["result"]}
+    nose = wrist["id"].replace("left_wrist", "nose")
+    assert moved[nose]["x"] - before[nose]["x"] == pytest.approx(100 * fakes.SHIFT[0] / 320)
+
+
+def test_recorded_requests_are_served(client):
+    browser = client()
+    uri = grey_uri()
+    for name in ("predict_batch", "predict_interactive_api", "predict_interactive_ui"):
+        body = recorded(name)
+        for task in body["tasks"]:
+            task["data"]["image"] = uri
+        answer = browser.post("/predict?", json=body, headers=LABEL_STUDIO_HEADERS)
+        assert answer.status_code == 200
+        assert len(answer.json["results"]) == len(body["tasks"])
+
+
+def test_an_image_that_cannot_be_had_does_not_spoil_the_batch(client):
+    bad = {"id": 2, "data": {"image": "http://evil.example.org/a.png"}}
+    good, refused = client().post("/predict", json=batch(tasks=[*batch()["tasks"], bad])).json["results"]
+    assert good["result"]
+    assert "Host evil.example.org is not allowed" in refused["error"]
+
+
+def test_projects_keep_their_own_configuration(client):
+    other = XML.replace('name="box"', 'name="persons"')
+    browser = client()
+    for project, xml in (("3.1", XML), ("4.1", other)):
+        assert browser.post("/setup", json={"project": project, "schema": xml}).status_code == 200
+    names = {}
+    for project in ("3.1", "4.1"):
+        body = batch(project=project)
+        del body["label_config"]
+        (result,) = browser.post("/predict", json=body).json["results"]
+        names[project] = {item["from_name"] for item in result["result"] if item["type"] == "rectanglelabels"}
+    assert names == {"3.1": {"box"}, "4.1": {"persons"}}
+    own = browser.post("/predict", json=batch(project="4.1")).json["results"][0]["result"]
+    assert {item["from_name"] for item in own if item["type"] == "rectanglelabels"} == {"box"}
+
+
+def test_only_the_latest_projects_are_remembered(client):
+    browser = client()
+    for number in range(MAX_PROJECTS + 1):
+        browser.post("/setup", json={"project": f"{number}.1", "schema": XML})
+    body = {"tasks": [], "project": "0.1"}
+    assert "label_config" in error_of(browser.post("/predict", json=body), 400)
+    assert browser.post("/predict", json={**body, "project": f"{MAX_PROJECTS}.1"}).status_code == 200
+
+
+def test_a_configuration_that_cannot_serve_is_explained_where_label_studio_shows_it(client):
+    response = client().post("/setup", json={"project": "1.1", "schema": '<View><Image name="i" value="$i"/></View>'})
+    sentence = error_of(response, 400)
+    assert "KeyPointLabels" in sentence
+    assert response.status == f"400 {sentence}"[: len(response.status)]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"", "Expected a JSON object"),
+        (b"{", "Expected a JSON object"),
+        (b"[" * 100_000, "Expected a JSON object"),
+        (b"[]", "got list"),
+        (b'{"tasks": [], "label_config": NaN}', "Expected a JSON object"),
+        (b'{"tasks": 1' + b"0" * 5000 + b"}", "Expected a JSON object"),
+        (b'{"tasks": [], "label_config": "<View/>", "params": []}', None),
+        (b'{"tasks": [], "label_config": "<View/>", "params": [1]}', "Expected params to be an object"),
+        (b'{"tasks": {}, "label_config": "<View/>"}', "Expected tasks to be a list"),
+        (b'{"tasks": []}', "Expected label_config to be XML text"),
+    ],
+)
+def test_bad_bodies_are_refused_with_a_sentence(client, body, message):
+    sentence = error_of(client().post("/predict", data=body), 400)
+    assert message is None or message in sentence
+
+
+def test_a_body_that_is_too_large_is_refused(client):
+    sentence = error_of(client(max_request_bytes=1000).post("/predict", data=b" " * 1001), 413)
+    assert sentence == "Expected a request of at most 1000 bytes"
+
+
+def test_unknown_addresses_and_methods_are_json(client):
+    browser = client()
+    assert error_of(browser.get("/nothing"), 404) == "There is nothing at this address"
+    response = browser.get("/predict")
+    assert "another method than GET" in error_of(response, 405)
+    assert "POST" in response.headers["Allow"]
+
+
+def test_the_first_page_says_what_this_is(client):
+    page = client().get("/").json
+    assert (page["service"], page["version"], page["model"]) == ("clickpose", "0.1.0", "lite")
+    assert "/predict" in page["endpoints"]
+
+
+def test_the_user_is_asked_for_everywhere_but_at_the_webhook(client):
+    browser = client(basic_auth_user="u", basic_auth_password="p")
+    for method, path in [("GET", "/"), ("GET", "/health"), ("GET", "/versions"), ("GET", "/metrics"), ("GET", "/x")]:
+        response = browser.open(path, method=method)
+        assert "user name and password" in error_of(response, 401)
+        assert response.headers["WWW-Authenticate"].startswith("Basic ")
+    for path in ("/setup", "/predict"):
+        error_of(browser.post(path, json={}), 401)
+    assert browser.get("/health", headers=LABEL_STUDIO_HEADERS).status_code == 200
+    assert browser.post("/webhook", json=recorded("webhook_ANNOTATION_CREATED")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["Basic dTpx", "Basic eDpw", "Basic dTo=", "Basic Og==", "Basic", "Basic !!!", "Bearer dTpw", "Basic dcO8OnA=", ""],
+)
+def test_wrong_credentials_are_refused(client, header):
+    browser = client(basic_auth_user="u", basic_auth_password="p")
+    error_of(browser.get("/health", headers={"Authorization": header}), 401)
+
+
+def test_no_credentials_are_right_where_none_are_configured(client):
+    browser = client(webhook_secret="hook")
+    empty = {"Authorization": "Basic Og=="}  # an empty user with an empty password
+    error_of(browser.post("/webhook", json=recorded("webhook_START_TRAINING"), headers=empty), 401)
+    error_of(browser.post("/webhook", json=recorded("webhook_START_TRAINING")), 401)
+
+
+def test_the_webhook_takes_its_secret_address_or_the_user(client):
+    browser = client(basic_auth_user="u", basic_auth_password="p", webhook_secret="hook")
+    created, training = recorded("webhook_ANNOTATION_CREATED"), recorded("webhook_START_TRAINING")
+    assert browser.post("/webhook/hook", json=created).json == {"status": "received"}
+    assert browser.post("/webhook", json=training, headers=LABEL_STUDIO_HEADERS).json == {"status": "received"}
+    error_of(browser.post("/webhook", json=created), 401)
+    error_of(browser.post("/webhook/guess", json=created), 404)
+    assert error_of(client().post("/webhook/", json=created), 404)
+    assert error_of(client().post("/webhook/guess", json=created), 404)
+
+
+def test_metrics_count_without_letting_callers_grow_them(client):
+    browser = client()
+    browser.post("/predict", json=batch())
+    browser.get("/nothing/1")
+    browser.get("/nothing/2")
+    for action in ("ANNOTATION_CREATED", "MADE_UP_1", "MADE_UP_2", ["x"], None):
+        browser.post("/webhook", json={"action": action})
+    text = browser.get("/metrics").text
+    for line in [
+        'clickpose_requests_total{route="/predict",status="200"} 1.0',
+        'clickpose_requests_total{route="unknown",status="404"} 2.0',
+        'clickpose_webhooks_total{action="ANNOTATION_CREATED"} 1.0',
+        'clickpose_webhooks_total{action="other"} 4.0',
+        'clickpose_tasks_total{kind="batch"} 1.0',
+        "clickpose_model_loaded 1.0",
+    ]:
+        assert line in text
+    assert "MADE_UP" not in text
+
+
+def test_an_internal_error_tells_the_client_only_its_id(client, predictor, monkeypatch, caplog):
+    def fail(*args):
+        raise KeyError("a secret detail")
+
+    monkeypatch.setattr(predictor, "detect", fail)
+    response = client().post("/predict", json=batch(), headers={"X-Request-ID": "abc-123"})
+    assert "under id abc-123" in error_of(response, 500)
+    assert "secret detail" not in response.text
+    assert "secret detail" in caplog.text
+
+
+def test_request_ids_are_given_and_taken_over_only_when_harmless(client):
+    browser = client()
+    assert browser.get("/health", headers={"X-Request-ID": "trace-7"}).headers["X-Request-ID"] == "trace-7"
+    own = browser.get("/health", headers={"X-Request-ID": 'x" evil'}).headers["X-Request-ID"]
+    assert len(own) == 16
+
+
+def test_secrets_do_not_reach_the_log(client, caplog):
+    caplog.set_level(logging.DEBUG)
+    browser = client(
+        basic_auth_user="u",
+        basic_auth_password="s3cret-pw",
+        webhook_secret="s3cret-hook",
+        label_studio_api_key="s3cret-key",
+    )
+    setup = {**recorded("setup"), "access_token": "s3cret-token"}
+    browser.post("/setup", json=setup, auth=("u", "s3cret-pw"))
+    browser.post("/webhook/s3cret-hook", json=recorded("webhook_PROJECT_UPDATED"))
+    browser.post("/webhook/s3cret-hoo", json={})
+    assert "POST /webhook/<secret> 200" in caplog.text
+    assert "s3cret" not in caplog.text
+
+
+def test_an_edit_does_not_wait_for_a_batch(client, predictor, monkeypatch):
+    browser = client()
+    (answer,) = browser.post("/predict", json=batch()).json["results"]
+    body = batch(params={"context": {"result": answer["result"], "edited": [answer["result"][0]["id"]]}})
+    inside, release = threading.Event(), threading.Event()
+    detect = predictor.detect
+
+    def slow_detect(image):
+        inside.set()
+        release.wait(30)
+        return detect(image)
+
+    monkeypatch.setattr(predictor, "detect", slow_detect)
+    thread = threading.Thread(target=lambda: browser.application.test_client().post("/predict", json=batch()))
+    thread.start()
+    assert inside.wait(30)
+    monkeypatch.setattr("clickpose_labelstudio.app.BATCH_WAIT_S", 0.01)
+    assert browser.post("/predict", json=body).json["results"][0]["result"]
+    assert "Other batches" in error_of(browser.post("/predict", json=batch()), 503)
+    release.set()
+    thread.join(30)
+    assert browser.post("/predict", json=batch()).status_code == 200
+
+
+def test_timings_are_told(client):
+    timing = client().post("/predict", json=batch()).headers["Server-Timing"]
+    assert [part.split(";")[0] for part in timing.split(", ")] == ["parse", "predict", "encode"]
+
+
+def test_making_an_app_loads_nothing(client):
+    loads = []
+    client(load=lambda: loads.append(1))
+    time.sleep(0.05)
+    assert loads == []
