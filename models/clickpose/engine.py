@@ -1,4 +1,4 @@
-"""The trainer: steps, schedule, moving average, checkpoints, resume, progress. Knows no network; a task supplies the loss.
+"""The trainer: steps, schedule, moving average, checkpoints, resume, progress. A task supplies network and loss.
 
 The random changes of every sample follow from (seed, step, index) and those of every step from (seed, step), so an
 interrupted run that resumes sees what an uninterrupted one would have seen. Several processes (``torchrun``) split each

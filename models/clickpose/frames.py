@@ -38,7 +38,9 @@ class CropFrame:
         """
         left, top, right, bottom = as_array("box_xyxy", box_xyxy, (4,)).tolist()
         if not (np.isfinite([left, top, right, bottom]).all() and right > left and bottom > top):
-            raise ValueError(f"Expected a box (left, top, right, bottom) with an area, got {(left, top, right, bottom)}")
+            raise ValueError(
+                f"Expected a box (left, top, right, bottom) with an area, got {(left, top, right, bottom)}"
+            )
         side = margin * max(right - left, bottom - top)
         return cls((left + right) / 2, (top + bottom) / 2, side, input_side)
 

@@ -1,4 +1,4 @@
-"""Losses of the lite network: keypoints and boxes after every layer, predicted OKS, visibility, and the trunk's heads."""
+"""Losses of the lite network: keypoints and boxes of every layer, predicted OKS, visibility, the trunk's heads."""
 
 from __future__ import annotations
 
@@ -72,7 +72,9 @@ def pose_losses(output: DecoderOutput, batch: PersonBatch, fixed: Tensor, sigmas
     losses["box"] = w.box_l1 * _masked_mean(box_l1, known) + w.box_giou * _masked_mean(giou, known)
     score_error = (output.oks_logits.sigmoid() - terms[-1].detach()).square()  # CCNet, Sec. 5
     losses["score"] = w.predicted_oks * _masked_mean(score_error, free)
-    visible = F.binary_cross_entropy_with_logits(output.visibility_logits, labelled.float().expand_as(fixed), reduction="none")
+    visible = F.binary_cross_entropy_with_logits(
+        output.visibility_logits, labelled.float().expand_as(fixed), reduction="none"
+    )
     losses["visibility"] = w.visibility * _masked_mean(visible, batch.visibility_known[:, None, None])
     return losses
 
@@ -96,7 +98,9 @@ def trunk_losses(trunk: MoveNetFeatures, batch: PersonBatch, w: LossWeights) -> 
     cells, read at the true cell and at the cell that decoding chose.
     """
     batch_size, joints, height, width = trunk.heatmap_logits.shape
-    cells = batch.keypoints_norm * torch.tensor([width, height], dtype=torch.float32, device=batch.keypoints_norm.device)
+    cells = batch.keypoints_norm * torch.tensor(
+        [width, height], dtype=torch.float32, device=batch.keypoints_norm.device
+    )
     labelled = batch.visibility > 0
     logits = trunk.heatmap_logits.float()
     target = _gaussians(cells, height, width, deviation=1.5)

@@ -1,8 +1,8 @@
 """The one interface of every pose network: set an image once, predict, refine many times.
 
-A network implements the five stateless methods of :class:`PosePredictor` (detect, encode, decode, covers, refine_region);
-services call these directly, with their own cache. The stateful ``set_image`` / ``predict`` / ``refine`` for
-notebooks and scripts is written once on top of them.
+A network implements the five stateless methods of :class:`PosePredictor` (detect, encode, decode, covers,
+refine_region); services call these directly, with their own cache. The stateful ``set_image`` / ``predict`` /
+``refine`` for notebooks and scripts is written once on top of them.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ class EncodedRegion:
             arrays = load(data)
             geometry = as_array("geometry", arrays.pop("geometry"), (8,))
         except (SafetensorError, KeyError) as error:
-            raise ValueError(f"Expected an encoded region of {cls.__name__}.to_bytes, got other bytes: {error}") from None
+            raise ValueError(
+                f"Expected an encoded region of {cls.__name__}.to_bytes, got other bytes: {error}"
+            ) from None
         frame = CropFrame(*geometry[:3].tolist(), int(geometry[3]))
         return cls(frame, geometry[4:], {name.removeprefix("features."): array for name, array in arrays.items()})
 
@@ -93,7 +95,7 @@ class PosePredictor(ABC):
 
     @abstractmethod
     def covers(self, region: EncodedRegion, pose: Pose) -> bool:
-        """Tell whether ``region`` can serve to refine ``pose`` (its finite points and its box lie well inside)."""
+        """Tell whether ``region`` can serve to refine ``pose``: it holds the person and every fixed joint."""
 
     @abstractmethod
     def refine_region(self, region: EncodedRegion, pose: Pose, clicks: Clicks) -> Pose:
@@ -191,7 +193,7 @@ def prompt_box(pose: Pose) -> np.ndarray:
 
 
 def best_region(predictor: PosePredictor, regions: Sequence[EncodedRegion], pose: Pose) -> EncodedRegion | None:
-    """Choose, among cached regions, the one of this person: it covers the pose and its box overlaps most (IoU >= 0.3)."""
+    """Choose this person's region among cached ones: it covers the pose and its box overlaps most (IoU >= 0.3)."""
     candidates = [region for region in regions if predictor.covers(region, pose)]
     if not candidates:
         return None

@@ -21,14 +21,15 @@ from clickpose.networks.lite import LiteConfig, LiteNetwork
 from clickpose.networks.movenet import MoveNetThunder, decode_heads
 from clickpose.networks.movenet_onnx import read_movenet_onnx
 from clickpose.skeleton import COCO
+from clickpose.weights_io import save_weights
 
 
 def predict_with_trunk(trunk: MoveNetThunder, records: Sequence[PersonRecord], batch_size: int = 32) -> np.ndarray:
-    """Return the pretrained trunk's own keypoints (N, K, 2) px, from ground-truth boxes."""
+    """Return the pretrained trunk's own keypoints (N, K, 2) px, from ground-truth boxes, in float32."""
     loader = DataLoader(PersonDataset(list(records), COCO), batch_size, collate_fn=collate, num_workers=1)
     trunk = trunk.eval().to(memory_format=torch.channels_last)
     poses = []
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):  # plenty for a teacher's vote
+    with torch.inference_mode():
         for batch in tqdm(loader, desc="predicting with the trunk", unit="batch", leave=False):
             image = batch.image.float().contiguous(memory_format=torch.channels_last) * (2 / 255) - 1
             poses.append(decode_heads(trunk(image)).keypoints_input.float().numpy() / batch.image.shape[-1])
@@ -91,3 +92,19 @@ def train_lite(
     trainer = Trainer(task, dataset, weights, collate, config, out, device)
     trainer.run()
     return trainer
+
+
+def export_weights(checkpoint: Path, out: Path, notes: dict[str, str] | None = None) -> None:
+    """Write the averaged weights of a training checkpoint as a weights file, with its provenance.
+
+    Args:
+        checkpoint: ``checkpoint.pt`` of a run.
+        out: ``.safetensors`` file to write.
+        notes: more metadata, such as the data used.
+    """
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    metadata = {
+        "kind": "lite", "skeleton": COCO.name, "steps": str(state["step"]), "training": state["config"],
+        **(notes or {}),
+    }  # fmt: skip
+    save_weights(out, state["average"], metadata)

@@ -63,7 +63,9 @@ def read_coco_persons(folder: str | Path, skeleton: Skeleton = COCO) -> list[Per
         if annotation.get("iscrowd") or not any(annotation["keypoints"][2::3]):
             continue
         if annotation["image_id"] not in images:
-            raise ValueError(f"Expected image {annotation['image_id']} of annotation {annotation['id']} in {path}, got none")
+            raise ValueError(
+                f"Expected image {annotation['image_id']} of annotation {annotation['id']} in {path}, got none"
+            )
         record = _person_record(annotation, images[annotation["image_id"]], folder, skeleton, visibility_known)
         if record is not None:
             records.append(record)

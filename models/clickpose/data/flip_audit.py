@@ -33,4 +33,3 @@ def exchanged_labels(
         if chosen.sum() >= 4 and (crossed[chosen] - straight[chosen]).mean() > advantage:
             return True
     return False
-

@@ -128,4 +128,6 @@ class LiteNetwork(nn.Module):
     def initial_queries(person: EncodedPerson) -> PoseQueries:
         """Start from the trunk's own pose and the prompt box, nothing fixed (V = 1)."""
         keypoints = person.initial_norm[:, None]
-        return PoseQueries(keypoints, torch.zeros_like(keypoints[..., 0], dtype=torch.bool), person.prompt_norm[:, None])
+        return PoseQueries(
+            keypoints, torch.zeros_like(keypoints[..., 0], dtype=torch.bool), person.prompt_norm[:, None]
+        )

@@ -162,7 +162,7 @@ class DeformablePatch(nn.Module):
         Returns:
             (B, V, 1 + K, dim).
         """
-        batch, variants, tokens, _ = query.shape
+        _, variants, tokens, _ = query.shape
         offsets = self.offset(query).float().unflatten(-1, (-1, 2)).split(self.points, dim=-2)
         gates = self.gate(query).sigmoid().split(self.points, dim=-1)
         spacing = self.spacing(query).float().clamp(-3, 3).exp()

@@ -105,7 +105,9 @@ class MoveNetThunder(nn.Module):
             {"32": nn.Conv2d(_TOP_CHANNELS, 64, 1), "16": nn.Conv2d(112, 64, 1), "8": nn.Conv2d(56, 32, 1),
              "4": nn.Conv2d(40, 24, 1)}
         )  # fmt: skip
-        self.smooth = nn.ModuleDict({"16": SeparableConv(64, 32), "8": SeparableConv(32, 24), "4": SeparableConv(24, 24)})
+        self.smooth = nn.ModuleDict(
+            {"16": SeparableConv(64, 32), "8": SeparableConv(32, 24), "4": SeparableConv(24, 24)}
+        )
         self.center = _head(1)
         self.heatmap = _head(num_keypoints)
         self.regression = _head(2 * num_keypoints)

@@ -1,0 +1,103 @@
+"""The lite network in a tiny configuration: gradients, invariances, held clicks."""
+
+import pytest
+import torch
+
+from clickpose.networks.lite import LiteConfig, LiteNetwork, heatmap_peaks
+from clickpose.networks.lite_decoder import DecoderConfig, PoseQueries
+from clickpose.skeleton import COCO
+
+TINY = LiteConfig(64, DecoderConfig(flip_pairs=COCO.flip_pairs, dim=16, heads=2, layers=2, ffn_dim=24))
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    network = LiteNetwork(TINY).eval()
+    for head in (*network.decoder.keypoint_heads, *network.decoder.box_heads):
+        torch.nn.init.normal_(head[-1].weight, std=0.5)  # untrained heads move nothing
+    return network
+
+
+@pytest.fixture
+def batch():
+    generator = torch.Generator().manual_seed(1)
+    image = torch.randint(0, 256, (3, 3, 64, 64), generator=generator, dtype=torch.uint8)
+    prompt = torch.tensor([[0.1, 0.1, 0.9, 0.9], [0.3, 0.1, 0.7, 0.9], [0.1, 0.4, 0.9, 0.6]])
+    return image, prompt
+
+
+def random_queries(persons, variants):
+    generator = torch.Generator().manual_seed(2)
+    keypoints = torch.rand(persons, variants, 17, 2, generator=generator)
+    fixed = torch.rand(persons, variants, 17, generator=generator) < 0.3
+    return PoseQueries(keypoints, fixed, torch.tensor([0.1, 0.1, 0.9, 0.9]).expand(persons, variants, 4))
+
+
+@torch.inference_mode()
+def test_fixed_joints_stay_in_every_layer_and_others_move(network, batch):
+    person = network.encode(*batch).person
+    queries = random_queries(3, 2)
+    output = network.decode(person, queries)
+    moved = (output.keypoints_norm != queries.keypoints_norm).any(-1)  # (L, B, V, K)
+    assert output.keypoints_norm.shape == (2, 3, 2, 17, 2)
+    assert not moved[:, queries.fixed].any()
+    assert moved[:, ~queries.fixed].all()
+
+
+@torch.inference_mode()
+def test_persons_and_variants_do_not_see_each_other(network, batch):
+    image, prompt = batch
+    queries = random_queries(3, 2)
+    together = network.decode(network.encode(image, prompt).person, queries)
+    for i in range(3):
+        person = network.encode(image[i : i + 1], prompt[i : i + 1]).person
+        for v in range(2):
+            alone = network.decode(person, PoseQueries(*(q[i : i + 1, v : v + 1] for q in queries)))
+            torch.testing.assert_close(
+                alone.keypoints_norm[:, 0, 0], together.keypoints_norm[:, i, v], atol=1e-5, rtol=0
+            )
+            torch.testing.assert_close(alone.oks_logits[0, 0], together.oks_logits[i, v], atol=1e-4, rtol=0)
+
+
+def test_a_click_changes_other_joints_of_the_person(network, batch):
+    with torch.inference_mode():
+        person = network.encode(*batch).person
+        queries = random_queries(3, 1)
+        clicked = queries.keypoints_norm.clone()
+        clicked[1, 0, 9] += 0.2
+        fixed = queries.fixed.clone()
+        fixed[1, 0, 9] = True
+        before = network.decode(person, queries).keypoints_norm[-1]
+        after = network.decode(person, queries._replace(keypoints_norm=clicked, fixed=fixed)).keypoints_norm[-1]
+    free = ~fixed[1, 0]
+    assert (after[1, 0, free] - before[1, 0, free]).abs().max() > 1e-5
+    assert torch.equal(after[[0, 2]], before[[0, 2]])
+
+
+def test_every_parameter_gets_a_finite_gradient(network, batch):
+    network.train()
+    encoded = network.encode(*batch)
+    output = network.decode(encoded.person, random_queries(3, 2)._replace(fixed=torch.eye(17)[:6].view(3, 2, 17) > 0))
+    heads = (encoded.trunk.center_logits, encoded.trunk.heatmap_logits, encoded.trunk.regression, encoded.trunk.offset)
+    loss = sum(value.square().mean() for value in (*output, *heads))
+    loss.backward()
+    missing = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
+    assert missing == []
+
+
+def test_state_dict_round_trip(network, batch, tmp_path):
+    torch.save(network.state_dict(), tmp_path / "w.pt")
+    other = LiteNetwork(TINY).eval()
+    other.load_state_dict(torch.load(tmp_path / "w.pt", weights_only=True))
+    with torch.inference_mode():
+        first, second = (n.decode(n.encode(*batch).person, random_queries(3, 1)) for n in (network, other))
+    assert torch.equal(first.keypoints_norm, second.keypoints_norm)
+
+
+def test_heatmap_peaks_are_local_maxima_in_order():
+    heat = torch.full((1, 1, 8, 8), -9.0)
+    heat[0, 0, 1, 2], heat[0, 0, 1, 3], heat[0, 0, 6, 5] = 1.0, 3.0, 2.0  # (1, 2) stands beside the higher (1, 3)
+    positions, values = heatmap_peaks(heat, 2)
+    assert positions[0, 0].tolist() == [[3.5 / 8, 1.5 / 8], [5.5 / 8, 6.5 / 8]]
+    torch.testing.assert_close(values[0, 0], torch.tensor([3.0, 2.0]).sigmoid())

@@ -1,0 +1,53 @@
+"""Frames and crops: coordinates and pixels must agree."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from clickpose.data.crops import apply_affine, frame_matrix, warp_crop
+from clickpose.frames import CropFrame
+
+
+def test_square_around_a_box_by_hand():
+    frame = CropFrame.around_box([10, 20, 30, 100], input_side=256)
+    assert (frame.center_x, frame.center_y, frame.side) == (20, 60, 100)
+    np.testing.assert_allclose(frame.to_norm([[20, 60], [-30, 10], [70, 110]]), [[0.5, 0.5], [0, 0], [1, 1]])
+    np.testing.assert_allclose(frame.from_norm(frame.to_norm([[3.25, 7.5]])), [[3.25, 7.5]])
+    assert frame.scale == 2.56
+
+
+@pytest.mark.parametrize("box", [[0, 0, 0, 10], [5, 5, 4, 9], [0, 0, np.nan, 10]])
+def test_a_box_without_area_is_refused(box):
+    with pytest.raises(ValueError, match="Expected a box"):
+        CropFrame.around_box(box, 256)
+
+
+@pytest.mark.parametrize("rotation", [0.0, 0.4])
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("stored_hw", [(300, 400), (150, 100)])
+def test_a_bright_spot_lands_where_the_matrix_says(rotation, flip, stored_hw):
+    original_hw, spot = (300, 400), np.array([250.0, 120.0])
+    image = np.zeros((*stored_hw, 3), np.uint8)
+    column, row = spot * [stored_hw[1] / original_hw[1], stored_hw[0] / original_hw[0]]
+    image[int(row) - 3 : int(row) + 4, int(column) - 3 : int(column) + 4] = 255
+    matrix = frame_matrix(CropFrame(220.0, 140.0, 200.0, 128), rotation, flip)
+    crop = warp_crop(Image.fromarray(image), matrix, 128, original_hw).astype(float)[..., 0]
+    ys, xs = np.mgrid[:128, :128] + 0.5
+    seen = np.array([(crop * xs).sum(), (crop * ys).sum()]) / crop.sum() / 128
+    # the spot's centre is half a stored pixel beyond the truncated index
+    np.testing.assert_allclose(seen, apply_affine(matrix, spot), atol=0.012)
+
+
+def test_a_double_flip_is_the_identity():
+    frame = CropFrame(10.0, 20.0, 50.0, 64)
+    plain, mirrored = frame_matrix(frame), frame_matrix(frame, flip=True)
+    points = np.random.default_rng(0).uniform(0, 50, (5, 2))
+    np.testing.assert_allclose(apply_affine(mirrored, points)[:, 0], 1 - apply_affine(plain, points)[:, 0])
+    np.testing.assert_allclose(apply_affine(mirrored, points)[:, 1], apply_affine(plain, points)[:, 1])
+
+
+def test_strong_shrinking_averages_instead_of_aliasing():
+    stripes = np.zeros((1024, 1024, 3), np.uint8)
+    stripes[:, ::2] = 255
+    crop = warp_crop(Image.fromarray(stripes), frame_matrix(CropFrame(512.0, 512.0, 1024.0, 64)), 64)
+    assert abs(crop[8:-8, 8:-8].astype(float) - 127.5).max() < 20
