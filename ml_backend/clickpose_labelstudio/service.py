@@ -89,7 +89,7 @@ class AnnotationService:
             raise RequestError("Expected tasks to be a list of objects")
         if context is not None and not isinstance(context, Mapping):
             raise RequestError(f"Expected context to be an object or null, got {type(context).__name__}")
-        config = self._parse(label_config)
+        config = self.check_config(label_config)
         if not context:
             return [self._preannotate_or_say_why(task, config) for task in tasks]
         if len(tasks) != 1:
@@ -99,23 +99,20 @@ class AnnotationService:
         except (CodecError, ImageError) as error:
             raise RequestError(str(error)) from error
 
-    def check_config(self, label_config: object) -> None:
-        """Check that a labelling configuration, XML, can serve poses.
+    def check_config(self, label_config: object) -> LabelingConfig:
+        """Read a labelling configuration as :meth:`predict` will, so that a set-up can say what is wrong with it.
 
         Raises:
-            LabelingConfigError: if it cannot; the message says what is missing.
+            LabelingConfigError: if the configuration cannot serve poses.
             RequestError: if it is no text.
         """
-        self._parse(label_config)
+        if not isinstance(label_config, str):
+            raise RequestError(f"Expected label_config to be XML text, got {type(label_config).__name__}")
+        return _parse_cached(label_config, self._get_predictor().skeleton)
 
     def _image_of(self, task: Mapping, config: LabelingConfig) -> _TaskImage:
         reference = through_label_studio(config.image_reference(task.get("data")), task.get("id"))
         return _TaskImage(reference, self._images, self._regions)
-
-    def _parse(self, label_config: object) -> LabelingConfig:
-        if not isinstance(label_config, str):
-            raise RequestError(f"Expected label_config to be XML text, got {type(label_config).__name__}")
-        return _parse_cached(label_config, self._get_predictor().skeleton)
 
     def _preannotate_or_say_why(self, task: Mapping, config: LabelingConfig) -> dict:
         """Pre-annotate a task; one bad image must not spoil the batch."""

@@ -1,0 +1,299 @@
+"""Label Studio tasks <-> COCO keypoints, on values."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clickpose.skeleton import COCO
+from clickpose_labelstudio.coco_exchange import coco_results_to_tasks, coco_to_tasks, tasks_to_coco
+from clickpose_labelstudio.labeling_config import build_labeling_config, parse_labeling_config
+from clickpose_labelstudio.region_items import CodecError
+
+CONFIG = parse_labeling_config(build_labeling_config())
+
+
+def person(annotation_id, image_id, keypoints, visibility, bbox):
+    triples = [[x, y, v] if v else [0, 0, 0] for (x, y), v in zip(keypoints, visibility, strict=True)]
+    return {
+        "id": annotation_id, "image_id": image_id, "category_id": 1, "iscrowd": 0, "bbox": list(bbox),
+        "keypoints": [number for triple in triples for number in triple],
+        "num_keypoints": sum(1 for v in visibility if v), "area": bbox[2] * bbox[3],
+    }  # fmt: skip
+
+
+def coco_file(annotations, images=({"id": 42, "file_name": "a/b.jpg", "width": 640, "height": 480},)):
+    category = {"id": 1, "name": "person", "keypoints": list(COCO.names)}
+    return {"images": list(images), "annotations": annotations, "categories": [category]}
+
+
+def two_people():
+    rng = np.random.default_rng(5)
+    first = person(1, 42, rng.uniform(0, 480, (17, 2)).tolist(), [0, 1, 2] * 5 + [1, 2], (10.25, 20.5, 300.125, 400))
+    second = person(2, 42, rng.uniform(0, 480, (17, 2)).tolist(), [2, 0, 1] * 5 + [0, 1], (1 / 3, 2.5, 100.7, 77.7))
+    return coco_file([first, second])
+
+
+def exported(tasks):
+    """Return the tasks as Label Studio exports them: through JSON, with ids."""
+    tasks = json.loads(json.dumps(tasks))
+    for number, task in enumerate(tasks, 1):
+        task["id"] = number
+        for entry in task.get("annotations", []):
+            entry.update(id=100 + number, was_cancelled=False, updated_at="2026-01-01T00:00:00Z")
+    return tasks
+
+
+def assert_same_labels(found, wanted):
+    assert [annotation["image_id"] for annotation in found] == [annotation["image_id"] for annotation in wanted]
+    for new, old in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(new["keypoints"], old["keypoints"], rtol=0, atol=1e-9)
+        np.testing.assert_allclose(new["bbox"], old["bbox"], rtol=0, atol=1e-9)
+        np.testing.assert_allclose(new["area"], old["area"], rtol=1e-9)
+        assert (new["num_keypoints"], new["iscrowd"], new["category_id"]) == (old["num_keypoints"], 0, 1)
+        assert new["keypoints"][2::3] == old["keypoints"][2::3]
+
+
+@pytest.mark.parametrize(("kind", "source"), [("annotations", "newest"), ("predictions", "prediction")])
+def test_round_trip_of_two_people_is_the_identity(kind, source):
+    coco = two_people()
+    tasks = coco_to_tasks(coco, CONFIG, kind=kind, reference=lambda name: f"/data/local-files/?d=photos/{name}")
+    assert tasks[0]["data"]["image"] == "/data/local-files/?d=photos/a/b.jpg"
+    back = tasks_to_coco(exported(tasks), CONFIG, source=source)
+    (image,) = back["images"]
+    assert {key: image[key] for key in ("id", "file_name", "width", "height")} == coco["images"][0]
+    assert_same_labels(back["annotations"], coco["annotations"])
+    assert back["categories"][0]["keypoints"] == list(COCO.names)
+    assert [annotation["label_studio"]["region"] for annotation in back["annotations"]] == ["cp-1", "cp-2"]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(st.tuples(st.floats(0, 640), st.floats(0, 480)), min_size=17, max_size=17),
+            st.lists(st.integers(0, 2), min_size=17, max_size=17),
+            st.tuples(st.floats(0, 600), st.floats(0, 400), st.floats(0.01, 40), st.floats(0.01, 80)),
+        ),
+        max_size=3,
+    )
+)
+@settings(deadline=None)
+def test_round_trip_of_anybody_is_the_identity(people):
+    coco = coco_file([person(number, 42, *labels) for number, labels in enumerate(people, 1)])
+    back = tasks_to_coco(exported(coco_to_tasks(coco, CONFIG, kind="annotations")), CONFIG)
+    for new, old in zip(back["annotations"], coco["annotations"], strict=True):
+        np.testing.assert_allclose(new["keypoints"], old["keypoints"], rtol=0, atol=1e-9)
+        np.testing.assert_allclose(new["bbox"], old["bbox"], rtol=0, atol=1e-9)
+
+
+def test_second_round_trip_keeps_ids_and_touched():
+    tasks = exported(coco_to_tasks(two_people(), CONFIG, kind="annotations"))
+    once = tasks_to_coco(tasks, CONFIG)
+    twice = tasks_to_coco(exported(coco_to_tasks(once, CONFIG, kind="annotations")), CONFIG)
+    assert [a["label_studio"]["region"] for a in twice["annotations"]] == ["cp-1", "cp-2"]
+    assert twice["annotations"][0]["label_studio"]["touched"] == [
+        name for name, v in zip(COCO.names, once["annotations"][0]["keypoints"][2::3], strict=True) if v
+    ]
+
+
+def test_pycocotools_reads_the_export():
+    coco_tools = pytest.importorskip("pycocotools.coco")
+    back = tasks_to_coco(exported(coco_to_tasks(two_people(), CONFIG, kind="annotations")), CONFIG)
+    index = coco_tools.COCO()
+    index.dataset = back
+    index.createIndex()
+    assert sorted(index.getAnnIds(imgIds=[42])) == [1, 2]
+    assert index.loadCats([1])[0]["skeleton"][0] == [16, 14]
+
+
+def saved_task(**changes):
+    (task,) = exported(coco_to_tasks(two_people(), CONFIG, kind="annotations"))
+    return {**task, **changes}
+
+
+def one_keypoint(x, **changes):
+    return {
+        "id": "cp-1-nose", "from_name": "keypoint", "to_name": "image", "type": "keypointlabels",
+        "original_width": 640, "original_height": 480, "value": {"x": x, "y": 10, "keypointlabels": ["nose"]},
+        **changes,
+    }  # fmt: skip
+
+
+def test_newest_annotation_that_was_not_cancelled_is_exported():
+    entries = [
+        {"id": 1, "result": [one_keypoint(10)], "updated_at": "2026-01-02T00:00:00Z"},
+        {"id": 2, "result": [one_keypoint(20)], "updated_at": "2026-01-03T00:00:00Z"},
+        {"id": 3, "result": [one_keypoint(30)], "updated_at": "2026-01-04T00:00:00Z", "was_cancelled": True},
+    ]
+    task = saved_task(annotations=entries)
+    (newest,) = tasks_to_coco([task], CONFIG)["annotations"]
+    assert newest["keypoints"][:3] == [128, 48, 2]
+    assert newest["label_studio"]["annotation"] == 2
+    everything = tasks_to_coco([task], CONFIG, source="all")
+    assert [annotation["keypoints"][0] for annotation in everything["annotations"]] == [64, 128]
+    assert len(everything["images"]) == 1
+
+
+def test_tasks_without_annotations_are_left_out_and_empty_images_kept():
+    empty = saved_task(id=8, annotations=[{"id": 1, "result": []}])
+    skipped = saved_task(id=9, annotations=[])
+    back = tasks_to_coco([empty, skipped], CONFIG)
+    assert [image["label_studio"]["task"] for image in back["images"]] == [8]
+    assert "width" not in back["images"][0]
+    assert back["annotations"] == []
+
+
+def test_region_that_is_nobodys_goes_along_with_its_image():
+    result = [
+        one_keypoint(1),
+        one_keypoint(2, id="x", value={"x": 2, "y": 2, "keypointlabels": ["tail"]}, parentID="cp-1"),
+    ]
+    (image,) = tasks_to_coco([saved_task(annotations=[{"result": result}])], CONFIG)["images"]
+    assert [item["id"] for item in image["label_studio"]["unassigned"]] == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("reference", "name"),
+    [
+        ("/data/local-files/?d=kp/000%20a.png", "kp/000 a.png"),
+        ("/data/upload/3/22ef5c30-002.png", "22ef5c30-002.png"),
+        ("https://example.org/a/b%20c.jpg?size=1", "b c.jpg"),
+        ("s3://bucket/folder/a.jpg", "folder/a.jpg"),
+        ("data:image/png;base64,AAAA", "1"),
+    ],
+)
+def test_file_name_is_read_from_the_reference(reference, name):
+    task = saved_task(data={"image": reference})
+    (image,) = tasks_to_coco([task], CONFIG)["images"]
+    assert (image["file_name"], image["id"]) == (name, 1)
+    assert ("image" in image["label_studio"]) == (not reference.startswith("data:"))
+
+
+@pytest.mark.parametrize(
+    ("tasks", "message"),
+    [
+        ({"a": 1}, "Expected a list of tasks"),
+        ([{"image": "a.png", "kp": []}], "task 0 to have data, as in Label Studio's JSON export"),
+        ([saved_task(annotations=3)], "annotations of task 1 to be a list"),
+        ([saved_task(data={})], r"Task 1 cannot be exported: .*reads its image from \$image"),
+        ([saved_task(annotations=[{"result": None}])], "Task 1 cannot be exported: Expected a result"),
+        (
+            [saved_task(annotations=[{"result": [one_keypoint("a")]}])],
+            r"Task 1 cannot .*value\.x of region 'cp-1-nose'",
+        ),
+        (
+            [saved_task(annotations=[{"result": [one_keypoint(1, original_width=None)]}])],
+            "Task 1 cannot be exported: Expected original_width",
+        ),
+        ([saved_task(), saved_task()], "tasks with different ids, got several with 42"),
+    ],
+)
+def test_export_that_cannot_be_read_says_why(tasks, message):
+    with pytest.raises(CodecError, match=message):
+        tasks_to_coco(tasks, CONFIG)
+
+
+def test_joints_are_matched_by_name():
+    coco = coco_file([{"id": 3, "image_id": 42, "category_id": 7, "bbox": [0, 0, 9, 9],
+                       "keypoints": [1, 2, 2, 3, 4, 1, 5, 6, 2]}])  # fmt: skip
+    coco["categories"] = [{"id": 7, "name": "human", "keypoints": ["RWrist", "tail", "nose"]}, {"id": 8, "name": "dog"}]
+    coco["annotations"].append({"id": 4, "image_id": 42, "category_id": 8, "bbox": [0, 0, 5, 5]})
+    (annotation,) = tasks_to_coco(exported(coco_to_tasks(coco, CONFIG, kind="annotations")), CONFIG)["annotations"]
+    labelled = np.reshape(annotation["keypoints"], (17, 3))
+    np.testing.assert_allclose(labelled[COCO.index("right_wrist")], [1, 2, 2])
+    np.testing.assert_allclose(labelled[COCO.index("nose")], [5, 6, 2])
+    assert annotation["num_keypoints"] == 2
+
+
+def test_crowds_are_left_out_and_persons_without_keypoints_kept():
+    coco = two_people()
+    coco["annotations"][0]["iscrowd"] = 1
+    coco["annotations"][1] = {"id": 2, "image_id": 42, "category_id": 1, "bbox": [1, 2, 3, 4]}
+    (task,) = coco_to_tasks(coco, CONFIG)
+    (item,) = task["predictions"][0]["result"]
+    assert (item["id"], item["type"]) == ("cp-2", "rectanglelabels")
+
+
+def test_predictions_are_clipped_to_the_image_and_annotations_are_not():
+    keypoints = [[700.0, -3.0]] + [[1.0, 1.0]] * 16
+    coco = coco_file([person(1, 42, keypoints, [2] * 17, (600, 400, 100, 100))])
+    (predicted,) = coco_to_tasks(coco, CONFIG)
+    values = [item["value"] for item in predicted["predictions"][0]["result"]]
+    assert (values[0]["x"], values[0]["y"]) == (100, 0)
+    assert values[-1]["x"] + values[-1]["width"] == pytest.approx(100)
+    (annotated,) = coco_to_tasks(coco, CONFIG, kind="annotations")
+    assert annotated["annotations"][0]["result"][0]["value"]["x"] == pytest.approx(109.375)
+    assert {item["origin"] for item in annotated["annotations"][0]["result"]} == {"manual"}
+    assert {item["origin"] for item in predicted["predictions"][0]["result"]} == {"prediction"}
+
+
+def test_results_keep_their_scores():
+    keypoints = np.column_stack([np.arange(17) + 1.0, np.arange(17) + 2.0, np.linspace(0.1, 0.9, 17)])
+    keypoints[3] = 0
+    results = [
+        {"image_id": 42, "category_id": 1, "keypoints": keypoints.ravel().tolist(), "score": 0.625},
+        {"image_id": 42, "keypoints": keypoints.ravel().tolist(), "score": 0.5, "bbox": [1, 1, 50, 60],
+         "keypoint_scores": [0.25] * 17, "visibility_scores": [0.2] + [0.9] * 16},
+    ]  # fmt: skip
+    (task,) = coco_results_to_tasks(results, two_people()["images"], CONFIG)
+    (prediction,) = task["predictions"]
+    assert prediction["score"] == 0.5
+    exported_task = {**task, "id": 1}
+    first, second = tasks_to_coco([exported_task], CONFIG, source="prediction")["annotations"]
+    np.testing.assert_allclose(np.reshape(first["keypoints"], (17, 3))[:, :2], keypoints[:, :2], atol=1e-9)
+    np.testing.assert_allclose(first["keypoint_scores"], keypoints[:, 2], atol=1e-4)
+    np.testing.assert_allclose(first["bbox"], [1, 2, 16, 16], atol=1e-9)
+    assert (first["num_keypoints"], first["score"], second["score"]) == (16, 0.625, 0.5)
+    assert second["keypoint_scores"][0] == 0.25
+    assert second["keypoints"][2] == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"images": None}, "COCO images to be a list"),
+        ({"annotations": [3]}, "COCO annotations to be a list"),
+        ({"images": [{"id": 42, "file_name": "a"}]}, "COCO image 42 to have width and height"),
+        ({"images": [{"id": 42}]}, "COCO image 42 to have a file_name"),
+        ({"images": [{"id": 1, "file_name": "a"}] * 2}, "different ids, got 1"),
+        (
+            {"annotations": [{"id": 5, "image_id": 43, "category_id": 1}]},
+            "image_id of 5 to be one of the images, got 43",
+        ),
+        (
+            {"categories": [{"id": 1, "name": "x", "keypoints": ["tail"]}]},
+            "category with keypoints named as in the coco",
+        ),
+        (
+            {"annotations": [{"id": 5, "image_id": 42, "category_id": 1, "keypoints": [1, 2]}]},
+            r"keypoints of 5 of shape \(51,\)",
+        ),
+        ({"annotations": [{"id": 5, "image_id": 42, "category_id": 1}]}, "Expected 5 to have a bbox or a keypoint"),
+        (
+            {"annotations": [{"id": 5, "image_id": 42, "category_id": 1, "keypoints": [1, 2, 7] * 17}]},
+            "image 42: Expected visibility of 0, 1 or 2",
+        ),
+    ],
+)
+def test_coco_file_that_cannot_be_read_says_why(change, message):
+    with pytest.raises(CodecError, match=message):
+        coco_to_tasks({**two_people(), **change}, CONFIG)
+
+
+def test_results_that_cannot_be_read_say_why():
+    images = two_people()["images"]
+    with pytest.raises(CodecError, match=r"keypoints of 'a result' of shape \(51,\)"):
+        coco_results_to_tasks([{"image_id": 42, "keypoints": [1, 2, 3]}], images, CONFIG)
+    with pytest.raises(CodecError, match="score of 'a result'"):
+        coco_results_to_tasks([{"image_id": 42, "keypoints": [1, 2, 3] * 17, "score": "high"}], images, CONFIG)
+
+
+@pytest.mark.parametrize(("function", "options"), [(tasks_to_coco, {"source": "best"}), (coco_to_tasks, {"kind": "x"})])
+def test_options_are_checked(function, options):
+    argument = [saved_task()] if function is tasks_to_coco else two_people()
+    with pytest.raises(ValueError, match=r"Expected (source|kind) to be"):
+        function(argument, CONFIG, **options)
