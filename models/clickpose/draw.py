@@ -44,7 +44,7 @@ def score_color(score: float) -> tuple[int, int, int]:
     position = float(np.clip(np.nan_to_num(score), 0, 1)) * (len(_SCALE) - 1)
     low = min(int(position), len(_SCALE) - 2)
     color = _SCALE[low] + (position - low) * (_SCALE[low + 1] - _SCALE[low])
-    return tuple(int(round(channel)) for channel in color)
+    return tuple(round(channel) for channel in color)
 
 
 def draw_poses(image: np.ndarray, poses: Poses, style: DrawStyle | None = None) -> np.ndarray:
@@ -162,14 +162,15 @@ def _bone_pieces(pose: Pose, bone: tuple[int, int], width: float, style: DrawSty
     (start, end), scores = pose.keypoints[list(bone)], pose.keypoint_scores[list(bone)]
     dashed = (pose.visibility_scores[list(bone)] < style.visible_from).any()
     length = float(np.hypot(*(end - start)))
-    count = max(1, round(length / (1.6 * width)))
+    # a joint far outside the photo must not cost minutes: at most 200 pieces
+    count = int(np.clip(round(length / (2.2 * width)), 1, 200))
     pieces = []
     for k in range(count):
         low, high = k / count, (k + 1) / count
         if dashed:
             if k % 2:
                 continue
-            high = low + 0.6 / count
+            high = low + 0.5 / count
         color = score_color(scores[0] + (low + high) / 2 * (scores[1] - scores[0]))
         pieces.append((start + low * (end - start), start + high * (end - start), color))
     return pieces
@@ -214,7 +215,7 @@ def _draw_legend(image: Image.Image) -> None:
     """Draw the colour scale with its name in the lower left corner, where the photo has room for it."""
     unit = float(np.clip(min(image.size) / 50, 8, 24))
     bar_wh, pad = np.array([9 * unit, 0.8 * unit]), 0.7 * unit
-    panel_wh = bar_wh + [2 * pad, 2 * pad + 3.0 * unit]
+    panel_wh = bar_wh + np.array([2 * pad, 2 * pad + 3.0 * unit])
     if (panel_wh * 2 > image.size).any():
         return
     left, top = unit * 0.7, image.height - panel_wh[1] - unit * 0.7
