@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from xml.etree import ElementTree
 
 import defusedxml.ElementTree
-from clickpose.skeleton import COCO, Skeleton
 from defusedxml import DefusedXmlException
+
+from clickpose.skeleton import COCO, Skeleton
 
 _PERSON_WORDS = frozenset({"person", "people", "human", "body", "pedestrian", "man", "woman", "instance"})
 _VISIBLE_WORDS = frozenset({"visible", "not occluded", "v2", "2"})

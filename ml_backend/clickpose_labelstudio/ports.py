@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+
 from clickpose.predictor import EncodedRegion, PosePredictor
 
 PredictorFactory = Callable[[], PosePredictor]

@@ -6,10 +6,11 @@ import colorsys
 from xml.etree import ElementTree
 
 import pytest
-from clickpose.skeleton import COCO
-from clickpose_labelstudio.labeling_config import LabelingConfigError, build_labeling_config, parse_labeling_config
 from hypothesis import given
 from hypothesis import strategies as st
+
+from clickpose.skeleton import COCO
+from clickpose_labelstudio.labeling_config import LabelingConfigError, build_labeling_config, parse_labeling_config
 
 STRANGE = """
 <View><Header value="Look!"/>
