@@ -1,0 +1,269 @@
+"""The command line: ``clickpose serve`` and ``clickpose labelstudio …``; :mod:`clickpose.cli` mounts both.
+
+Only the standard library and Typer are imported here, so that ``clickpose --help`` stays quick.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import quote
+
+import typer
+
+TASKS_PER_PAGE = 100
+
+labelstudio = typer.Typer(
+    help="Label Studio projects: start the annotation loop, bring labels in and out.", no_args_is_help=True
+)
+
+
+class Source(str, Enum):
+    """Which labels of a task to export."""
+
+    newest = "newest"
+    all = "all"
+    prediction = "prediction"
+
+
+class Kind(str, Enum):
+    """What imported persons become."""
+
+    predictions = "predictions"
+    annotations = "annotations"
+
+
+Url = Annotated[str, typer.Option("--url", envvar="LABEL_STUDIO_URL", help="Address of Label Studio.")]
+ApiKey = Annotated[
+    str,
+    typer.Option(
+        envvar="LABEL_STUDIO_API_KEY",
+        help="Legacy token or personal access token. Better set in the environment, where no process list shows it.",
+    ),
+]
+Project = Annotated[int | None, typer.Option(help="Number of a project in a running Label Studio.")]
+Config = Annotated[
+    Path | None,
+    typer.Option(help="Labelling configuration (XML). By default the project's, or the one that Click-Pose writes."),
+]
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for every network.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 9090,
+    model: Annotated[str | None, typer.Option(help="Name of the network: lite.")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="Weights to load instead of the shipped ones.")] = None,
+    label_studio_url: Annotated[str | None, typer.Option(help="Label Studio, as this machine reaches it.")] = None,
+    api_key: Annotated[
+        str | None, typer.Option(help="Label Studio's key; better set LABEL_STUDIO_API_KEY in the environment.")
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(help="Host that images may come from: host, host:port, *.example.org.")
+    ] = None,
+    local_root: Annotated[
+        list[Path] | None, typer.Option(help="Folder behind Label Studio's local files, to read them directly.")
+    ] = None,
+    cache_dir: Annotated[Path | None, typer.Option(help="Folder of the disk cache.")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Requests answered at once.")] = 8,
+    log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
+) -> None:
+    """Serve predictions and refinements to Label Studio.
+
+    Connect it in Label Studio under Settings, Model, with "Interactive preannotations" switched on. Every setting is
+    also an environment variable: CLICKPOSE_CACHE_DIR, CLICKPOSE_ALLOWED_HOSTS, CLICKPOSE_BASIC_AUTH_USER and
+    CLICKPOSE_BASIC_AUTH_PASSWORD, CLICKPOSE_WEBHOOK_SECRET and so on.
+
+    Examples:
+
+        clickpose serve --label-studio-url http://localhost:8080
+
+        clickpose serve --host 0.0.0.0 --allow-host images.example.org --local-root /data/photos
+    """
+    with _sentences():
+        from clickpose_labelstudio.serve import configure_logging, run_server
+        from clickpose_labelstudio.settings import ServiceSettings
+
+        given = {
+            "model": model,
+            "checkpoint": checkpoint,
+            "label_studio_url": label_studio_url,
+            "label_studio_api_key": api_key,
+            "allowed_hosts": tuple(allow_host or ()) or None,
+            "local_roots": tuple(local_root or ()) or None,
+            "cache_dir": cache_dir,
+        }
+        settings = ServiceSettings.from_environment(os.environ)
+        settings = replace(settings, **{name: value for name, value in given.items() if value is not None})
+        configure_logging(log_level.upper())
+        run_server(settings, host, port, threads)
+
+
+@labelstudio.command("export")
+def export_coco(
+    source: Annotated[
+        Path | None, typer.Argument(help='Label Studio\'s JSON export ("JSON", not "JSON-MIN").', exists=True)
+    ] = None,
+    out: Annotated[Path, typer.Option(help="COCO keypoint file to write.")] = Path("coco.json"),
+    project: Project = None,
+    url: Url = "http://localhost:8080",
+    api_key: ApiKey = "",
+    config: Config = None,
+    labels: Annotated[Source, typer.Option(help="The newest annotation of a task, all, or the prediction.")] = (
+        Source.newest
+    ),
+) -> None:
+    """Write annotations as COCO keypoints: several persons, v 0/1/2, positions with all their digits.
+
+    Examples:
+
+        clickpose labelstudio export project-1.json --out coco.json
+
+        clickpose labelstudio export --project 1 --url http://localhost:8080 --out coco.json
+    """
+    with _sentences():
+        from clickpose_labelstudio.coco_exchange import tasks_to_coco
+
+        if (source is None) == (project is None):
+            raise ValueError("Expected either a JSON export or --project, got both or neither")
+        if project is None:
+            tasks, project_xml = _read_json(source), None
+        else:
+            tasks, project_xml = _fetch_project(url, api_key, project)
+        coco = tasks_to_coco(tasks, _parse_config(config, project_xml), source=labels.value)
+        _write_json(out, coco)
+        typer.echo(f"{len(coco['annotations'])} persons on {len(coco['images'])} images -> {out}")
+
+
+@labelstudio.command("import")
+def import_coco(
+    coco: Annotated[Path, typer.Argument(help="COCO keypoint file, or a file of keypoint results.", exists=True)],
+    images: Annotated[
+        Path | None, typer.Option(help="COCO file with the images that the results belong to.", exists=True)
+    ] = None,
+    images_prefix: Annotated[
+        str, typer.Option(help="What to put before a file name: /data/local-files/?d=photos/, s3://bucket/, https://…")
+    ] = "/data/local-files/?d=",
+    out: Annotated[Path | None, typer.Option(help="Label Studio tasks to write.")] = None,
+    project: Project = None,
+    url: Url = "http://localhost:8080",
+    api_key: ApiKey = "",
+    config: Config = None,
+    kind: Annotated[Kind, typer.Option(help="Predictions to check, or finished annotations.")] = Kind.predictions,
+    model_version: Annotated[str, typer.Option(help="Name for the predictions.")] = "coco",
+) -> None:
+    """Turn COCO keypoints or a network's results into Label Studio tasks.
+
+    Examples:
+
+        clickpose labelstudio import coco.json --images-prefix "/data/local-files/?d=photos/" --out tasks.json
+
+        clickpose labelstudio import results.json --images coco.json --project 1 --url http://localhost:8080
+    """
+    with _sentences():
+        if (out is None) == (project is None):
+            raise ValueError("Expected either --out or --project, got both or neither")
+        project_xml = (
+            None if project is None else _client(url, api_key).get(f"/api/projects/{project}/")["label_config"]
+        )
+        parsed = _parse_config(config, project_xml)
+        tasks = _make_tasks(_read_json(coco), images, parsed, _referrer(images_prefix), kind, model_version)
+        if out is not None:
+            _write_json(out, tasks)
+        else:
+            _post_tasks(url, api_key, project, tasks)
+        typer.echo(f"{len(tasks)} tasks -> {out if out is not None else f'{url}/projects/{project}'}")
+
+
+def _make_tasks(
+    labels: object, images: Path | None, config, reference: Callable[[str], str], kind: Kind, model_version: str
+) -> list[dict]:
+    """Make tasks of a COCO file (an object) or of results (a list), which need the images of another file."""
+    from clickpose_labelstudio.coco_exchange import coco_results_to_tasks, coco_to_tasks
+
+    if not isinstance(labels, list):
+        return coco_to_tasks(labels, config, kind=kind.value, reference=reference, model_version=model_version)
+    if images is None:
+        raise ValueError("Expected --images, a COCO file with the images that the results belong to")
+    described = _read_json(images)
+    if not isinstance(described, dict):
+        raise ValueError(f"Expected {images} to be a COCO file with images")
+    return coco_results_to_tasks(
+        labels, described.get("images"), config, reference=reference, model_version=model_version
+    )
+
+
+def _referrer(prefix: str) -> Callable[[str], str]:
+    """Return file name -> image reference; addresses on the web need their special characters escaped."""
+    on_web = prefix.startswith(("/", "http://", "https://"))
+    return lambda name: prefix + (quote(name) if on_web else name)
+
+
+def _parse_config(path: Path | None, project_xml: str | None):
+    from clickpose.skeleton import COCO
+    from clickpose_labelstudio.labeling_config import build_labeling_config, parse_labeling_config
+
+    xml = path.read_text(encoding="utf-8") if path is not None else project_xml or build_labeling_config()
+    return parse_labeling_config(xml, COCO)
+
+
+def _client(url: str, api_key: str):
+    from clickpose_labelstudio.label_studio_client import LabelStudioClient
+
+    return LabelStudioClient(url, api_key)
+
+
+def _fetch_project(url: str, api_key: str, project: int) -> tuple[list[dict], str]:
+    """Return all tasks of a project, with whole annotations and predictions, and its labelling configuration.
+
+    Label Studio's export holds only the numbers of predictions; its list of tasks holds everything.
+    """
+    client = _client(url, api_key)
+    label_config = client.get(f"/api/projects/{project}/")["label_config"]
+    tasks: list[dict] = []
+    page = 1
+    while True:
+        answer = client.get(
+            "/api/tasks/", project=project, fields="all", resolve_uri=False, page=page, page_size=TASKS_PER_PAGE
+        )
+        tasks += answer["tasks"]
+        if not answer["tasks"] or len(tasks) >= answer["total"]:
+            return tasks, label_config
+        page += 1
+
+
+def _post_tasks(url: str, api_key: str, project: int, tasks: list[dict]) -> None:
+    client = _client(url, api_key)
+    with typer.progressbar(range(0, len(tasks), TASKS_PER_PAGE), label="Importing") as starts:
+        for start in starts:
+            client.post(f"/api/projects/{project}/import", tasks[start : start + TASKS_PER_PAGE])
+
+
+def _read_json(path: Path) -> object:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise ValueError(f"Expected {path} to be a JSON file") from None
+
+
+def _write_json(path: Path, value: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def _sentences() -> Iterator[None]:
+    """Turn the errors that a user can cause into one line and exit code 1."""
+    try:
+        yield
+    except ImportError as error:
+        typer.echo(f'{error}. Install the integration: pip install "clickpose[labelstudio]"', err=True)
+        raise typer.Exit(1) from None
+    except (OSError, ValueError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None

@@ -1,0 +1,193 @@
+import json
+import re
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from clickpose_labelstudio import commands, serve
+from clickpose_labelstudio.labeling_config import build_labeling_config
+
+COCO_FILE = {
+    "images": [{"id": 7, "file_name": "a b.jpg", "width": 640, "height": 480}],
+    "categories": [{"id": 1, "name": "person"}],
+    "annotations": [
+        {
+            "id": 1,
+            "image_id": 7,
+            "category_id": 1,
+            "bbox": [10, 20, 100, 200],
+            "keypoints": [50.25, 60.5, 2, 55, 58, 1, *([0] * 45)],
+        }
+    ],
+}
+RESULTS = [{"image_id": 7, "keypoints": [50, 60, 0.9, *([0] * 48)], "score": 0.8, "bbox": [10, 20, 100, 200]}]
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path):
+    app = typer.Typer()
+    app.command("serve")(commands.serve)
+    app.add_typer(commands.labelstudio, name="labelstudio")
+    for name in ("LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY", "CLICKPOSE_ALLOWED_HOSTS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+    def invoke(*arguments):
+        return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+    return invoke
+
+
+@pytest.fixture
+def coco_file(tmp_path):
+    path = tmp_path / "in.json"
+    path.write_text(json.dumps(COCO_FILE))
+    return path
+
+
+def written(path):
+    return json.loads(path.read_text())
+
+
+def test_import_and_export_of_files_are_a_round_trip(run, tmp_path, coco_file):
+    imported = run(
+        "labelstudio", "import", coco_file, "--kind", "annotations", "--out", tmp_path / "sub" / "tasks.json"
+    )
+    assert (imported.exit_code, imported.output) == (0, f"1 tasks -> {tmp_path / 'sub' / 'tasks.json'}\n")
+    (task,) = written(tmp_path / "sub" / "tasks.json")
+    assert task["data"]["image"] == "/data/local-files/?d=a%20b.jpg"
+
+    exported = run("labelstudio", "export", tmp_path / "sub" / "tasks.json", "--out", tmp_path / "coco.json")
+    assert exported.output == f"1 persons on 1 images -> {tmp_path / 'coco.json'}\n"
+    (annotation,) = written(tmp_path / "coco.json")["annotations"]
+    assert annotation["keypoints"] == pytest.approx(COCO_FILE["annotations"][0]["keypoints"])
+    assert annotation["bbox"] == pytest.approx([10, 20, 100, 200])
+
+
+@pytest.mark.parametrize(
+    ("prefix", "reference"),
+    [
+        ("s3://bucket/", "s3://bucket/a b.jpg"),
+        ("https://images.example.org/", "https://images.example.org/a%20b.jpg"),
+        ("/data/local-files/?d=x/", "/data/local-files/?d=x/a%20b.jpg"),
+    ],
+)
+def test_file_names_become_references(run, tmp_path, coco_file, prefix, reference):
+    run("labelstudio", "import", coco_file, "--images-prefix", prefix, "--out", tmp_path / "tasks.json")
+    (task,) = written(tmp_path / "tasks.json")
+    assert task["data"]["image"] == reference
+    assert task["predictions"][0]["model_version"] == "coco"
+
+
+def test_results_are_imported_with_the_images_of_their_coco_file(run, tmp_path, coco_file):
+    results = tmp_path / "results.json"
+    results.write_text(json.dumps(RESULTS))
+    failed = run("labelstudio", "import", results, "--out", tmp_path / "tasks.json")
+    assert (failed.exit_code, "Expected --images" in failed.output) == (1, True)
+    run("labelstudio", "import", results, "--images", coco_file, "--out", tmp_path / "tasks.json")
+    (task,) = written(tmp_path / "tasks.json")
+    assert task["predictions"][0]["score"] == pytest.approx(0.8)
+
+
+@pytest.fixture
+def studio(canned_server):
+    with canned_server() as server:
+        server.answers["/api/projects/3/"] = (200, {}, json.dumps({"label_config": build_labeling_config()}).encode())
+        yield server
+
+
+def test_a_live_project_is_read_page_by_page(run, tmp_path, studio, coco_file, monkeypatch):
+    run("labelstudio", "import", coco_file, "--kind", "annotations", "--out", tmp_path / "tasks.json")
+    (task,) = written(tmp_path / "tasks.json")
+    monkeypatch.setattr(commands, "TASKS_PER_PAGE", 1)
+    for page in (1, 2):
+        own = {**task, "id": page, "data": {"image": f"/data/upload/3/{page}.jpg"}}
+        address = f"/api/tasks/?project=3&fields=all&resolve_uri=False&page={page}&page_size=1"
+        studio.answers[address] = (200, {}, json.dumps({"tasks": [own], "total": 2}).encode())
+    result = run(
+        "labelstudio",
+        "export",
+        "--project",
+        3,
+        "--url",
+        studio.url(),
+        "--api-key",
+        "k",
+        "--out",
+        tmp_path / "coco.json",
+    )
+    assert result.exit_code == 0, result.output
+    assert [image["file_name"] for image in written(tmp_path / "coco.json")["images"]] == ["1.jpg", "2.jpg"]
+    assert {request[2]["Authorization"] for request in studio.requests} == {"Token k"}
+
+
+def test_tasks_go_straight_into_a_live_project(run, studio, coco_file):
+    studio.answers["/api/projects/3/import"] = (201, {}, b"{}")
+    result = run("labelstudio", "import", coco_file, "--project", 3, "--url", studio.url(), "--api-key", "k")
+    assert result.exit_code == 0, result.output
+    (posted,) = [json.loads(body) for method, _, _, body in studio.requests if method == "POST"]
+    assert posted[0]["data"]["file_name"] == "a b.jpg"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["export"], "either a JSON export or --project"),
+        (["import", "in.json"], "either --out or --project"),
+        (["export", "bad.json"], "Expected bad.json to be a JSON file"),
+        (["import", "bad.json", "--out", "x.json"], "Expected bad.json to be a JSON file"),
+        (["export", "--project", "1", "--url", "http://127.0.0.1:1"], "could not be reached"),
+        (["export", "in.json", "--config", "missing.xml"], "missing.xml"),
+        (["export", "in.json"], "Expected a list of tasks"),
+    ],
+)
+def test_mistakes_are_one_sentence(run, tmp_path, coco_file, arguments, message):
+    (tmp_path / "bad.json").write_text("{")
+    result = run("labelstudio", *arguments)
+    assert result.exit_code == 1
+    assert message in result.output
+    assert "Traceback" not in result.output
+
+
+def test_a_refused_key_is_not_repeated(run, studio):
+    studio.answers["/api/projects/3/"] = (401, {}, b"{}")
+    result = run("labelstudio", "export", "--project", 3, "--url", studio.url(), "--api-key", "s3cret")
+    assert result.exit_code == 1
+    assert "refused the API key" in result.output
+    assert "s3cret" not in result.output
+
+
+@pytest.fixture
+def served(monkeypatch):
+    calls = []
+    monkeypatch.setattr(serve, "run_server", lambda *arguments: calls.append(arguments))
+    monkeypatch.setattr(serve, "configure_logging", lambda level: None)
+    return calls
+
+
+def test_serve_puts_options_over_the_environment(run, served, tmp_path, monkeypatch):
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", "from the environment")
+    monkeypatch.setenv("CLICKPOSE_ALLOWED_HOSTS", "a.example.org")
+    monkeypatch.setenv("LABEL_STUDIO_URL", "http://environment:8080")
+    result = run(
+        "serve", "--port", 9191, "--label-studio-url", "http://option:8080", "--local-root", tmp_path, "--threads", 3
+    )
+    assert result.exit_code == 0, result.output
+    ((settings, host, port, threads),) = served
+    assert (host, port, threads) == ("127.0.0.1", 9191, 3)
+    assert settings.label_studio_url == "http://option:8080"
+    assert settings.label_studio_api_key == "from the environment"
+    assert settings.allowed_hosts == ("a.example.org",)
+    assert settings.local_roots == (tmp_path,)
+
+
+def test_serve_explains_bad_settings(run, served):
+    result = run("serve", "--label-studio-url", "localhost")
+    assert (result.exit_code, served) == (1, [])
+    assert "Expected label_studio_url such as" in result.output
+
+
+def test_help_shows_examples(run):
+    text = re.sub(r"\s+", " ", run("serve", "--help").output)
+    assert "clickpose serve --host 0.0.0.0" in text
