@@ -1,0 +1,312 @@
+"""The ``clickpose`` command: predict and refine photos; training and Label Studio commands are mounted beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import numpy as np
+import typer
+
+import clickpose
+from clickpose.boxes import xywh_to_xyxy
+from clickpose.data.coco_results import PhotoPoses, read_coco, write_coco
+from clickpose.image_io import read_image
+from clickpose.skeleton import Skeleton
+from clickpose.structures import Pose, Poses
+
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".jp2")
+_LABEL_STUDIO_MISSING = 'This command needs the Label Studio integration: pip install "clickpose[labelstudio]"'
+
+app = typer.Typer(
+    name="clickpose",
+    help="Human poses with calibrated confidence: correct one keypoint, the rest of the person follows.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+)
+
+Model = Annotated[str, typer.Option(help="Name of the network.")]
+Checkpoint = Annotated[Path | None, typer.Option(help="Weights to load instead of the shipped ones.")]
+Device = Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1 …")]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads. By default the libraries choose.")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"clickpose {clickpose.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Options before the command's name."""
+
+
+@app.command()
+def predict(
+    photos: Annotated[list[Path], typer.Argument(help="Photos, or folders of photos.", show_default=False)],
+    out: Annotated[
+        Path | None, typer.Option(help="Photo with the skeletons drawn in; a folder where there are several photos.")
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="COCO keypoint file to write.")] = None,
+    box: Annotated[
+        list[str] | None, typer.Option(help="x,y,width,height of a person in pixels, instead of finding them. Repeat.")
+    ] = None,
+    threshold: Annotated[float, typer.Option(min=0, max=1, help="Leave out people with a lower predicted OKS.")] = 0.0,
+    model: Model = "lite",
+    checkpoint: Checkpoint = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+) -> None:
+    """Find the people of photos and their keypoints.
+
+    Examples:
+
+        clickpose predict photo.jpg --out overlay.png
+
+        clickpose predict holiday/ --out drawn/ --json poses.json --threshold 0.5
+
+        clickpose predict photo.jpg --box 120,40,200,480 --json poses.json
+    """
+    with _user_errors():
+        paths = _photo_paths(photos)
+        boxes_xyxy = _parse_boxes(box)
+        if boxes_xyxy is not None and len(paths) > 1:
+            raise ValueError(f"Expected one photo with --box, got {len(paths)}")
+        overlays = _overlay_paths(paths, out)
+        predictor = clickpose.load(model, checkpoint=checkpoint, device=device, threads=threads)
+    done, failures = [], 0
+    for path in _progress(paths):
+        try:
+            done.append(_predict_photo(predictor, path, boxes_xyxy, threshold, overlays.get(path)))
+        except (ValueError, OSError) as error:  # one bad photo does not stop the others
+            failures += 1
+            _complain(error)
+    if json is not None:
+        with _user_errors():
+            json.parent.mkdir(parents=True, exist_ok=True)
+            write_coco(json, done, predictor.skeleton)
+    if failures:
+        raise typer.Exit(2)
+
+
+@app.command()
+def refine(
+    photo: Annotated[Path, typer.Argument(help="The photo.", show_default=False)],
+    poses: Annotated[Path, typer.Option(help="COCO keypoint file with the photo's people, as predict writes it.")],
+    click: Annotated[list[str], typer.Option(help="joint=x,y: where the joint really is, in pixels. Repeat.")],
+    person: Annotated[int, typer.Option(min=0, help="Which of the photo's people, counted from 0.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Photo with the skeletons drawn in.")] = None,
+    json: Annotated[Path | None, typer.Option(help="COCO keypoint file to write; may be the one that is read.")] = None,
+    model: Model = "lite",
+    checkpoint: Checkpoint = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+) -> None:
+    """Put keypoints of one person right; the person's other keypoints and box follow.
+
+    Clicked keypoints stay exactly where they were put, also in later refinements of the written file.
+
+    Examples:
+
+        clickpose refine photo.jpg --poses poses.json --click left_wrist=120,88 --out overlay.png
+
+        clickpose refine photo.jpg --poses poses.json --person 2 --click nose=40,52 --click left_hip=61,190
+        --json poses.json
+    """
+    with _user_errors():
+        image = read_image(photo)
+        photos = read_coco(poses)
+        index = _find_photo(photos, photo, poses)
+        people = photos[index].poses
+        if person >= len(people):
+            raise ValueError(
+                f"Expected --person to be below {len(people)}, the number of people of {photo}, got {person}"
+            )
+        clicks = _parse_clicks(click, people.skeleton)
+        overlays = _overlay_paths([photo], out)
+        predictor = clickpose.load(model, checkpoint=checkpoint, device=device, threads=threads)
+        predictor.set_image(image)
+        before = people[person]
+        after = predictor.refine(before, clicks)
+        refined = [after if i == person else pose for i, pose in enumerate(people)]
+        photos[index] = PhotoPoses(photos[index].file_name, image.shape[:2], Poses.stack(people.skeleton, refined))
+        if json is not None:
+            json.parent.mkdir(parents=True, exist_ok=True)
+            write_coco(json, photos, people.skeleton)
+        _save_overlay(overlays.get(photo), image, photos[index].poses)
+    _report_refinement(photo, person, before, after, clicks)
+
+
+def _mount_label_studio() -> None:
+    """Add ``serve`` and ``labelstudio``; where the integration is missing, commands that say so."""
+    try:
+        from clickpose_labelstudio import commands
+    except ImportError:
+        anything = {"allow_extra_args": True, "ignore_unknown_options": True}
+        for name in ("serve", "labelstudio"):
+            app.command(name, context_settings=anything, help=_LABEL_STUDIO_MISSING)(_label_studio_is_missing)
+    else:
+        app.command("serve")(commands.serve)
+        app.add_typer(commands.labelstudio, name="labelstudio")
+
+
+def _label_studio_is_missing(context: typer.Context) -> None:
+    _fail(_LABEL_STUDIO_MISSING)
+
+
+def _predict_photo(predictor, path: Path, boxes_xyxy, threshold: float, overlay: Path | None) -> PhotoPoses:
+    """Predict, draw and report one photo."""
+    image = read_image(path)
+    predictor.set_image(image)
+    poses = predictor.predict(boxes_xyxy)
+    poses = poses.select(poses.instance_scores >= threshold)
+    _save_overlay(overlay, image, poses)
+    scores = ", ".join(f"{score:.2f}" for score in poses.instance_scores)
+    count = f"{len(poses)} {'person' if len(poses) == 1 else 'people'}"
+    typer.echo(f"{path}: {count}" + (f", predicted OKS {scores}" if scores else ""))
+    return PhotoPoses(path.as_posix(), image.shape[:2], poses)
+
+
+def _report_refinement(photo: Path, person: int, before: Pose, after: Pose, clicks: dict) -> None:
+    moved = np.nan_to_num(np.linalg.norm(after.keypoints - before.keypoints, axis=1), nan=np.inf) >= 0.5
+    others = int(moved.sum()) - sum(moved[after.skeleton.index(name)] for name in clicks)
+    typer.echo(
+        f"{photo}: person {person}, {', '.join(clicks)} placed, {others} other keypoints moved, "
+        f"predicted OKS {before.instance_score:.2f} -> {after.instance_score:.2f}"
+    )
+
+
+def _photo_paths(given: Sequence[Path]) -> list[Path]:
+    """Replace folders by the photos in them, sorted by name."""
+    paths: list[Path] = []
+    for path in given:
+        if not path.is_dir():
+            paths.append(path)
+            continue
+        found = sorted(entry for entry in path.iterdir() if entry.suffix.lower() in PHOTO_SUFFIXES)
+        if not found:
+            raise ValueError(f"Expected photos ({', '.join(PHOTO_SUFFIXES)}) in {path}, got none")
+        paths += found
+    return list(dict.fromkeys(paths))
+
+
+def _overlay_paths(photos: Sequence[Path], out: Path | None) -> dict[Path, Path]:
+    """Choose where each photo's overlay goes; makes the folder.
+
+    Raises:
+        ValueError: if two overlays would have one name, or an overlay would replace a photo.
+    """
+    if out is None:
+        return {}
+    if len(photos) == 1 and out.suffix and not out.is_dir():
+        chosen = {photos[0]: out}
+        out.parent.mkdir(parents=True, exist_ok=True)
+    else:
+        chosen = {photo: out / f"{photo.stem}.png" for photo in photos}
+        out.mkdir(parents=True, exist_ok=True)
+    originals = {photo.resolve() for photo in photos}
+    taken: dict[Path, Path] = {}
+    for photo, overlay in chosen.items():
+        if overlay.resolve() in originals:
+            raise ValueError(f"Expected --out to leave the photos alone, got {out}, which would replace {overlay}")
+        if overlay in taken:
+            raise ValueError(f"Expected photos with different names, got {taken[overlay]} and {photo}")
+        taken[overlay] = photo
+    return chosen
+
+
+def _save_overlay(path: Path | None, image: np.ndarray, poses: Poses) -> None:
+    if path is None:
+        return
+    from PIL import Image
+
+    from clickpose.draw import draw_poses
+
+    Image.fromarray(draw_poses(image, poses)).save(path)
+
+
+def _parse_boxes(texts: Sequence[str] | None) -> np.ndarray | None:
+    """Read ``x,y,width,height`` of each person: (N, 4) xyxy px, or None."""
+    if not texts:
+        return None
+    boxes = [_parse_numbers("--box", text, 4, "x,y,width,height") for text in texts]
+    for text, (_, _, width, height) in zip(texts, boxes, strict=True):
+        if not (width > 0 and height > 0):
+            raise ValueError(f"Expected --box with a width and height above 0, got {text!r}")
+    return xywh_to_xyxy(boxes)
+
+
+def _parse_clicks(texts: Sequence[str], skeleton: Skeleton) -> dict[str, tuple[float, ...]]:
+    """Read ``joint=x,y``; the joint in any usual spelling."""
+    clicks = {}
+    for text in texts:
+        name, _, position = text.partition("=")
+        joint = skeleton.match(name)
+        if joint is None:
+            raise ValueError(f"Expected --click joint=x,y with a joint of {', '.join(skeleton.names)}, got {text!r}")
+        clicks[skeleton.names[joint]] = _parse_numbers("--click", position, 2, "joint=x,y", text)
+    return clicks
+
+
+def _parse_numbers(option: str, text: str, count: int, form: str, given: str | None = None) -> tuple[float, ...]:
+    """Read ``count`` finite numbers separated by commas."""
+    try:
+        numbers = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        numbers = ()
+    if len(numbers) != count or not np.isfinite(numbers).all():
+        raise ValueError(f"Expected {option} {form} in pixels, got {given or text!r}")
+    return numbers
+
+
+def _find_photo(photos: Sequence[PhotoPoses], photo: Path, source: Path) -> int:
+    """Return the index of a photo in a COCO file: by path, else by file name, else the only one."""
+    for same in (lambda name: Path(name) == photo, lambda name: Path(name).name == photo.name):
+        found = [i for i, entry in enumerate(photos) if same(entry.file_name)]
+        if len(found) == 1:
+            return found[0]
+    if len(photos) == 1:
+        return 0
+    raise ValueError(f"Expected {source} to hold the people of {photo.name}, got {len(photos)} photos and not that one")
+
+
+def _progress(paths: Sequence[Path]):
+    """Show a progress bar on the terminal while many photos are worked on."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    return track(paths, "Predicting", console=console, disable=len(paths) < 2 or not console.is_terminal)
+
+
+@contextmanager
+def _user_errors() -> Iterator[None]:
+    """Turn the errors that a user can cause into one red sentence and exit code 2."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        _fail(error)
+
+
+def _complain(error: Exception | str) -> None:
+    typer.secho(str(error), fg=typer.colors.RED, err=True)
+
+
+def _fail(error: Exception | str) -> NoReturn:
+    _complain(error)
+    raise typer.Exit(2)
+
+
+_mount_label_studio()
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
