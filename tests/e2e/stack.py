@@ -14,6 +14,8 @@ from werkzeug.serving import make_server
 
 from clickpose_labelstudio.app import create_app
 from clickpose_labelstudio.launch import LaunchOptions, RunningLoop, running
+from clickpose_labelstudio.launch.api import LabelStudioApi
+from clickpose_labelstudio.launch.folder import DataFolder
 from clickpose_labelstudio.launch.processes import free_port
 from clickpose_labelstudio.settings import ServiceSettings
 
@@ -69,6 +71,10 @@ class Stack:
     predictor: object
     data_dir: Path
 
+    def api(self) -> LabelStudioApi:
+        """Return a connection to Label Studio's HTTP interface."""
+        return LabelStudioApi(self.loop.url, self.loop.credentials.token)
+
 
 def write_photos(folder: Path, count: int) -> Path:
     """Write smooth pictures with file names in order, one of them in a sub-folder."""
@@ -114,6 +120,4 @@ def running_stack(folder: Path, predictor, label_studio_python: Path, photos: Pa
 
 def _token(folder: Path) -> str:
     """Return the token that the launcher will give to Label Studio, so that the backend can fetch images."""
-    from clickpose_labelstudio.launch.folder import DataFolder
-
     return DataFolder(folder / "data").credentials().token

@@ -1,0 +1,129 @@
+"""Label Studio is started once for all browser tests; each test opens tasks of its own."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+LABEL_STUDIO_PYTHON = Path(
+    os.environ.get("CLICKPOSE_LABEL_STUDIO_PYTHON", REPOSITORY / ".venv-labelstudio" / "bin" / "python")
+)
+ARTIFACTS = Path(os.environ.get("CLICKPOSE_ARTIFACTS", REPOSITORY / "artifacts"))
+PHOTOS = 24
+CHROMIUM_FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+
+def _import_by_path(path: Path, name: str) -> ModuleType:
+    """Import a helper module: with ``--import-mode=importlib`` its folder is not on ``sys.path``."""
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path)
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+    return sys.modules[name]
+
+
+def _chromium() -> str | None:
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    return next((path for path in map(shutil.which, names) if path), None)
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory) -> Iterator:
+    """The running loop with a fake predictor; its first start takes a minute or two.
+
+    ``CLICKPOSE_E2E_FOLDER`` names a folder to keep between runs, so that later starts take seconds.
+    """
+    if not LABEL_STUDIO_PYTHON.exists():
+        pytest.skip("Label Studio is not installed; `make setup` installs it into .venv-labelstudio")
+    if _chromium() is None:
+        pytest.skip("There is no Chromium; `apt-get install chromium` brings it")
+    module = _import_by_path(Path(__file__).with_name("stack.py"), "clickpose_e2e_stack")
+    fakes = _import_by_path(REPOSITORY / "tests" / "ml_backend" / "fake_predictor.py", "clickpose_test_fakes")
+    kept = os.environ.get("CLICKPOSE_E2E_FOLDER")
+    folder = Path(kept) if kept else tmp_path_factory.mktemp("e2e")
+    photos = module.write_photos(folder / "photos", PHOTOS)
+    predictor = fakes.FakePredictor(module.BOXES_XYXY, visible=0.3)
+    with module.running_stack(folder, predictor, LABEL_STUDIO_PYTHON, photos) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def browser(stack) -> Iterator:
+    """Headless Chromium."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=_chromium(), args=CHROMIUM_FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="session")
+def login(stack, browser) -> dict:
+    """Cookies of the logged-in annotator."""
+    page = browser.new_page()
+    page.goto(f"{stack.loop.url}/user/login/")
+    page.fill("input[name=email]", stack.loop.credentials.username)
+    page.fill("input[name=password]", stack.loop.credentials.password)
+    page.click("button[type=submit]")
+    page.wait_for_url(lambda url: "/user/login" not in url)
+    state = page.context.storage_state()
+    page.close()
+    return state
+
+
+@pytest.fixture
+def page(browser, login) -> Iterator:
+    """A logged-in page."""
+    context = browser.new_context(storage_state=login, viewport={"width": 1440, "height": 900})
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture
+def editor(page, stack):
+    """The editor, no task opened yet."""
+    return _import_by_path(Path(__file__).with_name("editor.py"), "clickpose_e2e_editor").Editor(
+        page, stack.loop.project_url
+    )
+
+
+@pytest.fixture(scope="session")
+def unused_tasks(stack) -> Iterator[int]:
+    """Tasks that no test has opened; what an earlier run left in a kept folder is removed."""
+    api = stack.api()
+
+    def clean(task_id: int) -> int:
+        task = api.call("GET", f"/api/tasks/{task_id}/")
+        for kind in ("drafts", "annotations"):
+            for left in task[kind]:
+                api.call("DELETE", f"/api/{kind}/{left['id']}/")
+        return task_id
+
+    yield (clean(task_id) for task_id in sorted(task["id"] for task in api.tasks(stack.loop.project_id)))
+    api.close()
+
+
+@pytest.fixture
+def task_id(unused_tasks) -> int:
+    """A task that no other test has opened."""
+    return next(unused_tasks)
+
+
+@pytest.fixture(scope="session")
+def artifacts() -> Path:
+    """Folder for screenshots and measurements."""
+    ARTIFACTS.mkdir(parents=True, exist_ok=True)
+    return ARTIFACTS

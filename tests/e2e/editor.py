@@ -1,0 +1,137 @@
+"""Drives Label Studio's editor with a real mouse and keyboard, and reads what it shows."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Page
+
+PATIENCE_MS = 30_000
+
+PLACES = """() => Object.fromEntries(Htx.annotationStore.selected.regions.map(r => [r.cleanId,
+    r.type === 'rectangleregion' ? [r.x, r.y, r.width, r.height] : [r.x, r.y]]))"""
+ORIGINS = "() => Object.fromEntries(Htx.annotationStore.selected.regions.map(r => [r.cleanId, r.origin]))"
+LABELS = "() => Object.fromEntries(Htx.annotationStore.selected.regions.map(r => [r.cleanId, r.labelName]))"
+PARENTS = """() => Object.fromEntries(Htx.annotationStore.selected.regions.map(
+    r => [r.cleanId, (r.parentID ?? '').replace(/#.*/, '')]))"""
+HISTORY = "() => { const h = Htx.annotationStore.selected.history; return [h.undoIdx, h.history.length] }"
+# client pixels of a point given in percent of the image
+TO_SCREEN = """([x, y]) => {
+    const image = Htx.annotationStore.selected.objects.find(o => o.type === 'image'), stage = image.stageRef;
+    const box = stage.content.getBoundingClientRect();
+    const p = stage.getAbsoluteTransform().point({x: image.internalToCanvasX(x), y: image.internalToCanvasY(y)});
+    return [box.left + p.x, box.top + p.y];
+}"""
+TO_PERCENT = """([x, y]) => {
+    const image = Htx.annotationStore.selected.objects.find(o => o.type === 'image'), stage = image.stageRef;
+    const box = stage.content.getBoundingClientRect();
+    const p = stage.getAbsoluteTransform().copy().invert().point({x: x - box.left, y: y - box.top});
+    return [image.canvasToInternalX(p.x), image.canvasToInternalY(p.y)];
+}"""
+# opacity of the bridge's drawing at client pixels: the largest within two pixels
+INK = """([x, y]) => {
+    const canvas = document.querySelector('.clickpose-overlay');
+    if (!canvas) return 0;
+    const box = canvas.getBoundingClientRect(), k = canvas.width / box.width;
+    const data = canvas.getContext('2d').getImageData((x - box.left - 2) * k, (y - box.top - 2) * k, 5, 5).data;
+    return Math.max(...data.filter((_, i) => i % 4 === 3));
+}"""
+
+
+class Editor:
+    """One task in the editor.
+
+    Args:
+        page: a page that is logged in.
+        project_url: address of the project.
+    """
+
+    def __init__(self, page: Page, project_url: str):
+        self.page = page
+        self._project_url = project_url
+
+    def open(self, task_id: int, regions: int = 36) -> Editor:
+        """Open a task and wait until its regions and the bones are there."""
+        self.page.goto(f"{self._project_url}?task={task_id}")
+        self.wait(f"window.Htx?.task?.id == {task_id} && Htx.annotationStore?.selected?.regions?.length == {regions}")
+        self.wait("window.__clickposeBridge?.diagnostics.bones > 0 && __clickposeBridge.status() == 'ready'")
+        self.page.wait_for_timeout(500)  # Label Studio sets its history anew a moment after the image has loaded
+        return self
+
+    def wait(self, condition: str) -> None:
+        """Wait until a JavaScript expression holds."""
+        self.page.wait_for_function(f"() => {condition}", timeout=PATIENCE_MS)
+
+    def places(self) -> dict[str, list[float]]:
+        """Region id -> percent coordinates."""
+        return self.page.evaluate(PLACES)
+
+    def origins(self) -> dict[str, str]:
+        """Region id -> who made it."""
+        return self.page.evaluate(ORIGINS)
+
+    def labels(self) -> dict[str, str]:
+        """Region id -> its label."""
+        return self.page.evaluate(LABELS)
+
+    def parents(self) -> dict[str, str]:
+        """Region id -> id of the person's box, or an empty text."""
+        return self.page.evaluate(PARENTS)
+
+    def history(self) -> tuple[int, int]:
+        """Index of the present step of the history, and the number of steps."""
+        return tuple(self.page.evaluate(HISTORY))
+
+    def diagnostics(self) -> dict:
+        """The bridge's counters."""
+        return self.page.evaluate("() => __clickposeBridge.diagnostics")
+
+    def ink(self, x_pct: float, y_pct: float) -> int:
+        """Opacity (0..255) of the bones at a place of the image."""
+        return self.page.evaluate(INK, self.page.evaluate(TO_SCREEN, [x_pct, y_pct]))
+
+    def persons(self) -> list[str]:
+        """Ids of the persons' boxes, from left to right."""
+        places = self.places()
+        boxes = [region for region, place in places.items() if len(place) == 4]
+        return sorted(boxes, key=lambda region: places[region][0])
+
+    def screen(self, region_id: str) -> tuple[float, float]:
+        """Client pixels of a keypoint."""
+        return tuple(self.page.evaluate(TO_SCREEN, self.places()[region_id][:2]))
+
+    def percent(self, x: float, y: float) -> list[float]:
+        """Percent coordinates of client pixels."""
+        return self.page.evaluate(TO_PERCENT, [x, y])
+
+    def point_at(self, region_id: str) -> None:
+        """Move the mouse onto a keypoint."""
+        self.page.mouse.move(*self.screen(region_id))
+
+    def drag(self, region_id: str, dx: float, dy: float) -> list[float]:
+        """Drag a keypoint by client pixels; return where it was dropped, in percent."""
+        x, y = self.screen(region_id)
+        self.drag_mouse((x, y), (x + dx, y + dy))
+        return self.percent(x + dx, y + dy)
+
+    def drag_mouse(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """Press, move and release the mouse."""
+        self.page.mouse.move(*start)
+        self.page.mouse.down()
+        self.page.mouse.move((start[0] + end[0]) / 2, (start[1] + end[1]) / 2, steps=3)
+        self.page.mouse.move(*end, steps=3)
+        self.page.mouse.up()
+
+    def wait_applied(self, count: int) -> None:
+        """Wait until the bridge has applied this many answers since the page was loaded."""
+        self.wait(f"__clickposeBridge.diagnostics.applied >= {count}")
+
+    def wait_requests(self, count: int) -> None:
+        """Wait until the bridge has sent this many requests since the page was loaded."""
+        self.wait(f"__clickposeBridge.diagnostics.requests >= {count}")
+
+    def submit(self) -> None:
+        """Press Submit or Update and wait until Label Studio has saved."""
+        button = self.page.get_by_role("button", name="Submit").or_(self.page.get_by_role("button", name="Update"))
+        with self.page.expect_response(
+            lambda response: "/annotations" in response.url and response.request.method in ("POST", "PATCH")
+        ):
+            button.first.click()
