@@ -96,7 +96,11 @@ class Editor:
 
     def screen(self, region_id: str) -> tuple[float, float]:
         """Client pixels of a keypoint."""
-        return tuple(self.page.evaluate(TO_SCREEN, self.places()[region_id][:2]))
+        return self.screen_of(*self.places()[region_id][:2])
+
+    def screen_of(self, x_pct: float, y_pct: float) -> tuple[float, float]:
+        """Client pixels of a place of the image."""
+        return tuple(self.page.evaluate(TO_SCREEN, [x_pct, y_pct]))
 
     def percent(self, x: float, y: float) -> list[float]:
         """Percent coordinates of client pixels."""

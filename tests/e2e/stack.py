@@ -54,6 +54,15 @@ class SwitchableBackend:
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
 
+    @contextmanager
+    def holding_answers(self) -> Iterator[None]:
+        """Hold all predictions back until the end of the block."""
+        self.answers_allowed.clear()
+        try:
+            yield
+        finally:
+            self.answers_allowed.set()
+
     def stop(self) -> None:
         """Stop serving; connections are refused."""
         self.answers_allowed.set()

@@ -167,12 +167,11 @@ def test_answer_that_comes_after_an_undo_is_dropped(editor, task_id, stack):
     editor.open(task_id)
     person = editor.persons()[0]
     before = editor.places()
-    stack.backend.answers_allowed.clear()
-    editor.drag(f"{person}-nose", 15, 15)
-    editor.wait_requests(1)
-    editor.page.keyboard.press("Control+z")
-    editor.page.wait_for_timeout(300)
-    stack.backend.answers_allowed.set()
+    with stack.backend.holding_answers():
+        editor.drag(f"{person}-nose", 15, 15)
+        editor.wait_requests(1)
+        editor.page.keyboard.press("Control+z")
+        editor.page.wait_for_timeout(300)
     editor.wait("__clickposeBridge.diagnostics.dropped == 1")
     assert editor.places() == before
 
@@ -181,12 +180,11 @@ def test_newer_edit_takes_the_unanswered_one_along(editor, task_id, stack):
     editor.open(task_id)
     left, right = editor.persons()
     before = editor.places()
-    stack.backend.answers_allowed.clear()
-    editor.drag(f"{left}-nose", 15, 15)
-    editor.wait_requests(1)
-    editor.drag(f"{right}-nose", 15, 15)
-    editor.wait_requests(2)
-    stack.backend.answers_allowed.set()
+    with stack.backend.holding_answers():
+        editor.drag(f"{left}-nose", 15, 15)
+        editor.wait_requests(1)
+        editor.drag(f"{right}-nose", 15, 15)
+        editor.wait_requests(2)
     editor.wait("__clickposeBridge.diagnostics.dropped == 1 && __clickposeBridge.diagnostics.applied == 1")
     after = editor.places()
     for person in (left, right):
@@ -197,16 +195,14 @@ def test_newer_edit_takes_the_unanswered_one_along(editor, task_id, stack):
 def test_switching_the_task_while_an_answer_is_due_is_safe(editor, task_id, unused_tasks, stack):
     other = next(unused_tasks)
     editor.open(task_id)
-    stack.backend.answers_allowed.clear()
-    editor.drag(f"{editor.persons()[0]}-nose", 15, 15)
-    editor.wait_requests(1)
     errors = []
-    editor.page.on("pageerror", errors.append)
-    rows = editor.page.locator(".lsf-data-table__row-wrapper, .dm-table__row-wrapper, [class*=row-wrapper]")
-    rows.nth(_row_of(editor, other)).click()
-    editor.wait(f"Htx.task.id == {other} && Htx.annotationStore.selected?.regions?.length == 36")
-    places = editor.places()
-    stack.backend.answers_allowed.set()
+    editor.page.on("pageerror", lambda error: errors.append(error))
+    with stack.backend.holding_answers():
+        editor.drag(f"{editor.persons()[0]}-nose", 15, 15)
+        editor.wait_requests(1)
+        editor.page.locator(".lsf-table__row-wrapper").nth(_row_of(editor, other)).click()
+        editor.wait(f"Htx.task.id == {other} && Htx.annotationStore.selected?.regions?.length == 36")
+        places = editor.places()
     editor.wait("__clickposeBridge.diagnostics.dropped == 1")
     assert editor.places() == places
     assert not errors
@@ -220,9 +216,9 @@ def test_drawn_person_box_gets_its_keypoints(editor, task_id, artifacts):
     editor.open(task_id)
     known = set(editor.places())
     editor.page.keyboard.press("1")  # the label "person"
-    top_left = editor.page.evaluate(_to_screen(), [42.0, 20.0])
-    bottom_right = editor.page.evaluate(_to_screen(), [54.0, 90.0])
-    editor.drag_mouse(tuple(top_left), tuple(bottom_right))
+    top_left = editor.screen_of(42.0, 20.0)
+    bottom_right = editor.screen_of(54.0, 90.0)
+    editor.drag_mouse(top_left, bottom_right)
     editor.wait("Htx.annotationStore.selected.regions.length == 36 + 18")
     places, parents = editor.places(), editor.parents()
     (box,) = [region for region in places if region not in known and len(places[region]) == 4]
@@ -244,19 +240,13 @@ def test_drawn_person_box_gets_its_keypoints(editor, task_id, artifacts):
     editor.wait("Htx.annotationStore.selected.regions.length == 36")
 
 
-def _to_screen() -> str:
-    import sys
-
-    return sys.modules["clickpose_e2e_editor"].TO_SCREEN
-
-
 def test_moved_box_prompts_anew_and_stays(editor, task_id):
     editor.open(task_id)
     person = editor.persons()[0]
     before = editor.places()
     x, y, width, height = before[person]
-    edge = editor.page.evaluate(_to_screen(), [x + 0.5 * width, y + 0.97 * height])
-    editor.drag_mouse(tuple(edge), (edge[0] + 24, edge[1]))
+    edge = editor.screen_of(x + 0.5 * width, y + 0.97 * height)
+    editor.drag_mouse(edge, (edge[0] + 24, edge[1]))
     editor.wait_applied(1)
     after = editor.places()
     assert after[person][0] - x == pytest.approx(editor.percent(24, 0)[0] - editor.percent(0, 0)[0], abs=0.02)
@@ -312,8 +302,8 @@ def test_selected_keypoint_does_not_give_its_label_to_others(editor, task_id):
 def test_bones_follow_zoom_pan_and_a_drag_under_way(editor, task_id, artifacts):
     editor.open(task_id)
     person = editor.persons()[0]
-    shoulder, elbow = f"{person}-left_shoulder", f"{person}-left_elbow"
-    editor.point_at(shoulder)
+    knee, ankle = f"{person}-left_knee", f"{person}-left_ankle"
+    editor.point_at(knee)
     editor.page.keyboard.down("Control")
     for _ in range(3):
         editor.page.mouse.wheel(0, -120)
@@ -322,16 +312,16 @@ def test_bones_follow_zoom_pan_and_a_drag_under_way(editor, task_id, artifacts):
     editor.wait("Htx.annotationStore.selected.objects[0].zoomScale > 1")
     editor.page.wait_for_timeout(300)
     places = editor.places()
-    middle = [(a + b) / 2 for a, b in zip(places[shoulder], places[elbow], strict=True)]
+    middle = [(a + b) / 2 for a, b in zip(places[knee], places[ankle], strict=True)]
     assert editor.ink(*middle) > 100
     editor.page.screenshot(path=artifacts / "zoomed.png")
 
-    x, y = editor.screen(elbow)
+    x, y = editor.screen(ankle)
     editor.page.mouse.move(x, y)
     editor.page.mouse.down()
     editor.page.mouse.move(x + 60, y, steps=4)
     editor.page.wait_for_timeout(200)
-    sx, sy = editor.screen(shoulder)
+    sx, sy = editor.screen(knee)
     assert editor.ink(*editor.percent((sx + x + 60) / 2, (sy + y) / 2)) > 100
     assert editor.ink(*middle) == 0
     editor.page.screenshot(path=artifacts / "while-dragging.png")

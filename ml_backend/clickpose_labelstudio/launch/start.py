@@ -259,6 +259,8 @@ def label_studio_environment(
         "SSRF_PROTECTION_ENABLED": "false",
         "USE_DEFAULT_BANNED_SUBNETS": "false",
         "COLLECT_ANALYTICS": "false",
+        "SENTRY_DSN": "",
+        "FRONTEND_SENTRY_DSN": "",
         "LATEST_VERSION_CHECK": "false",
         "CLICKPOSE_BRIDGE_SCRIPT": str(folder.bridge_script),
     }

@@ -226,7 +226,7 @@
       #clickpose-chip kbd {padding: 0 4px; border: 1px solid #dadce0; border-radius: 3px; background: #f8f9fa}
       #clickpose-chip .scale {display: flex; gap: 8px; align-items: center}
       #clickpose-chip .scale i {flex: 1; height: 5px; border-radius: 3px;
-        background: linear-gradient(90deg, #e0301e, #ffb62e, #2f8fe0)}
+        background: linear-gradient(90deg, #e0301e, #ffb62e, #60cdd8, #2678e2)}
       #clickpose-chip .notice {background: #3c4043; color: #fff; transition: opacity .4s}
       #clickpose-chip [hidden] {display: none}`;
     let root = null;
@@ -530,7 +530,7 @@
   // ---------------------------------------------------------------------------------------------------- overlay ----
   /** Draws bones and rings on a canvas of its own above Label Studio's, which takes no mouse events. */
   const overlay = (() => {
-    const STOPS = [[224, 48, 30], [255, 182, 46], [47, 143, 224]]; // doubtful, middling, sure; told apart by all eyes
+    const STOPS = [[224, 48, 30], [255, 182, 46], [96, 205, 216], [38, 120, 226]]; // doubtful to sure, for all eyes
     const DOUBTFUL = 0.3; // predicted OKS that gets the first colour
     const SURE = 0.95; // and the last
     const OUTLINE = "rgba(20, 24, 32, 0.55)";
