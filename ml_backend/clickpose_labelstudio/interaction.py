@@ -118,7 +118,7 @@ def _read_stock(
         if not isinstance(item, Mapping) or not isinstance(item.get("id"), str):
             raise RequestError(f"Expected item {index} of context.result to be a region with an id")
     ours = [item for item in result if item.get("from_name") in (config.box_name, config.keypoint_name)]
-    state = {(item["id"], item.get("from_name")): item for item in _saved_state(task, ours)}
+    state = {_key(item): item for item in _saved_state(task, ours)}
     changed = _changed(ours, state)
     clicks = [item for item in ours if _is_click(item, state, config)]
     merged = {**state, **{_key(item): item for item in result if not any(item is click for click in clicks)}}
