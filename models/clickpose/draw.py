@@ -230,7 +230,7 @@ def _draw_legend(image: Image.Image) -> None:
     for step in range(steps):
         x = bar_left + bar_wh[0] * (step + 0.5) / steps
         ends = layer.points([(x, bar_top), (x, bar_top + bar_wh[1])])
-        layer.pen.line(ends, fill=(*score_color(step / (steps - 1)), 255), width=1)
+        layer.pen.line(ends, fill=(*score_color(step / (steps - 1)), 255), width=2)  # 1 leaves gaps
     for value, anchor in ((0.0, "lt"), (0.5, "mt"), (1.0, "rt")):
         place = layer.points([(bar_left + value * bar_wh[0], bar_top + bar_wh[1] + 0.35 * unit)])[0]
         layer.pen.text(place, f"{value:g}", font=font, fill=white, anchor=anchor)

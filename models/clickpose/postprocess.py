@@ -12,7 +12,7 @@ BODY_SHARE_OF_BOX = 0.53  # COCO's person segments fill about this share of thei
 
 
 def suppress_duplicate_poses(
-    poses: Poses, oks_threshold: float = 0.7, box_iou_threshold: float = 0.9, min_score: float = 0.0
+    poses: Poses, oks_threshold: float = 0.5, box_iou_threshold: float = 0.9, min_score: float = 0.0
 ) -> np.ndarray:
     """Choose the poses to keep when several boxes led to the same person.
 
