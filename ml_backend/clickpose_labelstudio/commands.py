@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,12 +17,15 @@ from typing import Annotated
 from urllib.parse import quote
 
 import typer
+from clickpose_labelstudio.launch import command as launch_command
 
 TASKS_PER_PAGE = 100
 
 labelstudio = typer.Typer(
     help="Label Studio projects: start the annotation loop, bring labels in and out.", no_args_is_help=True
 )
+labelstudio.command()(launch_command.start)
+labelstudio.command()(launch_command.bridge)
 
 
 class Source(str, Enum):
@@ -101,7 +105,12 @@ def serve(
         settings = ServiceSettings.from_environment(os.environ)
         settings = replace(settings, **{name: value for name, value in given.items() if value is not None})
         configure_logging(log_level.upper())
+        signal.signal(signal.SIGTERM, _exit)  # as waitress does on Ctrl-C: answer what is under way, then end
         run_server(settings, host, port, threads)
+
+
+def _exit(*_) -> None:
+    raise SystemExit(0)
 
 
 @labelstudio.command("export")

@@ -13,10 +13,10 @@ from PIL import Image
 from werkzeug.serving import make_server
 
 from clickpose_labelstudio.app import create_app
-from clickpose_labelstudio.launch import LaunchOptions, RunningLoop, running
 from clickpose_labelstudio.launch.api import LabelStudioApi
 from clickpose_labelstudio.launch.folder import DataFolder
 from clickpose_labelstudio.launch.processes import free_port
+from clickpose_labelstudio.launch.start import LaunchOptions, RunningLoop, running
 from clickpose_labelstudio.settings import ServiceSettings
 
 IMAGE_HW = (480, 640)

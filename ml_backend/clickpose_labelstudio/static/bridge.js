@@ -120,6 +120,21 @@
       return true;
     }
 
+    /**
+     * Label Studio draws the first region on top, and the interior of a box catches the mouse: bring boxes that lie
+     * before a keypoint behind all of them, by making them anew with the same ids.
+     */
+    function sendBoxesToBack(annotation) {
+      const regions = annotation.regions.filter((region) => isKeypoint(region) || isBox(region));
+      const first = regions.findIndex(isBox);
+      if (first < 0 || !regions.slice(first).some(isKeypoint)) return;
+      const boxes = regions.filter(isBox);
+      const ids = new Set(boxes.map((box) => box.cleanId));
+      const items = annotation.serializeAnnotation().filter((item) => ids.has(item.id));
+      boxes.forEach((box) => annotation.deleteArea(box));
+      annotation.deserializeResults(items);
+    }
+
     /** Run `change` as one step of the history; `replace`: as part of the latest step. */
     function asOneStep(annotation, change, {replace = false} = {}) {
       const {history} = annotation;
@@ -150,8 +165,8 @@
 
     return {
       asOneStep, cleanId, choiceOf, isBox, isEditable, isKeypoint, isLatestStep, isOccluded, isSelected, isTouched,
-      latestStep, moveTo, parentId, pathPrefix, place, projectId, score, setScore, stagePoint, toggleOccluded,
-      version, view,
+      latestStep, moveTo, parentId, pathPrefix, place, projectId, score, sendBoxesToBack, setScore, stagePoint,
+      toggleOccluded, version, view,
     };
   })();
 
@@ -229,6 +244,7 @@
         background: linear-gradient(90deg, #e0301e, #ffb62e, #60cdd8, #2678e2)}
       #clickpose-chip .notice {background: #3c4043; color: #fff; transition: opacity .4s}
       #clickpose-chip [hidden] {display: none}`;
+    const BAR_MIN_PX = 700;
     let root = null;
     let noticeTimer = 0;
     let hasWarned = false;
@@ -268,6 +284,14 @@
       root?.remove();
     }
 
+    /** Sit in the free middle of Label Studio's bottom bar, where that is wide enough. */
+    function place() {
+      const bar = document.querySelector(".lsf-bottombar")?.getBoundingClientRect();
+      if (!root || !bar || bar.width < BAR_MIN_PX) return;
+      root.style.left = `${Math.round(bar.left + bar.width * 0.42)}px`;
+      root.style.bottom = `${Math.round(window.innerHeight - bar.bottom + (bar.height - root.offsetHeight) / 2)}px`;
+    }
+
     /** Say something once, until things have worked again. */
     function noticeOnce(text) {
       if (hasWarned) return;
@@ -280,7 +304,7 @@
       noticeTimer = setTimeout(() => (notice.hidden = true), 6000);
     }
 
-    return {hide, noticeOnce, show, state: () => state};
+    return {hide, noticeOnce, place, show, state: () => state};
   })();
 
   // ---------------------------------------------------------------------------------------------------- backend ----
@@ -440,7 +464,6 @@
       const {annotation, items, places, edited, childless, step} = edit;
       const regions = new Map(annotation.regions.map((region) => [region.cleanId, region]));
       const fresh = items.filter((item) => !regions.has(item.id) && childless.has(labelStudio.cleanId(item.parentID)));
-      const freshIds = new Set(fresh.map((item) => item.id));
       const known = items.filter((item) => item.type !== "choices" && regions.has(item.id));
       const replace = labelStudio.isLatestStep(annotation, step);
       labelStudio.asOneStep(
@@ -453,7 +476,8 @@
             labelStudio.setScore(region, item.score);
           }
           adopt(known, regions);
-          if (freshIds.size) annotation.deserializeResults(fresh);
+          if (fresh.length) annotation.deserializeResults(fresh);
+          labelStudio.sendBoxesToBack(annotation);
         },
         {replace},
       );
@@ -743,6 +767,7 @@
   /** Follow Label Studio's pages, which come and go without a reload. */
   const main = (() => {
     const IDLE_MS = 300;
+    let frames = 0;
     let shownFor = null; // project whose state the chip shows
 
     function frame() {
@@ -754,6 +779,7 @@
       }
       enter();
       overlay.draw(view);
+      if (frames++ % 30 === 0) chip.place();
       requestAnimationFrame(frame);
     }
 

@@ -1,0 +1,75 @@
+"""``clickpose labelstudio start`` and ``bridge``; imports only Typer until one of them is called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def start(
+    images: Annotated[
+        Path | None, typer.Option(help="Folder with photos, sub-folders included. By default the demo photos.")
+    ] = None,
+    data_dir: Annotated[
+        Path, typer.Option(help="Where the database with all annotations, the login and the logs are kept.")
+    ] = Path(".clickpose"),
+    label_studio_python: Annotated[
+        Path, typer.Option(help="Python of the virtual environment that has Label Studio.")
+    ] = Path(".venv-labelstudio/bin/python"),
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of Label Studio.")] = 8080,
+    backend_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the backend.")] = 9090,
+    backend_url: Annotated[str | None, typer.Option(help="A backend that runs already, instead of a new one.")] = None,
+    model: Annotated[str, typer.Option(help="Name of the network.")] = "lite",
+    browser: Annotated[bool, typer.Option(help="Open the project in a browser, where there is a desktop.")] = True,
+) -> None:
+    """Start the backend and Label Studio on this machine, with photos in it and everybody labelled already.
+
+    Every folder of photos has a project of its own, which is found again at the next start; new photos are added.
+    Photos are never copied, annotations never deleted. Ctrl-C stops everything.
+
+    Examples:
+
+        clickpose labelstudio start
+
+        clickpose labelstudio start --images ~/photos --port 8081
+    """
+    from clickpose_labelstudio.launch.start import LaunchOptions
+    from clickpose_labelstudio.launch.start import start as start_loop
+
+    options = LaunchOptions(
+        images=images,
+        data_dir=data_dir,
+        label_studio_python=label_studio_python,
+        port=port,
+        backend_port=backend_port,
+        backend_url=backend_url,
+        model=model,
+        open_browser=browser,
+    )
+    raise typer.Exit(start_loop(options))
+
+
+def bridge(
+    match: Annotated[
+        str | None, typer.Option(help="Write a userscript for these pages: https://label-studio.example.org/*")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write; by default standard output.")] = None,
+) -> None:
+    """Write the script that refines poses on the pages of a Label Studio which runs already.
+
+    Examples:
+
+        clickpose labelstudio bridge --out clickpose-bridge.js
+
+        clickpose labelstudio bridge --match 'https://label-studio.example.org/*' --out clickpose.user.js
+    """
+    import clickpose
+    from clickpose_labelstudio.launch.bridge_script import bridge_script, userscript
+
+    script = bridge_script() if match is None else userscript(match, clickpose.__version__)
+    if out is None:
+        typer.echo(script)
+    else:
+        out.write_text(script, encoding="utf-8")
