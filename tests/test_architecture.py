@@ -1,0 +1,173 @@
+"""The shape of the code: which module may import which, and what an import may do."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+ROOTS = {
+    "clickpose": REPOSITORY / "models" / "clickpose",
+    "clickpose_labelstudio": REPOSITORY / "ml_backend" / "clickpose_labelstudio",
+}
+PACKAGES = list(ROOTS)  # a package may import itself and those before it
+
+# Inside clickpose, lowest first. A module imports its own layer and those below; what is not named here stands between
+# the last two: it may import everything but the command line, and only its like and the command line import it.
+LAYERS = (
+    ("checks",),
+    ("skeleton", "structures", "boxes", "frames", "weights_io", "image_io"),
+    ("metrics", "calibration", "data", "networks"),
+    ("pose_errors", "feedback", "matcher", "losses", "postprocess", "detector", "draw"),
+    ("predictor", "engine"),
+    (),
+    ("cli",),
+)
+UNNAMED_LAYER = len(LAYERS) - 2
+NEVER_NETWORKS = ("metrics", "calibration")
+CODECS = ("codec", "labeling_config", "coco_exchange")
+
+# Entry points of other environments: Label Studio's own process, label-studio-ml's, and tools of the train extra.
+FOREIGN = ("clickpose_labelstudio.launch.inside", "clickpose_labelstudio.ml_adapter", "clickpose.detector_export",
+           "clickpose.networks.movenet_onnx")  # fmt: skip
+
+
+def modules() -> dict[str, Path]:
+    """Dotted name -> file of every module of the packages."""
+    found = {}
+    for package, root in ROOTS.items():
+        for path in sorted(root.rglob("*.py")):
+            parts = [package, *path.relative_to(root).with_suffix("").parts]
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imports_of(path: Path, module_level_only: bool = False) -> set[str]:
+    """Dotted names that a file imports, with the names of ``from package import name`` added."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes = tree.body if module_level_only else ast.walk(tree)
+    names = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
+
+
+def layer_of(module: str) -> int:
+    part = module.split(".")[1]
+    return next((i for i, layer in enumerate(LAYERS) if part in layer), UNNAMED_LAYER)
+
+
+def test_packages_import_one_way():
+    wrong = [
+        f"{module} imports {name}"
+        for module, path in modules().items()
+        for name in imports_of(path)
+        if name.split(".")[0] in PACKAGES
+        and PACKAGES.index(name.split(".")[0]) > PACKAGES.index(module.split(".")[0])
+        and (module, name.split(".")[0])
+        != ("clickpose.cli", "clickpose_labelstudio")  # mounts its commands, if present
+    ]
+    assert not wrong
+
+
+def test_layers_of_clickpose_import_downwards():
+    known = modules()
+    wrong = [
+        f"{module} (layer {layer_of(module)}) imports {name} (layer {layer_of(name)})"
+        for module, path in known.items()
+        if module.startswith("clickpose.")
+        for name in imports_of(path)
+        if name.startswith("clickpose.") and name in known and layer_of(name) > layer_of(module)
+    ]
+    assert not wrong
+
+
+def test_only_the_command_line_imports_the_package_itself():
+    importers = {m for m, path in modules().items() if m.startswith("clickpose.") and "clickpose" in imports_of(path)}
+    assert importers <= {"clickpose.cli"}
+    above = {name for name in imports_of(ROOTS["clickpose"] / "__init__.py", True) if name.startswith("clickpose.")}
+    assert {layer_of(name) for name in above} <= {0, 1}
+
+
+def test_metrics_and_calibration_never_import_networks():
+    wrong = [
+        f"{module} imports {name}"
+        for module, path in modules().items()
+        if module.split(".")[1:2] and module.split(".")[1] in NEVER_NETWORKS
+        for name in imports_of(path)
+        if name.startswith("clickpose.networks")
+    ]
+    assert not wrong
+
+
+@pytest.mark.parametrize("module", CODECS)
+def test_codecs_name_neither_torch_nor_flask(module):
+    top_level = {name.split(".")[0] for name in imports_of(ROOTS["clickpose_labelstudio"] / f"{module}.py")}
+    assert not top_level & {"torch", "flask"}
+
+
+def run_python(code: str):
+    """Run code in a fresh interpreter and return the JSON it prints."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize(
+    "names", [["clickpose"], ["clickpose.cli"], [f"clickpose_labelstudio.{codec}" for codec in CODECS]], ids=str
+)
+def test_light_imports_load_neither_torch_nor_flask(names):
+    loaded = run_python(f"import json, sys, {', '.join(names)}; print(json.dumps(sorted(sys.modules)))")
+    assert not set(loaded) & {"torch", "flask", "onnxruntime"}
+
+
+def test_importing_everything_reads_no_weights_no_setting_and_no_device():
+    names = [name for name in modules() if not name.startswith(FOREIGN)]
+    assert len(names) > 30
+    report = run_python(_IMPORT_EVERYTHING.replace("NAMES", repr(names)))
+    assert report == {"weights": [], "settings": [], "device": False}
+
+
+_IMPORT_EVERYTHING = """
+import importlib, json, os, sys
+
+weights, settings = [], []
+
+def audit(event, arguments):
+    if event == "open" and str(arguments[0]).endswith((".safetensors", ".onnx", "SHA256SUMS")):
+        weights.append(str(arguments[0]))
+
+class Watched(type(os.environ)):
+    def __getitem__(self, key):
+        if isinstance(key, str) and key.startswith(("CLICKPOSE", "LABEL_STUDIO")):
+            settings.append(key)
+        return super().__getitem__(key)
+
+os.environ.__class__ = Watched
+sys.addaudithook(audit)
+for name in NAMES:
+    importlib.import_module(name)
+import torch
+print(json.dumps({"weights": weights, "settings": settings, "device": torch.cuda.is_initialized()}))
+"""
+
+
+def test_no_tracked_file_names_a_folder_of_the_machine_it_was_written_on():
+    if not (REPOSITORY / ".git").exists():
+        pytest.skip("needs a git checkout")
+    listing = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, check=True).stdout
+    machine_path = re.compile(rb"(?<![\w.])/(?:work|root)" + rb"/\w")
+    wrong = [
+        name
+        for name in listing.decode().split("\0")
+        if name and (path := REPOSITORY / name).is_file() and machine_path.search(path.read_bytes())
+    ]
+    assert not wrong
