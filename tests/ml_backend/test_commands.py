@@ -163,6 +163,7 @@ def served(monkeypatch):
     calls = []
     monkeypatch.setattr(serve, "run_server", lambda *arguments: calls.append(arguments))
     monkeypatch.setattr(serve, "configure_logging", lambda level: None)
+    monkeypatch.setattr(commands.signal, "signal", lambda *arguments: None)
     return calls
 
 
