@@ -113,6 +113,14 @@ def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
         parameter.grad = part.view_as(parameter)
 
 
+def _to_device(value, device: torch.device):
+    """Move a tensor, or a (named) tuple of such values."""
+    if isinstance(value, Tensor):
+        return value.to(device)
+    moved = [_to_device(item, device) for item in value]
+    return type(value)(*moved) if hasattr(value, "_fields") else tuple(moved)
+
+
 class Trainer:
     """Run a task and keep its state on disk.
 
@@ -137,7 +145,7 @@ class Trainer:
         self.model = task.model.to(self.device)
         self.groups = task.parameter_groups(config)
         self.base_rates = [group["lr"] for group in self.groups]
-        self.optimizer = torch.optim.AdamW(self.groups, weight_decay=config.weight_decay)
+        self.optimizer = torch.optim.AdamW(self.groups, weight_decay=config.weight_decay, fused=True)
         self.average = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
         self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
         self.step = 0
@@ -183,7 +191,7 @@ class Trainer:
         smooth: dict[str, float] = {}
         while self.step < self.config.steps:
             batch = next(batches)
-            terms = self.train_step(type(batch)(*(value.to(self.device) for value in batch)))
+            terms = self.train_step(_to_device(batch, self.device))
             smooth = {name: 0.98 * smooth.get(name, value) + 0.02 * value for name, value in terms.items()}
             progress.update()
             progress.set_postfix({name: f"{value:.3f}" for name, value in smooth.items()}, refresh=False)
@@ -220,11 +228,11 @@ class Trainer:
     @torch.no_grad()
     def _update_average(self) -> None:
         decay = min(self.config.ema_decay, self.step / (self.step + 10))
-        for name, value in self.model.state_dict().items():
-            if value.is_floating_point():
-                self.average[name].lerp_(value, 1 - decay)
-            else:
-                self.average[name].copy_(value)
+        state = self.model.state_dict()
+        moving = [name for name, value in state.items() if value.is_floating_point()]
+        torch._foreach_lerp_([self.average[n] for n in moving], [state[n] for n in moving], 1 - decay)
+        for name in state.keys() - set(moving):
+            self.average[name].copy_(state[name])
 
     def _log(self, terms: dict[str, float]) -> None:
         path = self.folder / "losses.csv"

@@ -1,7 +1,7 @@
 """Train the lite network as the paper trains: own prediction, pose-error modelling, and the human-feedback loop.
 
-One encoding of a crop serves four decodings: (a) from the trunk's own pose, (b) from a corrupted true pose, (c) from
-(a)'s result with 1..3 worst joints clicked, (d) from (c)'s result with further clicks.
+One encoding of a crop serves several decodings: (a) from the trunk's own pose, (b) from a corrupted true pose, and, for
+each round of the loop, from the last result of (a)'s chain with further worst joints clicked.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from clickpose.data.feature_cache import FeatureBatch
 from clickpose.data.persons import PersonBatch
 from clickpose.engine import TrainConfig
 from clickpose.feedback import Clicked, click_worst
 from clickpose.losses import LossWeights, pose_losses, trunk_losses
 from clickpose.networks.lite import LiteNetwork
 from clickpose.networks.lite_decoder import DecoderOutput, EncodedPerson, PoseQueries
+from clickpose.networks.movenet import MoveNetThunder
 from clickpose.pose_errors import PoseErrorConfig, corrupt_poses
 from clickpose.skeleton import Skeleton
 
@@ -28,7 +30,8 @@ class LiteTaskConfig:
     Attributes:
         frozen_blocks: leading trunk blocks (with the stem) that keep their weights.
         pose_errors: variant (b).
-        pose_error_modelling, feedback_loop: switch variants (b) and (c, d) off, for ablations.
+        pose_error_modelling: whether to decode variant (b); switched off for ablations.
+        click_rounds: rounds of the feedback loop; round n clicks 1..click_rounds[n] more joints. Empty: no loop.
         noisy_click_share: share of persons whose clicks are imprecise, and up to how many sigmas.
         weights: loss weights.
     """
@@ -36,10 +39,40 @@ class LiteTaskConfig:
     frozen_blocks: int = 6
     pose_errors: PoseErrorConfig = field(default_factory=PoseErrorConfig)
     pose_error_modelling: bool = True
-    feedback_loop: bool = True
+    click_rounds: tuple[int, ...] = (3, 6)
     noisy_click_share: float = 0.3
     noisy_click_sigmas: float = 0.6
     weights: LossWeights = field(default_factory=LossWeights)
+
+
+class TrunkTask:
+    """The trainer's view of the trunk alone: its own heads, before the decoder is trained on its features.
+
+    Args:
+        trunk: pretrained.
+        frozen_blocks: leading blocks (with the stem) that keep their weights.
+        weights: loss weights.
+    """
+
+    def __init__(self, trunk: MoveNetThunder, frozen_blocks: int = 6, weights: LossWeights | None = None):
+        self.model = trunk.to(memory_format=torch.channels_last)
+        self.weights = weights or LossWeights()
+        _freeze(trunk, frozen_blocks)
+
+    def parameter_groups(self, config: TrainConfig) -> list[dict]:
+        """One rate."""
+        parameters = [p for p in self.model.parameters() if p.requires_grad]
+        return [{"params": parameters, "lr": config.trunk_learning_rate}]
+
+    def losses(self, batch: PersonBatch, generator: torch.Generator) -> dict[str, Tensor]:
+        """Return the heads' loss terms."""
+        image = batch.image.contiguous(memory_format=torch.channels_last)
+        return trunk_losses(self.model(image.float() * (2 / 255) - 1), batch, self.weights)
+
+
+def _freeze(trunk: MoveNetThunder, blocks: int) -> None:
+    for module in [trunk.stem, *trunk.blocks[:blocks]] if blocks else []:
+        module.requires_grad_(False)
 
 
 class LiteTask:
@@ -56,9 +89,7 @@ class LiteTask:
         self.skeleton = skeleton
         self.config = config or LiteTaskConfig()
         self.sigmas = torch.tensor(skeleton.sigmas, dtype=torch.float32)
-        frozen = [model.trunk.stem, *model.trunk.blocks[: self.config.frozen_blocks]]
-        for module in frozen if self.config.frozen_blocks else []:
-            module.requires_grad_(False)
+        _freeze(model.trunk, self.config.frozen_blocks)
 
     def parameter_groups(self, config: TrainConfig) -> list[dict]:
         """Two rates: the pretrained trunk's, and that of neck and decoder."""
@@ -67,23 +98,27 @@ class LiteTask:
         return [{"params": trunk, "lr": config.trunk_learning_rate}, {"params": rest, "lr": config.learning_rate}]
 
     def losses(self, batch: PersonBatch, generator: torch.Generator) -> dict[str, Tensor]:
-        """Encode once, decode the four variants, add up the terms (means over the decodings)."""
+        """Encode once, decode the variants, add up the terms (means over the decodings)."""
         sigmas = self.sigmas.to(batch.keypoints_norm.device)
-        image = batch.image.contiguous(memory_format=torch.channels_last)
-        encoded = self.model.encode(image, batch.prompt_norm)
-        first = self._start_variants(encoded.person, batch, generator)
-        decodings = [(first, self.model.decode(encoded.person, first))]
-        if self.config.feedback_loop:
-            for most in (3, 6):
-                queries = self._click(decodings[-1], batch, generator, most)
-                decodings.append((queries, self.model.decode(encoded.person, queries)))
+        person, trunk_terms = self._encode(batch)
+        first = self._start_variants(person, batch, generator)
+        decodings = [(first, self.model.decode(person, first))]
+        for most in self.config.click_rounds:
+            queries = self._click(decodings[-1], batch, generator, most)
+            decodings.append((queries, self.model.decode(person, queries)))
         variants = sum(queries.fixed.shape[1] for queries, _ in decodings)
         total: dict[str, Tensor] = {}
         for queries, output in decodings:
             share = queries.fixed.shape[1] / variants
             for name, term in pose_losses(output, batch, queries.fixed, sigmas, self.config.weights).items():
                 total[name] = total.get(name, 0) + share * term
-        return total | trunk_losses(encoded.trunk, batch, self.config.weights)
+        return total | trunk_terms
+
+    def _encode(self, batch: PersonBatch) -> tuple[EncodedPerson, dict[str, Tensor]]:
+        """Return the decoder's input and the loss terms of the trunk's heads."""
+        image = batch.image.contiguous(memory_format=torch.channels_last)
+        encoded = self.model.encode(image, batch.prompt_norm)
+        return encoded.person, trunk_losses(encoded.trunk, batch, self.config.weights)
 
     def _start_variants(self, person: EncodedPerson, batch: PersonBatch, generator: torch.Generator) -> PoseQueries:
         """Variant (a), and (b) beside it."""
@@ -91,7 +126,7 @@ class LiteTask:
         if not self.config.pose_error_modelling:
             return own
         wrong, kept = corrupt_poses(
-            batch.keypoints_norm, batch.area_norm, batch.box_norm, self.sigmas.to(batch.image.device),
+            batch.keypoints_norm, batch.area_norm, batch.box_norm, self.sigmas.to(batch.area_norm.device),
             self.skeleton.flip_pairs, generator, self.config.pose_errors,
         )  # fmt: skip
         # Unlabelled joints have no truth to corrupt: they start from the trunk's pose.
@@ -110,10 +145,11 @@ class LiteTask:
     ) -> PoseQueries:
         """Click 1..``most`` worst joints of the first variant's result (V = 1)."""
         queries, output = decoded
-        count = torch.randint(1, most + 1, (len(batch.image),), generator=generator, device=batch.image.device)
+        device = batch.area_norm.device
+        count = torch.randint(1, most + 1, batch.area_norm.shape, generator=generator, device=device)
         clicked: Clicked = click_worst(
             output.keypoints_norm[-1, :, 0].detach(), batch.keypoints_norm, batch.visibility > 0, queries.fixed[:, 0],
-            batch.area_norm, self.sigmas.to(batch.image.device), count, self._click_noise(batch, generator),
+            batch.area_norm, self.sigmas.to(device), count, self._click_noise(batch, generator),
         )  # fmt: skip
         box = output.boxes_norm[-1, :, :1].detach()
         return PoseQueries(clicked.keypoints_norm[:, None], clicked.fixed[:, None], box)
@@ -121,9 +157,24 @@ class LiteTask:
     def _click_noise(self, batch: PersonBatch, generator: torch.Generator) -> Tensor:
         """Gaussian imprecision, in OKS sigmas (2 sigma · sqrt(area)), for a share of the persons."""
         persons, joints, _ = batch.keypoints_norm.shape
-        device = batch.image.device
+        device = batch.area_norm.device
         noisy = torch.rand(persons, 1, 1, generator=generator, device=device) < self.config.noisy_click_share
         strength = torch.rand(persons, 1, 1, generator=generator, device=device) * self.config.noisy_click_sigmas
         tolerance = 2 * self.sigmas.to(device)[:, None] * batch.area_norm.clamp(min=0).sqrt()[:, None, None]
         noise = torch.randn(persons, joints, 2, generator=generator, device=device)
         return noise * tolerance * strength * noisy
+
+
+class CachedLiteTask(LiteTask):
+    """The same on cached trunk features: neck and decoder are trained, the trunk stays as it is."""
+
+    def __init__(self, model: LiteNetwork, skeleton: Skeleton, config: LiteTaskConfig | None = None):
+        super().__init__(model, skeleton, config)
+        model.trunk.requires_grad_(False)
+
+    def parameter_groups(self, config: TrainConfig) -> list[dict]:
+        """One rate, for neck and decoder."""
+        return super().parameter_groups(config)[1:]
+
+    def _encode(self, batch: FeatureBatch) -> tuple[EncodedPerson, dict[str, Tensor]]:
+        return self.model.describe(batch.features(), batch.pose(), batch.prompt_norm), {}

@@ -11,7 +11,7 @@ from torch import Tensor
 from clickpose.data.persons import PersonBatch
 from clickpose.feedback import oks_terms
 from clickpose.networks.lite_decoder import DecoderOutput
-from clickpose.networks.movenet import MoveNetFeatures, decode_heads
+from clickpose.networks.movenet import HEAD_STRIDE, MoveNetFeatures, decode_heads
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class LossWeights:
     box_giou: float = 0.3
     predicted_oks: float = 1.0
     visibility: float = 0.1
-    heatmap: float = 1.0
+    heatmap: float = 0.1
     heads: float = 0.02
 
 
@@ -94,34 +94,50 @@ def _box_terms(boxes: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
 def trunk_losses(trunk: MoveNetFeatures, batch: PersonBatch, w: LossWeights) -> dict:
     """Supervise MoveNet's heads with the prompted person alone.
 
-    The heatmap loss is CornerNet's focal loss on Gaussians of one cell and a half; offset and regression are L1 in
-    cells, read at the true cell and at the cell that decoding chose.
+    The targets have the form that the published network shows: a Gaussian of 1.4 cells around the true cell
+    (CenterNet's focal loss), and offsets that point to the joint from the true cell and its eight neighbours. The
+    regression is read at the cell that decoding chooses.
     """
-    batch_size, joints, height, width = trunk.heatmap_logits.shape
-    cells = batch.keypoints_norm * torch.tensor(
-        [width, height], dtype=torch.float32, device=batch.keypoints_norm.device
-    )
+    _, _, height, width = trunk.heatmap_logits.shape
+    device = batch.keypoints_norm.device
+    cells = batch.keypoints_norm * torch.tensor([width, height], dtype=torch.float32, device=device)
+    cell = cells.floor().clamp(min=0).minimum(torch.tensor([width - 1.0, height - 1.0], device=device))
     labelled = batch.visibility > 0
-    logits = trunk.heatmap_logits.float()
-    target = _gaussians(cells, height, width, deviation=1.5)
+    regressed = decode_heads(trunk).regressed_input / HEAD_STRIDE
+    regression_error = (regressed - cells).abs().sum(-1)
+    heads = _masked_mean(_offset_error(trunk.offset.float(), cells, cell) + 0.25 * regression_error, labelled)
+    heatmap = _focal_loss(trunk.heatmap_logits.float(), _gaussians(cell + 0.5, height, width, 1.4), labelled)
+    return {"heatmap": w.heatmap * heatmap, "heads": w.heads * heads}
+
+
+def _focal_loss(logits: Tensor, target: Tensor, labelled: Tensor) -> Tensor:
+    """CornerNet's focal loss (Law and Deng, 2018, Eq. 1), over the maps of labelled joints, for each of them.
+
+    Maps of unlabelled joints are left out: nobody said whether the joint is in sight.
+    """
     probability = logits.sigmoid()
-    hit = target > 0.8
+    hit = target > 0.999
     positive = -F.logsigmoid(logits) * (1 - probability).square() * hit
     negative = -F.logsigmoid(-logits) * probability.square() * (1 - target) ** 4 * ~hit
-    count = (hit & labelled[..., None, None]).sum().clamp(min=1)
-    # Unlabelled joints of a data set that labels visibility are absent or unseen; they are left out all the same.
-    heatmap = ((positive + negative) * labelled[..., None, None]).sum() / count
+    return ((positive + negative) * labelled[..., None, None]).sum() / labelled.sum().clamp(min=1)
 
-    column = cells[..., 0].long().clamp(0, width - 1)
-    row = cells[..., 1].long().clamp(0, height - 1)
-    offset = trunk.offset.float().view(batch_size, joints, 2, -1)
-    index = (row * width + column)[..., None, None].expand(-1, -1, 2, 1)
-    wanted = (cells - torch.stack([column, row], -1)).flip(-1)
-    offset_error = (offset.gather(3, index)[..., 0] - wanted).abs().sum(-1)
-    regressed = decode_heads(trunk).regressed_input / 4
-    regression_error = (regressed - cells).abs().sum(-1)
-    heads = _masked_mean(offset_error + 0.25 * regression_error, labelled)
-    return {"heatmap": 0.1 * w.heatmap * heatmap, "heads": w.heads * heads}
+
+def _offset_error(offset: Tensor, cells: Tensor, cell: Tensor) -> Tensor:
+    """Return the mean L1 error (B, K), in cells, of the offsets at the 3x3 cells around the true one.
+
+    Args:
+        offset: (B, 2K, H, W) y, x pairs.
+        cells: (B, K, 2) true position x, y in cells.
+        cell: (B, K, 2) the cell that holds it.
+    """
+    batch_size, _, height, width = offset.shape
+    steps = torch.tensor([[dx, dy] for dy in (-1, 0, 1) for dx in (-1, 0, 1)], device=cell.device)
+    around = cell[:, :, None] + steps  # (B, K, 9, 2)
+    around = around.clamp(min=0).minimum(torch.tensor([width - 1.0, height - 1.0], device=cell.device))
+    index = (around[..., 1] * width + around[..., 0]).long()[:, :, None].expand(-1, -1, 2, -1)
+    found = offset.view(batch_size, -1, 2, height * width).gather(3, index)  # (B, K, 2, 9) y, x
+    wanted = (cells[:, :, None] - around).flip(-1).transpose(2, 3)
+    return (found - wanted).abs().sum(2).mean(-1)
 
 
 def _gaussians(cells: Tensor, height: int, width: int, deviation: float) -> Tensor:

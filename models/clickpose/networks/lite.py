@@ -10,7 +10,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clickpose.networks.lite_decoder import DecoderConfig, DecoderOutput, EncodedPerson, PoseDecoder, PoseQueries
-from clickpose.networks.movenet import MoveNetFeatures, MoveNetThunder, SeparableConv, decode_heads
+from clickpose.networks.movenet import (
+    HEAD_STRIDE,
+    MoveNetFeatures,
+    MoveNetPose,
+    MoveNetThunder,
+    SeparableConv,
+    decode_heads,
+)
 from clickpose.skeleton import COCO
 
 
@@ -105,20 +112,28 @@ class LiteNetwork(nn.Module):
             prompt_norm: (B, 4) prompt box in 0..1 of the crop, xyxy.
         """
         trunk = self.trunk(image.float() * (2 / 255) - 1)
+        return EncoderOutput(self.describe(trunk, decode_heads(trunk), prompt_norm), trunk)
+
+    def describe(self, trunk: MoveNetFeatures, pose: MoveNetPose, prompt_norm: Tensor) -> EncodedPerson:
+        """Turn the trunk's features into the decoder's input.
+
+        Args:
+            trunk: of which the neck's maps and ``heatmap_logits`` are read.
+            pose: the decoded heads.
+            prompt_norm: (B, 4) prompt box in 0..1 of the crop, xyxy.
+        """
         fine, *others = self.neck(trunk)
         maps = tuple(x.float().contiguous() for x in (torch.cat([fine, trunk.heatmap_logits], 1), *others))
-        pose = decode_heads(trunk)
-        side = image.shape[-1]
+        side = HEAD_STRIDE * trunk.heatmap_logits.shape[-1]
         peaks, peak_scores = heatmap_peaks(trunk.heatmap_logits, self.config.decoder.peaks)
         mirror = self.decoder.layers[0].patch.mirror
         regressed = pose.regressed_input / side
         candidates = torch.cat([peaks, peaks[:, mirror], regressed[:, :, None]], 2)
         scores = torch.cat([peak_scores, peak_scores[:, mirror], pose.heatmap_scores[..., None]], 2)
-        person = EncodedPerson(
+        return EncodedPerson(
             maps, candidates.detach(), scores.detach(),
             (pose.keypoints_input / side).detach(), prompt_norm,
         )  # fmt: skip
-        return EncoderOutput(person, trunk)
 
     def decode(self, person: EncodedPerson, queries: PoseQueries) -> DecoderOutput:
         """Refine V variants of each encoded person."""
