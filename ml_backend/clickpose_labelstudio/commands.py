@@ -17,6 +17,7 @@ from typing import Annotated
 from urllib.parse import quote
 
 import typer
+
 from clickpose_labelstudio.launch import command as launch_command
 
 TASKS_PER_PAGE = 100
