@@ -1,0 +1,103 @@
+# Click-Pose. `make` or `make help` lists what there is.
+
+SHELL := bash
+.SHELLFLAGS := -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+PIP_ARGS ?=
+IMAGES ?=
+PORT ?= 8080
+BACKEND_PORT ?= 9090
+DATA_DIR ?= .clickpose
+RUN_ARGS ?=
+TRAIN_ARGS ?=
+PYTEST_ARGS ?=
+
+VENV := .venv
+LS_VENV := .venv-labelstudio
+LS_ML_VENV := .venv-labelstudio-ml
+BIN := $(VENV)/bin
+
+# pip without what it finds installed already, line by line so that progress is seen
+PIP_INSTALL = -m pip install --disable-pip-version-check --no-input $(PIP_ARGS)
+SHORTEN = awk '!/^(Requirement already satisfied|Looking in|WARNING: Location)/ {print "      " $$0; fflush()}'
+OFFLINE = { echo; echo "Installing failed; the lines above say why. It needs a package index (the internet, or a mirror: PIP_ARGS=...)."; exit 1; }
+
+.PHONY: help setup run test lint format train-lite benchmarks chromium clean clean-venvs
+
+help: ## List the targets and settings
+	@echo "Targets:"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "Settings, such as make run IMAGES=~/photos PORT=8081:"
+	@echo "  IMAGES=folder       photos of your own, sub-folders included; each folder gets its own project"
+	@echo "  PORT, BACKEND_PORT  where to listen (8080, 9090); busy ones make way to the next free ones"
+	@echo "  DATA_DIR=folder     database, login, logs (.clickpose); never deleted by make"
+	@echo "  PYTHON=python3.11   Python to make the virtual environments with, 3.10 or newer"
+	@echo "  PIP_ARGS=...        for pip. On Linux the default index has torch for CUDA (gigabytes); for a small one without:"
+	@echo "                      PIP_ARGS='--extra-index-url <the index of PyTorch CPU wheels>'"
+	@echo "  RUN_ARGS=...        for clickpose labelstudio start (see its --help), such as --no-browser"
+	@echo "  TRAIN_ARGS=...      for clickpose train; PYTEST_ARGS=... for pytest"
+
+setup: $(VENV)/.installed $(LS_VENV)/.installed ## Install everything that make run needs (a few minutes, once)
+
+run: setup ## Open Label Studio with photos in it, people labelled already
+	@exec $(BIN)/clickpose labelstudio start --data-dir "$(DATA_DIR)" --port $(PORT) --backend-port $(BACKEND_PORT) \
+		$(if $(IMAGES),--images "$(IMAGES)") $(RUN_ARGS)
+
+test: setup $(LS_ML_VENV)/.installed chromium lint ## Run all tests, set-up included
+	@CLICKPOSE_LS_ML_PYTHON="$(CURDIR)/$(LS_ML_VENV)/bin/python" $(BIN)/python -m pytest --durations=10 $(PYTEST_ARGS)
+
+lint: $(VENV)/.installed ## Check style
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+format: $(VENV)/.installed ## Bring the code into style
+	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+train-lite: $(VENV)/.installed ## Train the lite network that is shipped
+	@$(BIN)/clickpose train $(TRAIN_ARGS)
+
+benchmarks: $(VENV)/.installed ## Print the tables behind the figures of the README
+	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+
+clean: ## Remove caches and build leftovers; keeps annotations (.clickpose) and virtual environments
+	rm -rf build dist artifacts .pytest_cache .ruff_cache .hypothesis models/*.egg-info
+	find models ml_backend tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+clean-venvs: ## Remove the virtual environments; make run installs them again
+	rm -rf $(VENV) $(LS_VENV) $(LS_ML_VENV)
+
+# Set-up. A stamp in each virtual environment says that it is complete, so that a second start is quick.
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(call make-venv,$(VENV))
+	@echo "[1/2] Installing Click-Pose (PyTorch is the largest part)"
+	@$(BIN)/python $(PIP_INSTALL) -c constraints.txt -e '.[test]' | $(SHORTEN) || $(OFFLINE)
+	@touch $@
+
+$(LS_VENV)/.installed: constraints-labelstudio.txt
+	@$(call make-venv,$(LS_VENV))
+	@echo "[2/2] Installing Label Studio into a virtual environment of its own"
+	@$(LS_VENV)/bin/python $(PIP_INSTALL) -c constraints-labelstudio.txt label-studio | $(SHORTEN) || $(OFFLINE)
+	@touch $@
+
+$(LS_ML_VENV)/.installed: ml_backend/requirements-label-studio-ml.txt
+	@$(call make-venv,$(LS_ML_VENV))
+	@echo "[tests] Installing label-studio-ml into a virtual environment of its own"
+	@$(LS_ML_VENV)/bin/python $(PIP_INSTALL) -r $< | $(SHORTEN) || $(OFFLINE)
+	@touch $@
+
+define make-venv
+	command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON). Install Python 3.10 or newer, or name it: make PYTHON=..."; exit 1; }; \
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "$(PYTHON) is too old: Python 3.10 or newer is needed (make PYTHON=...)."; exit 1; }; \
+	test -x $(1)/bin/python || $(PYTHON) -m venv $(1) || { rm -rf $(1); echo "Python cannot make virtual environments here; on Debian: apt-get install python3-venv"; exit 1; }
+endef
+
+chromium:
+	@if command -v chromium chromium-browser google-chrome >/dev/null; then exit 0; fi; \
+	if ! command -v apt-get >/dev/null; then echo "No Chromium here: the browser tests will be skipped."; exit 0; fi; \
+	root=; [ "$$(id -u)" = 0 ] || root="sudo -n"; \
+	echo "[tests] Installing Chromium"; \
+	{ $$root apt-get update -qq && $$root apt-get install -y -qq --no-install-recommends chromium >/dev/null; } \
+		|| echo "Chromium could not be installed: the browser tests will be skipped."
