@@ -14,6 +14,7 @@ import shutil
 import sqlite3
 import threading
 import uuid
+import zlib
 from collections import OrderedDict
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from clickpose_labelstudio.settings import ServiceSettings
 LAYOUT_VERSION = "regions-1"
 MAX_REGIONS_PER_IMAGE = 64
 LOCK_TIMEOUT_S = 2.0
+CHECKSUM_BYTES = 4
 PLAIN_TYPES = (bytes, str, int)
 CACHE_FAILURES = (sqlite3.Error, diskcache.Timeout, OSError, ValueError)
 
@@ -121,7 +123,7 @@ class DiskRegionStore:
         index_key = _index_key(content_hash, fingerprint)
         try:
             with self._cache.transact():
-                self._cache.set(key, data)
+                self._cache.set(key, _with_checksum(data))
                 ids = [known for known in self._get_json_list(index_key) if known != region_id] + [region_id]
                 for dropped in ids[:-MAX_REGIONS_PER_IMAGE]:
                     self._cache.delete(_region_key(content_hash, fingerprint, dropped))
@@ -130,12 +132,13 @@ class DiskRegionStore:
             logger.warning("A region was not cached: %s", error)
 
     def _read_region(self, key: str) -> EncodedRegion | None:
-        data = self._get(key)
-        if not isinstance(data, bytes):
+        stored = self._get(key)
+        if not isinstance(stored, bytes):
             return None
         try:
+            data = _checked(stored)
             region = EncodedRegion.from_bytes(data)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             logger.warning("A damaged cache entry is dropped: %s", error)
             self._delete(key)
             return None
@@ -221,6 +224,18 @@ def _open_cache(directory: Path, max_bytes: int) -> diskcache.Cache:
         shutil.rmtree(aside, ignore_errors=True)
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         return diskcache.Cache(str(directory), **options)
+
+
+def _with_checksum(data: bytes) -> bytes:
+    return zlib.crc32(data).to_bytes(CHECKSUM_BYTES, "big") + data
+
+
+def _checked(stored: bytes) -> bytes:
+    """Return what :func:`_with_checksum` was given; disks and half-written files do change bytes."""
+    data = stored[CHECKSUM_BYTES:]
+    if zlib.crc32(data).to_bytes(CHECKSUM_BYTES, "big") != stored[:CHECKSUM_BYTES]:
+        raise ValueError(f"Expected a region with its checksum, got {len(stored)} other bytes")
+    return data
 
 
 def _digest(text: str) -> str:

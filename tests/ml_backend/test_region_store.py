@@ -116,10 +116,18 @@ def test_references_are_remembered_for_their_lifetime(open_store, settings):
     assert short.image_hw("hash") == (480, 640)
 
 
-def test_a_damaged_entry_is_dropped_and_can_be_written_again(open_store, tmp_path, caplog):
+def flip_a_bit(data: bytes) -> bytes:
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:1000], lambda data: b"", flip_a_bit], ids=["cut", "empty", "bit"]
+)
+def test_a_damaged_entry_is_dropped_and_can_be_written_again(open_store, tmp_path, caplog, damage):
     open_store().add("image", "weights", region(values=25_000))
     (path,) = tmp_path.rglob("*.val")
-    path.write_bytes(path.read_bytes()[:1000])
+    path.write_bytes(damage(path.read_bytes()))
     fresh = open_store()
     assert fresh.get("image", "weights") == []
     assert "damaged cache entry is dropped" in caplog.text
