@@ -32,11 +32,12 @@ from clickpose_labelstudio.settings import ServiceSettings
 SETUP_WAIT_S = 2.0  # Label Studio gives up on /setup after 3 s
 BATCH_WAIT_S = 80.0  # and on /predict after 100 s
 MAX_PROJECTS = 256
+NO_REQUEST = "-"
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 WEBHOOK_ENDPOINTS = ("webhook", "secret_webhook")
 
 logger = logging.getLogger(__name__)
-current_request_id: ContextVar[str] = ContextVar("current_request_id", default="-")
+current_request_id: ContextVar[str] = ContextVar("current_request_id", default=NO_REQUEST)
 
 
 class Backend:
@@ -110,6 +111,7 @@ def create_app(
     app.before_request(_begin)
     app.before_request(_check_credentials)
     app.after_request(_end)
+    app.teardown_request(_forget_request_id)
     app.register_error_handler(HTTPException, _say_http_error)
     app.register_error_handler(Exception, _say_internal_error)
     for error in (RequestError, LabelingConfigError):
@@ -262,6 +264,10 @@ def _end(response: Response) -> Response:
         response.headers["Server-Timing"] = ", ".join(f"{part};dur={1000 * t:.2f}" for part, t in parts.items())
     logger.info("%s %s %d %.1f ms", request.method, route, response.status_code, 1000 * (now - started))
     return response
+
+
+def _forget_request_id(error: BaseException | None) -> None:
+    current_request_id.set(NO_REQUEST)
 
 
 @contextlib.contextmanager
