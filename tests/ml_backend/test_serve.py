@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 import requests
+from waitress import wasyncore
 
 from clickpose_labelstudio import wsgi
 from clickpose_labelstudio.app import create_app
@@ -37,6 +38,7 @@ def served(tmp_path, fakes):
     thread.join()
     server.task_dispatcher.shutdown()
     server.close()
+    wasyncore.close_all(server._map, ignore_all=True)  # connections that were kept alive
 
 
 def test_the_web_server_answers_edits_on_one_connection(served):
