@@ -103,7 +103,7 @@ class PosePredictor(ABC):
 
         Args:
             region: an encoded region that covers the pose and the clicks.
-            pose: the present state; joints with ``pose.fixed`` stay; NaN positions start from the network's own estimate.
+            pose: the present state; joints with ``pose.fixed`` stay; NaN positions start from the network's estimate.
             clicks: joints that a human has just put in place; they join the fixed ones.
 
         Returns:

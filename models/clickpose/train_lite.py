@@ -1,95 +1,143 @@
-"""``clickpose train``: the lite network from COCO-format folders to a weights file."""
+"""Train the lite network from COCO-format folders: trunk, feature cache, decoder, weights file.
+
+Four steps, each resumed where it stopped: (1) persons whose left and right look exchanged are left out; (2) the trunk
+is fine-tuned on its own heads; (3) its features of augmented views go to disk; (4) neck and decoder are trained on
+them. Running the trunk once a view instead of once a step is what makes this possible on two CPU cores.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from clickpose.data.coco import PersonRecord, read_coco_persons
+from clickpose.data.feature_cache import FeatureCache, build_feature_cache, collate_features
 from clickpose.data.flip_audit import exchanged_labels
 from clickpose.data.persons import Augmentation, PersonDataset, collate
 from clickpose.engine import TrainConfig, Trainer
 from clickpose.frames import CropFrame
-from clickpose.lite_training import LiteTask, LiteTaskConfig
+from clickpose.lite_training import CachedLiteTask, LiteTaskConfig, TrunkTask
 from clickpose.networks.lite import LiteConfig, LiteNetwork
 from clickpose.networks.movenet import MoveNetThunder, decode_heads
 from clickpose.networks.movenet_onnx import read_movenet_onnx
 from clickpose.skeleton import COCO
-from clickpose.weights_io import save_weights
+from clickpose.weights_io import load_weights, save_weights
+
+_AUGMENTATION = Augmentation(margin=(1.15, 1.4), rotation_probability=0.4)
 
 
-def predict_with_trunk(trunk: MoveNetThunder, records: Sequence[PersonRecord], batch_size: int = 32) -> np.ndarray:
-    """Return the pretrained trunk's own keypoints (N, K, 2) px, from ground-truth boxes, in float32."""
-    loader = DataLoader(PersonDataset(list(records), COCO), batch_size, collate_fn=collate, num_workers=1)
-    trunk = trunk.eval().to(memory_format=torch.channels_last)
-    poses = []
-    with torch.inference_mode():
-        for batch in tqdm(loader, desc="predicting with the trunk", unit="batch", leave=False):
-            image = batch.image.float().contiguous(memory_format=torch.channels_last) * (2 / 255) - 1
-            poses.append(decode_heads(trunk(image)).keypoints_input.float().numpy() / batch.image.shape[-1])
-    frames = [CropFrame.around_box(record.box_xyxy, 1) for record in records]
-    return np.stack([frame.from_norm(pose) for frame, pose in zip(frames, np.concatenate(poses), strict=True)])
+@dataclass(frozen=True)
+class TrainingFolder:
+    """A COCO-format folder and how much of the training it gets.
 
-
-def drop_exchanged_labels(
-    records: list[PersonRecord], trunk: MoveNetThunder, cache: Path
-) -> tuple[list[PersonRecord], int]:
-    """Leave out persons whose left and right look exchanged; remembers the verdicts in ``cache`` (JSON).
-
-    Returns:
-        the persons kept, and how many were dropped.
+    Attributes:
+        path: holds ``annotations.json`` and ``images/``.
+        weight: how often an epoch shows each person.
+        views: cached views of each person.
     """
-    if cache.exists():
-        bad = set(json.loads(cache.read_text()))
+
+    path: Path
+    weight: float = 1.0
+    views: int = 1
+
+
+@dataclass(frozen=True)
+class LitePlan:
+    """What to train on and how.
+
+    Attributes:
+        folders: data.
+        start: published MoveNet Thunder (``.onnx``), or lite weights (``.safetensors``) to go on from.
+        out: working folder; kept, so that a stopped run goes on.
+        trunk: step 2.
+        decoder: step 4.
+        task: the variants of step 4.
+        network: sizes.
+    """
+
+    folders: Sequence[TrainingFolder]
+    start: Path
+    out: Path
+    trunk: TrainConfig = field(
+        default_factory=lambda: TrainConfig(steps=700, warmup_steps=100, ema_decay=0.995, trunk_learning_rate=1e-4)
+    )
+    decoder: TrainConfig = field(default_factory=lambda: TrainConfig(steps=3000, clip_norm=2.0))
+    task: LiteTaskConfig = field(default_factory=LiteTaskConfig)
+    network: LiteConfig = field(default_factory=LiteConfig)
+
+
+def start_network(start: Path, config: LiteConfig) -> LiteNetwork:
+    """Build the network with the weights that ``start`` holds.
+
+    Raises:
+        ValueError: if the file is neither the published ONNX network nor lite weights.
+    """
+    network = LiteNetwork(config)
+    if start.suffix == ".onnx":
+        network.trunk.load_state_dict(read_movenet_onnx(start))
     else:
-        poses = predict_with_trunk(trunk, records)
-        pairs = zip(records, poses, strict=True)
-        bad = {record.annotation_id for record, pose in pairs if exchanged_labels(record, pose, COCO)}
-        cache.write_text(json.dumps(sorted(bad)))
-    kept = [record for record in records if record.annotation_id not in bad]
-    return kept, len(records) - len(kept)
+        network.load_state_dict(load_weights(start, kind="lite"))
+    return network
 
 
-def train_lite(
-    folders: Sequence[tuple[Path, float]],
-    trunk_onnx: Path,
-    out: Path,
-    config: TrainConfig | None = None,
-    task_config: LiteTaskConfig | None = None,
-    network_config: LiteConfig | None = None,
-    device: str = "cpu",
-) -> Trainer:
-    """Train, or resume the training in ``out``.
+def train_lite(plan: LitePlan, device: str = "cpu") -> Path:
+    """Run or resume the four steps.
 
     Args:
-        folders: COCO-format folders (``annotations.json``, ``images/``), each with how often an epoch shows it.
-        trunk_onnx: the published MoveNet Thunder weights.
-        out: folder for checkpoint, log and verdicts.
-        config, task_config, network_config: sizes and rates.
+        plan: data and settings.
         device: torch device.
+
+    Returns:
+        the weights file, ``plan.out / "lite.safetensors"``.
     """
-    config = config or TrainConfig()
-    out.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(config.seed)
-    network = LiteNetwork(network_config)
-    network.trunk.load_state_dict(read_movenet_onnx(trunk_onnx))
-    records, weights = [], []
-    for folder, weight in folders:
-        found, dropped = drop_exchanged_labels(
-            read_coco_persons(folder), network.trunk, out / f"exchanged_labels_{folder.name}.json"
-        )
-        print(f"{folder.name}: {len(found)} persons, {dropped} left out (left and right exchanged)", flush=True)
-        records += found
-        weights += [weight] * len(found)
-    dataset = PersonDataset(records, COCO, network.config.input_side, Augmentation(), seed=config.seed)
-    task = LiteTask(network, COCO, task_config)
-    trainer = Trainer(task, dataset, weights, collate, config, out, device)
+    plan.out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(plan.decoder.seed)
+    network = start_network(plan.start, plan.network)
+    persons = [_read_persons(folder, network.trunk, plan.out) for folder in plan.folders]
+    train_trunk(plan, persons, network.trunk, device)
+    trainer = train_decoder(plan, persons, network, device)
+    weights = plan.out / "lite.safetensors"
+    if trainer.rank == 0:
+        names = ", ".join(folder.path.name for folder in plan.folders)
+        export_weights(trainer.checkpoint_path, weights, {"data": names, "start": plan.start.name})
+    return weights
+
+
+def train_trunk(plan: LitePlan, persons: list[list[PersonRecord]], trunk: MoveNetThunder, device: str) -> None:
+    """Fine-tune the trunk on its own heads, and leave the averaged weights in it (step 2)."""
+    weights = [folder.weight for folder, group in zip(plan.folders, persons, strict=True) for _ in group]
+    dataset = PersonDataset(_flat(persons), COCO, plan.network.input_side, _AUGMENTATION, plan.trunk.seed)
+    trainer = Trainer(TrunkTask(trunk), dataset, weights, collate, plan.trunk, plan.out / "trunk", device)
+    print(f"step 2 of 4: the trunk on its own heads, {len(dataset)} persons", flush=True)
+    trainer.run()
+    trunk.load_state_dict(trainer.average)
+
+
+def train_decoder(plan: LitePlan, persons: list[list[PersonRecord]], network: LiteNetwork, device: str) -> Trainer:
+    """Cache the trunk's features and train neck and decoder on them (steps 3 and 4)."""
+    views, weights, first = [], [], 0
+    for folder, group in zip(plan.folders, persons, strict=True):
+        views += [(first + i, view) for i in range(len(group)) for view in range(folder.views)]
+        weights += [folder.weight / folder.views] * (len(group) * folder.views)
+        first += len(group)
+    dataset = PersonDataset(_flat(persons), COCO, plan.network.input_side, _AUGMENTATION, plan.decoder.seed)
+    print(f"step 3 of 4: trunk features of {len(views)} views", flush=True)
+    if _is_first_process():
+        build_feature_cache(network.trunk, dataset, views, plan.out / "features")
+    if dist.is_initialized():
+        dist.barrier()
+    print("step 4 of 4: neck and decoder", flush=True)
+    task = CachedLiteTask(network, COCO, plan.task)
+    cache = FeatureCache(plan.out / "features")
+    trainer = Trainer(task, cache, weights, collate_features, plan.decoder, plan.out / "decoder", device)
     trainer.run()
     return trainer
 
@@ -103,8 +151,44 @@ def export_weights(checkpoint: Path, out: Path, notes: dict[str, str] | None = N
         notes: more metadata, such as the data used.
     """
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    metadata = {
-        "kind": "lite", "skeleton": COCO.name, "steps": str(state["step"]), "training": state["config"],
-        **(notes or {}),
-    }  # fmt: skip
-    save_weights(out, state["average"], metadata)
+    metadata = {"kind": "lite", "skeleton": COCO.name, "steps": str(state["step"]), "training": state["config"]}
+    save_weights(out, state["average"], metadata | (notes or {}))
+
+
+def predict_with_trunk(trunk: MoveNetThunder, records: Sequence[PersonRecord], batch_size: int = 32) -> np.ndarray:
+    """Return the trunk's own keypoints (N, K, 2) px, from ground-truth boxes, in float32."""
+    loader = DataLoader(PersonDataset(list(records), COCO), batch_size, collate_fn=collate, num_workers=1)
+    trunk = trunk.eval().to(memory_format=torch.channels_last)
+    poses = []
+    with torch.inference_mode():
+        for batch in tqdm(loader, desc="predicting with the trunk", unit="batch", leave=False):
+            image = batch.image.float().contiguous(memory_format=torch.channels_last) * (2 / 255) - 1
+            poses.append(decode_heads(trunk(image)).keypoints_input.numpy() / batch.image.shape[-1])
+    frames = [CropFrame.around_box(record.box_xyxy, 1) for record in records]
+    return np.stack([frame.from_norm(pose) for frame, pose in zip(frames, np.concatenate(poses), strict=True)])
+
+
+def _read_persons(folder: TrainingFolder, trunk: MoveNetThunder, out: Path) -> list[PersonRecord]:
+    """Read a folder, without persons whose left and right look exchanged (step 1); verdicts are kept as JSON."""
+    records = read_coco_persons(folder.path)
+    verdicts = out / f"exchanged_labels_{folder.path.name}.json"
+    if not verdicts.exists() and _is_first_process():
+        poses = predict_with_trunk(trunk, records)
+        pairs = zip(records, poses, strict=True)
+        bad = [record.annotation_id for record, pose in pairs if exchanged_labels(record, pose, COCO)]
+        verdicts.write_text(json.dumps(bad))
+    if dist.is_initialized():
+        dist.barrier()
+    bad = set(json.loads(verdicts.read_text()))
+    kept = [record for record in records if record.annotation_id not in bad]
+    left_out = len(records) - len(kept)
+    print(f"step 1 of 4: {folder.path.name}, {len(kept)} persons, {left_out} left out (left and right exchanged)")
+    return kept
+
+
+def _is_first_process() -> bool:
+    return not dist.is_initialized() or dist.get_rank() == 0
+
+
+def _flat(groups: list[list[PersonRecord]]) -> list[PersonRecord]:
+    return [record for group in groups for record in group]
