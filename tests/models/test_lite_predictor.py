@@ -25,7 +25,9 @@ class TwoPeople:
 @pytest.fixture
 def network():
     torch.manual_seed(0)
-    network = LiteNetwork(LiteConfig(64, DecoderConfig(flip_pairs=COCO.flip_pairs, dim=16, heads=2, layers=2, ffn_dim=24)))
+    network = LiteNetwork(
+        LiteConfig(64, DecoderConfig(flip_pairs=COCO.flip_pairs, dim=16, heads=2, layers=2, ffn_dim=24))
+    )
     for head in (*network.decoder.keypoint_heads, *network.decoder.box_heads):
         torch.nn.init.normal_(head[-1].weight, std=0.3)
     return network
