@@ -11,7 +11,9 @@ PORT ?= 8080
 BACKEND_PORT ?= 9090
 DATA_DIR ?= .clickpose
 RUN_ARGS ?=
-TRAIN_ARGS ?=
+SHARED ?= ../shared
+TRAIN_ARGS ?= --data $(SHARED)/data/coco_train:2 --data $(SHARED)/data/lspet:0.75 \
+	--start $(SHARED)/weights/movenet-thunder-heads.onnx
 PYTEST_ARGS ?=
 
 VENV := .venv

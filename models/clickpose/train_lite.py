@@ -41,12 +41,15 @@ class TrainingFolder:
     Attributes:
         path: holds ``annotations.json`` and ``images/``.
         weight: how often an epoch shows each person.
-        views: cached views of each person.
     """
 
     path: Path
     weight: float = 1.0
-    views: int = 1
+
+    @property
+    def views(self) -> int:
+        """Cached views of each person: as many as an epoch shows of them, at least one."""
+        return max(1, round(self.weight))
 
 
 @dataclass(frozen=True)

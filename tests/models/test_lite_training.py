@@ -61,7 +61,7 @@ def test_the_decoder_overfits_four_people(folder):
         person = network.encode(batch.image, batch.prompt_norm).person
     queries = network.initial_queries(person)
     optimizer = torch.optim.AdamW(network.decoder.parameters(), 4e-3)
-    for _ in range(150):
+    for _ in range(320):
         output = network.decode(person, queries)
         loss = sum(pose_losses(output, batch, queries.fixed, sigmas, LossWeights()).values())
         optimizer.zero_grad()

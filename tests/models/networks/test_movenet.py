@@ -43,7 +43,7 @@ def test_a_file_without_a_layer_is_refused(tmp_path):
     graph = onnx.helper.make_graph([], "empty", [], [])
     onnx.save(onnx.helper.make_model(graph), tmp_path / "empty.onnx")
     with pytest.raises(
-        ValueError, match="Expected one layer 'model/Conv1/Conv2D' of MoveNet Thunder in empty.onnx, got 0"
+        ValueError, match=r"Expected one layer 'model/Conv1/Conv2D' of MoveNet Thunder in empty\.onnx, got 0"
     ):
         read_movenet_onnx(tmp_path / "empty.onnx")
 
