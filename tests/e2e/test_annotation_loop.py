@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
+
+from clickpose.skeleton import COCO
+from clickpose_labelstudio.coco_exchange import tasks_to_coco
+from clickpose_labelstudio.labeling_config import parse_labeling_config
 
 pytestmark = pytest.mark.browser
 
@@ -114,16 +119,19 @@ def test_draft_keeps_what_was_touched_over_a_reload(editor, task_id, stack):
     assert fixed.sum() == 2
 
 
-def test_submitted_annotation_holds_what_was_seen(editor, task_id, stack):
+def test_submitted_annotation_and_coco_export_hold_what_was_seen(editor, task_id, stack):
     editor.open(task_id)
     person = editor.persons()[0]
     wrist = f"{person}-left_wrist"
+    editor.point_at(f"{person}-nose")  # an even joint, which the fake predictor takes for occluded
+    editor.page.keyboard.press("Shift+V")
     editor.drag(wrist, 35, 5)
     editor.wait_applied(1)
     places = editor.places()
     editor.submit()
     api = stack.api()
     task = api.call("GET", f"/api/tasks/{task_id}/")
+    project = api.project(stack.loop.project_id)
     api.close()
     (annotation,) = task["annotations"]
     saved = {item["id"]: item for item in annotation["result"] if item["type"] == "keypointlabels"}
@@ -133,6 +141,18 @@ def test_submitted_annotation_holds_what_was_seen(editor, task_id, stack):
     assert saved[wrist]["origin"] == "prediction-changed"
     assert {item["origin"] for region, item in saved.items() if region != wrist} == {"prediction"}
     assert {item["parentID"] for item in saved.values()} == set(editor.persons())
+
+    coco = tasks_to_coco([task], parse_labeling_config(project["label_config"]))
+    first = min(coco["annotations"], key=lambda exported: exported["bbox"][0])
+    triples = np.reshape(first["keypoints"], (17, 3))
+    seen = [places[f"{person}-{name}"] for name in COCO.names]
+    np.testing.assert_allclose(triples[:, :2], np.array(seen) / 100 * [WIDTH, HEIGHT], atol=1e-6)
+    assert triples[:, 2].tolist() == [2, 2] + [1, 2] * 7 + [1]
+    x, y, width, height = places[person]
+    assert first["bbox"] == pytest.approx(
+        [x / 100 * WIDTH, y / 100 * HEIGHT, width / 100 * WIDTH, height / 100 * HEIGHT]
+    )
+    assert len(coco["annotations"]) == 2
 
 
 def test_dead_backend_keeps_the_edit_and_tells_once(editor, task_id, stack, artifacts):

@@ -12,6 +12,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import requests
+
+from clickpose.skeleton import COCO
+from clickpose_labelstudio.labeling_config import build_labeling_config
 from clickpose_labelstudio.launch.api import LabelStudioApi
 from clickpose_labelstudio.launch.bridge_script import TESTED_LABEL_STUDIO, bridge_script
 from clickpose_labelstudio.launch.errors import LaunchError
@@ -202,6 +206,7 @@ def _start_all(
     children.append(label_studio)
     if options.backend_url is None:
         backend.wait_until_it_answers(f"{backend_url}/health", BACKEND_SECONDS, lambda _: None)
+    check_model(backend_url)
     label_studio.wait_until_it_answers(
         f"http://{HOST}:{port}/health/", LABEL_STUDIO_SECONDS, lambda s: say(f"  … Label Studio is starting ({s} s)")
     )
@@ -209,6 +214,23 @@ def _start_all(
     project_url = f"{url}/projects/{project_id}/data"
     lock.announce({"pid": os.getpid(), "url": project_url})
     return RunningLoop(url, project_url, project_id, backend_url, credentials, tuple(children))
+
+
+def check_model(backend_url: str) -> None:
+    """Let the backend load its weights, by a prediction of no photos.
+
+    Raises:
+        LaunchError: if it cannot, with its reason.
+    """
+    body = {"tasks": [], "label_config": build_labeling_config(COCO)}
+    try:
+        with requests.Session() as session:
+            session.trust_env = False
+            answer = session.post(f"{backend_url}/predict", json=body, timeout=BACKEND_SECONDS)
+    except requests.RequestException as error:
+        raise LaunchError(f"The backend at {backend_url} does not answer: {error}") from None
+    if not answer.ok:
+        raise LaunchError(f"The backend cannot predict: {answer.text[:1000]}")
 
 
 def _choose_port(what: str, wanted: int, taken: tuple[int, ...], say: Say) -> int:

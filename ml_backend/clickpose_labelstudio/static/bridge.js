@@ -244,7 +244,8 @@
         background: linear-gradient(90deg, #e0301e, #ffb62e, #60cdd8, #2678e2)}
       #clickpose-chip .notice {background: #3c4043; color: #fff; transition: opacity .4s}
       #clickpose-chip [hidden] {display: none}`;
-    const BAR_MIN_PX = 700;
+    const GAP_PX = 12;
+    const NOTICE_MS = 6000;
     let root = null;
     let noticeTimer = 0;
     let hasWarned = false;
@@ -284,12 +285,16 @@
       root?.remove();
     }
 
-    /** Sit in the free middle of Label Studio's bottom bar, where that is wide enough. */
+    /** Sit in Label Studio's bottom bar, between its two groups of buttons, where there is room. */
     function place() {
-      const bar = document.querySelector(".lsf-bottombar")?.getBoundingClientRect();
-      if (!root || !bar || bar.width < BAR_MIN_PX) return;
-      root.style.left = `${Math.round(bar.left + bar.width * 0.42)}px`;
-      root.style.bottom = `${Math.round(window.innerHeight - bar.bottom + (bar.height - root.offsetHeight) / 2)}px`;
+      const bar = document.querySelector(".lsf-bottombar");
+      const [left, right] = [...(bar?.querySelectorAll(":scope > .lsf-bottombar__group") ?? [])].map((group) =>
+        group.getBoundingClientRect(),
+      );
+      if (!root || !right || right.left - left.right < root.offsetWidth + 2 * GAP_PX) return;
+      const {bottom, height} = bar.getBoundingClientRect();
+      root.style.left = `${Math.round(left.right + GAP_PX)}px`;
+      root.style.bottom = `${Math.round(window.innerHeight - bottom + (height - root.offsetHeight) / 2)}px`;
     }
 
     /** Say something once, until things have worked again. */
@@ -301,7 +306,7 @@
       notice.textContent = text;
       notice.hidden = false;
       clearTimeout(noticeTimer);
-      noticeTimer = setTimeout(() => (notice.hidden = true), 6000);
+      noticeTimer = setTimeout(() => (notice.hidden = true), NOTICE_MS);
     }
 
     return {hide, noticeOnce, place, show, state: () => state};
