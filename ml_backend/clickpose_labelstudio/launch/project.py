@@ -76,21 +76,20 @@ def register_backend(api: LabelStudioApi, project_id: int, url: str) -> dict:
 def predict_missing(api: LabelStudioApi, project_id: int, backend: dict, say: Say) -> int:
     """Get predictions for the tasks that have none of the backend's present model version.
 
-    A batch that Label Studio refuses as a whole is tried photo by photo.
-
     Returns:
-        the number of tasks still without one.
+        the number of tasks still without one, such as those whose photo cannot be read.
     """
     version = backend.get("model_version")
-    waiting = [task["id"] for task in api.tasks(project_id) if not _has_version(task, version)]
-    if not waiting:
-        return 0
-    failed = 0
+    waiting = _tasks_without(api, project_id, version)
     for start in range(0, len(waiting), BATCH):
-        batch = waiting[start : start + BATCH]
-        failed += _predict_batch(api, project_id, batch)
+        _predict_batch(api, project_id, waiting[start : start + BATCH])
         say(f"Pre-annotated {min(start + BATCH, len(waiting))} of {len(waiting)} photos")
-    return failed
+    return len(_tasks_without(api, project_id, version)) if waiting else 0
+
+
+def _tasks_without(api: LabelStudioApi, project_id: int, version: str | None) -> list[int]:
+    """Return the ids of the tasks that have no prediction of a model version."""
+    return [task["id"] for task in api.tasks(project_id) if not _has_version(task, version)]
 
 
 def _has_version(task: dict, version: str | None) -> bool:
@@ -100,15 +99,13 @@ def _has_version(task: dict, version: str | None) -> bool:
     return version in [str(v).strip() for v in versions]
 
 
-def _predict_batch(api: LabelStudioApi, project_id: int, task_ids: list[int]) -> int:
-    """Predict some tasks; return how many failed."""
+def _predict_batch(api: LabelStudioApi, project_id: int, task_ids: list[int]) -> None:
+    """Predict some tasks; if Label Studio refuses a batch as a whole, each of them alone."""
     try:
         api.predict(project_id, task_ids)
     except LaunchError:
-        if len(task_ids) == 1:
-            return 1
-        return sum(_predict_batch(api, project_id, [task_id]) for task_id in task_ids)
-    return 0
+        for task_id in task_ids if len(task_ids) > 1 else ():
+            _predict_batch(api, project_id, [task_id])
 
 
 def show_predictions(api: LabelStudioApi, project_id: int, backend: dict) -> None:

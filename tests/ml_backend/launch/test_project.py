@@ -58,6 +58,9 @@ class FakeApi:
         if self.bad & set(task_ids):
             raise LaunchError("refused")
         self.predicted += task_ids
+        for task in self.task_list:
+            if task["id"] in task_ids:
+                task["predictions_model_versions"] = ["v2"]
 
 
 @pytest.fixture
