@@ -61,6 +61,8 @@ class LitePlan:
         start: published MoveNet Thunder (``.onnx``), or lite weights (``.safetensors``) to go on from.
         out: working folder; kept, so that a stopped run goes on.
         trunk: step 2.
+        trunk_blend: share of the fine-tuned weights in the trunk, the rest is as it was (Wortsman et al., "Robust
+            fine-tuning", 2022): better on both development sets than either end.
         decoder: step 4.
         task: the variants of step 4.
         network: sizes.
@@ -72,6 +74,7 @@ class LitePlan:
     trunk: TrainConfig = field(
         default_factory=lambda: TrainConfig(steps=700, warmup_steps=100, ema_decay=0.995, trunk_learning_rate=1e-4)
     )
+    trunk_blend: float = 0.65
     decoder: TrainConfig = field(default_factory=lambda: TrainConfig(steps=3000, clip_norm=2.0))
     task: LiteTaskConfig = field(default_factory=LiteTaskConfig)
     network: LiteConfig = field(default_factory=LiteConfig)
@@ -115,13 +118,14 @@ def train_lite(plan: LitePlan, device: str = "cpu") -> Path:
 
 
 def train_trunk(plan: LitePlan, persons: list[list[PersonRecord]], trunk: MoveNetThunder, device: str) -> None:
-    """Fine-tune the trunk on its own heads, and leave the averaged weights in it (step 2)."""
+    """Fine-tune the trunk on its own heads, and leave the blend of old and new weights in it (step 2)."""
+    start = {name: value.clone() for name, value in trunk.state_dict().items()}
     weights = [folder.weight for folder, group in zip(plan.folders, persons, strict=True) for _ in group]
     dataset = PersonDataset(_flat(persons), COCO, plan.network.input_side, _AUGMENTATION, plan.trunk.seed)
     trainer = Trainer(TrunkTask(trunk), dataset, weights, collate, plan.trunk, plan.out / "trunk", device)
     print(f"step 2 of 4: the trunk on its own heads, {len(dataset)} persons", flush=True)
     trainer.run()
-    trunk.load_state_dict(trainer.average)
+    trunk.load_state_dict({name: value.lerp(trainer.average[name], plan.trunk_blend) for name, value in start.items()})
 
 
 def train_decoder(plan: LitePlan, persons: list[list[PersonRecord]], network: LiteNetwork, device: str) -> Trainer:
