@@ -13,7 +13,7 @@ DATA_DIR ?= .clickpose
 RUN_ARGS ?=
 SHARED ?= ../shared
 TRAIN_ARGS ?= --data $(SHARED)/data/coco_train:2 --data $(SHARED)/data/lspet:0.75 \
-	--start $(SHARED)/weights/movenet-thunder-heads.onnx
+	--init $(SHARED)/weights/movenet-thunder-heads.onnx
 PYTEST_ARGS ?=
 
 VENV := .venv
@@ -58,7 +58,9 @@ format: $(VENV)/.installed ## Bring the code into style
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
 train-lite: $(VENV)/.installed ## Train the lite network that is shipped
-	@$(BIN)/clickpose train $(TRAIN_ARGS)
+	@# without page faults for every large tensor (glibc gives them back at once) a step takes half the time
+	@GLIBC_TUNABLES=glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=17179869184 OMP_NUM_THREADS=1 \
+		$(BIN)/clickpose train $(TRAIN_ARGS)
 
 benchmarks: $(VENV)/.installed ## Print the tables behind the figures of the README
 	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done

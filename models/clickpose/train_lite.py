@@ -31,6 +31,7 @@ from clickpose.networks.movenet_onnx import read_movenet_onnx
 from clickpose.skeleton import COCO
 from clickpose.weights_io import load_weights, save_weights
 
+_CACHE_PARTS = 8
 _AUGMENTATION = Augmentation(margin=(1.15, 1.4), rotation_probability=0.4)
 
 
@@ -137,16 +138,25 @@ def train_decoder(plan: LitePlan, persons: list[list[PersonRecord]], network: Li
         first += len(group)
     dataset = PersonDataset(_flat(persons), COCO, plan.network.input_side, _AUGMENTATION, plan.decoder.seed)
     print(f"step 3 of 4: trunk features of {len(views)} views", flush=True)
-    if _is_first_process():
-        build_feature_cache(network.trunk, dataset, views, plan.out / "features")
-    if dist.is_initialized():
-        dist.barrier()
+    cache = _cache_features(network.trunk, dataset, views, plan.out / "features")
     print("step 4 of 4: neck and decoder", flush=True)
     task = CachedLiteTask(network, COCO, plan.task)
-    cache = FeatureCache(plan.out / "features")
     trainer = Trainer(task, cache, weights, collate_features, plan.decoder, plan.out / "decoder", device)
     trainer.run()
     return trainer
+
+
+def _cache_features(trunk: MoveNetThunder, dataset: PersonDataset, views: list, folder: Path) -> FeatureCache:
+    """Build the cache, each process its share, in a fixed number of parts so that any number of processes fits."""
+    rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+    parts = [folder / f"part{i}" for i in range(_CACHE_PARTS)]
+    bounds = np.linspace(0, len(views), _CACHE_PARTS + 1).astype(int)
+    for i, part in enumerate(parts):
+        if i % world == rank:
+            build_feature_cache(trunk, dataset, views[bounds[i] : bounds[i + 1]], part)
+    if dist.is_initialized():
+        dist.barrier()
+    return FeatureCache(*parts)
 
 
 def export_weights(checkpoint: Path, out: Path, notes: dict[str, str] | None = None) -> None:

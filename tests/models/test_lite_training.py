@@ -91,8 +91,9 @@ def test_cached_features_train_like_fresh_ones(folder, tmp_path):
     network = LiteNetwork(TINY)
     dataset = PersonDataset(read_coco_persons(folder), COCO, 64, Augmentation())
     views = [(i, seed) for i in range(4) for seed in range(2)]
-    build_feature_cache(network.trunk, dataset, views, tmp_path / "cache", batch_size=3)
-    cache = FeatureCache(tmp_path / "cache")
+    build_feature_cache(network.trunk, dataset, views[:5], tmp_path / "first", batch_size=3)
+    build_feature_cache(network.trunk, dataset, views[5:], tmp_path / "second", batch_size=3)
+    cache = FeatureCache(tmp_path / "first", tmp_path / "second")
     assert len(cache) == 8
     cached, fresh = collate_features([cache[5], cache[(2, 99)]]), collate([dataset[views[5]], dataset[views[2]]])
     assert torch.equal(cached.keypoints_norm, fresh.keypoints_norm)

@@ -62,7 +62,8 @@ def build_feature_cache(
 ) -> None:
     """Run the trunk over ``views``, (person index, random seed) pairs, and write one array a field.
 
-    A finished cache of as many views is kept; an unfinished one is built anew.
+    A finished cache of as many views is kept; an unfinished one is built anew. Several processes can each build a part
+    of the views, in a folder of its own; :class:`FeatureCache` reads the parts as one.
 
     Args:
         trunk: in its final state.
@@ -111,26 +112,31 @@ class FeatureCache(Dataset):
     """A cache on disk as training samples; an index may come with a training step, which is not needed.
 
     Args:
-        folder: what :func:`build_feature_cache` wrote.
+        folders: what :func:`build_feature_cache` wrote: the parts of the cache, in order.
 
     Raises:
-        FileNotFoundError: if there is no finished cache.
+        FileNotFoundError: if a part is not there or not finished.
     """
 
-    def __init__(self, folder: Path):
-        if not (folder / "done.json").exists():
-            raise FileNotFoundError(f"Expected a finished feature cache in {folder}, found none")
+    def __init__(self, *folders: Path):
         names = (*MAPS, *(f"{name}_scale" for name in MAPS), *_POSE, *_LABELS)
-        self.arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in names}
+        self.parts = []
+        for folder in folders:
+            if not (folder / "done.json").exists():
+                raise FileNotFoundError(f"Expected a finished feature cache in {folder}, found none")
+            self.parts.append({name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in names})
+        self.ends = np.cumsum([len(part["area_norm"]) for part in self.parts])
 
     def __len__(self) -> int:
-        return len(self.arrays["area_norm"])
+        return int(self.ends[-1])
 
     def __getitem__(self, index: int | tuple[int, int]) -> FeatureBatch:
         row = index[0] if isinstance(index, tuple) else index
+        number = int(np.searchsorted(self.ends, row, side="right"))
+        part, row = self.parts[number], row - (self.ends[number - 1] if number else 0)
 
         def read(name: str) -> Tensor:
-            return torch.from_numpy(np.array(self.arrays[name][row]))
+            return torch.from_numpy(np.array(part[name][row]))
 
         maps, scales = tuple(read(name) for name in MAPS), tuple(read(f"{name}_scale") for name in MAPS)
         return FeatureBatch(maps, scales, *(read(name) for name in (*_POSE, *_LABELS)))
