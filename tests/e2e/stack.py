@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -106,12 +107,12 @@ def running_stack(folder: Path, predictor, label_studio_python: Path, photos: Pa
         label_studio_python: Python of Label Studio's virtual environment.
         photos: folder of photos.
     """
-    port = free_port(18080)
+    port = free_port(18000 + os.getpid() % 1000)
     settings = ServiceSettings(
         cache_dir=folder / "cache", label_studio_url=f"http://{HOST}:{port}", label_studio_api_key=_token(folder)
     )
     app = create_app(settings, load_predictor=lambda: predictor)
-    backend = SwitchableBackend(app, free_port(19090))
+    backend = SwitchableBackend(app, free_port(19000 + os.getpid() % 1000))
     options = LaunchOptions(
         data_dir=folder / "data",
         label_studio_python=label_studio_python,

@@ -10,6 +10,7 @@ import pytest
 from clickpose.skeleton import COCO
 from clickpose_labelstudio.coco_exchange import tasks_to_coco
 from clickpose_labelstudio.labeling_config import parse_labeling_config
+from clickpose_labelstudio.launch.project import register_backend
 
 pytestmark = pytest.mark.browser
 
@@ -373,6 +374,64 @@ def test_untested_label_studio_is_left_alone(page, stack, task_id):
     assert page.evaluate("__clickposeBridge.status()") == "untested"
     assert len(warnings) == 1 and "0.1" in warnings[0] and "1.23.2" in warnings[0]
     assert page.locator(".clickpose-overlay").count() == 0
+
+
+def test_backend_entry_follows_a_change_of_address(stack):
+    api = stack.api()
+    elsewhere = stack.backend.url.replace("127.0.0.1", "localhost")
+    try:
+        for url in (elsewhere, stack.backend.url):
+            backend = register_backend(api, stack.loop.project_id, url)
+            assert backend["url"] == url and backend["is_interactive"]
+            assert backend["model_version"].startswith("clickpose-fake-")
+        assert len(api.backends(stack.loop.project_id)) == 1
+    finally:
+        api.close()
+
+
+def test_placed_keypoint_joins_its_person(editor, task_id):
+    editor.open(task_id)
+    person = editor.persons()[0]
+    wrist = f"{person}-left_wrist"
+    before = editor.places()
+    editor.page.mouse.click(*editor.screen(wrist))
+    editor.wait("Htx.annotationStore.selected.selectedRegions.length == 1")
+    editor.page.keyboard.press("Backspace")
+    editor.wait("Htx.annotationStore.selected.regions.length == 35")
+    editor.page.keyboard.press("q")  # the label "left_wrist"
+    x, y = before[wrist]
+    editor.page.mouse.click(*editor.screen_of(x + 4, y + 2))
+    editor.wait_applied(1)
+    (placed,) = editor.places().keys() - before.keys()
+    assert editor.parents()[placed] == person
+    assert editor.labels()[placed] == "left_wrist"
+    after = editor.places()
+    nose = f"{person}-nose"
+    assert moved_by(before[nose], after[nose]) == pytest.approx(SHIFT_PCT, abs=1e-6)
+    assert wrist not in after
+
+
+def test_bones_follow_rotation_and_a_smaller_window(editor, task_id):
+    editor.open(task_id)
+    person = editor.persons()[1]
+    places = editor.places()
+    middle = [(a + b) / 2 for a, b in zip(places[f"{person}-left_knee"], places[f"{person}-left_ankle"], strict=True)]
+    for _ in range(3):
+        editor.page.evaluate("Htx.annotationStore.selected.objects[0].rotate(90)")
+        editor.page.wait_for_timeout(400)
+        assert editor.ink(*middle) > 100
+        assert editor.ink(places[person][0] - 2, 50) == 0
+    editor.page.set_viewport_size({"width": 1150, "height": 750})
+    editor.page.wait_for_timeout(600)
+    assert editor.ink(*middle) > 100
+
+
+def test_label_stream_starts_from_the_predictions(editor, stack):
+    editor.page.goto(f"{stack.loop.project_url}?labeling=1")
+    editor.wait("window.Htx?.annotationStore?.selected?.regions?.length == 36 && __clickposeBridge.diagnostics.bones")
+    editor.page.wait_for_timeout(500)
+    editor.drag(f"{editor.persons()[0]}-left_wrist", 20, 0)
+    editor.wait_applied(1)
 
 
 def test_time_from_mouse_up_to_points_moved(editor, task_id, artifacts):

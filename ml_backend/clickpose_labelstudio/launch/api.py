@@ -81,7 +81,7 @@ class LabelStudioApi:
 
     def update_backend(self, backend_id: int, **fields) -> dict:
         """Change a backend."""
-        return self.call("PATCH", f"/api/ml/{backend_id}/", json=fields)
+        return self.call("PATCH", f"/api/ml/{backend_id}", json=fields)
 
     def tasks(self, project_id: int) -> Iterator[dict]:
         """Yield the tasks of a project with the versions of their predictions."""

@@ -139,9 +139,15 @@ class Child:
 
 def answers(url: str) -> bool:
     """Tell whether an address of this machine answers with a success."""
+    return read_text(url) is not None
+
+
+def read_text(url: str) -> str | None:
+    """Return what an address of this machine answers, or None where it gives no success."""
     try:
         with requests.Session() as session:
             session.trust_env = False  # a proxy knows nothing of this machine's own ports
-            return session.get(url, timeout=2).ok
+            answer = session.get(url, timeout=2)
     except requests.RequestException:
-        return False
+        return None
+    return answer.text if answer.ok else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import sys
 import threading
@@ -21,7 +22,7 @@ from clickpose_labelstudio.launch.bridge_script import TESTED_LABEL_STUDIO, brid
 from clickpose_labelstudio.launch.errors import LaunchError
 from clickpose_labelstudio.launch.folder import Credentials, DataFolder, FolderLock
 from clickpose_labelstudio.launch.photos import PhotoFolder, choose_photos
-from clickpose_labelstudio.launch.processes import Child, answers, free_port
+from clickpose_labelstudio.launch.processes import Child, answers, free_port, read_text
 from clickpose_labelstudio.launch.project import (
     Say,
     ensure_project,
@@ -201,7 +202,8 @@ def _start_all(
     elif not answers(f"{backend_url}/health"):
         raise LaunchError(f"No backend answers at {backend_url}/health.")
     say("Starting the backend and Label Studio (the first start sets up the database: about a minute) …")
-    label_studio = _start_label_studio(options, folder, credentials, port)
+    instance = secrets.token_hex(8)
+    label_studio = _start_label_studio(options, folder, credentials, port, instance)
     cleanup.callback(label_studio.stop)
     children.append(label_studio)
     if options.backend_url is None:
@@ -210,6 +212,8 @@ def _start_all(
     label_studio.wait_until_it_answers(
         f"http://{HOST}:{port}/health/", LABEL_STUDIO_SECONDS, lambda s: say(f"  … Label Studio is starting ({s} s)")
     )
+    if read_text(f"http://{HOST}:{port}/clickpose/instance") != instance:
+        raise LaunchError(f"Another Label Studio took port {port} at the same moment. Start again.")
     project_id = _set_up_project(f"http://{HOST}:{port}", backend_url, credentials, folder, photos, say)
     project_url = f"{url}/projects/{project_id}/data"
     lock.announce({"pid": os.getpid(), "url": project_url})
@@ -254,11 +258,13 @@ def _start_backend(
     return Child("The backend", command, environment, folder.logs / "backend.log")
 
 
-def _start_label_studio(options: LaunchOptions, folder: DataFolder, credentials: Credentials, port: int) -> Child:
+def _start_label_studio(
+    options: LaunchOptions, folder: DataFolder, credentials: Credentials, port: int, instance: str
+) -> Child:
     folder.bridge_script.write_text(bridge_script(), encoding="utf-8")
     command = [Path(options.label_studio_python).absolute(), RUN_LABEL_STUDIO, "start", "--no-browser"]
     command += ["--internal-host", HOST, "--port", str(port)]
-    environment = label_studio_environment(os.environ, folder, credentials)
+    environment = label_studio_environment(os.environ, folder, credentials) | {"CLICKPOSE_INSTANCE": instance}
     return Child("Label Studio", command, environment, folder.logs / "label-studio.log")
 
 

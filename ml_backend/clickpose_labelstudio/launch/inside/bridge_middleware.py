@@ -1,6 +1,7 @@
 """A Django middleware that serves the bridge script and names it in every HTML page.
 
-Needs Django only. The file to serve is named by the environment variable ``CLICKPOSE_BRIDGE_SCRIPT``.
+Needs Django only. The file to serve is named by the environment variable ``CLICKPOSE_BRIDGE_SCRIPT``; the text of
+``CLICKPOSE_INSTANCE`` is served too, so that the launcher knows its own Label Studio from another one.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from django.http import HttpResponse
 from django.utils.html import format_html
 
 SCRIPT_PATH = "/clickpose/bridge.js"
+INSTANCE_PATH = "/clickpose/instance"
 CLOSING_TAG = b"</body>"
 
 
@@ -26,12 +28,15 @@ class BridgeMiddleware:
             raise MiddlewareNotUsed("CLICKPOSE_BRIDGE_SCRIPT names no file")
         self.get_response = get_response
         self.script = Path(path).read_bytes()
+        self.instance = os.environ.get("CLICKPOSE_INSTANCE", "")
         self.version = hashlib.sha256(self.script).hexdigest()[:12]
 
     def __call__(self, request):
         """Answer for the script, pass everything else on."""
         if request.path == SCRIPT_PATH:
             return self._serve()
+        if request.path == INSTANCE_PATH:
+            return HttpResponse(self.instance, content_type="text/plain")
         return self._add_tag(request, self.get_response(request))
 
     def _serve(self) -> HttpResponse:
