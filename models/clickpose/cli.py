@@ -151,7 +151,8 @@ def train(
         typer.Option(help="COCO-format folder (annotations.json, images/), with :weight if not 1. Repeat."),
     ] = None,
     start: Annotated[
-        Path | None, typer.Option("--init", help="MoveNet Thunder (.onnx) or lite weights; by default the shipped weights.")
+        Path | None,
+        typer.Option("--init", help="MoveNet Thunder (.onnx) or lite weights; by default the shipped weights."),
     ] = None,
     out: Annotated[Path, typer.Option(help="Working folder; a stopped run goes on from it.")] = Path("runs/lite"),
     trunk_steps: Annotated[int, typer.Option(min=1, help="Steps of the trunk, 32 persons each.")] = 700,

@@ -126,7 +126,8 @@ def train_trunk(plan: LitePlan, persons: list[list[PersonRecord]], trunk: MoveNe
     trainer = Trainer(TrunkTask(trunk), dataset, weights, collate, plan.trunk, plan.out / "trunk", device)
     print(f"step 2 of 4: the trunk on its own heads, {len(dataset)} persons", flush=True)
     trainer.run()
-    trunk.load_state_dict({name: value.lerp(trainer.average[name], plan.trunk_blend) for name, value in start.items()})
+    blended = {name: old.lerp(trainer.average[name].to(old), plan.trunk_blend) for name, old in start.items()}
+    trunk.load_state_dict(blended)
 
 
 def train_decoder(plan: LitePlan, persons: list[list[PersonRecord]], network: LiteNetwork, device: str) -> Trainer:

@@ -96,9 +96,10 @@ def build_feature_cache(
 
 @torch.inference_mode()
 def _encode(trunk: MoveNetThunder, image: Tensor) -> dict[str, np.ndarray]:
+    image = image.to(trunk.stem.weight.device)
     with torch.autocast(image.device.type, torch.bfloat16):
         features = trunk(image.contiguous(memory_format=torch.channels_last).float() * (2 / 255) - 1)
-    features = MoveNetFeatures(*(value.float() for value in features))
+    features = MoveNetFeatures(*(value.float().cpu() for value in features))
     rows = {name: value.numpy() for name, value in decode_heads(features)._asdict().items()}
     for name in MAPS:
         values = getattr(features, name)
