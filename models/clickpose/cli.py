@@ -156,7 +156,7 @@ def train(
     ] = None,
     out: Annotated[Path, typer.Option(help="Working folder; a stopped run goes on from it.")] = Path("runs/lite"),
     trunk_steps: Annotated[int, typer.Option(min=1, help="Steps of the trunk, 32 persons each.")] = 700,
-    decoder_steps: Annotated[int, typer.Option(min=1, help="Steps of the decoder, 32 persons each.")] = 3000,
+    decoder_steps: Annotated[int, typer.Option(min=1, help="Steps of the decoder, 32 persons each.")] = 2300,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     device: Device = "cpu",
     threads: Threads = None,
