@@ -52,10 +52,10 @@ test: setup $(LS_ML_VENV)/.installed chromium lint ## Run all tests, set-up incl
 	@CLICKPOSE_LS_ML_PYTHON="$(CURDIR)/$(LS_ML_VENV)/bin/python" $(BIN)/python -m pytest --durations=10 $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed ## Check style
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check --extend-exclude '*.md' .
 
 format: $(VENV)/.installed ## Bring the code into style
-	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+	@$(BIN)/ruff check --fix . && $(BIN)/ruff format --extend-exclude '*.md' .
 
 train-lite: $(VENV)/.installed ## Train the lite network that is shipped
 	@# without page faults for every large tensor (glibc gives them back at once) a step takes half the time

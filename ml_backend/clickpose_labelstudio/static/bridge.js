@@ -164,7 +164,7 @@
     };
 
     return {
-      asOneStep, cleanId, choiceOf, isBox, isEditable, isKeypoint, isLatestStep, isOccluded, isSelected, isTouched,
+      asOneStep, cleanId, isBox, isEditable, isKeypoint, isLatestStep, isOccluded, isSelected, isTouched,
       latestStep, moveTo, parentId, pathPrefix, place, projectId, score, sendBoxesToBack, setScore, stagePoint,
       toggleOccluded, version, view,
     };
