@@ -6,6 +6,7 @@ import contextlib
 import hmac
 import json
 import logging
+import math
 import re
 import threading
 import time
@@ -287,7 +288,7 @@ def _json_object() -> dict:
         RequestError: if the body is none.
     """
     try:
-        body = json.loads(request.get_data(cache=False), parse_constant=_refuse_constant)
+        body = json.loads(request.get_data(cache=False), parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError):
         raise RequestError("Expected a JSON object as the request body") from None
     if not isinstance(body, dict):
@@ -297,6 +298,14 @@ def _json_object() -> dict:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"Expected JSON numbers, got {name}")
+
+
+def _finite(text: str) -> float:
+    """Read a number; one such as 1e999 would be echoed as an infinity, which JSON cannot say."""
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"Expected finite JSON numbers, got {text}")
+    return number
 
 
 def _json(payload: dict, status: int = 200) -> Response:

@@ -13,6 +13,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 
 import clickpose
+from clickpose.boxes import clip_boxes
 from clickpose.postprocess import suppress_duplicate_poses
 from clickpose.predictor import EncodedRegion, PosePredictor, best_region, place_clicks, prompt_box
 from clickpose.structures import Clicks, Pose
@@ -33,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 _SAME_BOX_PX = 0.5  # boxes that differ by less share an encoded region
 _SMALLEST_SIDE_PX = 4.0  # of a box that is given to the network
+_SMALLEST_INSIDE_PX = 1.0  # of the part of it inside the image
 _KEYPOINT_MARGIN = 0.15  # how much wider than its keypoints the box of a person without a rectangle is, per side
 
 _parse_cached = lru_cache(maxsize=64)(parse_labeling_config)
@@ -141,12 +143,19 @@ class AnnotationService:
     def _regions_of_boxes(
         self, predictor: PosePredictor, image: _TaskImage, boxes_xyxy: np.ndarray
     ) -> list[EncodedRegion]:
-        """Return the regions that were encoded for (N, 4) boxes, encoding together those that were not."""
+        """Return the regions that were encoded for (N, 4) boxes, encoding together those that were not.
+
+        Raises:
+            RequestError: if a box lies outside the image.
+        """
+        boxes_xyxy = clip_boxes(boxes_xyxy, image.image_hw)  # as they are encoded and cached
+        if (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2] < _SMALLEST_INSIDE_PX).any():
+            raise RequestError("Expected the box of a person to lie inside the image")
         known = self._regions.get(image.content_hash, predictor.fingerprint)
         regions = [_region_with_box(known, box) for box in boxes_xyxy]
         missing = [i for i, region in enumerate(regions) if region is None]
         if missing:
-            encoded = predictor.encode(image.pixels, np.asarray(boxes_xyxy)[missing])
+            encoded = predictor.encode(image.pixels, boxes_xyxy[missing])
             for i, region in zip(missing, encoded, strict=True):
                 self._regions.add(image.content_hash, predictor.fingerprint, region)
                 regions[i] = region

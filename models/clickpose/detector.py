@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from clickpose.boxes import box_area, box_iou, clip_boxes, greedy_suppression
+from clickpose.boxes import box_iou, clip_boxes, greedy_suppression
 from clickpose.weights_io import WEIGHTS_FOLDER, WeightsError, check_present, verify_checksum
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 DEFAULT_FILE = WEIGHTS_FOLDER / "nanodet-g-person.onnx"
 STRIDES = (8, 16, 32)
 _OUTPUTS = [f"{kind}_{stride}" for stride in STRIDES for kind in ("scores", "sides")]
+_SMALLEST_SIDE_PX = 1.0  # of a box inside the image, original pixels; networks refuse less
 _BINS = 11  # a side is a distribution over 0..10 strides
 _MEAN_BGR = np.array([103.53, 116.28, 123.675], np.float32)
 _STD_BGR = np.array([57.375, 57.12, 58.395], np.float32)
@@ -141,7 +142,7 @@ class PersonDetector:
             image: (H, W, 3) uint8 RGB.
 
         Returns:
-            boxes_xyxy (M, 4) px inside the image and their scores (M,) in 0..1, best first.
+            boxes_xyxy (M, 4) px inside the image, no side below 1 px, and their scores (M,) in 0..1, best first.
 
         Raises:
             ValueError: for another shape or dtype.
@@ -163,8 +164,8 @@ class PersonDetector:
         return self._select(boxes, scores)
 
     def _select(self, boxes_xyxy: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Drop boxes outside the image, doubles and all but the best."""
-        inside = box_area(boxes_xyxy) > 0
+        """Drop boxes outside the image and slivers at its edge, doubles and all but the best."""
+        inside = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2] >= _SMALLEST_SIDE_PX).all(axis=1)
         boxes_xyxy, scores = boxes_xyxy[inside], scores[inside]
         kept = greedy_suppression(box_iou(boxes_xyxy, boxes_xyxy), scores, self.iou_threshold)[: self.max_detections]
         return boxes_xyxy[kept], scores[kept]

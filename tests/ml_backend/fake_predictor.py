@@ -6,6 +6,7 @@ import hashlib
 
 import numpy as np
 
+from clickpose.boxes import clip_boxes
 from clickpose.frames import CropFrame
 from clickpose.predictor import EncodedRegion, PosePredictor, place_clicks
 from clickpose.skeleton import COCO
@@ -52,6 +53,9 @@ class FakePredictor(PosePredictor):
 
     def encode(self, image, boxes_xyxy):
         self._check_image(image)
+        inside = clip_boxes(boxes_xyxy, image.shape[:2])
+        if not (inside[:, 2:] - inside[:, :2] >= 1).all():  # as the real one does
+            raise ValueError(f"Expected boxes inside the image, got {np.asarray(boxes_xyxy).tolist()}")
         self.encoded += len(boxes_xyxy)
         return [
             EncodedRegion(CropFrame.around_box(box, 256), np.asarray(box, dtype=float), {"token": np.zeros(4)})

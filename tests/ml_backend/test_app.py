@@ -174,6 +174,7 @@ def test_a_configuration_that_cannot_serve_is_explained_where_label_studio_shows
         (b"[]", "got list"),
         (b'{"tasks": [], "label_config": NaN}', "Expected a JSON object"),
         (b'{"tasks": 1' + b"0" * 5000 + b"}", "Expected a JSON object"),
+        (b'{"tasks": [{"id": 1e999}]}', "Expected a JSON object"),
         (b'{"tasks": [], "label_config": "<View/>", "params": []}', None),
         (b'{"tasks": [], "label_config": "<View/>", "params": [1]}', "Expected params to be an object"),
         (b'{"tasks": {}, "label_config": "<View/>"}', "Expected tasks to be a list"),

@@ -255,6 +255,22 @@ def test_drawn_box_gets_all_keypoints(bench, fakes):
     assert bench.predictor.encoded == 3
 
 
+def test_box_over_the_edge_is_encoded_once(bench):
+    value = {"x": 90, "y": 25, "width": 25, "height": 50, "rotation": 0, "rectanglelabels": ["person"]}
+    rectangle = drawn_box(value=value)
+    for _ in range(2):
+        reply = bench.ask({"result": [rectangle], "edited": [rectangle["id"]]})
+    assert len(by_id(reply["result"])) == 17
+    assert bench.predictor.encoded == 1
+
+
+def test_box_outside_the_image_is_refused_with_a_sentence(bench):
+    value = {"x": 101, "y": 25, "width": 25, "height": 50, "rotation": 0, "rectanglelabels": ["person"]}
+    rectangle = drawn_box(value=value)
+    with pytest.raises(RequestError, match="inside the image"):
+        bench.ask({"result": [rectangle], "edited": [rectangle["id"]]})
+
+
 def test_drawn_box_is_refined_afterwards_without_encoding(bench, fakes):
     rectangle = drawn_box()
     drawn = bench.ask({"result": [rectangle], "edited": [rectangle["id"]]})["result"]

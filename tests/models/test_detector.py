@@ -112,6 +112,12 @@ def test_limits_are_obeyed():
     assert len(confident) == (scores >= 0.5).sum() < len(scores)
 
 
+def test_slivers_at_the_edge_are_left_out():
+    boxes = np.array([[0, 0, 0.9, 50], [0, 0, 50, 0.9], [0, 0, 1, 50], [20, 20, 20, 60]], float)
+    kept, _ = PersonDetector(DEFAULT_FILE)._select(boxes, np.array([0.9, 0.8, 0.7, 0.6]))
+    np.testing.assert_array_equal(kept, boxes[[2]])
+
+
 def test_a_mirrored_photo_has_mirrored_people(detector):
     image = read_image(DEMO / "astronaut.jpg")
     straight, mirrored = detector.detect(image)[0][:1], detector.detect(image[:, ::-1])[0][:1]
