@@ -79,6 +79,8 @@ class DiskRegionStore:
 
     def __init__(self, settings: ServiceSettings):
         self._reference_ttl_s = settings.reference_ttl_s
+        # the same address is another image in another Label Studio or below another folder
+        self._reference_scope = f"{settings.label_studio_url}|{'|'.join(map(str, settings.local_roots))}"
         self._cache = _open_cache(settings.cache_dir / LAYOUT_VERSION, settings.cache_max_bytes)
         self._memory = _MemoryRegions(settings.memory_cache_max_bytes)
 
@@ -88,12 +90,12 @@ class DiskRegionStore:
 
     def content_hash(self, reference: str) -> str | None:
         """Return the content hash remembered for a reference within the lifetime of references, or None."""
-        return self._get_text(_reference_key(reference))
+        return self._get_text(self._reference_key(reference))
 
     def remember(self, reference: str, content_hash: str, image_hw: tuple[int, int]) -> None:
         """Remember the content behind a reference, and its (height, width) in pixels."""
         self._set(f"size:{content_hash}", json.dumps([int(length) for length in image_hw]))
-        self._set(_reference_key(reference), content_hash, expire=self._reference_ttl_s)
+        self._set(self._reference_key(reference), content_hash, expire=self._reference_ttl_s)
 
     def image_hw(self, content_hash: str) -> tuple[int, int] | None:
         """Return the remembered (height, width) in pixels of an image, or None."""
@@ -130,6 +132,9 @@ class DiskRegionStore:
                 self._cache.set(index_key, json.dumps(ids[-MAX_REGIONS_PER_IMAGE:]))
         except CACHE_FAILURES as error:
             logger.warning("A region was not cached: %s", error)
+
+    def _reference_key(self, reference: str) -> str:
+        return f"reference:{_digest(f'{self._reference_scope}|{reference}')}"
 
     def _read_region(self, key: str) -> EncodedRegion | None:
         stored = self._get(key)
@@ -240,10 +245,6 @@ def _checked(stored: bytes) -> bytes:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-
-
-def _reference_key(reference: str) -> str:
-    return f"reference:{_digest(reference)}"
 
 
 def _index_key(content_hash: str, fingerprint: str) -> str:

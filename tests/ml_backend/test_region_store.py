@@ -116,6 +116,14 @@ def test_references_are_remembered_for_their_lifetime(open_store, settings):
     assert short.image_hw("hash") == (480, 640)
 
 
+def test_an_address_is_another_image_in_another_label_studio_or_folder(open_store, tmp_path):
+    address = "/data/local-files/?d=1.jpg"
+    open_store().remember(address, "hash", (480, 640))
+    assert open_store(label_studio_url="http://localhost:8081").content_hash(address) is None
+    assert open_store(local_roots=(tmp_path,)).content_hash(address) is None
+    assert open_store(label_studio_url="http://localhost:8080/").content_hash(address) == "hash"
+
+
 def flip_a_bit(data: bytes) -> bytes:
     middle = len(data) // 2
     return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
