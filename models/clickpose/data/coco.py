@@ -48,19 +48,29 @@ def read_coco_persons(folder: str | Path, skeleton: Skeleton = COCO) -> list[Per
 
     Raises:
         FileNotFoundError: if the folder has no ``annotations.json``.
-        ValueError: if an annotation is broken; names the file, the id and what is wrong.
+        ValueError: if an annotation is broken, or the joints are others or in another order; names the file and what is
+            wrong.
     """
     folder = Path(folder)
     path = folder / "annotations.json"
     if not path.is_file():
         raise FileNotFoundError(f"Expected COCO keypoints at {path}, found no such file")
-    content = json.loads(path.read_text())
+    try:
+        return _read_records(json.loads(path.read_text(encoding="utf-8")), folder, skeleton)
+    except KeyError as error:
+        raise ValueError(f"Expected COCO keypoints in {path}, got an entry without {error}") from None
+
+
+def _read_records(content: dict, folder: Path, skeleton: Skeleton) -> list[PersonRecord]:
+    path = folder / "annotations.json"
+    _check_joint_order(content.get("categories", []), skeleton, path)
     images = {image["id"]: image for image in content["images"]}
+    labelled = [annotation for annotation in content["annotations"] if any(annotation.get("keypoints", [])[2::3])]
     # A data set without a single occluded label does not tell visible from occluded.
-    visibility_known = any(1 in annotation["keypoints"][2::3] for annotation in content["annotations"])
+    visibility_known = any(1 in annotation["keypoints"][2::3] for annotation in labelled)
     records = []
-    for annotation in content["annotations"]:
-        if annotation.get("iscrowd") or not any(annotation["keypoints"][2::3]):
+    for annotation in labelled:
+        if annotation.get("iscrowd"):
             continue
         if annotation["image_id"] not in images:
             raise ValueError(
@@ -70,6 +80,14 @@ def read_coco_persons(folder: str | Path, skeleton: Skeleton = COCO) -> list[Per
         if record is not None:
             records.append(record)
     return records
+
+
+def _check_joint_order(categories: list[dict], skeleton: Skeleton, path: Path) -> None:
+    """Refuse a file whose categories name other joints, or the same in another order: the labels would be mixed up."""
+    for category in categories:
+        names = category.get("keypoints")
+        if names and [skeleton.match(name) for name in names] != list(range(len(skeleton))):
+            raise ValueError(f"Expected the joints {', '.join(skeleton.names)} in {path}, got {', '.join(names)}")
 
 
 def _person_record(
