@@ -145,11 +145,10 @@ def _key(item: Mapping) -> tuple[str, object]:
 def _saved_state(task: Mapping, shown: Sequence[Mapping]) -> list[dict]:
     """Return the saved result that is on the annotator's screen.
 
-    That is the one that shares most region ids with what was sent; of equals a draft, else an annotation, else a
-    prediction, the newest first.
+    That is the one that shares most region ids with what was sent, and of equals, most places: another annotator's work
+    on the same predictions has the same ids. Of those a draft, else an annotation, else a prediction, the newest first.
     """
-    shown_ids = {item["id"] for item in shown}
-    best, most = [], -1
+    best, most = [], (-1, -1)
     for kind in ("drafts", "annotations", "predictions"):
         saved = task.get(kind)
         saved = [entry for entry in saved if isinstance(entry, Mapping)] if isinstance(saved, list) else []
@@ -158,9 +157,11 @@ def _saved_state(task: Mapping, shown: Sequence[Mapping]) -> list[dict]:
             if not isinstance(items, list) or not items or entry.get("was_cancelled"):
                 continue
             items = [item for item in items if isinstance(item, Mapping) and isinstance(item.get("id"), str)]
-            common = len(shown_ids & {item["id"] for item in items})
-            if common > most:
-                best, most = items, common
+            by_key = {_key(item): item for item in items}
+            common = [(by_key[_key(item)], item) for item in shown if _key(item) in by_key]
+            rank = (len(common), sum(not _moved(before, now) for before, now in common))
+            if rank > most:
+                best, most = items, rank
     return best
 
 

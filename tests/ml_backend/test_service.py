@@ -351,6 +351,21 @@ def test_smart_click_corrects_the_person_it_lies_on(bench, fakes, source):
     assert persons_of(reply["result"]) == [second]
 
 
+def test_smart_click_starts_from_the_state_that_was_shown_not_from_another_annotators(bench, fakes):
+    state = bench.preannotate()
+    _, second = persons_of(state)
+    theirs = drag(drag(state, f"{second}-nose", 90.0, 90.0), f"{second}-left_wrist", 91.0, 91.0)
+    same_label = [item for item in state if item["id"].endswith("-left_wrist")]
+    reply = bench.ask(
+        {"result": [*same_label, smart_click("left_wrist", 60.0, 50.0)]},
+        annotations=[{"result": theirs}],
+        predictions=[{"result": state}],
+    )
+    nose = f"{second}-nose"
+    expected = pixels(by_id(state)[nose]) + fakes.SHIFT
+    np.testing.assert_allclose(pixels(by_id(reply["result"])[nose]), expected, atol=1e-9)
+
+
 def test_second_smart_click_keeps_the_first(bench):
     state = bench.preannotate()
     _, second = persons_of(state)
