@@ -26,6 +26,7 @@ from clickpose_labelstudio.labeling_config import LabelingConfig
 from clickpose_labelstudio.region_items import CodecError, as_score, image_hw_of
 
 PERSON_CATEGORY = 1  # as in COCO
+SCORE_KEY = "predicted_oks"  # in a region's meta, as in static/bridge.js
 
 Source = Literal["newest", "all", "prediction"]
 Kind = Literal["predictions", "annotations"]
@@ -160,7 +161,9 @@ def _coco_annotations(
 
 
 def _score_of(item: Mapping) -> float:
-    score = item.get("score")
+    """Return the predicted OKS of a region: that of the last refinement, which the bridge keeps in ``meta``, if any."""
+    meta = item.get("meta")
+    score = meta.get(SCORE_KEY, item.get("score")) if isinstance(meta, Mapping) else item.get("score")
     return as_score(score) if isinstance(score, int | float) else 0.0
 
 

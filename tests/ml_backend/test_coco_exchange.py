@@ -71,6 +71,14 @@ def test_round_trip_of_two_people_is_the_identity(kind, source):
     assert [annotation["label_studio"]["region"] for annotation in back["annotations"]] == ["cp-1", "cp-2"]
 
 
+def test_score_of_the_last_refinement_is_exported():
+    (task,) = exported(coco_to_tasks(two_people(), CONFIG, kind="annotations"))
+    eye = next(item for item in task["annotations"][0]["result"] if item["id"] == "cp-1-left_eye")
+    eye.update(score=0.3, meta={"predicted_oks": 0.8, "text": ["note"]})
+    found = tasks_to_coco([task], CONFIG)["annotations"][0]
+    assert found["keypoint_scores"] == [0, 0.8] + [0] * 15
+
+
 @given(
     st.lists(
         st.tuples(
