@@ -338,18 +338,25 @@ def _read_labels(persons: Sequence[Mapping], orders: Mapping[object, list], skel
             for joint, (x, y, v) in kept:
                 keypoints[row, joint], visibility[row, joint] = (x, y), int(v)
         boxes[row] = _box(person, keypoints[row][visibility[row] > 0])
-    ids = [_person_id(person, row) for row, person in enumerate(persons)]
+    ids = _person_ids(persons)
     try:
         return Annotations(skeleton, keypoints, visibility, boxes, ids=tuple(ids))
     except ValueError as error:
         raise CodecError(f"COCO annotations of image {persons[0].get('image_id')!r}: {error}") from None
 
 
-def _person_id(annotation: Mapping, row: int) -> str:
-    """Return the region id that an annotation had in Label Studio, else one from its own id."""
-    exported = annotation.get("label_studio")
-    region = exported.get("region") if isinstance(exported, Mapping) else None
-    return region if isinstance(region, str) and region else f"cp-{annotation.get('id', row)}"
+def _person_ids(persons: Sequence[Mapping]) -> list[str]:
+    """Return for each annotation the region id that it had in Label Studio, else one from its own id.
+
+    An export of all annotations of a task has the same region once an annotator; it is kept once.
+    """
+    ids: list[str] = []
+    for row, person in enumerate(persons):
+        exported = person.get("label_studio")
+        region = exported.get("region") if isinstance(exported, Mapping) else None
+        known = isinstance(region, str) and region and region not in ids
+        ids.append(region if known else f"cp-{person.get('id', row)}")
+    return ids
 
 
 def _read_poses(persons: Sequence[Mapping], skeleton: Skeleton) -> Poses:

@@ -71,6 +71,16 @@ def test_round_trip_of_two_people_is_the_identity(kind, source):
     assert [annotation["label_studio"]["region"] for annotation in back["annotations"]] == ["cp-1", "cp-2"]
 
 
+def test_two_annotators_work_on_one_image_comes_back_as_four_people():
+    (task,) = exported(coco_to_tasks(two_people(), CONFIG, kind="annotations"))
+    task["annotations"].append({**task["annotations"][0], "id": 7})
+    coco = tasks_to_coco([task], CONFIG, source="all")
+    (again,) = coco_to_tasks(coco, CONFIG, kind="annotations")
+    regions = [item["id"] for item in again["annotations"][0]["result"] if item["type"] == "rectanglelabels"]
+    assert regions == ["cp-1", "cp-2", "cp-3", "cp-4"]
+    assert_same_labels(tasks_to_coco(exported([again]), CONFIG)["annotations"], coco["annotations"])
+
+
 def test_score_of_the_last_refinement_is_exported():
     (task,) = exported(coco_to_tasks(two_people(), CONFIG, kind="annotations"))
     eye = next(item for item in task["annotations"][0]["result"] if item["id"] == "cp-1-left_eye")
