@@ -53,7 +53,12 @@ def bridge_edit() -> dict:
         common = {"to_name": "image", "original_width": 320, "original_height": 240, "image_rotation": 0}
         for joint, (x, y) in {"nose": (5, 10), "left_wrist": (8, 30), "right_knee": (12, 60)}.items():
             value = {"x": left + x, "y": y, "width": 0.6, "keypointlabels": [joint]}
-            keypoint = {"id": f"{person}-{joint}", "from_name": "kp", "type": "keypointlabels", "parentID": person}
+            keypoint = {
+                "id": f"{person}-{joint}",
+                "from_name": "keypoint",
+                "type": "keypointlabels",
+                "parentID": person,
+            }
             result.append({**common, **keypoint, "origin": "prediction", "score": 0.7, "value": value})
         value = {"x": left, "y": 5, "width": 30, "height": 80, "rotation": 0, "rectanglelabels": ["person"]}
         result.append({**common, "id": person, "from_name": "box", "type": "rectanglelabels", "value": value})
@@ -82,6 +87,7 @@ known_texts = [
     "nose",
     "box",
     "kp",
+    "keypoint",
     "cp-0001",
     "keypointlabels",
     "prediction-changed",
@@ -138,6 +144,12 @@ def check(response):
         assert body["error"]
         assert "Traceback" not in body["error"]
     return body
+
+
+@pytest.mark.parametrize("name", ["predict_batch", "bridge_edit"])
+def test_the_undamaged_requests_find_and_move_people(client, name):
+    answer = check(client.post("/predict", data=json.dumps(recorded(name))))
+    assert all(entry["result"] for entry in answer["results"])
 
 
 @fuzz
