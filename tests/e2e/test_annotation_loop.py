@@ -213,6 +213,39 @@ def test_newer_edit_takes_the_unanswered_one_along(editor, task_id, stack):
         assert moved_by(before[wrist], after[wrist]) == pytest.approx(SHIFT_PCT, abs=1e-6)
 
 
+def test_undone_edit_is_not_taken_along_by_the_next(editor, task_id, stack):
+    editor.open(task_id)
+    left, right = editor.persons()
+    before = editor.places()
+    with stack.backend.holding_answers():
+        editor.drag(f"{left}-nose", 15, 15)
+        editor.wait_requests(1)
+        editor.page.keyboard.press("Control+z")
+        editor.page.wait_for_timeout(300)
+        editor.drag(f"{right}-nose", 15, 15)
+        editor.wait_requests(2)
+    editor.wait("__clickposeBridge.diagnostics.dropped == 1 && __clickposeBridge.diagnostics.applied == 1")
+    assert_rest_followed(before, editor.places(), right, {f"{right}-nose"})
+
+
+def test_click_beside_everybody_while_an_answer_is_due_edits_nothing(editor, task_id, stack):
+    editor.open(task_id)
+    left, right = editor.persons()
+    before = editor.places()
+    with stack.backend.holding_answers():
+        editor.drag(f"{left}-nose", 15, 15)
+        editor.wait_requests(1)
+        editor.page.mouse.move(*editor.screen_of(before[right][0] - 3, 50))
+        editor.page.mouse.down()
+    editor.wait("__clickposeBridge.status() == 'ready'")  # the answer is here, and waits for the mouse
+    assert editor.diagnostics()["applied"] == 0
+    editor.page.mouse.up()
+    editor.wait_applied(1)
+    editor.page.wait_for_timeout(300)  # what the answer has moved must not pass for an edit, not even a late one
+    assert editor.diagnostics()["requests"] == 1
+    assert_rest_followed(before, editor.places(), left, {f"{left}-nose"})
+
+
 def test_switching_the_task_while_an_answer_is_due_is_safe(editor, task_id, unused_tasks, stack):
     other = next(unused_tasks)
     editor.open(task_id)

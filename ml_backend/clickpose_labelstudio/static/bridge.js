@@ -66,7 +66,8 @@
     }
 
     function meansOccluded(text) {
-      return /^(occluded|hidden|invisible|not visible|obscured|covered|v?1)$/i.test(text);
+      const words = text.replace(/[_\s]+/g, " ").trim();
+      return /^(occluded|hidden|invisible|not visible|obscured|covered|v?1)$/i.test(words);
     }
 
     /** Predicted OKS of a region, 0..1; null where nothing has predicted it. */
@@ -363,7 +364,7 @@
   /** Sends edits and applies the answers. */
   const refinement = (() => {
     let latest = 0; // number of the newest request; older answers are dropped
-    let unanswered = {annotation: null, ids: new Set()};
+    let unanswered = {annotation: null, places: new Map()}; // edited region -> where it was when it was sent
     let waiting = null; // an answer that came while the mouse was down
 
     const placesOf = (annotation) =>
@@ -381,13 +382,13 @@
     }
 
     async function request(annotation, editedIds, startedAt) {
-      if (unanswered.annotation !== annotation) unanswered = {annotation, ids: new Set()};
-      editedIds.forEach((id) => unanswered.ids.add(id));
+      const places = placesOf(annotation);
+      rememberUnanswered(annotation, editedIds, places);
       const edit = {
         number: ++latest,
         annotation,
-        edited: new Set(unanswered.ids),
-        places: placesOf(annotation),
+        edited: new Set(unanswered.places.keys()),
+        places,
         childless: boxesWithoutKeypoints(annotation),
         step: labelStudio.latestStep(annotation),
         times: {mouseUp: startedAt, posted: 0, answered: 0, applied: 0},
@@ -407,6 +408,15 @@
       }
     }
 
+    /** Add to the unanswered edits; those that have been undone meanwhile are no edits any more. */
+    function rememberUnanswered(annotation, editedIds, places) {
+      if (unanswered.annotation !== annotation) unanswered = {annotation, places: new Map()};
+      for (const [id, sent] of unanswered.places) {
+        if (!samePlace(sent, places.get(id))) unanswered.places.delete(id);
+      }
+      editedIds.forEach((id) => unanswered.places.set(id, places.get(id)));
+    }
+
     function contextOf(annotation, edited) {
       const touched = annotation.regions.filter(labelStudio.isTouched).map((region) => region.cleanId);
       return {
@@ -424,7 +434,7 @@
 
     function fail(edit, error) {
       if (edit.number !== latest) return;
-      unanswered.ids.clear();
+      unanswered.places.clear();
       diagnostics.last = {failed: String(error)};
       chip.show("offline", String(error.message ?? error).slice(0, 300));
       chip.noticeOnce(
@@ -444,8 +454,9 @@
         waiting = edit;
         return;
       }
-      unanswered.ids.clear();
+      unanswered.places.clear();
       apply(edit);
+      gestures.takeOver(edit.annotation, edit.items.map((item) => item.id));
       edit.times.applied = performance.now();
       diagnostics.applied += 1;
       diagnostics.last = {edited: [...edit.edited], times: edit.times};
@@ -510,6 +521,7 @@
   /** Sees what a press of the mouse changed, and makes one step of history of it. Never stops an event. */
   const gestures = (() => {
     let open = null;
+    const late = new Set(); // gestures that have changed nothing yet, and may do so within LATE_MS
 
     function begin(event) {
       if (open) settle(open);
@@ -531,8 +543,21 @@
       open = null;
       gesture.annotation.history.unfreeze(HISTORY_KEY);
       if (report(gesture, startedAt)) return;
+      late.add(gesture);
+      setTimeout(() => {
+        late.delete(gesture);
+        report(gesture, startedAt);
+      }, LATE_MS);
       refinement.deliverWaiting();
-      setTimeout(() => report(gesture, startedAt), LATE_MS);
+    }
+
+    /** Take what an answer has just moved or drawn as given, lest it passes for the annotator's own edit. */
+    function takeOver(annotation, ids) {
+      const places = refinement.placesOf(annotation);
+      for (const gesture of late) {
+        if (gesture.annotation !== annotation) continue;
+        ids.filter((id) => places.has(id)).forEach((id) => gesture.before.set(id, places.get(id)));
+      }
     }
 
     /** Ask for a refinement if something has changed. */
@@ -553,7 +578,7 @@
       window.addEventListener("blur", end);
     }
 
-    return {isOpen: () => open !== null, listen};
+    return {isOpen: () => open !== null, listen, takeOver};
   })();
 
   // ---------------------------------------------------------------------------------------------------- overlay ----
