@@ -108,9 +108,13 @@ def train_lite(plan: LitePlan, device: str = "cpu") -> Path:
         the weights file, ``plan.out / "lite.safetensors"``.
     """
     plan.out.mkdir(parents=True, exist_ok=True)
+    _check_same_plan(plan)
     torch.manual_seed(plan.decoder.seed)
     network = start_network(plan.start, plan.network)
-    persons = [_read_persons(folder, network.trunk, plan.out) for folder in plan.folders]
+    persons = [
+        _read_persons(folder, network.trunk, plan.out / f"exchanged_labels_{i}_{folder.path.name}.json")
+        for i, folder in enumerate(plan.folders)
+    ]
     train_trunk(plan, persons, network.trunk, device)
     trainer = train_decoder(plan, persons, network, device)
     weights = plan.out / "lite.safetensors"
@@ -152,8 +156,8 @@ def train_decoder(plan: LitePlan, persons: list[list[PersonRecord]], network: Li
 def _cache_features(trunk: MoveNetThunder, dataset: PersonDataset, views: list, folder: Path) -> FeatureCache:
     """Build the cache, each process its share, in a fixed number of parts so that any number of processes fits."""
     rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
-    parts = [folder / f"part{i}" for i in range(_CACHE_PARTS)]
-    bounds = np.linspace(0, len(views), _CACHE_PARTS + 1).astype(int)
+    parts = [folder / f"part{i}" for i in range(min(_CACHE_PARTS, len(views)))]
+    bounds = np.linspace(0, len(views), len(parts) + 1).astype(int)
     for i, part in enumerate(parts):
         if i % world == rank:
             build_feature_cache(trunk, dataset, views[bounds[i] : bounds[i + 1]], part)
@@ -188,10 +192,26 @@ def predict_with_trunk(trunk: MoveNetThunder, records: Sequence[PersonRecord], b
     return np.stack([frame.from_norm(pose) for frame, pose in zip(frames, np.concatenate(poses), strict=True)])
 
 
-def _read_persons(folder: TrainingFolder, trunk: MoveNetThunder, out: Path) -> list[PersonRecord]:
+def _check_same_plan(plan: LitePlan) -> None:
+    """Refuse to go on from a working folder of other data, start or seed: its features and checkpoints would not fit.
+
+    Raises:
+        ValueError: names what the folder was made for and what came.
+    """
+    wanted = {
+        "data": [[str(folder.path.resolve()), folder.weight] for folder in plan.folders],
+        "start": str(plan.start.resolve()), "seeds": [plan.trunk.seed, plan.decoder.seed],
+    }  # fmt: skip
+    path = plan.out / "plan.json"
+    if path.exists() and (found := json.loads(path.read_text())) != wanted:
+        raise ValueError(f"Expected {plan.out} to go on with {found}, got {wanted}; name another working folder")
+    if _is_first_process():
+        path.write_text(json.dumps(wanted))
+
+
+def _read_persons(folder: TrainingFolder, trunk: MoveNetThunder, verdicts: Path) -> list[PersonRecord]:
     """Read a folder, without persons whose left and right look exchanged (step 1); verdicts are kept as JSON."""
     records = read_coco_persons(folder.path)
-    verdicts = out / f"exchanged_labels_{folder.path.name}.json"
     if not verdicts.exists() and _is_first_process():
         poses = predict_with_trunk(trunk, records)
         pairs = zip(records, poses, strict=True)

@@ -17,6 +17,8 @@ from clickpose.losses import LossWeights, pose_losses
 from clickpose.networks.lite import LiteConfig, LiteNetwork
 from clickpose.networks.lite_decoder import DecoderConfig
 from clickpose.skeleton import COCO
+from clickpose.train_lite import LitePlan, TrainingFolder, train_lite
+from clickpose.weights_io import read_metadata, save_weights
 
 TINY = LiteConfig(64, DecoderConfig(flip_pairs=COCO.flip_pairs, dim=32, heads=2, layers=2, ffn_dim=48))
 
@@ -156,3 +158,16 @@ def test_the_rate_warms_up_stays_and_falls_to_zero():
     assert rate_factor(99, config) == rate_factor(600, config) == 1.0
     assert rate_factor(700, config) == pytest.approx(0.5)
     assert rate_factor(1000, config) == 0.0
+
+
+def test_four_people_to_a_weights_file_and_a_folder_of_another_plan_is_refused(folder, tmp_path):
+    start = tmp_path / "start.safetensors"
+    save_weights(start, LiteNetwork(TINY).state_dict(), {"kind": "lite", "skeleton": "coco"})
+    short = TrainConfig(steps=2, batch_size=2, workers=0, bf16=False)
+    plan = LitePlan([TrainingFolder(folder)], start, tmp_path / "run", short, decoder=short, network=TINY)
+    weights = train_lite(plan)
+    assert read_metadata(weights, "lite")["steps"] == "2"
+    assert train_lite(plan) == weights  # finished: nothing is trained again
+    other = dataclasses.replace(plan, decoder=dataclasses.replace(short, seed=1))
+    with pytest.raises(ValueError, match="name another working folder"):
+        train_lite(other)
