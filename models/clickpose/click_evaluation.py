@@ -68,9 +68,15 @@ class ClickEvaluation:
     labelled: np.ndarray
 
     def score_correlation(self) -> float:
-        """Return Pearson's r of predicted instance score (sum v s / sum v) and true OKS, over persons."""
+        """Return Pearson's r of predicted instance score (sum v s / sum v) and true OKS, over persons.
+
+        NaN where it is not defined: fewer than two persons, or all alike.
+        """
         score = (self.first_scores * self.first_visibility).sum(1) / self.first_visibility.sum(1)
-        return float(np.corrcoef(score, self.refined.oks[:, 0])[0, 1])
+        oks = self.refined.oks[:, 0]
+        if len(oks) < 2 or not (score.std() and oks.std()):
+            return float("nan")
+        return float(np.corrcoef(score, oks)[0, 1])
 
 
 @torch.inference_mode()

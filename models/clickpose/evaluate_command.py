@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from clickpose.build import load
@@ -49,6 +50,7 @@ def evaluate_from_options(
             raise ValueError(f"Expected labelled persons in {folder}, found none")
         result = evaluate_clicks(predictor.network, records, predictor.skeleton, protocol)
         rows = {"first pose + manual": result.manual.summary(), "refined": result.refined.summary()}
-        rows["refined"]["Pearson"] = result.score_correlation()
+        if np.isfinite(correlation := result.score_correlation()):
+            rows["refined"]["Pearson"] = correlation
         tables[folder.name] = FigureTable(f"{folder.name}: {len(records)} persons, {strategy} joint clicked", rows)
     return tables
