@@ -247,8 +247,10 @@ def _choose_port(what: str, wanted: int, taken: tuple[int, ...], say: Say) -> in
 def _start_backend(
     options: LaunchOptions, folder: DataFolder, credentials: Credentials, label_studio_url: str, port: int
 ) -> Child:
+    # A login meant for another backend would shut this one's Label Studio out: it registers without one.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("CLICKPOSE_BASIC_AUTH")}
     environment = {
-        **os.environ,
+        **inherited,
         "LABEL_STUDIO_URL": label_studio_url,
         "LABEL_STUDIO_API_KEY": credentials.token,
         "CLICKPOSE_CACHE_DIR": str(folder.cache),
