@@ -94,6 +94,17 @@ class EpochSampler(Sampler):
                 step += 1
 
 
+def rank_and_world() -> tuple[int, int]:
+    """Return this process's number and how many there are: (0, 1) without ``torch.distributed``."""
+    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+
+
+def wait_for_all() -> None:
+    """Wait until every process has come this far."""
+    if dist.is_initialized():
+        dist.barrier()
+
+
 def rate_factor(step: int, config: TrainConfig) -> float:
     """Return the learning rate at ``step`` relative to its base: warm-up, constant, then 1 - sqrt decay."""
     warmup = min(1.0, (step + 1) / max(config.warmup_steps, 1))
@@ -147,7 +158,7 @@ class Trainer:
         self.base_rates = [group["lr"] for group in self.groups]
         self.optimizer = torch.optim.AdamW(self.groups, weight_decay=config.weight_decay, fused=True)
         self.average = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
-        self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+        self.rank, self.world = rank_and_world()
         self.step = 0
         if self.checkpoint_path.exists():
             self._resume()

@@ -18,7 +18,7 @@ from clickpose.feedback import Clicked, click_worst
 from clickpose.losses import LossWeights, pose_losses, trunk_losses
 from clickpose.networks.lite import LiteNetwork
 from clickpose.networks.lite_decoder import DecoderOutput, EncodedPerson, PoseQueries
-from clickpose.networks.movenet import MoveNetThunder
+from clickpose.networks.movenet import MoveNetThunder, scale_pixels
 from clickpose.pose_errors import PoseErrorConfig, corrupt_poses
 from clickpose.skeleton import Skeleton
 
@@ -67,7 +67,7 @@ class TrunkTask:
     def losses(self, batch: PersonBatch, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the heads' loss terms."""
         image = batch.image.contiguous(memory_format=torch.channels_last)
-        return trunk_losses(self.model(image.float() * (2 / 255) - 1), batch, self.weights)
+        return trunk_losses(self.model(scale_pixels(image)), batch, self.weights)
 
 
 def _freeze(trunk: MoveNetThunder, blocks: int) -> None:

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
@@ -22,11 +21,11 @@ from clickpose.data.coco import PersonRecord, read_coco_persons
 from clickpose.data.feature_cache import FeatureCache, build_feature_cache, collate_features
 from clickpose.data.flip_audit import exchanged_labels
 from clickpose.data.persons import Augmentation, PersonDataset, collate
-from clickpose.engine import TrainConfig, Trainer
+from clickpose.engine import TrainConfig, Trainer, rank_and_world, wait_for_all
 from clickpose.frames import CropFrame
 from clickpose.lite_training import CachedLiteTask, LiteTaskConfig, TrunkTask
 from clickpose.networks.lite import LiteConfig, LiteNetwork
-from clickpose.networks.movenet import MoveNetThunder, decode_heads
+from clickpose.networks.movenet import MoveNetThunder, decode_heads, scale_pixels
 from clickpose.networks.movenet_onnx import read_movenet_onnx
 from clickpose.skeleton import COCO
 from clickpose.weights_io import load_weights, save_weights
@@ -155,14 +154,13 @@ def train_decoder(plan: LitePlan, persons: list[list[PersonRecord]], network: Li
 
 def _cache_features(trunk: MoveNetThunder, dataset: PersonDataset, views: list, folder: Path) -> FeatureCache:
     """Build the cache, each process its share, in a fixed number of parts so that any number of processes fits."""
-    rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+    rank, world = rank_and_world()
     parts = [folder / f"part{i}" for i in range(min(_CACHE_PARTS, len(views)))]
     bounds = np.linspace(0, len(views), len(parts) + 1).astype(int)
     for i, part in enumerate(parts):
         if i % world == rank:
             build_feature_cache(trunk, dataset, views[bounds[i] : bounds[i + 1]], part)
-    if dist.is_initialized():
-        dist.barrier()
+    wait_for_all()
     return FeatureCache(*parts)
 
 
@@ -186,8 +184,8 @@ def predict_with_trunk(trunk: MoveNetThunder, records: Sequence[PersonRecord], b
     poses = []
     with torch.inference_mode():
         for batch in tqdm(loader, desc="predicting with the trunk", unit="batch", leave=False):
-            image = batch.image.float().contiguous(memory_format=torch.channels_last) * (2 / 255) - 1
-            poses.append(decode_heads(trunk(image)).keypoints_input.numpy() / batch.image.shape[-1])
+            image = batch.image.contiguous(memory_format=torch.channels_last)
+            poses.append(decode_heads(trunk(scale_pixels(image))).keypoints_input.numpy() / batch.image.shape[-1])
     frames = [CropFrame.around_box(record.box_xyxy, 1) for record in records]
     return np.stack([frame.from_norm(pose) for frame, pose in zip(frames, np.concatenate(poses), strict=True)])
 
@@ -205,29 +203,24 @@ def _check_same_plan(plan: LitePlan) -> None:
     path = plan.out / "plan.json"
     if path.exists() and (found := json.loads(path.read_text())) != wanted:
         raise ValueError(f"Expected {plan.out} to go on with {found}, got {wanted}; name another working folder")
-    if _is_first_process():
+    if rank_and_world()[0] == 0:
         path.write_text(json.dumps(wanted))
 
 
 def _read_persons(folder: TrainingFolder, trunk: MoveNetThunder, verdicts: Path) -> list[PersonRecord]:
     """Read a folder, without persons whose left and right look exchanged (step 1); verdicts are kept as JSON."""
     records = read_coco_persons(folder.path)
-    if not verdicts.exists() and _is_first_process():
+    if not verdicts.exists() and rank_and_world()[0] == 0:
         poses = predict_with_trunk(trunk, records)
         pairs = zip(records, poses, strict=True)
         bad = [record.annotation_id for record, pose in pairs if exchanged_labels(record, pose, COCO)]
         verdicts.write_text(json.dumps(bad))
-    if dist.is_initialized():
-        dist.barrier()
+    wait_for_all()
     bad = set(json.loads(verdicts.read_text()))
     kept = [record for record in records if record.annotation_id not in bad]
     left_out = len(records) - len(kept)
     print(f"step 1 of 4: {folder.path.name}, {len(kept)} persons, {left_out} left out (left and right exchanged)")
     return kept
-
-
-def _is_first_process() -> bool:
-    return not dist.is_initialized() or dist.get_rank() == 0
 
 
 def _flat(groups: list[list[PersonRecord]]) -> list[PersonRecord]:

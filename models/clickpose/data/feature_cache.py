@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from clickpose.data.persons import PersonDataset, collate
-from clickpose.networks.movenet import MoveNetFeatures, MoveNetPose, MoveNetThunder, decode_heads
+from clickpose.networks.movenet import MoveNetFeatures, MoveNetPose, MoveNetThunder, decode_heads, scale_pixels
 
 MAPS = ("fine", "middle", "coarse", "top", "pyramid4", "pyramid8", "pyramid16", "heatmap_logits")
 _POSE = MoveNetPose._fields
@@ -98,7 +98,7 @@ def build_feature_cache(
 def _encode(trunk: MoveNetThunder, image: Tensor) -> dict[str, np.ndarray]:
     image = image.to(trunk.stem.weight.device)
     with torch.autocast(image.device.type, torch.bfloat16):
-        features = trunk(image.contiguous(memory_format=torch.channels_last).float() * (2 / 255) - 1)
+        features = trunk(scale_pixels(image.contiguous(memory_format=torch.channels_last)))
     features = MoveNetFeatures(*(value.float().cpu() for value in features))
     rows = {name: value.numpy() for name, value in decode_heads(features)._asdict().items()}
     for name in MAPS:

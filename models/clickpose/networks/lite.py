@@ -17,6 +17,7 @@ from clickpose.networks.movenet import (
     MoveNetThunder,
     SeparableConv,
     decode_heads,
+    scale_pixels,
 )
 from clickpose.skeleton import COCO
 
@@ -111,7 +112,7 @@ class LiteNetwork(nn.Module):
             image: (B, 3, S, S) uint8 or float, RGB in 0..255.
             prompt_norm: (B, 4) prompt box in 0..1 of the crop, xyxy.
         """
-        trunk = self.trunk(image.float() * (2 / 255) - 1)
+        trunk = self.trunk(scale_pixels(image))
         return EncoderOutput(self.describe(trunk, decode_heads(trunk), prompt_norm), trunk)
 
     def describe(self, trunk: MoveNetFeatures, pose: MoveNetPose, prompt_norm: Tensor) -> EncodedPerson:

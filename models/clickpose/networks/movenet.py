@@ -85,6 +85,11 @@ def _head(out_channels: int) -> nn.Sequential:
     return nn.Sequential(SeparableConv(24, 96), nn.Conv2d(96, out_channels, 1))
 
 
+def scale_pixels(image: Tensor) -> Tensor:
+    """Bring (B, 3, H, W) pixels of 0..255 to the -1..1 that the network was trained on."""
+    return image.float() * (2 / 255) - 1
+
+
 class MoveNetThunder(nn.Module):
     """Backbone, feature pyramid and heads; see the module docstring.
 
