@@ -38,9 +38,9 @@ class LossWeights:
     heads: float = 0.02
 
 
-def _masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    mask = mask.to(values.dtype).expand_as(values)
-    return (values * mask).sum() / mask.sum().clamp(min=1)
+def _masked_mean(values: Tensor, weights: Tensor) -> Tensor:
+    weights = weights.to(values.dtype).expand_as(values)
+    return (values * weights).sum() / weights.sum().clamp(min=1)
 
 
 def pose_losses(output: DecoderOutput, batch: PersonBatch, fixed: Tensor, sigmas: Tensor, w: LossWeights) -> dict:
@@ -59,19 +59,21 @@ def pose_losses(output: DecoderOutput, batch: PersonBatch, fixed: Tensor, sigmas
     truth, area = batch.keypoints_norm[:, None], batch.area_norm[:, None]
     labelled = (batch.visibility > 0)[:, None]  # (B, 1, K)
     free = labelled & ~fixed
+    # Every person counts alike in OKS, however few joints are labelled; the root is halfway, against noise.
+    share = free / free.sum(-1, keepdim=True).clamp(min=1).sqrt()
     predicted = output.keypoints_norm  # (L, B, V, K, 2)
     terms = oks_terms(predicted, truth, area, sigmas)
     l1 = (predicted - truth).abs().sum(-1)
     losses = {
-        "l1": w.keypoint_l1 * _masked_mean(l1, free),
-        "oks": w.oks * _masked_mean(1 - terms, free),
-        "fine": w.fine_oks * _masked_mean(1 - terms**5, free),
+        "l1": w.keypoint_l1 * _masked_mean(l1, share),
+        "oks": w.oks * _masked_mean(1 - terms, share),
+        "fine": w.fine_oks * _masked_mean(1 - terms**5, share),
     }
     box_l1, giou = _box_terms(output.boxes_norm, batch.box_norm[:, None])
     known = batch.box_known[:, None]
     losses["box"] = w.box_l1 * _masked_mean(box_l1, known) + w.box_giou * _masked_mean(giou, known)
     score_error = (output.oks_logits.sigmoid() - terms[-1].detach()).square()  # CCNet, Sec. 5
-    losses["score"] = w.predicted_oks * _masked_mean(score_error, free)
+    losses["score"] = w.predicted_oks * _masked_mean(score_error, share)
     visible = F.binary_cross_entropy_with_logits(
         output.visibility_logits, labelled.float().expand_as(fixed), reduction="none"
     )

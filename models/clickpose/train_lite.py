@@ -31,7 +31,7 @@ from clickpose.skeleton import COCO
 from clickpose.weights_io import load_weights, save_weights
 
 _CACHE_PARTS = 8
-_AUGMENTATION = Augmentation(margin=(1.15, 1.4), rotation_probability=0.4)
+_AUGMENTATION = Augmentation(margin=(1.15, 1.4), rotation_probability=0.4, truncation_probability=0.3)
 
 
 @dataclass(frozen=True)

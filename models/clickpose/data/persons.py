@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 from clickpose.boxes import enclosing_box
 from clickpose.data.coco import PersonRecord
 from clickpose.data.crops import apply_affine, frame_matrix, warp_crop
+from clickpose.data.truncation import hide, truncate_person
 from clickpose.frames import CropFrame
 from clickpose.skeleton import Skeleton
 
@@ -48,6 +49,9 @@ class Augmentation:
         box_shift, box_scale: jitter of the prompt box, as a share of its sides / as a log range.
         margin: range of the crop's side in units of the longer box side.
         color, blur_probability, grey_probability, erase_probability: appearance.
+        truncation_probability, kept_share: hide a part of the person, and how much of the box stays.
+        cover_probability: chance that another photo hides it, not the photo's border.
+        smallest_truncated: smaller remains (longer side of the box in stored pixels) show too little: left whole.
     """
 
     rotation_degrees: float = 35.0
@@ -60,6 +64,10 @@ class Augmentation:
     blur_probability: float = 0.15
     grey_probability: float = 0.08
     erase_probability: float = 0.15
+    truncation_probability: float = 0.0
+    kept_share: tuple[float, float] = (0.25, 0.8)
+    cover_probability: float = 0.35
+    smallest_truncated: float = 40.0
 
 
 class PersonDataset(Dataset):
@@ -93,10 +101,9 @@ class PersonDataset(Dataset):
     def __getitem__(self, index: int | tuple[int, int]) -> PersonBatch:
         """Return sample ``index``, or ``(index, step)`` for the random changes of that training step."""
         index, step = index if isinstance(index, tuple) else (index, 0)
-        record = self.records[index]
         rng = np.random.default_rng([self.seed, step, index])
+        record, photo = self._record_and_photo(index, rng)
         view = _random_view(record, self.augmentation, rng) if self.augmentation else _plain_view(record)
-        photo = read_photo(record.image_path)
         crop = warp_crop(photo, view.matrix, self.input_side, record.image_hw)
         if self.augmentation:
             crop = _random_appearance(crop, self.augmentation, rng)
@@ -118,6 +125,25 @@ class PersonDataset(Dataset):
             torch.tensor(record.visibility_known and not view.rotated),
             torch.tensor(record.visibility_known),
         )
+
+    def _record_and_photo(self, index: int, rng: np.random.Generator) -> tuple[PersonRecord, Image.Image]:
+        """Return a person and the photo, by chance truncated."""
+        record, change = self.records[index], self.augmentation
+        photo = read_photo(record.image_path)
+        if change is None or rng.random() >= change.truncation_probability:
+            return record, photo
+        truncation = truncate_person(record, change.kept_share, rng)
+        if truncation is None or _stored_side(truncation.record, photo) < change.smallest_truncated:
+            return record, photo
+        other = self.records[rng.integers(len(self.records))]
+        cover = read_photo(other.image_path) if rng.random() < change.cover_probability else None
+        return truncation.record, hide(photo, truncation, cover)
+
+
+def _stored_side(record: PersonRecord, photo: Image.Image) -> float:
+    """Return the longer side of a person's box in pixels of the stored photo."""
+    height, width = record.image_hw
+    return float(np.max((record.box_xyxy[2:] - record.box_xyxy[:2]) * [photo.width / width, photo.height / height]))
 
 
 class _View(NamedTuple):
