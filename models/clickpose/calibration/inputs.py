@@ -1,0 +1,73 @@
+"""What a calibrator accepts: shapes, ranges, and a sentence for everything else.
+
+Nothing is repaired silently. A confidence that is NaN, infinite or outside 0..1 is an error, because clipping it would
+hide that raw heatmap peaks or logits were handed in; an OKS is read only where the joint is labelled.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from clickpose.checks import as_array
+
+
+def check_unit_range(name: str, values: np.ndarray) -> np.ndarray:
+    """Return ``values`` if all of them are finite and within 0..1.
+
+    Raises:
+        ValueError: otherwise; the message shows the first value that is not.
+    """
+    wrong = ~((values >= 0) & (values <= 1))  # NaN compares false
+    if wrong.any():
+        raise ValueError(f"Expected finite {name} within 0..1, got {values[wrong][0]} ({int(wrong.sum())} such values)")
+    return values
+
+
+def check_positive(name: str, values: np.ndarray) -> np.ndarray:
+    """Return ``values`` if all of them are finite and above 0.
+
+    Raises:
+        ValueError: otherwise; the message shows the first value that is not.
+    """
+    wrong = ~(np.isfinite(values) & (values > 0))
+    if wrong.any():
+        raise ValueError(f"Expected finite {name} above 0, got {values[wrong][0]} ({int(wrong.sum())} such values)")
+    return values
+
+
+class LabelledScores(NamedTuple):
+    """What calibrators are fitted on, checked: ``scores`` and ``oks`` (N, K) in 0..1, ``labelled`` (N, K) bool and
+    ``area`` (N,) px² or None; ``oks`` is 0 where the joint is not labelled."""
+
+    scores: np.ndarray
+    oks: np.ndarray
+    labelled: np.ndarray
+    area: np.ndarray | None
+
+
+def check_labelled_scores(scores, oks, visibility, area=None) -> LabelledScores:
+    """Check what calibrators are fitted on.
+
+    Args:
+        scores: (N, K) confidences of the joints, 0..1.
+        oks: (N, K) OKS term of each joint, 0..1; not read where the joint is not labelled, NaN is fine there.
+        visibility: (N, K) COCO visibility; above 0 is labelled.
+        area: (N,) instance area, px², above 0; None where it is not needed.
+
+    Raises:
+        ValueError: for another shape, a value out of its range, no person, or no labelled joint at all.
+    """
+    scores = check_unit_range("scores", as_array("scores", scores, ("N", "K")))
+    oks = as_array("oks", oks, scores.shape)
+    visibility = as_array("visibility", visibility, scores.shape)
+    if not np.isfinite(visibility).all():
+        raise ValueError("Expected finite visibility, got NaN or infinity")
+    labelled = visibility > 0
+    if not labelled.any():
+        raise ValueError(f"Expected at least one labelled keypoint to fit on, got none among {len(scores)} persons")
+    check_unit_range("oks of labelled keypoints", oks[labelled])
+    if area is not None:
+        area = check_positive("area", as_array("area", area, (len(scores),)))
+    return LabelledScores(scores, np.where(labelled, oks, 0.0), labelled, area)
