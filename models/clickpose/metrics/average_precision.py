@@ -1,29 +1,72 @@
-"""COCO's ten keypoint figures, by pycocotools."""
+"""COCO's ten keypoint figures, from arrays or from COCO JSON, for any skeleton; equal to pycocotools'."""
 
 from __future__ import annotations
 
-import contextlib
-import copy
-import io
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from clickpose.checks import as_array
+from clickpose.metrics.keypoint_sets import KeypointPredictions, KeypointTruth, predictions_from_coco, truth_from_coco
 from clickpose.skeleton import COCO, Skeleton
 
 FIGURES = (
     "AP", "AP50", "AP75", "AP_medium", "AP_large",
     "AR", "AR50", "AR75", "AR_medium", "AR_large",
 )  # fmt: skip
+OKS_THRESHOLDS = np.linspace(0.5, 0.95, 10)
+RECALLS = np.linspace(0.0, 1.0, 101)
+MAX_DETECTIONS = 20  # COCO's, for keypoints
+
+
+@dataclass(frozen=True, eq=False)
+class KeypointEvaluation:
+    """What an evaluation gives.
+
+    Attributes:
+        figures: the ten of :data:`FIGURES`, 0..1; NaN where there is nobody to find, such as nobody of medium size.
+        precision: (10, 101) at :data:`OKS_THRESHOLDS` and :data:`RECALLS`, persons of all sizes, mean over categories.
+    """
+
+    figures: dict[str, float]
+    precision: np.ndarray
+
+
+def evaluate_keypoints(
+    truth: KeypointTruth,
+    predictions: KeypointPredictions,
+    sigmas,
+    image_ids: Sequence[Hashable] | None = None,
+    max_detections: int = MAX_DETECTIONS,
+) -> KeypointEvaluation:
+    """Evaluate predictions as COCO does.
+
+    Args:
+        truth: annotated persons.
+        predictions: predicted persons.
+        sigmas: (K,) per-joint sigmas, COCO convention (the nose is 0.026).
+        image_ids: images to evaluate; None for all that have a person in ``truth`` or ``predictions``.
+        max_detections: predictions of an image that count, best scores first.
+
+    Raises:
+        ValueError: if the number of joints differs, sigmas are not positive or there is no room for a prediction.
+    """
+    engine = make_engine(truth, predictions, sigmas, image_ids, max_detections)
+    if engine is None:
+        nowhere = np.full((len(OKS_THRESHOLDS), len(RECALLS)), np.nan)
+        return KeypointEvaluation(dict.fromkeys(FIGURES, float("nan")), nowhere)
+    return KeypointEvaluation(dict(zip(FIGURES, engine.figures().tolist(), strict=True)), engine.precision())
 
 
 def average_precision(
     annotations: dict,
     results: Sequence[dict],
-    image_ids: Sequence[int] | None = None,
+    image_ids: Sequence[Hashable] | None = None,
     skeleton: Skeleton = COCO,
+    max_detections: int = MAX_DETECTIONS,
 ) -> dict[str, float]:
-    """Evaluate keypoint predictions as COCO does.
+    """Evaluate COCO keypoint results against a COCO keypoint dataset.
 
     Args:
         annotations: a COCO keypoint dataset (parsed JSON); not changed.
@@ -31,46 +74,115 @@ def average_precision(
             ``clickpose.data.coco_results.to_coco_results`` makes them.
         image_ids: images to evaluate; None for all of the dataset.
         skeleton: the joints, whose sigmas count.
+        max_detections: predictions of an image that count, best scores first.
 
     Returns:
         The figures of :data:`FIGURES`, 0..1; NaN where the dataset has no person to find (pycocotools says -1), such
         as nobody of medium size.
 
     Raises:
-        ValueError: if a result names an image that the dataset lacks, or has another number of joints.
+        ValueError: if a result names an image that the dataset lacks, or has another number of joints, or its score
+            is not finite.
     """
-    from pycocotools.coco import COCO as CocoFile
-    from pycocotools.cocoeval import COCOeval
-
-    _check_results(annotations, results, skeleton)
-    with contextlib.redirect_stdout(io.StringIO()):
-        dataset, found = CocoFile(), CocoFile()
-        dataset.dataset = copy.deepcopy(annotations)  # pycocotools marks annotations as ignored in place
-        dataset.createIndex()
-        found = dataset.loadRes(copy.deepcopy(list(results))) if results else _nothing(dataset)
-        evaluation = COCOeval(dataset, found, "keypoints")
-        evaluation.params.kpt_oks_sigmas = skeleton.sigma_array
-        if image_ids is not None:
-            evaluation.params.imgIds = sorted(image_ids)
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    values = np.where(evaluation.stats < 0, np.nan, evaluation.stats)
-    return dict(zip(FIGURES, values.tolist(), strict=True))
+    truth = truth_from_coco(annotations, skeleton)
+    predictions = predictions_from_coco(annotations, results, skeleton)
+    images = [image["id"] for image in annotations["images"]] if image_ids is None else image_ids
+    return evaluate_keypoints(truth, predictions, skeleton.sigma_array, images, max_detections).figures
 
 
-def _nothing(dataset):
-    """Return results without a person: ``loadRes`` refuses an empty list."""
-    found = type(dataset)()
-    found.dataset = {**dataset.dataset, "annotations": []}
-    found.createIndex()
-    return found
+def oracle_gain(truth: KeypointTruth, predictions: KeypointPredictions, sigmas) -> dict[str, float]:
+    """Return how much average precision is lost by scores that do not rank as OKS does (CCNet, Table 1).
+
+    Each score is replaced by the best OKS that the prediction has with a person of its image and category; crowds and
+    ignored persons are left out.
+
+    Returns:
+        ``AP`` as it is, ``oracle_AP`` with OKS as the score, and their difference ``gain``.
+    """
+    figures = evaluate_keypoints(truth, predictions, sigmas).figures
+    oracle = KeypointPredictions(
+        predictions.keypoints, best_oks(truth, predictions, sigmas), predictions.image_ids, predictions.areas,
+        predictions.category_ids,
+    )  # fmt: skip
+    best = evaluate_keypoints(truth, oracle, sigmas).figures["AP"]
+    return {"AP": figures["AP"], "oracle_AP": best, "gain": best - figures["AP"]}
 
 
-def _check_results(annotations: dict, results: Sequence[dict], skeleton: Skeleton) -> None:
-    known = {image["id"] for image in annotations["images"]}
-    for result in results:
-        if result["image_id"] not in known:
-            raise ValueError(f"Expected results for images of the dataset, got image_id {result['image_id']!r}")
-        if len(result["keypoints"]) != 3 * len(skeleton):
-            raise ValueError(f"Expected {3 * len(skeleton)} numbers in keypoints, got {len(result['keypoints'])}")
+def best_oks(truth: KeypointTruth, predictions: KeypointPredictions, sigmas) -> np.ndarray:
+    """Return (P,) the best OKS of each prediction with a person of its image and category; 0 where there is none.
+
+    Crowds and ignored persons are left out.
+
+    Raises:
+        ValueError: if the number of joints differs or sigmas are not positive.
+    """
+    from clickpose.metrics.coco_engine import best_similarities
+
+    return best_similarities(truth, predictions, _check_sigmas(truth, predictions, sigmas))
+
+
+def average_precision_by_part(
+    truth: KeypointTruth,
+    predictions: KeypointPredictions,
+    sigmas,
+    parts: Mapping[str, Sequence[int]],
+    part_scores: Mapping[str, np.ndarray] | None = None,
+) -> dict[str, dict[str, float]]:
+    """Evaluate each part of the body by itself, as COCO-WholeBody does, and all joints together as ``"whole"``.
+
+    A person without a labelled joint of a part is ignored there. Areas are the whole person's.
+
+    Args:
+        truth: annotated persons.
+        predictions: predicted persons.
+        sigmas: (K,) per-joint sigmas.
+        parts: joint indices by part, such as ``Skeleton.parts``.
+        part_scores: (P,) scores by part, where a part has its own (CCNet, Table 3); the person's scores elsewhere.
+
+    Returns:
+        The ten figures by part.
+
+    Raises:
+        ValueError: for scores of a part that is not there, joints that are not there, and as
+            :func:`evaluate_keypoints`.
+    """
+    sigmas = _check_sigmas(truth, predictions, sigmas)
+    part_scores = part_scores or {}
+    everything = {**parts, "whole": range(len(sigmas))}
+    if unknown := set(part_scores) - set(everything):
+        raise ValueError(f"Expected scores of the parts {', '.join(everything)}, got {', '.join(sorted(unknown))}")
+    figures = {}
+    for name, joints in everything.items():
+        chosen = np.asarray(joints, dtype=int)
+        if not (len(chosen) and (chosen >= 0).all() and (chosen < len(sigmas)).all()):
+            raise ValueError(f"Expected joints of part {name!r} in 0..{len(sigmas) - 1}, got {chosen.tolist()}")
+        found = predictions.select_joints(chosen, part_scores.get(name))
+        figures[name] = evaluate_keypoints(truth.select_joints(chosen), found, sigmas[chosen]).figures
+    return figures
+
+
+def make_engine(truth, predictions, sigmas, image_ids=None, max_detections=MAX_DETECTIONS, keep_images=False):
+    """Return a :class:`~clickpose.metrics.coco_engine.ArrayEvaluation`, None where there is nobody to find.
+
+    Args and errors as :func:`evaluate_keypoints`; ``keep_images`` for evaluating drawn images again.
+    """
+    from clickpose.metrics.coco_engine import ArrayEvaluation  # loads the engine's binary only when it is wanted
+
+    sigmas = _check_sigmas(truth, predictions, sigmas)
+    if max_detections < 1:
+        raise ValueError(f"Expected max_detections of at least 1, got {max_detections}")
+    ids = [*truth.image_ids, *predictions.image_ids] if image_ids is None else image_ids
+    images, categories = sorted(set(ids)), sorted(set(truth.category_ids.tolist()))
+    if not images or not categories:
+        return None
+    return ArrayEvaluation(truth, predictions, sigmas, images, categories, max_detections, keep_images)
+
+
+def _check_sigmas(truth: KeypointTruth, predictions: KeypointPredictions, sigmas) -> np.ndarray:
+    sigmas = as_array("sigmas", sigmas, ("K",))
+    if not (np.isfinite(sigmas).all() and (sigmas > 0).all()):
+        raise ValueError(f"Expected positive sigmas, got {sigmas.tolist()}")
+    for name, persons in (("truth", truth), ("predictions", predictions)):
+        if persons.keypoints.shape[1] != len(sigmas):
+            raise ValueError(f"Expected {len(sigmas)} keypoints in {name}, got {persons.keypoints.shape[1]}")
+    return sigmas

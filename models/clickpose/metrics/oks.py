@@ -77,20 +77,70 @@ def oks(keypoints_a, keypoints_b, area, sigmas, visibility=None) -> np.ndarray:
     if counted.shape[-1:] != terms.shape[-1:]:
         raise ValueError(f"Expected visibility of shape (..., {terms.shape[-1]}), got {counted.shape}")
     counted = np.broadcast_to(counted, terms.shape)
-    number, total = counted.sum(axis=-1), np.where(counted, terms, 0.0).sum(axis=-1)
-    return np.divide(total, number, out=np.full(total.shape, np.nan), where=number > 0)
+    return _mean_over(terms, counted)
 
 
-def oks_matrix(pred, gt, gt_visibility, gt_area, gt_boxes_xywh, sigmas) -> np.ndarray:
-    """Return the OKS of every prediction with every annotation, as pycocotools' ``COCOeval.computeOks``.
+def _mean_over(terms: np.ndarray, counted: np.ndarray) -> np.ndarray:
+    """Return the mean (...) of the counted ones of (..., K) terms; NaN where none counts.
+
+    Adds in pycocotools' order, so that not even the last bit differs: an OKS may equal a threshold.
+    """
+    shape, joints = terms.shape[:-1], terms.shape[-1]
+    terms, counted = terms.reshape(-1, joints), counted.reshape(-1, joints)
+    numbers = counted.sum(axis=1)
+    counted_first = np.take_along_axis(terms, np.argsort(~counted, axis=1, kind="stable"), axis=1)
+    means = np.full(len(terms), np.nan)
+    for number in np.unique(numbers[numbers > 0]):
+        rows = numbers == number
+        means[rows] = np.ascontiguousarray(counted_first[rows, :number]).sum(axis=1) / number
+    return means.reshape(shape)[()]
+
+
+def oks_pairs(pred, gt, gt_visibility, gt_area, gt_boxes_xywh, sigmas) -> np.ndarray:
+    """Return the OKS of M pairs of a prediction and an annotation, as pycocotools' ``COCOeval.computeOks``.
 
     An annotation without a labelled joint (a crowd, a box only) is compared by the distance of each predicted joint to
     the box grown by its own width and height on each side: 1 for a prediction inside, so that it can be ignored.
 
     Args:
+        pred: (M, K, 2) px; a joint that is NaN counts as 0.
+        gt: (M, K, 2) px; values of joints with visibility 0 are not read.
+        gt_visibility: (M, K) COCO visibility; above 0 is labelled.
+        gt_area: (M,) px^2.
+        gt_boxes_xywh: (M, 4) px.
+        sigmas: (K,) per-joint sigmas, COCO convention.
+
+    Returns:
+        (M,) in 0..1.
+
+    Raises:
+        ValueError: if the shapes do not fit.
+    """
+    joints = len(sigmas)
+    pred = as_array("pred", pred, ("M", joints, 2))
+    count = len(pred)
+    gt = as_array("gt", gt, (count, joints, 2))
+    labelled = as_array("gt_visibility", gt_visibility, (count, joints)) > 0
+    area = as_array("gt_area", gt_area, (count,))
+    boxes_xywh = as_array("gt_boxes_xywh", gt_boxes_xywh, (count, 4))
+    sigmas = as_array("sigmas", sigmas, (joints,))
+
+    similarity = _mean_over(keypoint_oks(pred, gt, area, sigmas), labelled)  # NaN without labels
+    bare = ~labelled.any(axis=1)
+    corners, extents = boxes_xywh[bare, None, :2], boxes_xywh[bare, None, 2:]  # (bare, 1, 2)
+    low, high = corners - extents, corners + 2 * extents
+    outside = np.maximum(low - pred[bare], 0) + np.maximum(pred[bare] - high, 0)  # (bare, K, 2)
+    similarity[bare] = _exponential(np.square(outside).sum(axis=-1), area[bare], sigmas).mean(axis=-1)
+    return similarity
+
+
+def oks_matrix(pred, gt, gt_visibility, gt_area, gt_boxes_xywh, sigmas) -> np.ndarray:
+    """Return the OKS of every prediction with every annotation: :func:`oks_pairs` of all pairs.
+
+    Args:
         pred: (P, K, 2) px.
-        gt: (G, K, 2) px; values of joints with visibility 0 are not read.
-        gt_visibility: (G, K) COCO visibility; above 0 is labelled.
+        gt: (G, K, 2) px.
+        gt_visibility: (G, K) COCO visibility.
         gt_area: (G,) px^2.
         gt_boxes_xywh: (G, 4) px.
         sigmas: (K,) per-joint sigmas, COCO convention.
@@ -104,14 +154,9 @@ def oks_matrix(pred, gt, gt_visibility, gt_area, gt_boxes_xywh, sigmas) -> np.nd
     joints = len(sigmas)
     pred = as_array("pred", pred, ("P", joints, 2))
     gt = as_array("gt", gt, ("G", joints, 2))
-    labelled = as_array("gt_visibility", gt_visibility, (len(gt), joints)) > 0
+    visibility = as_array("gt_visibility", gt_visibility, (len(gt), joints))
     area = as_array("gt_area", gt_area, (len(gt),))
     boxes_xywh = as_array("gt_boxes_xywh", gt_boxes_xywh, (len(gt), 4))
-    sigmas = as_array("sigmas", sigmas, (joints,))
-
-    similarity = oks(pred[:, None], gt[None], area[None], sigmas, labelled[None])  # (P, G), NaN without labels
-    corners, extents = boxes_xywh[:, None, :2], boxes_xywh[:, None, 2:]  # (G, 1, 2)
-    low, high = corners - extents, corners + 2 * extents
-    outside = np.maximum(low - pred[:, None], 0) + np.maximum(pred[:, None] - high, 0)  # (P, G, K, 2)
-    near_box = _exponential(np.square(outside).sum(axis=-1), area[None], sigmas).mean(axis=-1)
-    return np.where(labelled.any(axis=-1)[None], similarity, near_box)
+    rows, columns = (index.ravel() for index in np.indices((len(pred), len(gt))))
+    pairs = oks_pairs(pred[rows], gt[columns], visibility[columns], area[columns], boxes_xywh[columns], sigmas)
+    return pairs.reshape(len(pred), len(gt))

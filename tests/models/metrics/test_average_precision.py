@@ -1,11 +1,26 @@
-"""COCO's figures: perfect, missed, false and ignored people with values known by hand."""
+"""COCO's figures: parity with pycocotools, and people found, missed, false and ignored with values known by hand."""
 
 import copy
 
 import numpy as np
 import pytest
 
-from clickpose.metrics.average_precision import FIGURES, average_precision
+from clickpose.metrics.average_precision import (
+    FIGURES,
+    average_precision,
+    average_precision_by_part,
+    best_oks,
+    evaluate_keypoints,
+    make_engine,
+    oracle_gain,
+)
+from clickpose.metrics.keypoint_sets import (
+    KeypointPredictions,
+    KeypointTruth,
+    predictions_from_coco,
+    truth_from_coco,
+)
+from clickpose.metrics.oks import oks
 from clickpose.skeleton import COCO, Skeleton
 
 MEDIUM, LARGE = 50.0**2, 150.0**2  # COCO: medium from 32^2, large from 96^2 px
@@ -105,3 +120,193 @@ def test_wrong_results_are_refused(truth):
         average_precision(truth, [{**good, "image_id": 9}])
     with pytest.raises(ValueError, match="Expected 51 numbers in keypoints, got 3"):
         average_precision(truth, [{**good, "keypoints": [1, 2, 3]}])
+
+
+def nan_for_absent(stats):
+    return np.where(np.asarray(stats) < 0, np.nan, stats)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("joints", [17, 5])
+def test_all_ten_figures_equal_pycocotools_in_the_corners(reference, seed, joints):
+    skeleton = Skeleton("some", COCO.names[:joints], (), (), COCO.sigmas[:joints])
+    dataset, results = reference.corner_dataset(seed, skeleton.sigmas)
+    expected = reference.pycocotools_evaluation(dataset, results, skeleton.sigmas)
+    assert 0 < expected.stats[0] < 1, "the data must exercise the figures"
+    figures = average_precision(dataset, results, skeleton=skeleton)
+    np.testing.assert_allclose(list(figures.values()), nan_for_absent(expected.stats), rtol=0, atol=1e-12)
+    evaluation = evaluate_keypoints(
+        truth_from_coco(dataset, skeleton), predictions_from_coco(dataset, results, skeleton), skeleton.sigma_array
+    )
+    np.testing.assert_allclose(evaluation.precision, expected.eval["precision"][:, :, 0, 0, 0], rtol=0, atol=1e-12)
+
+
+def test_several_categories_and_chosen_images_equal_pycocotools(reference):
+    dataset, results = reference.corner_dataset(7, COCO.sigmas, categories=3)
+    dataset["categories"].append({"id": 9, "name": "never seen"})
+    chosen = list(range(1, 41, 3))
+    expected = nan_for_absent(reference.pycocotools_evaluation(dataset, results, COCO.sigmas, chosen).stats)
+    actual = average_precision(dataset, results, chosen)
+    np.testing.assert_allclose(list(actual.values()), expected, rtol=0, atol=1e-12)
+
+
+def test_boxes_in_the_results_decide_their_size_as_in_pycocotools(reference):
+    dataset, results = reference.corner_dataset(3, COCO.sigmas)
+    with_boxes = [{**result, "bbox": [0.0, 0.0, 10.0, 10.0]} for result in results]
+    expected = reference.pycocotools_evaluation(dataset, with_boxes, COCO.sigmas).stats
+    assert (expected != reference.pycocotools_evaluation(dataset, results, COCO.sigmas).stats).any()
+    np.testing.assert_allclose(list(average_precision(dataset, with_boxes).values()), expected, rtol=0, atol=1e-12)
+
+
+def test_an_oks_on_a_threshold_passes_it_as_in_pycocotools(reference):
+    """Half of the labelled joints exact and the others far off: OKS is .5 to the last bit."""
+    person_ = person(1, 1, MEDIUM)
+    triples = np.reshape(person_["keypoints"], (17, 3))
+    triples[16, 2] = 0
+    person_["keypoints"] = triples.ravel().tolist()
+    found = triples.copy()
+    found[8:, :2] += 9_000
+    results = [{"image_id": 1, "category_id": 1, "score": 1.0, "keypoints": found.ravel().tolist()}]
+    expected = reference.pycocotools_evaluation(dataset(person_), results, COCO.sigmas).stats
+    assert expected[1] == pytest.approx(1.0) and expected[2] == 0
+    actual = list(average_precision(dataset(person_), results).values())
+    np.testing.assert_allclose(actual, nan_for_absent(expected), rtol=0, atol=1e-12)
+
+
+def test_images_drawn_again_equal_a_dataset_with_copies_of_them(reference):
+    dataset_, results = reference.corner_dataset(5, COCO.sigmas, images=12)
+    engine = make_engine(
+        truth_from_coco(dataset_), predictions_from_coco(dataset_, results), COCO.sigma_array, range(1, 13),
+        keep_images=True,
+    )  # fmt: skip
+    drawn = np.array([0, 0, 3, 3, 3, 5, 7, 11])
+    copies = {"images": [], "categories": dataset_["categories"], "annotations": []}
+    found = []
+    for number, image in enumerate(drawn + 1, start=1):
+        copies["images"].append({"id": number})
+        mine = [a for a in dataset_["annotations"] if a["image_id"] == image]
+        copies["annotations"] += [
+            {**a, "image_id": number, "id": len(copies["annotations"]) + i} for i, a in enumerate(mine, start=1)
+        ]
+        found += [{**r, "image_id": number} for r in results if r["image_id"] == image]
+    expected = nan_for_absent(reference.pycocotools_evaluation(copies, found, COCO.sigmas).stats)
+    np.testing.assert_allclose(engine.figures_of(drawn), expected, rtol=0, atol=1e-12)
+    everybody = nan_for_absent(reference.pycocotools_evaluation(dataset_, results, COCO.sigmas).stats)
+    np.testing.assert_allclose(engine.figures_of(np.arange(12)), everybody, rtol=0, atol=1e-12)
+
+
+def arrays(truth, results):
+    return truth_from_coco(truth), predictions_from_coco(truth, results)
+
+
+def test_ids_may_be_of_any_kind_and_order_of_persons_does_not_matter(truth):
+    results = [result(a, 0.9 - 0.1 * i, oks=0.8) for i, a in enumerate(truth["annotations"])]
+    gt, found = arrays(truth, results)
+    named = {1: "a.jpg", 2: "b.jpg"}
+    order = [2, 0, 1]
+    shuffled = KeypointTruth(
+        gt.keypoints[order], gt.visibility[order], gt.areas[order], gt.boxes_xywh[order],
+        [named[i] for i in gt.image_ids[order]],
+    )  # fmt: skip
+    renamed = KeypointPredictions(found.keypoints, found.scores, [named[i] for i in found.image_ids])
+    expected = evaluate_keypoints(gt, found, COCO.sigma_array).figures
+    assert evaluate_keypoints(shuffled, renamed, COCO.sigma_array).figures == pytest.approx(expected)
+
+
+def test_only_the_order_of_scores_counts_and_swapped_axes_do_not_pass(truth):
+    results = [result(a, 0.9 - 0.1 * i, oks=0.8) for i, a in enumerate(truth["annotations"])]
+    gt, found = arrays(truth, results)
+    logits = KeypointPredictions(found.keypoints, 100 * found.scores - 70, found.image_ids)
+    base = evaluate_keypoints(gt, found, COCO.sigma_array).figures
+    assert evaluate_keypoints(gt, logits, COCO.sigma_array).figures == base
+    swapped = KeypointPredictions(found.keypoints[..., ::-1], found.scores, found.image_ids)
+    assert evaluate_keypoints(gt, swapped, COCO.sigma_array).figures["AP"] == 0 < base["AP"]
+
+
+def test_joints_that_are_not_placed_have_no_similarity(truth):
+    results = [result(a, 0.9) for a in truth["annotations"]]
+    gt, found = arrays(truth, results)
+    keypoints = found.keypoints.copy()
+    keypoints[:, :8] = np.nan
+    part = evaluate_keypoints(gt, KeypointPredictions(keypoints, found.scores, found.image_ids), COCO.sigma_array)
+    assert part.figures["AR50"] == 1 and part.figures["AR"] == pytest.approx(0.1)  # OKS 9/17 = .529
+
+
+def test_at_most_so_many_predictions_of_an_image_count(truth):
+    elsewhere = [{**result(truth["annotations"][0], 0.9), "keypoints": [5000.0] * 51} for _ in range(20)]
+    good = [result(a, 0.5) for a in truth["annotations"] if a["image_id"] == 1]
+    assert average_precision(truth, elsewhere + good)["AR"] == 0
+    assert average_precision(truth, elsewhere + good, max_detections=22)["AR"] == pytest.approx(2 / 3)
+
+
+def test_the_oracle_ranks_by_oks_and_leaves_recall_alone(truth):
+    first, second, third = truth["annotations"]
+    false = {**result(first, 0.99), "keypoints": [5000.0] * 51}
+    gt, found = arrays(truth, [result(first, 0.1), result(second, 0.2), result(third, 0.3), false])
+    np.testing.assert_allclose(best_oks(gt, found, COCO.sigma_array), [1, 1, 1, 0], atol=1e-9)
+    # the false one first: precision 3/4 at every recall; last: 1
+    gain = oracle_gain(gt, found, COCO.sigma_array)
+    assert gain == pytest.approx({"AP": 0.75, "oracle_AP": 1.0, "gain": 0.25})
+    perfect = KeypointPredictions(found.keypoints, best_oks(gt, found, COCO.sigma_array), found.image_ids)
+    assert (
+        evaluate_keypoints(gt, perfect, COCO.sigma_array).figures["AR"]
+        == evaluate_keypoints(gt, found, COCO.sigma_array).figures["AR"]
+    )
+
+
+def test_best_oks_stays_within_image_and_category_and_leaves_crowds_out(truth):
+    crowd = {**truth["annotations"][0], "id": 9, "iscrowd": 1}
+    gt, found = arrays(dataset(crowd), [result(crowd, 0.5)])
+    assert best_oks(gt, found, COCO.sigma_array) == [0]
+    other_image = KeypointPredictions(found.keypoints, found.scores, [2])
+    gt, _ = arrays(dataset(truth["annotations"][0]), [])
+    assert best_oks(gt, other_image, COCO.sigma_array) == [0]
+    assert best_oks(gt, found, COCO.sigma_array) == [1]
+
+
+def test_parts_are_evaluated_by_themselves_with_their_own_scores(truth):
+    results = [result(a, 0.9 - 0.1 * i) for i, a in enumerate(truth["annotations"])]
+    gt, found = arrays(truth, results)
+    visibility, keypoints = gt.visibility.copy(), found.keypoints.copy()
+    visibility[0, :5] = 0  # nobody looks for this face
+    keypoints[1, :5] += 5_000  # a face that is not found …
+    gt = KeypointTruth(gt.keypoints, visibility, gt.areas, gt.boxes_xywh, gt.image_ids)
+    found = KeypointPredictions(keypoints, found.scores, found.image_ids)
+    figures = average_precision_by_part(gt, found, COCO.sigma_array, COCO.parts)
+    assert list(figures) == ["face", "arms", "legs", "whole"]
+    assert figures["legs"]["AP"] == pytest.approx(1.0)
+    assert figures["face"]["AR"] == pytest.approx(1 / 2)  # of two that are looked for
+    # found one after the false one: precision 1/2 up to recall .5; the person without a face is ignored
+    assert figures["face"]["AP"] == pytest.approx(51 / 101 / 2)
+    last = average_precision_by_part(gt, found, COCO.sigma_array, COCO.parts, {"face": np.array([0.9, 0.1, 0.8])})
+    assert last["face"]["AP"] == pytest.approx(51 / 101)
+    assert last["whole"] == figures["whole"]
+    oks_of_whole = oks(found.keypoints[1], gt.keypoints[1], gt.areas[1], COCO.sigma_array)
+    assert figures["whole"]["AR"] == pytest.approx((2 + np.mean(oks_of_whole >= np.linspace(0.5, 0.95, 10))) / 3)
+
+
+def test_wrong_arrays_are_refused(truth):
+    gt, found = arrays(truth, [result(truth["annotations"][0], 0.9)])
+    sigmas = COCO.sigma_array
+    with pytest.raises(ValueError, match="Expected finite scores, got nan"):
+        KeypointPredictions(found.keypoints, [np.nan], [1])
+    with pytest.raises(ValueError, match="got infinity"):
+        KeypointPredictions(np.full((1, 17, 2), np.inf), [1.0], [1])
+    with pytest.raises(ValueError, match="Expected areas of 0 px² or more, got -1"):
+        KeypointTruth(gt.keypoints[:1], gt.visibility[:1], [-1.0], gt.boxes_xywh[:1], [1])
+    with pytest.raises(ValueError, match="Expected finite keypoints where visibility is above 0"):
+        KeypointTruth(gt.keypoints[:1] * np.nan, gt.visibility[:1], [1.0], gt.boxes_xywh[:1], [1])
+    with pytest.raises(ValueError, match="Expected 1 image_ids, got 2"):
+        KeypointPredictions(found.keypoints, [0.5], [1, 2])
+    with pytest.raises(ValueError, match="Expected 5 keypoints in truth, got 17"):
+        evaluate_keypoints(gt, found, sigmas[:5])
+    with pytest.raises(ValueError, match="Expected positive sigmas"):
+        evaluate_keypoints(gt, found, sigmas * 0)
+    with pytest.raises(ValueError, match="Expected max_detections of at least 1, got 0"):
+        evaluate_keypoints(gt, found, sigmas, max_detections=0)
+    with pytest.raises(ValueError, match="Expected scores of the parts face, arms, legs, whole, got nose"):
+        average_precision_by_part(gt, found, sigmas, COCO.parts, {"nose": [1.0]})
+    with pytest.raises(ValueError, match=r"Expected joints of part 'tail' in 0..16, got \[17\]"):
+        average_precision_by_part(gt, found, sigmas, {"tail": [17]})
+    with pytest.raises(ValueError, match="Expected 'area' in every annotation"):
+        truth_from_coco({**truth, "annotations": [{k: v for k, v in truth["annotations"][0].items() if k != "area"}]})

@@ -1,0 +1,160 @@
+"""COCO's keypoint evaluation from arrays: similarities by :mod:`clickpose.metrics.oks`, the rest by faster-coco-eval.
+
+faster-coco-eval matches and accumulates in C++ and gives pycocotools' figures. Its own OKS is a Python loop over
+persons; here it is computed for all pairs at once instead, with the same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from faster_coco_eval.core.coco import COCO as CocoFile
+from faster_coco_eval.core.faster_eval_api import COCOeval_faster
+
+from clickpose.metrics.oks import oks_pairs
+
+_PAIR_JOINTS_AT_ONCE = 2_000_000  # bounds the memory for similarities to some 100 MB
+
+
+class ArrayEvaluation(COCOeval_faster):
+    """One evaluation; ``figures`` and ``precision`` are there when it is made.
+
+    Args:
+        truth: :class:`~clickpose.metrics.average_precision.KeypointTruth`.
+        predictions: :class:`~clickpose.metrics.average_precision.KeypointPredictions`.
+        sigmas: (K,) COCO convention.
+        images: the ids to evaluate, distinct, in the order in which equal scores are ranked.
+        categories: the ids to evaluate, distinct.
+        max_detections: predictions of an image that count, the best ones.
+        keep_images: keep what each image contributes, so that images can be drawn again.
+    """
+
+    def __init__(self, truth, predictions, sigmas, images, categories, max_detections, keep_images=False):
+        super().__init__(
+            iouType="keypoints", kpt_oks_sigmas=sigmas, print_function=_say_nothing, separate_eval=keep_images
+        )
+        image_numbers = {image: number for number, image in enumerate(images, start=1)}
+        category_numbers = {category: number for number, category in enumerate(categories, start=1)}
+        truth_cells = _cells(truth, image_numbers, category_numbers)
+        found_cells = _cells(predictions, image_numbers, category_numbers)
+        self.params.imgIds = list(image_numbers.values())
+        self.params.catIds = list(category_numbers.values())
+        self.params.maxDets = [max_detections]
+        self.cocoGt = _file(
+            truth_cells, truth.areas, iscrowd=truth.crowd.astype(int), num_keypoints=(~truth.ignored).astype(int)
+        )
+        self.cocoDt = _file(found_cells, predictions.areas, score=predictions.scores)
+        self._similarities = _similarities(truth, predictions, sigmas, truth_cells, found_cells, max_detections)
+        self.run()
+
+    def computeOks(self, imgId, catId):
+        """Return the (P, G) similarities of one image, best predictions first."""
+        return self._similarities.get((imgId, catId), [])
+
+    def figures(self) -> np.ndarray:
+        """Return the ten figures, NaN where there is nobody to find."""
+        return np.where(self.stats[:10] < 0, np.nan, self.stats[:10])
+
+    def precision(self) -> np.ndarray:
+        """Return (10, 101) precision at each OKS threshold and recall 0, .01, …, 1, for persons of all sizes."""
+        precision = self.eval["precision"][:, :, :, 0, 0]
+        known = precision >= 0
+        total, count = np.where(known, precision, 0.0).sum(axis=-1), known.sum(axis=-1)
+        return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+
+    def figures_of(self, drawn: np.ndarray) -> np.ndarray:
+        """Return the ten figures of the images ``drawn`` (indices, repeats allowed); needs ``keep_images``."""
+        if not hasattr(self, "_kept"):
+            shape = (len(self.params.catIds), len(self.params.areaRng), len(self.params.imgIds))
+            self._kept = np.empty(len(self._evalImgs_cpp), dtype=object)
+            self._kept[:] = self._evalImgs_cpp
+            self._kept = self._kept.reshape(shape)
+        self._evalImgs_cpp = self._kept[:, :, drawn].ravel().tolist()
+        self._paramsEval.imgIds = list(range(1, len(drawn) + 1))
+        self.accumulate()
+        self.summarize()
+        return self.figures()
+
+
+def best_similarities(truth, predictions, sigmas) -> np.ndarray:
+    """Return (P,) the best OKS of each prediction with a counted person of its image and category; 0 without one."""
+    image_numbers, category_numbers = (
+        {id_: number for number, id_ in enumerate(dict.fromkeys(ids.tolist()), start=1)}
+        for ids in (truth.image_ids, truth.category_ids)
+    )
+    truth_cells = np.where(truth.ignored[:, None], 0, _cells(truth, image_numbers, category_numbers))
+    found_cells = _cells(predictions, image_numbers, category_numbers)
+    best = np.zeros(len(predictions))
+    groups = _groups(found_cells, -predictions.scores, None)
+    for cell, values in _similarities(truth, predictions, sigmas, truth_cells, found_cells, None).items():
+        best[groups[cell]] = values.max(axis=1)
+    return best
+
+
+def _say_nothing(*_) -> None:
+    """Take the place of ``print``."""
+
+
+def _cells(persons, image_numbers: dict, category_numbers: dict) -> np.ndarray:
+    """Return (N, 2) image and category number of each person; 0 for one that is not evaluated."""
+    images = [image_numbers.get(image, 0) for image in persons.image_ids.tolist()]
+    categories = [category_numbers.get(category, 0) for category in persons.category_ids.tolist()]
+    return np.column_stack([images, categories]).astype(np.int64).reshape(-1, 2)
+
+
+def _file(cells, areas, **more) -> CocoFile:
+    """Return the annotations that the engine needs, as it wants them; keypoints it gets as similarities."""
+    columns = {"image_id": cells[:, 0], "category_id": cells[:, 1], "area": areas, **more}
+    rows = zip(*(np.asarray(column).tolist() for column in columns.values()), strict=True)
+    file = CocoFile()
+    file.dataset = {
+        "images": [{"id": number} for number in np.unique(cells[:, 0]).tolist()],
+        "categories": [{"id": number} for number in np.unique(cells[:, 1]).tolist()],
+        "annotations": [
+            {"id": number, **dict(zip(columns, row, strict=True))} for number, row in enumerate(rows, start=1)
+        ],
+    }
+    file.createIndex()
+    return file
+
+
+def _similarities(truth, predictions, sigmas, truth_cells, found_cells, max_detections: int | None) -> dict:
+    """Return the (P, G) OKS of each (image, category) that has both, in the engine's order."""
+    truth_groups = _groups(truth_cells, np.zeros(len(truth_cells)), None)
+    found_groups = _groups(found_cells, -predictions.scores, max_detections)
+    shared = [cell for cell in truth_groups if cell in found_groups and 0 not in cell]
+    result: dict = {}
+    for batch in _batches(shared, truth_groups, found_groups, _PAIR_JOINTS_AT_ONCE // len(sigmas)):
+        found = np.concatenate([np.repeat(found_groups[cell], len(truth_groups[cell])) for cell in batch])
+        true = np.concatenate([np.tile(truth_groups[cell], len(found_groups[cell])) for cell in batch])
+        values = oks_pairs(
+            predictions.keypoints[found], truth.keypoints[true], truth.visibility[true], truth.areas[true],
+            truth.boxes_xywh[true], sigmas,
+        )  # fmt: skip
+        shapes = [(len(found_groups[cell]), len(truth_groups[cell])) for cell in batch]
+        ends = np.cumsum([rows * columns for rows, columns in shapes])[:-1]
+        for cell, shape, part in zip(batch, shapes, np.split(values, ends), strict=True):
+            result[cell] = part.reshape(shape)
+    return result
+
+
+def _groups(cells: np.ndarray, rank: np.ndarray, limit: int | None) -> dict[tuple[int, int], np.ndarray]:
+    """Return the persons of each (image, category), lowest rank first (ties in file order), ``limit`` at most."""
+    order = np.lexsort((rank, cells[:, 1], cells[:, 0]))  # stable
+    starts = np.flatnonzero(np.diff(cells[order], axis=0, prepend=-1).any(axis=1))
+    parts = np.split(order, starts[1:]) if len(order) else []
+    return {tuple(cells[part[0]].tolist()): part[:limit] for part in parts}
+
+
+def _batches(cells, truth_groups, found_groups, limit: int) -> Iterator[list]:
+    """Yield runs of cells with about ``limit`` pairs."""
+    batch, pairs = [], 0
+    for cell in cells:
+        batch.append(cell)
+        pairs += len(truth_groups[cell]) * len(found_groups[cell])
+        if pairs >= limit:
+            yield batch
+            batch, pairs = [], 0
+    if batch:
+        yield batch

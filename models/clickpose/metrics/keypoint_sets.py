@@ -1,0 +1,190 @@
+"""The persons of a data set as flat arrays, annotated and predicted, and how they are read from COCO JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from clickpose.checks import as_array
+from clickpose.skeleton import COCO, Skeleton
+
+
+@dataclass(frozen=True, eq=False)
+class KeypointTruth:
+    """Annotated persons of a data set. G persons, K joints, pixels of each person's image.
+
+    Attributes:
+        keypoints: (G, K, 2) px; values of joints with visibility 0 are not read.
+        visibility: (G, K) COCO visibility; above 0 is labelled.
+        areas: (G,) px², 0 or more.
+        boxes_xywh: (G, 4) px.
+        image_ids: (G,) any ids.
+        crowd: (G,) bool; a crowd takes any number of predictions. None for no crowd.
+        ignored: (G,) bool: neither finding nor missing it counts. None for crowds and persons without a labelled joint.
+        category_ids: (G,) ids; None for one category. Figures are means over categories.
+    """
+
+    keypoints: np.ndarray
+    visibility: np.ndarray
+    areas: np.ndarray
+    boxes_xywh: np.ndarray
+    image_ids: np.ndarray
+    crowd: np.ndarray = field(default=None)
+    ignored: np.ndarray = field(default=None)
+    category_ids: np.ndarray = field(default=None)
+
+    def __post_init__(self):
+        keypoints = as_array("keypoints", self.keypoints, ("G", "K", 2))
+        count, joints = keypoints.shape[:2]
+        visibility = as_array("visibility", self.visibility, (count, joints))
+        areas = as_array("areas", self.areas, (count,))
+        if not (np.isfinite(areas).all() and (areas >= 0).all()):
+            raise ValueError(f"Expected areas of 0 px² or more, got {areas[~(areas >= 0) | np.isinf(areas)][0]}")
+        if not np.isfinite(keypoints[visibility > 0]).all():
+            raise ValueError("Expected finite keypoints where visibility is above 0, got NaN or infinity")
+        crowd = np.zeros(count, bool) if self.crowd is None else self.crowd
+        crowd = as_array("crowd", crowd, (count,), bool)
+        ignored = crowd | ~(visibility > 0).any(axis=1) if self.ignored is None else self.ignored
+        for name, value in {
+            "keypoints": keypoints,
+            "visibility": visibility,
+            "areas": areas,
+            "boxes_xywh": as_array("boxes_xywh", self.boxes_xywh, (count, 4)),
+            "image_ids": _ids("image_ids", self.image_ids, count),
+            "crowd": crowd,
+            "ignored": as_array("ignored", ignored, (count,), bool),
+            "category_ids": _ids("category_ids", self.category_ids, count),
+        }.items():
+            object.__setattr__(self, name, value)
+
+    def __len__(self) -> int:
+        return len(self.keypoints)
+
+    def select_joints(self, joints: np.ndarray) -> KeypointTruth:
+        """Keep some joints only; a person without a labelled one among them is ignored."""
+        visibility = self.visibility[:, joints]
+        ignored = self.ignored | ~(visibility > 0).any(axis=1)
+        return replace(self, keypoints=self.keypoints[:, joints], visibility=visibility, ignored=ignored)
+
+
+@dataclass(frozen=True, eq=False)
+class KeypointPredictions:
+    """Predicted persons of a data set. P persons, K joints, pixels of each person's image.
+
+    Attributes:
+        keypoints: (P, K, 2) px; a joint that is NaN is not placed and has an OKS term of 0.
+        scores: (P,) finite; only their order matters.
+        image_ids: (P,) ids as in the truth.
+        areas: (P,) px², which decide for unmatched predictions whether they count among medium or large persons; None
+            for the extent of the keypoints, as COCO has it.
+        category_ids: (P,) ids; None for one category.
+    """
+
+    keypoints: np.ndarray
+    scores: np.ndarray
+    image_ids: np.ndarray
+    areas: np.ndarray = field(default=None)
+    category_ids: np.ndarray = field(default=None)
+
+    def __post_init__(self):
+        keypoints = as_array("keypoints", self.keypoints, ("P", "K", 2))
+        count = len(keypoints)
+        if np.isinf(keypoints).any():
+            raise ValueError("Expected finite keypoints, or NaN where a joint is not placed, got infinity")
+        scores = as_array("scores", self.scores, (count,))
+        if not np.isfinite(scores).all():
+            raise ValueError(f"Expected finite scores, got {scores[~np.isfinite(scores)][0]}")
+        areas = _extents(keypoints) if self.areas is None else as_array("areas", self.areas, (count,))
+        object.__setattr__(self, "keypoints", keypoints)
+        object.__setattr__(self, "scores", scores)
+        object.__setattr__(self, "areas", areas)
+        object.__setattr__(self, "image_ids", _ids("image_ids", self.image_ids, count))
+        object.__setattr__(self, "category_ids", _ids("category_ids", self.category_ids, count))
+
+    def __len__(self) -> int:
+        return len(self.keypoints)
+
+    def select_joints(self, joints: np.ndarray, scores: np.ndarray | None = None) -> KeypointPredictions:
+        """Keep some joints only, with other scores (P,) where they are given."""
+        return replace(self, keypoints=self.keypoints[:, joints], scores=self.scores if scores is None else scores)
+
+
+def truth_from_coco(annotations: dict, skeleton: Skeleton = COCO) -> KeypointTruth:
+    """Read the persons of a COCO keypoint dataset (parsed JSON).
+
+    ``num_keypoints`` of 0 makes a person ignored whatever its keypoints say, as in pycocotools; without the field the
+    labelled joints are counted. Annotations of categories that the dataset does not list are left out.
+
+    Raises:
+        ValueError: if an annotation lacks a field or has another number of joints.
+    """
+    listed = {category["id"] for category in annotations.get("categories", [])}
+    rows = [row for row in annotations["annotations"] if not listed or row["category_id"] in listed]
+    try:
+        triples = _triples([row["keypoints"] for row in rows], skeleton)
+        crowd = np.array([bool(row.get("iscrowd", 0)) for row in rows], dtype=bool)
+        labelled = (triples[..., 2] > 0).sum(axis=1)
+        counts = [row.get("num_keypoints", count) for row, count in zip(rows, labelled.tolist(), strict=True)]
+        return KeypointTruth(
+            triples[..., :2], triples[..., 2], [row["area"] for row in rows],
+            np.reshape([row["bbox"] for row in rows], (-1, 4)), [row["image_id"] for row in rows], crowd,
+            crowd | (np.asarray(counts, dtype=int) == 0), [row["category_id"] for row in rows],
+        )  # fmt: skip
+    except KeyError as error:
+        raise ValueError(f"Expected {error} in every annotation, got one without it") from None
+
+
+def predictions_from_coco(annotations: dict, results: Sequence[dict], skeleton: Skeleton = COCO) -> KeypointPredictions:
+    """Read COCO keypoint results (parsed JSON).
+
+    As in pycocotools' ``loadRes``, the area is that of ``bbox`` where the first result has one, else the extent of the
+    keypoints, not placed ones (0, 0) included.
+
+    Raises:
+        ValueError: if a result names an image that the dataset lacks, lacks a field, or has another number of joints.
+    """
+    known = {image["id"] for image in annotations["images"]}
+    try:
+        for result in results:
+            if result["image_id"] not in known:
+                raise ValueError(f"Expected results for images of the dataset, got image_id {result['image_id']!r}")
+        triples = _triples([result["keypoints"] for result in results], skeleton)
+        areas = None
+        if len(results) and results[0].get("bbox"):
+            areas = np.reshape([result["bbox"] for result in results], (-1, 4)).astype(np.float64)[:, 2:].prod(axis=1)
+        return KeypointPredictions(
+            triples[..., :2], [result["score"] for result in results], [result["image_id"] for result in results],
+            areas, [result["category_id"] for result in results],
+        )  # fmt: skip
+    except KeyError as error:
+        raise ValueError(f"Expected {error} in every result, got one without it") from None
+
+
+def _triples(rows: list, skeleton: Skeleton) -> np.ndarray:
+    """Return (N, K, 3) x, y, visibility."""
+    numbers = 3 * len(skeleton)
+    if wrong := [len(row) for row in rows if len(row) != numbers]:
+        raise ValueError(f"Expected {numbers} numbers in keypoints, got {wrong[0]}")
+    return np.asarray(rows, dtype=np.float64).reshape(-1, len(skeleton), 3)
+
+
+def _extents(keypoints: np.ndarray) -> np.ndarray:
+    """Return (P,) px² of the boxes around the placed joints of (P, K, 2) keypoints; 0 without one."""
+    placed = np.isfinite(keypoints).all(axis=2, keepdims=True)
+    low = np.where(placed, keypoints, np.inf).min(axis=1, initial=np.inf)
+    high = np.where(placed, keypoints, -np.inf).max(axis=1, initial=-np.inf)
+    return np.clip(np.where(np.isfinite(low), high - low, 0.0), 0, None).prod(axis=1)
+
+
+def _ids(name: str, values, count: int) -> np.ndarray:
+    """Return ids of any kind as an object array (count,); one and the same id for None."""
+    if values is None:
+        values = [1] * count
+    values = values.tolist() if isinstance(values, np.ndarray) else list(values)
+    if len(values) != count:
+        raise ValueError(f"Expected {count} {name}, got {len(values)}")
+    ids = np.empty(count, dtype=object)
+    ids[:] = values
+    return ids
