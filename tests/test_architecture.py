@@ -21,7 +21,7 @@ PACKAGES = list(ROOTS)  # a package may import itself and those before it
 # the last two: it may import everything but the command line, and only its like and the command line import it.
 LAYERS = (
     ("checks",),
-    ("skeleton", "structures", "boxes", "frames", "weights_io", "image_io"),
+    ("skeleton", "skeleton_io", "structures", "boxes", "frames", "weights_io", "image_io"),
     ("metrics", "calibration", "data", "networks"),
     ("pose_errors", "feedback", "matcher", "losses", "postprocess", "detector", "draw"),
     ("predictor", "engine"),

@@ -7,12 +7,24 @@
 >>> pose = predictor.refine(poses[0], {"left_wrist": (120.0, 88.5)})  # doctest: +SKIP
 """
 
-from clickpose.skeleton import COCO, SKELETONS, Skeleton
+from clickpose.skeleton import COCO, Skeleton
+from clickpose.skeleton_io import SKELETONS, load_skeleton
 from clickpose.structures import Annotations, Clicks, Pose, Poses
 
 __version__ = "0.1.0"
 
-__all__ = ["COCO", "SKELETONS", "Annotations", "Clicks", "Pose", "Poses", "Skeleton", "__version__", "load"]
+__all__ = [
+    "COCO",
+    "SKELETONS",
+    "Annotations",
+    "Clicks",
+    "Pose",
+    "Poses",
+    "Skeleton",
+    "__version__",
+    "load",
+    "load_skeleton",
+]
 
 
 def load(name: str = "lite", **options):

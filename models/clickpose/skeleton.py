@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -93,6 +94,25 @@ class Skeleton:
         """Return the index of the joint that ``label`` names in any usual spelling, or None."""
         return self._index_by_name.get(normalize_joint_name(label))
 
+    def subset(self, joints: Sequence[int], name: str) -> Skeleton:
+        """Return a skeleton of some joints, in the given order, with what edges, pairs and parts remain among them."""
+        place = {joint: i for i, joint in enumerate(joints)}
+
+        def kept(pairs):
+            return tuple((place[a], place[b]) for a, b in pairs if a in place and b in place)
+
+        names = tuple(self.names[joint] for joint in joints)
+        parts = {part: tuple(place[joint] for joint in whole if joint in place) for part, whole in self.parts.items()}
+        return Skeleton(
+            name, names, kept(self.edges), kept(self.flip_pairs), tuple(self.sigmas[joint] for joint in joints),
+            {part: left for part, left in parts.items() if left},
+            {alias: joint for alias, joint in self.aliases.items() if joint in names},
+        )  # fmt: skip
+
+    def neighbours(self, joint: int) -> tuple[int, ...]:
+        """Return the joints that share an edge with ``joint``, in the order of the edges."""
+        return tuple(a if b == joint else b for a, b in self.edges if joint in (a, b))
+
 
 # fmt: off
 COCO = Skeleton(
@@ -118,5 +138,3 @@ COCO = Skeleton(
     },
 )
 # fmt: on
-
-SKELETONS: dict[str, Skeleton] = {skeleton.name: skeleton for skeleton in (COCO,)}
