@@ -3,42 +3,43 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from clickpose.checks import as_array
+from clickpose.data.records import ImageRecord, PersonRecord, PoseDataset
 from clickpose.skeleton import COCO, Skeleton
 
+BOX_AREA_SHARE = 0.53
+"""Area of a person as a share of the box's, where a data set has no areas (CrowdPose's and AI Challenger's tools)."""
 
-@dataclass(frozen=True, eq=False)
-class PersonRecord:
-    """One annotated person.
+
+@dataclass(frozen=True)
+class CocoFields:
+    """Where a data set in COCO's form keeps what COCO keeps elsewhere.
 
     Attributes:
-        annotation_id: id in the file.
-        image_path: the photo.
-        image_hw: height and width that the coordinates refer to; the file may be stored at another size.
-        keypoints: (K, 2) px; 0 where not labelled.
-        visibility: (K,) int 0/1/2.
-        box_xyxy: (4,) px.
-        area: px², the annotation's own.
-        visibility_known: False where the data set does not tell visible from occluded.
+        keypoints: returns the 3K keypoint numbers of an annotation; an empty list where it has none.
+        area: returns an annotation's area in px².
+        image_path: returns the path of an image entry, relative to the images' folder.
+        check_names: whether categories list the joints of the skeleton, in its order.
     """
 
-    annotation_id: int
-    image_path: Path
-    image_hw: tuple[int, int]
-    keypoints: np.ndarray
-    visibility: np.ndarray
-    box_xyxy: np.ndarray
-    area: float
-    visibility_known: bool
+    keypoints: Callable[[dict], list] = field(default=lambda annotation: annotation.get("keypoints", []))
+    area: Callable[[dict], float] = field(default=lambda annotation: annotation["area"])
+    image_path: Callable[[dict], str] = field(default=lambda image: image["file_name"])
+    check_names: bool = True
 
-    @property
-    def labelled(self) -> np.ndarray:
-        """(K,) bool."""
-        return self.visibility > 0
+
+def area_of_box(annotation: dict) -> float:
+    """Return :data:`BOX_AREA_SHARE` of the annotation's box, px²."""
+    _, _, width, height = annotation["bbox"]
+    return BOX_AREA_SHARE * width * height
 
 
 def read_coco_persons(folder: str | Path, skeleton: Skeleton = COCO) -> list[PersonRecord]:
@@ -52,64 +53,160 @@ def read_coco_persons(folder: str | Path, skeleton: Skeleton = COCO) -> list[Per
             wrong.
     """
     folder = Path(folder)
-    path = folder / "annotations.json"
-    if not path.is_file():
-        raise FileNotFoundError(f"Expected COCO keypoints at {path}, found no such file")
+    return read_coco_dataset(folder / "annotations.json", folder / "images", skeleton).persons
+
+
+def read_coco_dataset(
+    path: str | Path,
+    images: str | Path,
+    skeleton: Skeleton = COCO,
+    fields: CocoFields | None = None,
+    name: str | None = None,
+) -> PoseDataset:
+    """Read a COCO keypoint file.
+
+    Args:
+        path: the JSON file.
+        images: folder that its ``file_name`` entries are relative to.
+        skeleton: the joints, in the file's order.
+        fields: where the file keeps things; COCO's places by default.
+        name: of the data set; by default the file's, or the folder's for ``annotations.json``.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file is broken, or the joints are others or in another order; names the file, the id and what
+            is wrong.
+    """
+    path, fields = Path(path), fields or CocoFields()
+    content = read_json(path, "COCO keypoints")
+    if not isinstance(content, Mapping):
+        raise ValueError(f"Expected COCO keypoints in {path}, got a {type(content).__name__}")
     try:
-        return _read_records(json.loads(path.read_text(encoding="utf-8")), folder, skeleton)
+        reader = _Reader(path, Path(images), skeleton, fields)
+        return reader.read(content, name or (path.parent.name if path.name == "annotations.json" else path.stem))
     except KeyError as error:
         raise ValueError(f"Expected COCO keypoints in {path}, got an entry without {error}") from None
+    except (TypeError, AttributeError) as error:
+        raise ValueError(f"Expected COCO keypoints in {path}, got an entry of another form: {error}") from None
 
 
-def _read_records(content: dict, folder: Path, skeleton: Skeleton) -> list[PersonRecord]:
-    path = folder / "annotations.json"
-    _check_joint_order(content.get("categories", []), skeleton, path)
-    images = {image["id"]: image for image in content["images"]}
-    labelled = [annotation for annotation in content["annotations"] if any(annotation.get("keypoints", [])[2::3])]
-    # A data set without a single occluded label does not tell visible from occluded.
-    visibility_known = any(1 in annotation["keypoints"][2::3] for annotation in labelled)
-    records = []
-    for annotation in labelled:
-        if annotation.get("iscrowd"):
-            continue
+def read_json(path: Path, what: str):
+    """Parse a JSON file.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is not JSON.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"Expected {what} at {path}, found no such file")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"Expected {what} in {path}, got no JSON: {error}") from None
+
+
+class _Reader:
+    """Checks entry by entry, and counts what it leaves out."""
+
+    def __init__(self, path: Path, folder: Path, skeleton: Skeleton, fields: CocoFields):
+        self.path, self.folder, self.skeleton, self.fields = path, folder, skeleton, fields
+        self.skipped: Counter[str] = Counter()
+
+    def read(self, content: Mapping, name: str) -> PoseDataset:
+        if self.fields.check_names:
+            self._check_joint_order(content.get("categories", []))
+        self._check_unique("images", content["images"])
+        self._check_unique("annotations", content["annotations"])
+        images = {image["id"]: self._image(image) for image in content["images"]}
+        # A data set without a single occluded label does not tell visible from occluded.
+        numbers = [self.fields.keypoints(annotation) for annotation in content["annotations"]]
+        visibility_known = any(1 in values[2::3] for values in numbers)
+        persons: list[PersonRecord] = []
+        ignored: list[PersonRecord] = []
+        for annotation, values in zip(content["annotations"], numbers, strict=True):
+            record = self._person(annotation, values, images, visibility_known)
+            if record is not None:
+                (ignored if record.crowd or not record.labelled.any() else persons).append(record)
+        return PoseDataset(name, self.skeleton, list(images.values()), persons, ignored, self.skipped)
+
+    def _check_joint_order(self, categories: list[dict]) -> None:
+        """Refuse other joints, or the same in another order: the labels would be mixed up."""
+        skeleton = self.skeleton
+        for category in categories:
+            names = category.get("keypoints")
+            if names and [skeleton.match(name) for name in names] != list(range(len(skeleton))):
+                raise ValueError(
+                    f"Expected the joints {', '.join(skeleton.names)} in {self.path}, got {', '.join(names)}"
+                )
+
+    def _check_unique(self, what: str, entries: list[dict]) -> None:
+        counts = Counter(entry["id"] for entry in entries)
+        if twice := [id_ for id_, count in counts.items() if count > 1]:
+            raise ValueError(f"Expected {what} of {self.path} with different ids, got {twice[0]} more than once")
+
+    def _image(self, image: dict) -> ImageRecord:
+        height, width = image["height"], image["width"]
+        if not (height > 0 and width > 0):
+            raise ValueError(
+                f"Expected image {image['id']} of {self.path} with a height and width above 0, got {height}, {width}"
+            )
+        return ImageRecord(image["id"], self.folder / self.fields.image_path(image), (height, width))
+
+    def _person(self, annotation: dict, values: list, images: dict, visibility_known: bool) -> PersonRecord | None:
+        """Return the person, crowd or unlabelled person of an annotation; None, counted, for what is of no use."""
+        crowd = bool(annotation.get("iscrowd"))
+        labelled = not crowd and any(values[2::3])
+        if not labelled:
+            self.skipped["crowds" if crowd else "persons without a labelled joint"] += 1
         if annotation["image_id"] not in images:
             raise ValueError(
-                f"Expected image {annotation['image_id']} of annotation {annotation['id']} in {path}, got none"
+                f"Expected image {annotation['image_id']} of annotation {annotation['id']} in {self.path}, got none"
             )
-        record = _person_record(annotation, images[annotation["image_id"]], folder, skeleton, visibility_known)
-        if record is not None:
-            records.append(record)
-    return records
+        image = images[annotation["image_id"]]
+        if not labelled and not annotation.get("bbox"):
+            return None  # nothing tells where it is
+        box_xyxy = self._box(annotation)
+        if box_xyxy is None:
+            self.skipped["boxes without an area"] += 1
+            return None
+        keypoints = self._keypoints(annotation, values) if labelled else np.zeros((len(self.skeleton), 3))
+        self._count_outside(keypoints, image.image_hw)
+        area = float(self.fields.area(annotation))
+        if not (math.isfinite(area) and area >= 0):
+            raise ValueError(f"Expected an area of 0 px² or more in {self._where(annotation)}, got {area}")
+        return PersonRecord(
+            annotation["id"], image.path, image.image_hw, keypoints[:, :2], keypoints[:, 2].astype(int), box_xyxy,
+            area, visibility_known, annotation["image_id"], crowd,
+        )  # fmt: skip
 
+    def _keypoints(self, annotation: dict, values: list) -> np.ndarray:
+        numbers = as_array(f"keypoints in {self._where(annotation)}", values, ("3K",))
+        if numbers.size != 3 * len(self.skeleton):
+            raise ValueError(
+                f"Expected {3 * len(self.skeleton)} keypoint numbers ({self.skeleton.name}) in "
+                f"{self._where(annotation)}, got {numbers.size}"
+            )
+        keypoints = numbers.reshape(-1, 3)
+        if not np.isfinite(keypoints).all():
+            raise ValueError(f"Expected finite keypoints in {self._where(annotation)}, got NaN or infinity")
+        if wrong := sorted(set(keypoints[:, 2].tolist()) - {0, 1, 2}):
+            raise ValueError(f"Expected visibility of 0, 1 or 2 in {self._where(annotation)}, got {wrong[0]:g}")
+        return keypoints
 
-def _check_joint_order(categories: list[dict], skeleton: Skeleton, path: Path) -> None:
-    """Refuse a file whose categories name other joints, or the same in another order: the labels would be mixed up."""
-    for category in categories:
-        names = category.get("keypoints")
-        if names and [skeleton.match(name) for name in names] != list(range(len(skeleton))):
-            raise ValueError(f"Expected the joints {', '.join(skeleton.names)} in {path}, got {', '.join(names)}")
+    def _box(self, annotation: dict) -> np.ndarray | None:
+        """Return (4,) xyxy px; None for a box without an area."""
+        box = as_array(f"bbox (left, top, width, height) in {self._where(annotation)}", annotation["bbox"], (4,))
+        if not np.isfinite(box).all():
+            raise ValueError(f"Expected a finite bbox in {self._where(annotation)}, got {box.tolist()}")
+        left, top, width, height = box
+        return np.array([left, top, left + width, top + height]) if width > 0 and height > 0 else None
 
+    def _count_outside(self, keypoints: np.ndarray, image_hw: tuple[int, int]) -> None:
+        height, width = image_hw
+        x, y, visibility = keypoints.T
+        outside = (visibility > 0) & ((x < -1) | (y < -1) | (x > width + 1) | (y > height + 1))
+        if outside.any():
+            self.skipped["labelled joints outside their image, kept"] += int(outside.sum())
 
-def _person_record(
-    annotation: dict, image: dict, folder: Path, skeleton: Skeleton, visibility_known: bool
-) -> PersonRecord | None:
-    values = np.asarray(annotation["keypoints"], dtype=np.float64)
-    if values.size != 3 * len(skeleton):
-        raise ValueError(
-            f"Expected {3 * len(skeleton)} keypoint numbers ({skeleton.name}) in annotation {annotation['id']} of "
-            f"{folder / 'annotations.json'}, got {values.size}"
-        )
-    left, top, width, height = annotation["bbox"]
-    if width <= 0 or height <= 0:
-        return None
-    keypoints = values.reshape(-1, 3)
-    return PersonRecord(
-        annotation["id"],
-        folder / "images" / image["file_name"],
-        (image["height"], image["width"]),
-        keypoints[:, :2],
-        keypoints[:, 2].astype(int),
-        np.array([left, top, left + width, top + height], dtype=np.float64),
-        float(annotation["area"]),
-        visibility_known,
-    )
+    def _where(self, annotation: dict) -> str:
+        return f"annotation {annotation['id']} of {self.path}"

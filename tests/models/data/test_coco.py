@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from clickpose.data.coco import read_coco_persons
+from clickpose.data.coco import read_coco_dataset, read_coco_persons
 from clickpose.skeleton import COCO
 
 
@@ -37,13 +37,13 @@ def test_a_person_is_read(read, tmp_path, names):
 
 
 def test_crowds_and_annotations_without_labelled_keypoints_or_box_are_left_out(read):
-    boxless, unlabelled, segments_only = person(bbox=[5, 6, 0, 40]), person(keypoints=[0] * 51), person()
-    del segments_only["keypoints"]
-    assert read([person(iscrowd=1), unlabelled, boxless, segments_only]) == []
+    boxless, unlabelled, segments_only = person(bbox=[5, 6, 0, 40]), person(keypoints=[0] * 51, id=8), person(id=9)
+    del segments_only["keypoints"], segments_only["bbox"]
+    assert read([person(iscrowd=1, id=10), unlabelled, boxless, segments_only]) == []
 
 
 def test_one_occluded_label_tells_that_visibility_is_known(read):
-    occluded = person(keypoints=[1.0, 2.0, 1] * 17)
+    occluded = person(keypoints=[1.0, 2.0, 1] * 17, id=8)
     assert [record.visibility_known for record in read([person(), occluded])] == [True, True]
 
 
@@ -53,12 +53,57 @@ def test_one_occluded_label_tells_that_visibility_is_known(read):
         ({"image_id": 2}, "image 2 of annotation 7"),
         ({"keypoints": [1.0, 2.0, 2] * 16}, "51 keypoint numbers"),
         ({"area": None}, "an entry without 'area'"),
+        ({"area": -1.0}, "an area of 0 px² or more in annotation 7 of .*annotations.json, got -1.0"),
+        ({"keypoints": [1.0, 2.0, 3] * 17}, "visibility of 0, 1 or 2 in annotation 7 of .*annotations.json, got 3"),
+        ({"keypoints": [float("nan"), 2.0, 2] * 17}, "finite keypoints in annotation 7"),
+        ({"bbox": [1, 2, 3]}, r"bbox \(left, top, width, height\) in annotation 7 of .*annotations.json"),
+        ({"bbox": "wide"}, r"bbox \(left, top, width, height\) in annotation 7 of .*annotations.json"),
+        ({"keypoints": 5}, "got an entry of another form"),
     ],
 )
 def test_broken_annotations_are_named(read, changes, message):
     broken = {key: value for key, value in person(**changes).items() if value is not None}
     with pytest.raises(ValueError, match=message):
         read([broken])
+
+
+def test_one_id_twice_is_refused(read):
+    with pytest.raises(ValueError, match=r"annotations of .*annotations.json with different ids, got 7 more than once"):
+        read([person(), person()])
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"), [("{", "got no JSON"), ("[]", "got a list"), ("{}", "got an entry without 'images'")]
+)
+def test_a_file_of_another_kind_is_refused(tmp_path, text, sentence):
+    (tmp_path / "annotations.json").write_text(text)
+    with pytest.raises(ValueError, match=f"Expected COCO keypoints in .*annotations.json, {sentence}"):
+        read_coco_persons(tmp_path)
+
+
+def test_a_data_set_tells_whom_to_find_whom_to_ignore_and_what_was_left_out(read, tmp_path):
+    outside = person(keypoints=[70.0, 20.0, 2] * 17)
+    people = [outside, person(iscrowd=1, id=8), person(keypoints=[0] * 51, id=9), person(bbox=[5, 6, 0, 40], id=10)]
+    read(people)
+    dataset = read_coco_dataset(tmp_path / "annotations.json", tmp_path / "images")
+    assert [p.annotation_id for p in dataset.persons] == [7]
+    assert [(p.annotation_id, p.crowd) for p in dataset.ignored] == [(8, True), (9, False)]
+    assert dataset.report() == (
+        f"{tmp_path.name}: 1 images, 1 persons with 17 joints (17 labelled joints outside their image, kept; 1 crowds; "
+        "1 persons without a labelled joint; 1 boxes without an area)"
+    )
+    truth = dataset.truth()
+    np.testing.assert_array_equal(truth.ignored, [False, True, True])
+    np.testing.assert_array_equal(truth.crowd, [False, True, False])
+    np.testing.assert_array_equal(truth.boxes_xywh[0], [5, 6, 30, 40])
+
+
+def test_fewer_joints_leave_people_without_them_to_be_ignored(read, tmp_path):
+    read([person(), person(keypoints=[0, 0, 0] * 16 + [1.0, 2.0, 2], id=8)])
+    dataset = read_coco_dataset(tmp_path / "annotations.json", tmp_path / "images").with_joints([2, 0])
+    assert dataset.skeleton.names == ("right_eye", "nose")
+    assert [p.annotation_id for p in dataset.persons] == [7] and [p.annotation_id for p in dataset.ignored] == [8]
+    assert dataset.persons[0].keypoints.shape == (2, 2)
 
 
 def test_joints_in_another_order_are_refused(read):

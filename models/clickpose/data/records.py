@@ -1,0 +1,138 @@
+"""Annotated persons of a data set: the one form that every reader fills and that training and evaluation use."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from clickpose.boxes import xyxy_to_xywh
+from clickpose.metrics.keypoint_sets import KeypointTruth
+from clickpose.skeleton import Skeleton
+
+
+@dataclass(frozen=True, eq=False)
+class PersonRecord:
+    """One annotated person.
+
+    Attributes:
+        annotation_id: id in the file.
+        image_path: the photo.
+        image_hw: height and width that the coordinates refer to; the file may be stored at another size.
+        keypoints: (K, 2) px; 0 where not labelled.
+        visibility: (K,) int 0/1/2.
+        box_xyxy: (4,) px.
+        area: px², the annotation's own.
+        visibility_known: False where the data set does not tell visible from occluded.
+        image_id: of the photo, in the file.
+        crowd: True for a region of many people; it has no keypoints.
+        head_size: px, what MPII measures distances in; None where the data set has none.
+    """
+
+    annotation_id: int
+    image_path: Path
+    image_hw: tuple[int, int]
+    keypoints: np.ndarray
+    visibility: np.ndarray
+    box_xyxy: np.ndarray
+    area: float
+    visibility_known: bool
+    image_id: Hashable = None
+    crowd: bool = False
+    head_size: float | None = None
+
+    @property
+    def labelled(self) -> np.ndarray:
+        """(K,) bool."""
+        return self.visibility > 0
+
+
+@dataclass(frozen=True, eq=False)
+class ImageRecord:
+    """One photo: its id in the file, where it lies, and the (height, width) that annotations refer to."""
+
+    image_id: Hashable
+    path: Path
+    image_hw: tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class PoseDataset:
+    """An annotated data set.
+
+    Attributes:
+        name: for reports.
+        skeleton: its K joints with its own sigmas.
+        images: all photos, also those without people.
+        persons: people with a labelled joint and a box with an area: who is to be found.
+        ignored: crowds and people without a labelled joint; a pose found there is neither right nor wrong.
+        skipped: what the reader left out or found odd -> how often.
+        groups: image ids by name, where a data set is also reported by part (CrowdPose: easy, medium, hard).
+    """
+
+    name: str
+    skeleton: Skeleton
+    images: list[ImageRecord]
+    persons: list[PersonRecord]
+    ignored: list[PersonRecord] = field(default_factory=list)
+    skipped: Mapping[str, int] = field(default_factory=Counter)
+    groups: Mapping[str, list[Hashable]] = field(default_factory=dict)
+
+    def report(self) -> str:
+        """Say in one sentence what was read and what was left out."""
+        notes = [f"{count} {what}" for what, count in self.skipped.items() if count]
+        total = f"{self.name}: {len(self.images)} images, {len(self.persons)} persons with {len(self.skeleton)} joints"
+        return total + (f" ({'; '.join(notes)})" if notes else "")
+
+    def persons_by_image(self) -> dict[Hashable, list[PersonRecord]]:
+        """Return the persons of every image, in the file's order; images without people have an empty list."""
+        found: dict[Hashable, list[PersonRecord]] = {image.image_id: [] for image in self.images}
+        for person in self.persons:
+            found[person.image_id].append(person)
+        return found
+
+    def truth(self) -> KeypointTruth:
+        """Return persons, then ignored ones, as the arrays that the metrics take."""
+        everybody = [*self.persons, *self.ignored]
+        count, joints = len(everybody), len(self.skeleton)
+        return KeypointTruth(
+            np.reshape([p.keypoints for p in everybody], (count, joints, 2)),
+            np.reshape([p.visibility for p in everybody], (count, joints)),
+            np.array([p.area for p in everybody], dtype=np.float64),
+            xyxy_to_xywh(np.reshape([p.box_xyxy for p in everybody], (count, 4))),
+            [p.image_id for p in everybody],
+            np.array([p.crowd for p in everybody], dtype=bool),
+            np.arange(count) >= len(self.persons),
+        )
+
+    def with_joints(self, joints: Sequence[int]) -> PoseDataset:
+        """Keep some joints, in the given order; people who have none of them labelled become ignored."""
+        joints = list(joints)
+        if joints == list(range(len(self.skeleton))):
+            return self
+
+        def reduced(person: PersonRecord) -> PersonRecord:
+            return replace(person, keypoints=person.keypoints[joints], visibility=person.visibility[joints])
+
+        everybody = [reduced(person) for person in self.persons]
+        ignored = [reduced(person) for person in self.ignored]
+        return replace(
+            self,
+            skeleton=self.skeleton.subset(joints, f"{self.skeleton.name}-{len(joints)}"),
+            persons=[person for person in everybody if person.labelled.any()],
+            ignored=ignored + [person for person in everybody if not person.labelled.any()],
+        )
+
+    def first_images(self, count: int) -> PoseDataset:
+        """Keep the first ``count`` images."""
+        kept = {image.image_id for image in self.images[:count]}
+        return replace(
+            self,
+            images=self.images[:count],
+            persons=[person for person in self.persons if person.image_id in kept],
+            ignored=[person for person in self.ignored if person.image_id in kept],
+            groups={name: [i for i in ids if i in kept] for name, ids in self.groups.items()},
+        )
