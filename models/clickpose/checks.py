@@ -28,3 +28,27 @@ def as_array(name: str, value, shape: tuple, dtype=np.float64) -> np.ndarray:
     if not fits:
         raise ValueError(f"Expected {name} of shape {wanted}, got {array.shape}")
     return array
+
+
+def check_unit_range(name: str, values: np.ndarray) -> np.ndarray:
+    """Return ``values`` if all of them are finite and within 0..1.
+
+    Raises:
+        ValueError: otherwise; the message shows the first value that is not.
+    """
+    wrong = ~((values >= 0) & (values <= 1))  # NaN compares false
+    if wrong.any():
+        raise ValueError(f"Expected finite {name} within 0..1, got {values[wrong][0]} ({int(wrong.sum())} such values)")
+    return values
+
+
+def check_positive(name: str, values: np.ndarray) -> np.ndarray:
+    """Return ``values`` if all of them are finite and above 0.
+
+    Raises:
+        ValueError: otherwise; the message shows the first value that is not.
+    """
+    wrong = ~(np.isfinite(values) & (values > 0))
+    if wrong.any():
+        raise ValueError(f"Expected finite {name} above 0, got {values[wrong][0]} ({int(wrong.sum())} such values)")
+    return values
