@@ -1,0 +1,51 @@
+"""Data sets by the name of their format, for commands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+from clickpose.data.aic import read_aic
+from clickpose.data.coco import read_coco_dataset
+from clickpose.data.crowdpose import read_crowdpose
+from clickpose.data.halpe import read_halpe
+from clickpose.data.humanart import read_humanart
+from clickpose.data.mpii import read_mpii
+from clickpose.data.ochuman import read_ochuman
+from clickpose.data.records import PoseDataset
+from clickpose.data.wholebody import read_wholebody
+
+FORMATS: Mapping[str, Callable[[Path, Path], PoseDataset]] = {
+    "coco": read_coco_dataset,
+    "humanart": read_humanart,
+    "humanart21": partial(read_humanart, joints=21),
+    "ochuman": read_ochuman,
+    "crowdpose": read_crowdpose,
+    "mpii": read_mpii,
+    "wholebody": read_wholebody,
+    "aic": read_aic,
+    "halpe": read_halpe,
+}
+
+
+def read_dataset(source: str | Path, format_name: str = "coco", images: str | Path | None = None) -> PoseDataset:
+    """Read a data set.
+
+    Args:
+        source: an annotation file, or a folder with ``annotations.json`` and ``images``.
+        format_name: one of :data:`FORMATS`.
+        images: folder of the photos; by default ``images`` beside the annotation file, else the file's own folder.
+
+    Raises:
+        FileNotFoundError: if the annotation file is missing.
+        ValueError: for an unknown format or a broken file.
+    """
+    if format_name not in FORMATS:
+        raise ValueError(f"Expected a format of {', '.join(FORMATS)}, got {format_name!r}")
+    source = Path(source)
+    path = source if source.suffix == ".json" else source / "annotations.json"
+    if images is None:
+        beside = path.parent / "images"
+        images = beside if beside.is_dir() else path.parent
+    return FORMATS[format_name](path, Path(images))

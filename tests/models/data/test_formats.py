@@ -1,0 +1,206 @@
+"""Every data set's own format: golden values from a handful of real annotations, and small files made here."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from clickpose.data.formats import FORMATS, read_dataset
+from clickpose.skeleton_io import SKELETONS
+
+FIXTURES = {
+    "coco": "coco/test_coco.json",
+    "humanart": "humanart/test_humanart.json",
+    "humanart21": "humanart/test_humanart.json",
+    "ochuman": "ochuman/test_ochuman.json",
+    "crowdpose": "crowdpose/test_crowdpose.json",
+    "mpii": "mpii/test_mpii.json",
+    "wholebody": "coco/test_coco_wholebody.json",
+    "aic": "aic/test_aic.json",
+    "halpe": "halpe/test_halpe.json",
+}
+
+
+@pytest.fixture
+def fixture(shared_folder):
+    def read(format_name):
+        path = shared_folder / "fixtures" / "datasets" / FIXTURES[format_name]
+        if not path.is_file():
+            pytest.skip(f"{path} is absent")
+        return read_dataset(path, format_name)
+
+    return read
+
+
+@pytest.mark.parametrize(
+    ("format_name", "images", "persons", "ignored", "joints", "labelled", "area"),
+    [
+        ("coco", 4, 12, 2, 17, 17, 27789.11055),
+        ("humanart", 3, 4, 0, 17, 13, 288736.90076053096),
+        ("humanart21", 3, 4, 0, 21, 15, 288736.90076053096),
+        ("ochuman", 3, 5, 0, 17, 17, 356725),
+        ("crowdpose", 2, 4, 1, 14, 7, 0.53 * 273.15 * 352.42),
+        ("mpii", 5, 5, 0, 16, 16, 0.53 * (1.2 * (1167 - 798)) * (1.2 * (711 - 80.0306))),
+        ("wholebody", 4, 12, 2, 133, 17 + 6 + 68 + 21, 27789.11055),
+        ("aic", 3, 9, 0, 14, 10, 0.53 * 213 * 544),
+        ("halpe", 4, 12, 2, 136, None, 27789.11055),
+    ],
+)
+def test_golden_values(fixture, format_name, images, persons, ignored, joints, labelled, area):
+    dataset = fixture(format_name)
+    assert (len(dataset.images), len(dataset.persons), len(dataset.ignored)) == (images, persons, ignored)
+    first = dataset.persons[0]
+    assert first.keypoints.shape == (joints, 2) == (len(dataset.skeleton), 2)
+    assert first.area == pytest.approx(area)
+    if labelled is not None:
+        assert first.labelled.sum() == labelled
+    if format_name != "halpe":  # its photos are COCO's, in another folder
+        for image in dataset.images:
+            with Image.open(image.path) as photo:
+                assert (photo.height, photo.width) == image.image_hw
+    # boxes are corners, not sizes, in the same frame as the joints (real labels stray from them now and then)
+    inside = [
+        ((p.keypoints >= p.box_xyxy[:2] - 9) & (p.keypoints <= p.box_xyxy[2:] + 9))[p.labelled] for p in dataset.persons
+    ]
+    assert np.concatenate(inside).mean() > 0.97
+
+
+@pytest.mark.parametrize(
+    ("format_name", "joint", "position", "visibility"),
+    [
+        ("coco", "left_wrist", (449, 165), 2),
+        ("humanart21", "left_finger", (711.6695, 1391.3213), 2),
+        ("ochuman", "left_elbow", (577, 287), 1),
+        ("crowdpose", "neck", (220, 89), 1),
+        ("mpii", "left_wrist", (1141, 477), 2),  # 0-based
+        ("mpii", "head_top", (961.2409, 79.0306), 2),
+        ("aic", "head_top", (395, 74), 2),
+        ("halpe", "head", (370, 52), 2),
+        ("halpe", "left_big_toe", (431, 378), 2),
+    ],
+)
+def test_joints_have_their_places(fixture, format_name, joint, position, visibility):
+    dataset = fixture(format_name)
+    index = dataset.skeleton.index(joint)
+    np.testing.assert_allclose(dataset.persons[0].keypoints[index], position)
+    assert dataset.persons[0].visibility[index] == visibility
+
+
+def test_whole_body_parts_come_from_their_own_fields(fixture, shared_folder):
+    raw = json.loads((shared_folder / "fixtures" / "datasets" / FIXTURES["wholebody"]).read_text())["annotations"]
+    dataset = fixture("wholebody")
+    fields = {"feet": "foot_kpts", "face": "face_kpts", "left_hand": "lefthand_kpts", "right_hand": "righthand_kpts"}
+    by_id = {annotation["id"]: annotation for annotation in raw}
+    for person in dataset.persons:
+        for part, name in fields.items():
+            numbers = np.reshape(by_id[person.annotation_id][name], (-1, 3))
+            labelled = numbers[:, 2] > 0
+            chosen = list(dataset.skeleton.parts[part])
+            np.testing.assert_array_equal(person.labelled[chosen], labelled)
+            np.testing.assert_allclose(person.keypoints[chosen][labelled], numbers[labelled, :2])
+
+
+def test_mpii_head_sizes_are_six_tenths_of_a_diagonal_between_whole_pixels(fixture):
+    for person in fixture("mpii").persons:
+        squared_diagonal = (person.head_size / 0.6) ** 2
+        assert squared_diagonal == pytest.approx(round(squared_diagonal), abs=0.05)
+    assert fixture("mpii").persons[0].head_size == pytest.approx(0.6 * 38653**0.5, rel=1e-5)
+
+
+def test_crowdpose_images_are_grouped_by_their_crowd_index(fixture):
+    assert dict(fixture("crowdpose").groups) == {"easy": [], "medium": [106848, 103319], "hard": []}
+
+
+def write_coco(folder, names, count, annotation=None, image=None):
+    (folder / "images").mkdir(exist_ok=True)
+    person = {"id": 3, "image_id": 1, "bbox": [10, 20, 30, 40], "keypoints": [15.0, 30.0, 2] * count}
+    content = {
+        "images": [{"id": 1, "file_name": "a.jpg", "width": 64, "height": 80} | (image or {})],
+        "annotations": [person | (annotation or {})],
+        "categories": [{"id": 1, "name": "person", "keypoints": list(names)}],
+    }
+    (folder / "annotations.json").write_text(json.dumps(content))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("index", "level"), [(0.0, "easy"), (0.1, "easy"), (0.11, "medium"), (0.8, "medium"), (0.81, "hard"), (1.0, "hard")]
+)
+def test_crowdpose_levels_and_areas_on_a_small_file(tmp_path, index, level):
+    names = SKELETONS["crowdpose"].names
+    folder = write_coco(
+        tmp_path, ["top_head" if name == "head" else name for name in names], 14, image={"crowdIndex": index}
+    )
+    dataset = read_dataset(folder, "crowdpose")
+    assert {name for name, ids in dataset.groups.items() if ids} == {level}
+    assert dataset.persons[0].area == pytest.approx(0.53 * 30 * 40)
+
+
+@pytest.mark.parametrize("nested", [True, False])
+def test_human_art_photos_are_found_inside_or_outside_their_prefix(tmp_path, nested):
+    names = SKELETONS["humanart21"].names
+    (tmp_path / "images" / ("HumanArt/images" if nested else ".")).mkdir(parents=True)
+    image = {"file_name": "HumanArt/images/oil/a.jpg"}
+    folder = write_coco(tmp_path, names, 17, {"keypoints_21": [16.0, 31.0, 2] * 21, "area": 5.0}, image)
+    expected = tmp_path / "images" / ("HumanArt/images/oil/a.jpg" if nested else "oil/a.jpg")
+    for format_name, x in (("humanart", 15.0), ("humanart21", 16.0)):
+        (person,) = read_dataset(folder, format_name).persons
+        assert person.image_path == expected and person.keypoints[0, 0] == x
+
+
+@pytest.mark.parametrize(
+    ("format_name", "count"), [("coco", 17), ("ochuman", 17), ("crowdpose", 14), ("aic", 14), ("humanart21", 21)]
+)
+def test_joints_in_another_order_are_refused(tmp_path, format_name, count):
+    skeleton = {"coco": "coco", "ochuman": "coco"}.get(format_name, format_name)
+    folder = write_coco(tmp_path, SKELETONS[skeleton].names[::-1], count)
+    with pytest.raises(ValueError, match=r"Expected the joints .* in .*annotations.json"):
+        read_dataset(folder, format_name)
+
+
+@pytest.fixture
+def mpii(tmp_path):
+    def write(**changes):
+        Image.new("RGB", (200, 100)).save(tmp_path / "a.jpg")
+        joints = [[11.0 + i, 21.0 + 2 * i] for i in range(16)]
+        entry = {"image": "a.jpg", "joints": joints, "joints_vis": [1] * 16, "scale": 1.0, "center": [1, 1]} | changes
+        path = tmp_path / "mpii.json"
+        path.write_text(json.dumps([{key: value for key, value in entry.items() if value is not None}]))
+        return read_dataset(path, "mpii", tmp_path)
+
+    return write
+
+
+def test_an_mpii_person_gets_box_area_and_head_size(mpii):
+    dataset = mpii()
+    (person,) = dataset.persons
+    np.testing.assert_allclose(person.box_xyxy, [10 - 1.5, 20 - 3, 25 + 1.5, 50 + 3])
+    assert person.area == pytest.approx(0.53 * 18 * 36) and person.image_hw == (100, 200)
+    assert person.head_size == pytest.approx(0.75 * 5**0.5)
+    assert mpii(joints_vis=[1] * 9 + [0] * 7).persons[0].head_size is None
+    assert mpii(joints_vis=[0] * 16).report().endswith("(1 persons without a labelled joint)")
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"joints": [[1.0, 2.0]] * 15}, r"joints of the person at place 0 of .*mpii.json of shape \(16, 2\)"),
+        ({"joints_vis": None}, "at place 0 of .*mpii.json, got one where 'joints_vis' fails"),
+        ({"joints": [[float("nan"), 2.0]] * 16}, "finite joints of the person at place 0"),
+    ],
+)
+def test_broken_mpii_entries_are_named(mpii, changes, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        mpii(**changes)
+
+
+@pytest.mark.parametrize("format_name", FORMATS)
+def test_a_missing_file_is_named(tmp_path, format_name):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        read_dataset(tmp_path / "nowhere", format_name)
+
+
+def test_an_unknown_format_lists_the_known_ones(tmp_path):
+    with pytest.raises(ValueError, match="Expected a format of coco, humanart, humanart21"):
+        read_dataset(tmp_path, "posetrack")
