@@ -22,11 +22,10 @@ from werkzeug.exceptions import HTTPException
 
 import clickpose
 from clickpose.predictor import PosePredictor
-from clickpose_labelstudio.images import TaskImages
+from clickpose_labelstudio.build import build_service
 from clickpose_labelstudio.labeling_config import LabelingConfigError
 from clickpose_labelstudio.lazy_predictor import LazyPredictor, ModelUnavailableError
 from clickpose_labelstudio.metrics import ServiceMetrics
-from clickpose_labelstudio.region_store import DiskRegionStore
 from clickpose_labelstudio.service import AnnotationService, RequestError
 from clickpose_labelstudio.settings import ServiceSettings
 
@@ -35,6 +34,7 @@ BATCH_WAIT_S = 80.0  # and on /predict after 100 s
 MAX_PROJECTS = 256
 NO_REQUEST = "-"
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+PLAIN_QUOTES = str.maketrans("“”‘’", "\"\"''")
 WEBHOOK_ENDPOINTS = ("webhook", "secret_webhook")
 
 logger = logging.getLogger(__name__)
@@ -103,7 +103,7 @@ def create_app(
     predictor = None
     if service is None:
         predictor = LazyPredictor(load_predictor or partial(_load_predictor, settings))
-        service = AnnotationService(predictor, TaskImages(settings), DiskRegionStore(settings))
+        service = build_service(settings, predictor)
     app = Flask("clickpose_labelstudio", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_request_bytes
     app.extensions["clickpose"] = Backend(settings, service, predictor)
@@ -315,7 +315,7 @@ def _json(payload: dict, status: int = 200) -> Response:
 def _say(status: int, sentence: str) -> Response:
     """Answer an error. The sentence is also the HTTP reason, the one part that Label Studio shows to its users."""
     response = _json({"error": sentence}, status)
-    reason = re.sub(r"[^\x20-\x7e]+", " ", sentence)[:200].strip()
+    reason = " ".join(re.sub(r"[^\x20-\x7e]", " ", sentence.translate(PLAIN_QUOTES)).split())[:200].strip()
     response.status = f"{status} {reason or 'Error'}"
     return response
 

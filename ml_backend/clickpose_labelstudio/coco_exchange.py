@@ -26,7 +26,7 @@ from clickpose_labelstudio.labeling_config import LabelingConfig
 from clickpose_labelstudio.region_items import CodecError, as_score, image_hw_of
 
 PERSON_CATEGORY = 1  # as in COCO
-SCORE_KEY = "predicted_oks"  # in a region's meta, as in static/bridge.js
+SCORE_KEY = "predicted_oks"  # in a region's meta, as in static/bridge/label_studio.js
 
 Source = Literal["newest", "all", "prediction"]
 Kind = Literal["predictions", "annotations"]

@@ -36,7 +36,10 @@ from clickpose_labelstudio.region_items import (
     region_item,
 )
 
+# Predicted visibility is the probability that a human would label the joint at all. On full-resolution COCO nine in ten
+# joints below 0.2 are unlabelled (out of the picture, or hidden entirely), and two in three between 0.2 and 0.5.
 OCCLUDED_BELOW = 0.5  # a predicted visibility below this is written as occluded
+UNLABELLED_BELOW = 0.2  # below this, pre-annotation leaves the joint out
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +68,7 @@ def encode_poses(
     image_hw: tuple[int, int],
     person_ids: Sequence[str] | None = None,
     occluded_below: float = OCCLUDED_BELOW,
+    unlabelled_below: float = 0.0,
 ) -> list[dict]:
     """Write predicted poses as a Label Studio result.
 
@@ -77,6 +81,7 @@ def encode_poses(
         image_hw: (height, width) of the image in pixels.
         person_ids: N region ids of the rectangles; by default made from the boxes.
         occluded_below: visibility scores below this get the occluded choice.
+        unlabelled_below: joints with visibility scores below this are left out; 0 leaves none out.
 
     Raises:
         ValueError: if the ids are not N different ones.
@@ -87,7 +92,8 @@ def encode_poses(
         raise ValueError(f"Expected {len(poses)} different person ids, got {list(person_ids)}")
     keypoints, boxes = [], []
     for person_id, pose in zip(person_ids, poses, strict=True):
-        keypoints += _new_keypoints(person_id, pose, config, image_hw, occluded_below)
+        likely = pose.visibility_scores >= unlabelled_below
+        keypoints += _new_keypoints(person_id, pose, config, image_hw, occluded_below, likely)
         value = box_value(clip_boxes(pose.box_xyxy, image_hw), image_hw, config.person_label)
         boxes.append(_new_box(person_id, value, config, image_hw, origin="prediction", score=pose.instance_score))
     return keypoints + boxes
@@ -104,13 +110,21 @@ def unique_person_ids(boxes_xyxy: np.ndarray, *seeds: object) -> list[str]:
 
 
 def _new_keypoints(
-    person_id: str, pose: Pose, config: LabelingConfig, image_hw: tuple[int, int], occluded_below: float
+    person_id: str,
+    pose: Pose,
+    config: LabelingConfig,
+    image_hw: tuple[int, int],
+    occluded_below: float,
+    wanted: np.ndarray | None = None,
 ) -> list[dict]:
-    """Write one predicted person's keypoints, each followed by its choice if it is occluded."""
+    """Write one predicted person's keypoints ((K,) ``wanted`` ones), each followed by its choice if it is occluded."""
     items = []
     height, width = image_hw
+    placed = np.isfinite(pose.keypoints).all(axis=1)
+    if wanted is not None:
+        placed &= wanted
     for joint, label in sorted(config.label_by_joint.items()):
-        if not np.isfinite(pose.keypoints[joint]).all():
+        if not placed[joint]:
             continue
         value = point_value(np.clip(pose.keypoints[joint], 0, [width, height]), image_hw, label)
         items.append(

@@ -20,7 +20,7 @@ import typer
 
 from clickpose_labelstudio.launch import command as launch_command
 
-TASKS_PER_PAGE = 100
+TASKS_PER_IMPORT = 100
 
 labelstudio = typer.Typer(
     help="Label Studio projects: start the annotation loop, bring labels in and out.", no_args_is_help=True
@@ -178,9 +178,10 @@ def import_coco(
     with _sentences():
         if (out is None) == (project is None):
             raise ValueError("Expected either --out or --project, got both or neither")
-        project_xml = (
-            None if project is None else _client(url, api_key).get(f"/api/projects/{project}/")["label_config"]
-        )
+        project_xml = None
+        if project is not None:
+            with _client(url, api_key) as client:
+                project_xml = _config_of(client, project)
         parsed = _parse_config(config, project_xml)
         tasks = _make_tasks(_read_json(coco), images, parsed, _referrer(images_prefix), kind, model_version)
         if out is not None:
@@ -228,30 +229,26 @@ def _client(url: str, api_key: str):
     return LabelStudioClient(url, api_key)
 
 
-def _fetch_project(url: str, api_key: str, project: int) -> tuple[list[dict], str]:
-    """Return all tasks of a project, with whole annotations and predictions, and its labelling configuration.
+def _config_of(client, project: int) -> str:
+    """Return the labelling configuration of a live project."""
+    found = client.project(project)
+    if found is None:
+        raise ValueError(f"Expected the number of a project, got {project}, which is not there")
+    return found["label_config"]
 
-    Label Studio's export holds only the numbers of predictions; its list of tasks holds everything.
-    """
-    client = _client(url, api_key)
-    label_config = client.get(f"/api/projects/{project}/")["label_config"]
-    tasks: list[dict] = []
-    page = 1
-    while True:
-        answer = client.get(
-            "/api/tasks/", project=project, fields="all", resolve_uri=False, page=page, page_size=TASKS_PER_PAGE
-        )
-        tasks += answer["tasks"]
-        if not answer["tasks"] or len(tasks) >= answer["total"]:
-            return tasks, label_config
-        page += 1
+
+def _fetch_project(url: str, api_key: str, project: int) -> tuple[list[dict], str]:
+    """Return all tasks of a live project and its labelling configuration."""
+    with _client(url, api_key) as client:
+        label_config = _config_of(client, project)
+        return list(client.tasks(project)), label_config
 
 
 def _post_tasks(url: str, api_key: str, project: int, tasks: list[dict]) -> None:
-    client = _client(url, api_key)
-    with typer.progressbar(range(0, len(tasks), TASKS_PER_PAGE), label="Importing") as starts:
-        for start in starts:
-            client.post(f"/api/projects/{project}/import", tasks[start : start + TASKS_PER_PAGE])
+    starts = range(0, len(tasks), TASKS_PER_IMPORT)
+    with _client(url, api_key) as client, typer.progressbar(starts, label="Importing") as shown:
+        for start in shown:
+            client.import_tasks(project, tasks[start : start + TASKS_PER_IMPORT])
 
 
 def _read_json(path: Path) -> object:

@@ -26,7 +26,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, NewConnectionError
 
-from clickpose_labelstudio.label_studio_client import LabelStudioAuth, LabelStudioError, origin_of
+from clickpose_labelstudio.label_studio_auth import LabelStudioAuth, LabelStudioError, origin_of
 from clickpose_labelstudio.ports import ImageError
 from clickpose_labelstudio.settings import ServiceSettings
 

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, unquote_to_bytes, urlsplit
 
 from clickpose import image_io
 from clickpose_labelstudio.fetching import Fetcher
-from clickpose_labelstudio.label_studio_client import origin_of
+from clickpose_labelstudio.label_studio_auth import origin_of
 from clickpose_labelstudio.ports import ImageError, LoadedImage
 from clickpose_labelstudio.references import CLOUD_SCHEMES
 from clickpose_labelstudio.settings import ServiceSettings

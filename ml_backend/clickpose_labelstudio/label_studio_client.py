@@ -1,161 +1,144 @@
-"""Label Studio's API: who we are (legacy token or personal access token), and JSON in and out."""
+"""Label Studio's HTTP interface: the calls that the commands and the launcher make, as one class."""
 
 from __future__ import annotations
 
-import base64
-import json
-import threading
-import time
-from urllib.parse import urlsplit
+from collections.abc import Iterator
 
 import requests
 
-REFRESH_MARGIN_S = 30.0
-DEFAULT_ACCESS_LIFETIME_S = 240.0
+from clickpose_labelstudio.label_studio_auth import LabelStudioAuth, LabelStudioError
 
-
-class LabelStudioError(ValueError):
-    """Label Studio could not be reached or refused; the message never holds the key."""
-
-
-class LabelStudioAuth:
-    """Turns an API key into an ``Authorization`` header, for Label Studio's own origin only.
-
-    A legacy token is sent as it is. A personal access token is a JSON web token that Label Studio exchanges for a
-    short-lived one, which is kept until shortly before it expires. Safe to share between threads.
-
-    Args:
-        url: address of Label Studio.
-        api_key: legacy token or personal access token; empty for no authorization.
-        session: session to ask for new tokens with.
-        timeout_s: seconds to wait for Label Studio, as (connect, read).
-    """
-
-    def __init__(self, url: str, api_key: str, session: requests.Session, timeout_s: tuple[float, float] = (3.0, 20.0)):
-        self._url = url.rstrip("/")
-        self._api_key = api_key
-        self._session = session
-        self._timeout_s = timeout_s
-        self._lock = threading.Lock()
-        self._access_token = ""
-        self._expires_at = 0.0
-
-    def header(self) -> dict[str, str]:
-        """Return the header to send, or an empty dict where no key is configured.
-
-        Raises:
-            LabelStudioError: if Label Studio gives no access token for the personal access token.
-        """
-        if not self._api_key:
-            return {}
-        if _jwt_claims(self._api_key) is None:
-            return {"Authorization": f"Token {self._api_key}"}
-        with self._lock:
-            if time.time() >= self._expires_at - REFRESH_MARGIN_S:
-                self._refresh()
-            return {"Authorization": f"Bearer {self._access_token}"}
-
-    def _refresh(self) -> None:
-        try:
-            response = self._session.post(
-                f"{self._url}/api/token/refresh/",
-                json={"refresh": self._api_key},
-                timeout=self._timeout_s,
-                allow_redirects=False,
-            )
-        except requests.RequestException as error:
-            raise LabelStudioError(f"Label Studio could not be asked for a token: {type(error).__name__}") from None
-        token = _access_token(response)
-        if token is None:
-            raise LabelStudioError(
-                f"Label Studio refused the personal access token (status {response.status_code}); "
-                "check that LABEL_STUDIO_API_KEY is complete and has not been revoked"
-            )
-        claims = _jwt_claims(token) or {}
-        expires_at = claims.get("exp")
-        lifetime_known = isinstance(expires_at, (int, float))
-        self._expires_at = float(expires_at) if lifetime_known else time.time() + DEFAULT_ACCESS_LIFETIME_S
-        self._access_token = token
+CONNECT_SECONDS = 5.0
+ANSWER_SECONDS = 60.0
+LONG_ANSWER_SECONDS = 3600.0  # importing many photos, predicting several on a slow machine
+TASKS_PER_PAGE = 100
 
 
 class LabelStudioClient:
-    """The few API calls that the commands make.
+    """Asks Label Studio for things; close it, or use it in a ``with`` block. Every method raises LabelStudioError.
 
     Args:
         url: address of Label Studio.
         api_key: legacy token or personal access token.
-        timeout_s: seconds to wait for an answer, as (connect, read); an export of a big project takes its time.
+        use_proxies: heed the proxies of the environment; a Label Studio on this machine is reached without.
     """
 
-    def __init__(self, url: str, api_key: str, timeout_s: tuple[float, float] = (5.0, 300.0)):
+    def __init__(self, url: str, api_key: str, *, use_proxies: bool = True):
         self._url = url.rstrip("/")
         self._session = requests.Session()
-        self._timeout_s = timeout_s
+        self._session.trust_env = use_proxies
         self._auth = LabelStudioAuth(self._url, api_key, self._session)
 
-    def get(self, path: str, **query) -> object:
-        """Return the JSON answer of ``GET path``.
+    def __enter__(self) -> LabelStudioClient:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def call(
+        self, method: str, path: str, *, missing_ok: bool = False, timeout_s: float = ANSWER_SECONDS, **request
+    ) -> object:
+        """Call the interface and return the decoded answer, None where there is none.
+
+        Args:
+            method: of HTTP.
+            path: below the address of Label Studio.
+            missing_ok: return None for what is not there, instead of raising.
+            timeout_s: seconds to wait for the answer.
+            request: further arguments of :func:`requests.request`, such as ``json`` and ``params``.
 
         Raises:
             LabelStudioError: if Label Studio cannot be reached, refuses, or answers without JSON.
         """
-        return self._request("GET", path, params=query)
-
-    def post(self, path: str, payload: object) -> object:
-        """Return the JSON answer of ``POST path`` with a JSON body; raises as :meth:`get` does."""
-        return self._request("POST", path, json=payload)
-
-    def _request(self, method: str, path: str, **options) -> object:
         try:
             response = self._session.request(
-                method, self._url + path, headers=self._auth.header(), timeout=self._timeout_s, allow_redirects=False,
-                **options,
+                method, self._url + path, headers=self._auth.header(), timeout=(CONNECT_SECONDS, timeout_s),
+                allow_redirects=False, **request,
             )  # fmt: skip
         except requests.RequestException as error:
             raise LabelStudioError(
                 f"Label Studio at {self._url} could not be reached: {type(error).__name__}"
             ) from None
+        if response.status_code == 404 and missing_ok:
+            return None
         if response.status_code in (401, 403):
             raise LabelStudioError(f"Label Studio refused the API key for {path} (status {response.status_code})")
-        if not response.ok:
+        if not response.ok or response.is_redirect:
             raise LabelStudioError(
-                f"Label Studio answered {method} {path} with status {response.status_code}: {response.text[:300]}"
+                f"Label Studio answered {method} {path} with status {response.status_code}: {response.text[:500]}"
             )
         try:
-            return response.json()
+            return response.json() if response.content else None
         except ValueError:
             raise LabelStudioError(f"Label Studio at {self._url} answered {method} {path} without JSON") from None
 
+    def project(self, project_id: int) -> dict | None:
+        """Return a project, or None if there is none (any more)."""
+        return self.call("GET", f"/api/projects/{project_id}/", missing_ok=True)
 
-def _access_token(response: requests.Response) -> str | None:
-    """Return the token of Label Studio's answer, or None if it gave none."""
-    if response.status_code != 200:
-        return None
-    try:
-        token = response.json()["access"]
-    except (ValueError, KeyError, TypeError):
-        return None
-    return token if isinstance(token, str) and token.isascii() and token.isprintable() else None
+    def create_project(self, **fields) -> dict:
+        """Create a project."""
+        return self.call("POST", "/api/projects/", json=fields)
 
+    def update_project(self, project_id: int, **fields) -> dict:
+        """Change fields of a project."""
+        return self.call("PATCH", f"/api/projects/{project_id}/", json=fields)
 
-def _jwt_claims(token: str) -> dict | None:
-    """Return the claims of a JSON web token, unverified (it is our own), or None if it is none."""
-    parts = token.split(".")
-    if len(parts) != 3:
-        return None
-    try:
-        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except ValueError:
-        return None
-    return claims if isinstance(claims, dict) else None
+    def local_storages(self, project_id: int) -> list[dict]:
+        """Return the local-files storages of a project."""
+        return self.call("GET", "/api/storages/localfiles/", params={"project": project_id})
 
+    def create_local_storage(self, **fields) -> dict:
+        """Connect a folder to a project."""
+        return self.call("POST", "/api/storages/localfiles/", json=fields)
 
-def origin_of(url: str) -> tuple[str, str, int | None]:
-    """Return (scheme, host, port) of a URL, the port that of the scheme where none is written.
+    def sync_local_storage(self, storage_id: int) -> dict:
+        """Import the files of a folder that have no task yet."""
+        path = f"/api/storages/localfiles/{storage_id}/sync"
+        return self.call("POST", path, json={}, timeout_s=LONG_ANSWER_SECONDS)
 
-    Raises:
-        ValueError: for a port that is no number.
-    """
-    parts = urlsplit(url)
-    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-    return parts.scheme, (parts.hostname or "").rstrip("."), port
+    def backends(self, project_id: int) -> list[dict]:
+        """Return the machine-learning backends of a project, their state freshly checked."""
+        return self.call("GET", "/api/ml/", params={"project": project_id})
+
+    def create_backend(self, **fields) -> dict:
+        """Register a backend; Label Studio checks that it answers."""
+        return self.call("POST", "/api/ml/", json=fields)
+
+    def update_backend(self, backend_id: int, **fields) -> dict:
+        """Change a backend."""
+        return self.call("PATCH", f"/api/ml/{backend_id}", json=fields)
+
+    def tasks(self, project_id: int, **query) -> Iterator[dict]:
+        """Yield the tasks of a project, with whole annotations and predictions unless ``query`` asks for less.
+
+        Label Studio's export holds only the numbers of predictions; its list of tasks holds everything.
+        """
+        page, seen = 1, 0
+        while True:
+            wanted = {"project": project_id, "fields": "all", "resolve_uri": False, **query}
+            params = {**wanted, "page": page, "page_size": TASKS_PER_PAGE}
+            answer = self.call("GET", "/api/tasks/", params=params, timeout_s=LONG_ANSWER_SECONDS)
+            yield from answer["tasks"]
+            seen += len(answer["tasks"])
+            if seen >= answer["total"] or not answer["tasks"]:
+                return
+            page += 1
+
+    def import_tasks(self, project_id: int, tasks: list[dict]) -> None:
+        """Add tasks, with their predictions and annotations, to a project."""
+        self.call("POST", f"/api/projects/{project_id}/import", json=tasks, timeout_s=LONG_ANSWER_SECONDS)
+
+    def predict(self, project_id: int, task_ids: list[int]) -> None:
+        """Let Label Studio get and keep predictions for tasks."""
+        self.call(
+            "POST",
+            "/api/dm/actions",
+            params={"id": "retrieve_tasks_predictions", "project": project_id},
+            json={"selectedItems": {"all": False, "included": task_ids}},
+            timeout_s=LONG_ANSWER_SECONDS,
+        )

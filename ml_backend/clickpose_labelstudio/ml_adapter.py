@@ -24,9 +24,8 @@ from flask import has_request_context, request
 from label_studio_ml.model import LabelStudioMLBase
 
 import clickpose
-from clickpose_labelstudio.images import TaskImages
+from clickpose_labelstudio.build import build_service
 from clickpose_labelstudio.lazy_predictor import LazyPredictor
-from clickpose_labelstudio.region_store import DiskRegionStore
 from clickpose_labelstudio.service import AnnotationService
 from clickpose_labelstudio.settings import ServiceSettings
 
@@ -55,7 +54,7 @@ class ClickPoseModel(LabelStudioMLBase):
             if ClickPoseModel.service is None:
                 settings = ServiceSettings.from_environment(os.environ)
                 predictor = LazyPredictor(partial(clickpose.load, settings.model, checkpoint=settings.checkpoint))
-                ClickPoseModel.service = AnnotationService(predictor, TaskImages(settings), DiskRegionStore(settings))
+                ClickPoseModel.service = build_service(settings, predictor)
             return ClickPoseModel.service
 
     def setup(self) -> None:

@@ -19,6 +19,7 @@ from clickpose.predictor import EncodedRegion, PosePredictor, best_region, place
 from clickpose.structures import Clicks, Pose
 from clickpose_labelstudio.codec import (
     OCCLUDED_BELOW,
+    UNLABELLED_BELOW,
     encode_new_person,
     encode_poses,
     encode_refined,
@@ -48,6 +49,8 @@ class AnnotationService:
         images: loads the tasks' images.
         regions: keeps encoded regions, so that an edit encodes nothing anew.
         occluded_below: predicted visibilities below this become the occluded choice.
+        unlabelled_below: joints with predicted visibilities below this are not pre-annotated. A person whose box a
+            human has drawn gets all joints nevertheless.
     """
 
     def __init__(
@@ -57,11 +60,13 @@ class AnnotationService:
         regions: RegionStore,
         *,
         occluded_below: float = OCCLUDED_BELOW,
+        unlabelled_below: float = UNLABELLED_BELOW,
     ):
         self._get_predictor = get_predictor
         self._images = images
         self._regions = regions
         self._occluded_below = occluded_below
+        self._unlabelled_below = unlabelled_below
 
     @property
     def model_version(self) -> str:
@@ -133,7 +138,7 @@ class AnnotationService:
         poses = predictor.decode(regions)
         poses = poses.select(suppress_duplicate_poses(poses))
         ids = unique_person_ids(poses.boxes_xyxy, image.content_hash)
-        result = encode_poses(poses, config, image.image_hw, ids, self._occluded_below)
+        result = encode_poses(poses, config, image.image_hw, ids, self._occluded_below, self._unlabelled_below)
         return self._reply(result, poses.instance_scores)
 
     def _reply(self, result: list[dict], instance_scores: Sequence[float] | np.ndarray) -> dict:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from clickpose_labelstudio.codec import OCCLUDED_BELOW, UNLABELLED_BELOW
+
 MIB = 1024 * 1024
 
 
@@ -32,6 +34,8 @@ class ServiceSettings:
         read_timeout_s: seconds to wait for the next bytes of an image.
         fetch_timeout_s: seconds that one image may take in all.
         ca_bundle: certificates to trust instead of the usual ones, for a Label Studio behind a private authority.
+        occluded_below: joints with a predicted visibility (0..1) below this are marked as occluded.
+        unlabelled_below: joints with a predicted visibility (0..1) below this are not pre-annotated; 0 for all.
         basic_auth_user: user name asked of every caller but the webhook; empty for none.
         basic_auth_password: its password.
         webhook_secret: last part of the webhook's address, ``/webhook/<secret>``; empty to accept ``/webhook``.
@@ -54,6 +58,8 @@ class ServiceSettings:
     read_timeout_s: float = 20.0
     fetch_timeout_s: float = 60.0
     ca_bundle: Path | None = None
+    occluded_below: float = OCCLUDED_BELOW
+    unlabelled_below: float = UNLABELLED_BELOW
     basic_auth_user: str = ""
     basic_auth_password: str = field(default="", repr=False)
     webhook_secret: str = field(default="", repr=False)
@@ -71,6 +77,9 @@ class ServiceSettings:
         for name in POSITIVE_NUMBERS:
             if not getattr(self, name) > 0:
                 raise ValueError(f"Expected a positive {name}, got {getattr(self, name)}")
+        for name in PROBABILITIES:
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"Expected {name} between 0 and 1, got {getattr(self, name)}")
         roots = tuple(Path(root).resolve() for root in self.local_roots)
         for root in roots:
             if not root.is_dir():
@@ -130,10 +139,15 @@ CONVERTERS = {
     "read_timeout_s": float,
     "fetch_timeout_s": float,
     "ca_bundle": Path,
+    "occluded_below": float,
+    "unlabelled_below": float,
     "basic_auth_user": str,
     "basic_auth_password": str,
     "webhook_secret": str,
     "model": str,
     "checkpoint": Path,
 }
-POSITIVE_NUMBERS = tuple(name for name, convert in CONVERTERS.items() if convert in (int, float))
+PROBABILITIES = ("occluded_below", "unlabelled_below")
+POSITIVE_NUMBERS = tuple(
+    name for name, convert in CONVERTERS.items() if convert in (int, float) and name not in PROBABILITIES
+)

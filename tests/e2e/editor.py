@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from playwright.sync_api import Page
 
 PATIENCE_MS = 30_000
@@ -48,11 +50,22 @@ class Editor:
         self.page = page
         self._project_url = project_url
 
-    def open(self, task_id: int, regions: int = 36) -> Editor:
-        """Open a task and wait until its regions and the bones are there."""
+    def configure_bridge(self, **settings) -> None:
+        """Change settings of the bridge, such as ``timeoutMs``, in the pages that are opened from now on."""
+
+        def with_settings(route):
+            script = route.fetch()
+            extra = f"Object.assign(window.__clickposeConfig, {json.dumps(settings)});\n"
+            head, rest = script.text().split("\n", 1)
+            route.fulfill(response=script, body=f"{head}\n{extra}{rest}")
+
+        self.page.route("**/clickpose/bridge.js*", with_settings)
+
+    def open(self, task_id: int, regions: int = 36, status: str = "ready") -> Editor:
+        """Open a task and wait until its regions, the bones and the bridge's status are there."""
         self.page.goto(f"{self._project_url}?task={task_id}")
         self.wait(f"window.Htx?.task?.id == {task_id} && Htx.annotationStore?.selected?.regions?.length == {regions}")
-        self.wait("window.__clickposeBridge?.diagnostics.bones > 0 && __clickposeBridge.status() == 'ready'")
+        self.wait(f"window.__clickposeBridge?.diagnostics.bones > 0 && __clickposeBridge.status() == '{status}'")
         self.page.wait_for_timeout(500)  # Label Studio sets its history anew a moment after the image has loaded
         return self
 
@@ -79,6 +92,15 @@ class Editor:
     def history(self) -> tuple[int, int]:
         """Index of the present step of the history, and the number of steps."""
         return tuple(self.page.evaluate(HISTORY))
+
+    def status(self) -> str:
+        """What the bridge's chip shows."""
+        return self.page.evaluate("() => __clickposeBridge.status()")
+
+    def notice(self) -> str | None:
+        """The bridge's notice, or None where none is shown."""
+        notice = self.page.locator("#clickpose-chip .notice")
+        return notice.text_content() if notice.is_visible() else None
 
     def diagnostics(self) -> dict:
         """The bridge's counters."""

@@ -14,7 +14,7 @@ from PIL import Image
 from werkzeug.serving import make_server
 
 from clickpose_labelstudio.app import create_app
-from clickpose_labelstudio.launch.api import LabelStudioApi
+from clickpose_labelstudio.label_studio_client import LabelStudioClient
 from clickpose_labelstudio.launch.folder import DataFolder
 from clickpose_labelstudio.launch.processes import free_port
 from clickpose_labelstudio.launch.start import LaunchOptions, RunningLoop, running
@@ -81,9 +81,9 @@ class Stack:
     predictor: object
     data_dir: Path
 
-    def api(self) -> LabelStudioApi:
+    def api(self) -> LabelStudioClient:
         """Return a connection to Label Studio's HTTP interface."""
-        return LabelStudioApi(self.loop.url, self.loop.credentials.token)
+        return LabelStudioClient(self.loop.url, self.loop.credentials.token)
 
 
 def write_photos(folder: Path, count: int) -> Path:

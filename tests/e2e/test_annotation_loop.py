@@ -11,6 +11,7 @@ from clickpose.skeleton import COCO
 from clickpose_labelstudio.coco_exchange import tasks_to_coco
 from clickpose_labelstudio.labeling_config import parse_labeling_config
 from clickpose_labelstudio.launch.project import register_backend
+from clickpose_labelstudio.ports import ImageError
 
 pytestmark = pytest.mark.browser
 
@@ -182,6 +183,90 @@ def test_dead_backend_keeps_the_edit_and_tells_once(editor, task_id, stack, arti
     editor.wait_applied(1)
     assert editor.page.evaluate("__clickposeBridge.status()") == "ready"
     assert_rest_followed(changed, editor.places(), person, {wrist, ankle})
+
+
+def test_backend_that_comes_back_is_noticed_without_an_edit(editor, task_id, stack):
+    editor.configure_bridge(retryMs=500)
+    editor.open(task_id)
+    stack.backend.stop()
+    try:
+        editor.drag(f"{editor.persons()[0]}-nose", 10, 10)
+        editor.wait("__clickposeBridge.status() == 'offline'")
+        editor.page.wait_for_timeout(1200)
+        assert editor.status() == "offline"
+    finally:
+        stack.backend.start()
+    editor.wait("__clickposeBridge.status() == 'ready'")
+    assert editor.diagnostics()["requests"] == 1
+
+
+def test_slow_backend_keeps_the_edit_and_tells_once(editor, task_id, stack, artifacts):
+    editor.configure_bridge(timeoutMs=1500)
+    editor.open(task_id)
+    person = editor.persons()[0]
+    wrist, ankle = f"{person}-left_wrist", f"{person}-left_ankle"
+    before = editor.places()
+    with stack.backend.holding_answers():
+        dropped = editor.drag(wrist, 30, 0)
+        editor.wait("__clickposeBridge.status() == 'offline'")
+        assert (
+            editor.notice() == "Click-Pose is slow to answer. Your edit is kept; the other joints stay where they are."
+        )
+        editor.page.screenshot(path=artifacts / "backend-slow.png")
+        kept = editor.places()
+        assert kept[wrist] == pytest.approx(dropped, abs=0.02)
+        assert {**kept, wrist: None} == {**before, wrist: None}
+    editor.page.wait_for_timeout(500)
+    assert editor.places() == kept  # an answer after all comes too late
+    editor.drag(ankle, 20, 0)
+    editor.wait_applied(1)
+    assert_rest_followed(kept, editor.places(), person, {wrist, ankle})
+    assert stack.predictor.refined[-1][1].fixed.sum() == 2
+
+
+def test_a_reason_of_the_backend_is_read_by_the_annotator(editor, task_id, stack, artifacts, monkeypatch):
+    editor.open(task_id)
+    nose = f"{editor.persons()[0]}-nose"
+
+    def refuse(*_):
+        raise ImageError("The photo “a.jpg” has been taken away")
+
+    monkeypatch.setattr(stack.predictor, "refine_region", refuse)
+    before = editor.places()
+    dropped = editor.drag(nose, 12, 9)
+    editor.wait("__clickposeBridge.status() == 'refused'")
+    assert editor.notice().startswith('The photo "a.jpg" has been taken away. Your edit is kept')
+    editor.page.locator("#clickpose-chip button").click()
+    assert 'The photo "a.jpg" has been taken away' in editor.page.locator("#clickpose-chip .help").text_content()
+    editor.page.screenshot(path=artifacts / "refused.png")
+    assert editor.places() == {**before, nose: pytest.approx(dropped, abs=0.02)}
+    monkeypatch.undo()
+    editor.drag(nose, 5, 5)
+    editor.wait_applied(1)
+    assert editor.status() == "ready"
+
+
+def test_backend_connected_later_needs_no_reload(editor, task_id, stack):
+    api = stack.api()
+    (backend,) = api.backends(stack.loop.project_id)
+    api.call("DELETE", f"/api/ml/{backend['id']}")
+    try:
+        editor.open(task_id, status="none")
+        person = editor.persons()[0]
+        wrist, ankle = f"{person}-left_wrist", f"{person}-left_ankle"
+        before = editor.places()
+        dropped = editor.drag(wrist, 20, 0)
+        editor.page.wait_for_timeout(500)
+        kept = editor.places()
+        assert kept == {**before, wrist: pytest.approx(dropped, abs=0.02)}
+        assert editor.page.locator("#clickpose-chip").count() == 0
+    finally:
+        register_backend(api, stack.loop.project_id, stack.backend.url)
+        api.close()
+    editor.drag(ankle, 20, 0)
+    editor.wait_applied(1)
+    assert editor.status() == "ready"
+    assert_rest_followed(kept, editor.places(), person, {wrist, ankle})
 
 
 def test_answer_that_comes_after_an_undo_is_dropped(editor, task_id, stack):
@@ -444,6 +529,29 @@ def test_placed_keypoint_joins_its_person(editor, task_id):
     nose = f"{person}-nose"
     assert moved_by(before[nose], after[nose]) == pytest.approx(SHIFT_PCT, abs=1e-6)
     assert wrist not in after
+
+
+def test_missing_joint_is_placed_inside_its_box_with_ctrl(editor, task_id):
+    editor.open(task_id)
+    person = editor.persons()[0]
+    knee = f"{person}-right_knee"
+    before = editor.places()
+    editor.page.mouse.click(*editor.screen(knee))
+    editor.wait("Htx.annotationStore.selected.selectedRegions.length == 1")
+    editor.page.wait_for_timeout(500)
+    editor.page.keyboard.press("Backspace")
+    editor.wait("Htx.annotationStore.selected.regions.length == 35")
+    editor.page.wait_for_timeout(500)
+    editor.page.get_by_text("right_knee", exact=True).first.click()
+    editor.wait("Htx.annotationStore.selected.objects[0].activeStates().length == 1")
+    x, y = before[knee][0] + 4, before[knee][1] + 2
+    editor.page.keyboard.down("Control")
+    editor.page.mouse.click(*editor.screen_of(x, y))
+    editor.page.keyboard.up("Control")
+    editor.wait_applied(1)
+    (placed,) = editor.places().keys() - before.keys()
+    assert editor.places()[placed] == pytest.approx([x, y], abs=0.2)
+    assert (editor.parents()[placed], editor.labels()[placed]) == (person, "right_knee")
 
 
 def test_bones_follow_rotation_and_a_smaller_window(editor, task_id):

@@ -155,6 +155,14 @@ def test_low_visibility_is_written_as_occluded_beside_its_keypoint():
     assert not any(item["type"] == "choices" for item in encode_poses(two_poses(), CONFIG, HW, occluded_below=0.1))
 
 
+def test_joints_of_very_low_visibility_are_left_out_where_that_is_wanted():
+    visibility = np.full((2, 17), 0.9)
+    visibility[0, [5, 16]] = 0.19, 0.2
+    result = encode_poses(two_poses(visibility_scores=visibility), CONFIG, HW, ["cp-a", "cp-b"], unlabelled_below=0.2)
+    back = decode_result(result, CONFIG).annotations
+    assert back.visibility.tolist() == [[2] * 5 + [0] + [2] * 10 + [1], [2] * 17]
+
+
 def test_predictions_outside_the_image_are_clipped_and_unplaced_joints_left_out():
     keypoints = np.full((2, 17, 2), 50.0)
     keypoints[0, 0], keypoints[0, 1], keypoints[1, 0] = (-4, 300), (np.nan, 3), (320.4, 10)

@@ -5,7 +5,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from clickpose_labelstudio import commands, serve
+from clickpose_labelstudio import commands, label_studio_client, serve
 from clickpose_labelstudio.labeling_config import build_labeling_config
 
 COCO_FILE = {
@@ -100,7 +100,7 @@ def studio(canned_server):
 def test_a_live_project_is_read_page_by_page(run, tmp_path, studio, coco_file, monkeypatch):
     run("labelstudio", "import", coco_file, "--kind", "annotations", "--out", tmp_path / "tasks.json")
     (task,) = written(tmp_path / "tasks.json")
-    monkeypatch.setattr(commands, "TASKS_PER_PAGE", 1)
+    monkeypatch.setattr(label_studio_client, "TASKS_PER_PAGE", 1)
     for page in (1, 2):
         own = {**task, "id": page, "data": {"image": f"/data/upload/3/{page}.jpg"}}
         address = f"/api/tasks/?project=3&fields=all&resolve_uri=False&page={page}&page_size=1"
@@ -120,6 +120,12 @@ def test_a_live_project_is_read_page_by_page(run, tmp_path, studio, coco_file, m
     assert result.exit_code == 0, result.output
     assert [image["file_name"] for image in written(tmp_path / "coco.json")["images"]] == ["1.jpg", "2.jpg"]
     assert {request[2]["Authorization"] for request in studio.requests} == {"Token k"}
+
+
+def test_a_project_that_is_not_there_is_one_sentence(run, tmp_path, studio):
+    studio.answers["/api/projects/4/"] = (404, {}, b"{}")
+    result = run("labelstudio", "export", "--project", 4, "--url", studio.url(), "--api-key", "k")
+    assert (result.exit_code, result.output) == (1, "Expected the number of a project, got 4, which is not there\n")
 
 
 def test_tasks_go_straight_into_a_live_project(run, studio, coco_file):

@@ -115,6 +115,28 @@ def test_batch_repeats_itself_without_encoding_again(bench):
     assert bench.predictor.encoded == 2
 
 
+def test_batch_leaves_out_what_nobody_would_label(fakes):
+    ids = {
+        item["id"].split("-")[-1] for item in Bench(fakes, visible=0.1).preannotate() if item["from_name"] == "keypoint"
+    }
+    assert ids == set(COCO.names[1::2])  # the fake network gives every other joint the low visibility
+
+
+def test_left_out_joints_stay_out_when_the_others_are_refined(fakes):
+    bench = Bench(fakes, visible=0.1)
+    result = bench.preannotate()
+    eye = next(item for item in result if item["id"].endswith("-left_eye"))
+    reply = bench.ask({"result": result, "edited": [eye["id"]]})
+    person = eye["parentID"]
+    assert {item["id"] for item in reply["result"]} == {person, *(f"{person}-{name}" for name in COCO.names[1::2])}
+
+
+def test_drawn_box_gets_even_joints_that_are_hardly_visible(fakes):
+    bench = Bench(fakes, visible=0.1)
+    reply = bench.ask({"result": [drawn_box("by-hand")], "edited": ["by-hand"]})
+    assert sum(item["type"] == "keypointlabels" for item in reply["result"]) == 17
+
+
 def test_batch_marks_doubtful_visibility(fakes):
     result = Bench(fakes, visible=0.3).preannotate()
     choices = by_id(result, "choices")

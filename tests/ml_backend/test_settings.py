@@ -52,6 +52,7 @@ def test_secrets_are_not_in_the_repr(tmp_path):
         ({"basic_auth_user": "ls"}, "only one of them"),
         ({"max_image_bytes": 0}, "positive max_image_bytes, got 0"),
         ({"fetch_timeout_s": float("nan")}, "positive fetch_timeout_s, got nan"),
+        ({"unlabelled_below": 1.2}, r"unlabelled_below between 0 and 1, got 1\.2"),
         ({"local_roots": ("no/such/folder",)}, "local_roots to be folders"),
     ],
 )

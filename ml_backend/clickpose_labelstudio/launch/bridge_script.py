@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from clickpose.skeleton import COCO, Skeleton
 
-BRIDGE_FILE = Path(__file__).parents[1] / "static" / "bridge.js"
+SOURCES = Path(__file__).parents[1] / "static" / "bridge"
+ENTRY = "main"
+IMPORT = re.compile(r'^import (?:\* as (?P<module>\w+)|(?P<names>\{[\w, ]+\})) from "\./(?P<file>\w+)\.js";$', re.M)
+EXPORT = re.compile(r"^export (?:(?:async )?function|const|class) (?P<name>\w+)", re.M)
 TESTED_LABEL_STUDIO = ("1.23.2",)
 
 USERSCRIPT_HEADER = """\
@@ -51,9 +55,48 @@ class BridgeConfig:
 
 
 def bridge_script(config: BridgeConfig = BridgeConfig()) -> str:
-    """Return the whole script: its configuration, then ``static/bridge.js``."""
-    source = BRIDGE_FILE.read_text(encoding="utf-8")
-    return f"window.__clickposeConfig = {config.as_json()};\n{source}"
+    """Return the whole script: its configuration, then the modules of ``static/bridge`` in one."""
+    bundle = "\n".join(_wrap(name) for name in _in_order(ENTRY))
+    return (
+        f"window.__clickposeConfig = {config.as_json()};\n"
+        f'(() => {{\n"use strict";\nconst modules = {{}};\n\n{bundle}}})();\n'
+    )
+
+
+def _source(name: str) -> str:
+    return (SOURCES / f"{name}.js").read_text(encoding="utf-8")
+
+
+def _in_order(name: str, above: tuple[str, ...] = ()) -> list[str]:
+    """Return a module and all that it imports, each after those that it imports itself.
+
+    Raises:
+        ValueError: if modules import each other in a circle.
+    """
+    if name in above:
+        raise ValueError(f"Expected no circle of imports, got {' -> '.join([*above, name])}")
+    imported = [match["file"] for match in IMPORT.finditer(_source(name))]
+    before = [module for other in imported for module in _in_order(other, (*above, name))]
+    return list(dict.fromkeys([*before, name]))
+
+
+def _wrap(name: str) -> str:
+    """Return a module as a function that is called at once and returns what the module exports.
+
+    A page takes one script, in one request, from servers and userscript managers that know no modules. The sources
+    keep to one form of import and export each (see the patterns), so that this needs no bundler.
+
+    Raises:
+        ValueError: if a module has an import or export of another form.
+    """
+    source = _source(name)
+    exports = [match["name"] for match in EXPORT.finditer(source)]
+    source = IMPORT.sub(lambda match: f"const {match['names'] or match['module']} = modules.{match['file']};", source)
+    source = EXPORT.sub(lambda match: match[0].removeprefix("export "), source)
+    other = re.search(r"^(import|export)\b.*", source, re.M)
+    if other:
+        raise ValueError(f"Expected {name}.js to import and export as the other modules do, got: {other[0]}")
+    return f"// {name}.js\nmodules.{name} = (() => {{\n{source}return {{{', '.join(exports)}}};\n}})();\n"
 
 
 def userscript(match: str, version: str, config: BridgeConfig = BridgeConfig()) -> str:

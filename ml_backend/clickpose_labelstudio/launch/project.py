@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from clickpose.skeleton import COCO
+from clickpose_labelstudio.label_studio_auth import LabelStudioError
+from clickpose_labelstudio.label_studio_client import LabelStudioClient
 from clickpose_labelstudio.labeling_config import build_labeling_config
-from clickpose_labelstudio.launch.api import LabelStudioApi
 from clickpose_labelstudio.launch.errors import LaunchError
 from clickpose_labelstudio.launch.folder import DataFolder
 from clickpose_labelstudio.launch.photos import FILE_NAME_PATTERN, PhotoFolder
 
 BACKEND_TITLE = "Click-Pose"
 BATCH = 4  # photos predicted by one request; Label Studio waits 100 s for it
+VERSIONS = "id,predictions_model_versions"  # all that is asked about tasks
 Say = Callable[[str], None]
 
 INSTRUCTION = (
@@ -22,7 +24,7 @@ INSTRUCTION = (
 )
 
 
-def ensure_project(api: LabelStudioApi, folder: DataFolder, photos: PhotoFolder, say: Say) -> dict:
+def ensure_project(api: LabelStudioClient, folder: DataFolder, photos: PhotoFolder, say: Say) -> dict:
     """Return the project of a photo folder; create it if there is none (any more)."""
     known = folder.project_id(photos.source)
     project = api.project(known) if known is not None else None
@@ -42,7 +44,7 @@ def ensure_project(api: LabelStudioApi, folder: DataFolder, photos: PhotoFolder,
     return project
 
 
-def import_photos(api: LabelStudioApi, project_id: int, folder: DataFolder, photos: PhotoFolder, say: Say) -> None:
+def import_photos(api: LabelStudioClient, project_id: int, folder: DataFolder, photos: PhotoFolder, say: Say) -> None:
     """Make a task for every photo of the folder that has none yet."""
     path = str(photos.link_below(folder.photos))
     storage = next((known for known in api.local_storages(project_id) if known["path"] == path), None)
@@ -62,7 +64,7 @@ def import_photos(api: LabelStudioApi, project_id: int, folder: DataFolder, phot
     say(f"{photos.count()} photos, {answer.get('last_sync_count') or 0} of them new.")
 
 
-def register_backend(api: LabelStudioApi, project_id: int, url: str) -> dict:
+def register_backend(api: LabelStudioClient, project_id: int, url: str) -> dict:
     """Connect the backend as interactive; after a change of port, the same entry is changed."""
     fields = {"url": url, "project": project_id, "title": BACKEND_TITLE, "is_interactive": True}
     known = next((b for b in api.backends(project_id) if b["title"] == BACKEND_TITLE), None)
@@ -73,7 +75,7 @@ def register_backend(api: LabelStudioApi, project_id: int, url: str) -> dict:
     return next(b for b in api.backends(project_id) if b["id"] == known["id"])
 
 
-def predict_missing(api: LabelStudioApi, project_id: int, backend: dict, say: Say) -> int:
+def predict_missing(api: LabelStudioClient, project_id: int, backend: dict, say: Say) -> int:
     """Get predictions for the tasks that have none of the backend's present model version.
 
     Returns:
@@ -87,9 +89,9 @@ def predict_missing(api: LabelStudioApi, project_id: int, backend: dict, say: Sa
     return len(_tasks_without(api, project_id, version)) if waiting else 0
 
 
-def _tasks_without(api: LabelStudioApi, project_id: int, version: str | None) -> list[int]:
+def _tasks_without(api: LabelStudioClient, project_id: int, version: str | None) -> list[int]:
     """Return the ids of the tasks that have no prediction of a model version."""
-    return [task["id"] for task in api.tasks(project_id) if not _has_version(task, version)]
+    return [task["id"] for task in api.tasks(project_id, include=VERSIONS) if not _has_version(task, version)]
 
 
 def _has_version(task: dict, version: str | None) -> bool:
@@ -99,15 +101,15 @@ def _has_version(task: dict, version: str | None) -> bool:
     return version in [str(v).strip() for v in versions]
 
 
-def _predict_batch(api: LabelStudioApi, project_id: int, task_ids: list[int]) -> None:
+def _predict_batch(api: LabelStudioClient, project_id: int, task_ids: list[int]) -> None:
     """Predict some tasks; if Label Studio refuses a batch as a whole, each of them alone."""
     try:
         api.predict(project_id, task_ids)
-    except LaunchError:
+    except LabelStudioError:
         for task_id in task_ids if len(task_ids) > 1 else ():
             _predict_batch(api, project_id, [task_id])
 
 
-def show_predictions(api: LabelStudioApi, project_id: int, backend: dict) -> None:
+def show_predictions(api: LabelStudioClient, project_id: int, backend: dict) -> None:
     """Let a task that is opened start from the predictions of the present model version, as editable regions."""
     api.update_project(project_id, model_version=backend.get("model_version") or "", show_collab_predictions=True)

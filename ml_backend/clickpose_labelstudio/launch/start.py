@@ -16,8 +16,9 @@ from pathlib import Path
 import requests
 
 from clickpose.skeleton import COCO
+from clickpose_labelstudio.label_studio_auth import LabelStudioError
+from clickpose_labelstudio.label_studio_client import LabelStudioClient
 from clickpose_labelstudio.labeling_config import build_labeling_config
-from clickpose_labelstudio.launch.api import LabelStudioApi
 from clickpose_labelstudio.launch.bridge_script import TESTED_LABEL_STUDIO, bridge_script
 from clickpose_labelstudio.launch.errors import LaunchError
 from clickpose_labelstudio.launch.folder import Credentials, DataFolder, FolderLock
@@ -116,7 +117,7 @@ def start(options: LaunchOptions) -> int:
     except _AlreadyRunning as other:
         _print(str(other))
         return 0
-    except LaunchError as error:
+    except (LaunchError, LabelStudioError) as error:
         print(f"\n{error}", file=sys.stderr, flush=True)
         return 1
     except KeyboardInterrupt:
@@ -300,8 +301,7 @@ def _set_up_project(
     url: str, backend_url: str, credentials: Credentials, folder: DataFolder, photos: PhotoFolder, say: Say
 ) -> int:
     """Make or reuse the project, with all photos pre-annotated; return its id."""
-    api = LabelStudioApi(url, credentials.token)
-    try:
+    with LabelStudioClient(url, credentials.token, use_proxies=False) as api:
         project_id = ensure_project(api, folder, photos, say)["id"]
         import_photos(api, project_id, folder, photos, say)
         backend = register_backend(api, project_id, backend_url)
@@ -309,6 +309,4 @@ def _set_up_project(
         if failed:
             say(f"{failed} photos could not be pre-annotated; see {folder.logs}. They can be labelled all the same.")
         show_predictions(api, project_id, backend)
-    finally:
-        api.close()
     return project_id

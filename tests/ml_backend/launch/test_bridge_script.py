@@ -1,21 +1,65 @@
 import json
+import re
 import shutil
 import subprocess
 
 import pytest
 
 from clickpose.skeleton import COCO
-from clickpose_labelstudio.launch.bridge_script import BRIDGE_FILE, bridge_script, userscript
+from clickpose_labelstudio.launch import bridge_script as bundler
+from clickpose_labelstudio.launch.bridge_script import SOURCES, bridge_script, userscript
 
 
 def test_configuration_comes_before_the_script_and_names_every_bone():
-    first, rest = bridge_script().split("\n", 1)
+    first, _ = bridge_script().split("\n", 1)
     config = json.loads(first.removeprefix("window.__clickposeConfig = ").removesuffix(";"))
     assert config["joints"] == list(COCO.names)
     assert len(config["bones"]) == len(COCO.edges) and ["left_wrist", "left_elbow"] not in config["bones"]
     assert ["left_elbow", "left_wrist"] in config["bones"]
     assert config["testedVersions"] == ["1.23.2"] and config["timeoutMs"] == 10000
-    assert rest == BRIDGE_FILE.read_text(encoding="utf-8")
+
+
+def test_every_module_is_in_the_script_once_and_after_those_that_it_imports():
+    modules = re.findall(r"^// (\w+)\.js\n(.*?)^\}\)\(\);$", bridge_script(), re.M | re.S)
+    names = [name for name, _ in modules]
+    assert sorted(names) == sorted(path.stem for path in SOURCES.iterdir())
+    assert names[-1] == "main"
+    for place, (_, text) in enumerate(modules):
+        assert set(re.findall(r" = modules\.(\w+);", text)) <= set(names[:place])
+
+
+@pytest.fixture
+def sources(tmp_path, monkeypatch):
+    monkeypatch.setattr(bundler, "SOURCES", tmp_path)
+
+    def write(**files):
+        for name, text in files.items():
+            (tmp_path / f"{name}.js").write_text(text)
+
+    return write
+
+
+def test_imports_of_a_module_become_constants(sources):
+    sources(
+        main='import * as a from "./first.js";\nimport {b} from "./first.js";\n\nb(a);\n',
+        first="export function b() {}\nexport const c = 1;\n",
+    )
+    assert bridge_script().split("const modules = {};\n\n")[1] == (
+        "// first.js\nmodules.first = (() => {\nfunction b() {}\nconst c = 1;\nreturn {b, c};\n})();\n\n"
+        "// main.js\nmodules.main = (() => {\nconst a = modules.first;\nconst {b} = modules.first;\n\nb(a);\n"
+        "return {};\n})();\n})();\n"
+    )
+
+
+def test_modules_that_would_break_the_script_are_refused(sources):
+    sources(main='import * as a from "./first.js";\n', first='import * as m from "./main.js";\n')
+    with pytest.raises(ValueError, match="circle of imports, got main -> first -> main"):
+        bridge_script()
+    sources(main="export default 1;\n")
+    with pytest.raises(
+        ValueError, match=r"main\.js to import and export as the other modules do, got: export default 1"
+    ):
+        bridge_script()
 
 
 def test_userscript_has_its_header_first():

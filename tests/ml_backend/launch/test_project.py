@@ -1,6 +1,6 @@
 import pytest
 
-from clickpose_labelstudio.launch.errors import LaunchError
+from clickpose_labelstudio.label_studio_auth import LabelStudioError
 from clickpose_labelstudio.launch.folder import DataFolder
 from clickpose_labelstudio.launch.photos import choose_photos
 from clickpose_labelstudio.launch.project import (
@@ -51,12 +51,12 @@ class FakeApi:
         self.known_backends[backend_id - 1].update(fields)
         return self.known_backends[backend_id - 1]
 
-    def tasks(self, project_id):
+    def tasks(self, project_id, **query):
         return iter(self.task_list)
 
     def predict(self, project_id, task_ids):
         if self.bad & set(task_ids):
-            raise LaunchError("refused")
+            raise LabelStudioError("refused")
         self.predicted += task_ids
         for task in self.task_list:
             if task["id"] in task_ids:

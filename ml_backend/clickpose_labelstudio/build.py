@@ -1,0 +1,20 @@
+"""Put the service together from its settings: network, images, cache."""
+
+from __future__ import annotations
+
+from clickpose_labelstudio.images import TaskImages
+from clickpose_labelstudio.ports import PredictorFactory
+from clickpose_labelstudio.region_store import DiskRegionStore
+from clickpose_labelstudio.service import AnnotationService
+from clickpose_labelstudio.settings import ServiceSettings
+
+
+def build_service(settings: ServiceSettings, get_predictor: PredictorFactory) -> AnnotationService:
+    """Make the service that settings describe, around a network that is loaded when it is first needed."""
+    return AnnotationService(
+        get_predictor,
+        TaskImages(settings),
+        DiskRegionStore(settings),
+        occluded_below=settings.occluded_below,
+        unlabelled_below=settings.unlabelled_below,
+    )

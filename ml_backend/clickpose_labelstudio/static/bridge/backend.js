@@ -1,0 +1,64 @@
+/** Finds the project's Click-Pose backend and asks it, through Label Studio, with the annotator's own session. */
+import {config} from "./config.js";
+import * as labelStudio from "./label_studio.js";
+
+const CONNECTED = "CO"; // how Label Studio writes that a backend has answered just now
+const HTTP_ERROR = /^(\d{3}) (?:Client|Server) Error: (.+) for url: \S+$/s; // how it passes a backend's answer on
+
+const ids = new Map(); // project id -> id of its backend
+
+/** The backend has answered, with a sentence that says why it cannot help. */
+export class Refusal extends Error {}
+
+/** The backend of the project on the page as Label Studio lists it, its state freshly checked; null where is none. */
+async function look(project) {
+  const response = await fetch(`${labelStudio.pathPrefix()}/api/ml/?project=${project}`, {credentials: "same-origin"});
+  if (!response.ok) throw new Error(`Label Studio answered ${response.status}`);
+  const isOurs = (b) => /click-?pose/i.test(b.title ?? "") || /^clickpose/i.test(b.model_version ?? "");
+  const backend = (await response.json()).find((b) => b.is_interactive && isOurs(b)) ?? null;
+  if (backend) ids.set(project, backend.id);
+  else ids.delete(project);
+  return backend;
+}
+
+/** Id of the backend of the project on the page, or null; looked up until there is one. */
+async function id() {
+  const project = labelStudio.projectId();
+  if (!project) return null;
+  return ids.get(project) ?? (await look(project))?.id ?? null;
+}
+
+/** Tell whether the project has a backend; throws when it is away. */
+export async function check() {
+  const project = labelStudio.projectId();
+  const backend = project ? await look(project) : null;
+  if (backend && backend.state !== CONNECTED) throw new Error(backend.error_message || "The backend does not answer");
+  return backend !== null;
+}
+
+/**
+ * Regions that answer an edit; null where the project has no backend.
+ *
+ * Throws a {@link Refusal} where the backend says why it cannot help, and other errors when it is slow or away.
+ */
+export async function refine(task, context) {
+  const backendId = await id();
+  if (backendId === null) return null;
+  const response = await fetch(`${labelStudio.pathPrefix()}/api/ml/${backendId}/interactive-annotating`, {
+    method: "POST",
+    credentials: "same-origin",
+    headers: {"Content-Type": "application/json"},
+    body: JSON.stringify({task, context}),
+    signal: AbortSignal.timeout(config.timeoutMs),
+  });
+  if (response.status === 404) ids.clear(); // it has been removed, or connected anew under another number
+  if (!response.ok) throw new Error(`Label Studio answered ${response.status}`);
+  const answer = await response.json();
+  if (answer.errors?.length) throw errorOf(String(answer.errors[0]));
+  return answer.data?.result ?? [];
+}
+
+function errorOf(text) {
+  const [, status, sentence] = text.match(HTTP_ERROR) ?? [];
+  return status < 500 ? new Refusal(sentence) : new Error(sentence ?? text);
+}

@@ -1,0 +1,12 @@
+/** What the page must know; whoever delivers the script writes it in front (see launch/bridge_script.py). */
+export const config = {
+  joints: [],
+  bones: [],
+  testedVersions: [],
+  timeoutMs: 10000, // after which an answer is no longer waited for
+  retryMs: 10000, // between looks for a backend that was away
+  ...window.__clickposeConfig,
+};
+
+/** What tests and the curious can read: `__clickposeBridge.diagnostics`. */
+export const diagnostics = {requests: 0, applied: 0, dropped: 0, redraws: 0, bones: 0, last: null};

@@ -1,0 +1,66 @@
+/** Sees what a press of the mouse changed, and makes one step of history of it. Never stops an event. */
+import * as labelStudio from "./label_studio.js";
+import {changed, placesOf} from "./places.js";
+import * as refinement from "./refinement.js";
+
+const LATE_MS = 80; // Label Studio finishes some new regions a moment after the click
+
+let open = null;
+const late = new Set(); // gestures that have changed nothing yet, and may do so within LATE_MS
+
+function begin(event) {
+  if (open) settle(open);
+  const view = labelStudio.view();
+  if (!view || !view.stage.content.contains(event.target) || !labelStudio.isEditable(view.annotation)) return;
+  open = {annotation: view.annotation, before: placesOf(view.annotation)};
+  labelStudio.holdHistory(view.annotation); // a drag and the change of origin after it become one step
+}
+
+function end() {
+  const gesture = open;
+  if (!gesture) return;
+  const startedAt = performance.now();
+  setTimeout(() => settle(gesture, startedAt), 0); // after Label Studio's own handlers
+}
+
+function settle(gesture, startedAt = performance.now()) {
+  if (open !== gesture) return;
+  open = null;
+  labelStudio.releaseHistory(gesture.annotation);
+  if (report(gesture, startedAt)) return;
+  late.add(gesture);
+  setTimeout(() => {
+    late.delete(gesture);
+    report(gesture, startedAt);
+  }, LATE_MS);
+  refinement.deliverWaiting();
+}
+
+/** Take what an answer has just moved or drawn as given, lest it passes for the annotator's own edit. */
+function takeOver(annotation, ids) {
+  const places = placesOf(annotation);
+  for (const gesture of late) {
+    if (gesture.annotation !== annotation) continue;
+    ids.filter((id) => places.has(id)).forEach((id) => gesture.before.set(id, places.get(id)));
+  }
+}
+
+/** Ask for a refinement if something has changed. */
+function report({annotation, before}, startedAt) {
+  if (open || !labelStudio.isSelected(annotation)) return false;
+  const edited = changed(before, placesOf(annotation));
+  const regions = new Map(annotation.regions.map((region) => [region.cleanId, region]));
+  // a dynamic region belongs to Label Studio's own auto-annotation, which asks by itself
+  const ours = edited.filter((id) => !regions.get(id).dynamic && !regions.get(id).isDrawing);
+  if (ours.length) refinement.request(annotation, ours, startedAt);
+  return ours.length > 0;
+}
+
+/** Watch the mouse from now on. */
+export function listen() {
+  refinement.connect({isDown: () => open !== null, takeOver});
+  window.addEventListener("pointerdown", begin, true);
+  window.addEventListener("pointerup", end, true);
+  window.addEventListener("pointercancel", end, true);
+  window.addEventListener("blur", end);
+}

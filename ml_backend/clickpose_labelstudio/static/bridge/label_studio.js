@@ -1,0 +1,145 @@
+/**
+ * The only part that knows how Label Studio's page is built. Coordinates are percent of the image.
+ *
+ * `Htx` is not a public interface of Label Studio, so the versions that this has been tested with are pinned.
+ */
+const HISTORY_KEY = "clickpose"; // under which the history is held while one step is made
+const SCORE_KEY = "predicted_oks"; // in the meta of a region: its score since the last refinement
+
+export const cleanId = (id) => String(id ?? "").replace(/#.*/, "");
+
+export function version() {
+  const versions = window.APP_SETTINGS?.version;
+  return versions?.["label-studio-os-package"]?.version ?? versions?.release ?? null;
+}
+
+/** The selected annotation with its image and stage, or null where nothing is being labelled. */
+export function view() {
+  const annotation = window.Htx?.annotationStore?.selected;
+  const image = annotation?.objects?.find((object) => object.type === "image");
+  const stage = image?.stageRef;
+  if (!stage?.content?.isConnected || !(image.stageWidth > 1)) return null;
+  return {annotation, image, stage};
+}
+
+export const isSelected = (annotation) => window.Htx?.annotationStore?.selected === annotation;
+export const isEditable = (annotation) => annotation.type === "annotation" && !annotation.isReadOnly();
+export const isKeypoint = (region) => region.type === "keypointregion";
+export const isBox = (region) => region.type === "rectangleregion";
+export const parentId = (region) => cleanId(region.parentID);
+export const isTouched = (region) => region.origin !== "prediction";
+const visibilityControl = (region) => region.perRegionTags.find((tag) => tag.type === "choices");
+
+function choiceOf(region) {
+  return region.results.find((result) => result.type === "choices");
+}
+
+export function isOccluded(region) {
+  return Boolean(choiceOf(region)?.mainValue?.some(meansOccluded));
+}
+
+function meansOccluded(text) {
+  const words = text.replace(/[_\s]+/g, " ").trim();
+  return /^(occluded|hidden|invisible|not visible|obscured|covered|v?1)$/i.test(words);
+}
+
+/** Predicted OKS of a region, 0..1; null where nothing has predicted it. */
+export function score(region) {
+  const labels = region.labeling;
+  return labels?.meta?.[SCORE_KEY] ?? labels?.score ?? region.score ?? null;
+}
+
+export function setScore(region, value) {
+  if (typeof value === "number" && score(region) !== value) region.labeling?.setMetaValue(SCORE_KEY, value);
+}
+
+/** Where a keypoint is on the stage's own canvas, px, also while it is being dragged. */
+export function stagePoint(region, transform) {
+  const shape = region.shapeRef;
+  const live = shape?.isDragging?.() ? {x: shape.x(), y: shape.y()} : {x: region.canvasX, y: region.canvasY};
+  return transform.point(live);
+}
+
+/** Numbers of the place of a region, to tell later whether it has moved. */
+export function place(region) {
+  return isBox(region)
+    ? [region.x, region.y, region.width, region.height, region.rotation]
+    : [region.x, region.y];
+}
+
+export function moveTo(region, value) {
+  const image = region.object;
+  const x = image.internalToCanvasX(value.x);
+  const y = image.internalToCanvasY(value.y);
+  if (isKeypoint(region)) region.setPosition(x, y);
+  else {
+    const [width, height] = [image.internalToCanvasX(value.width), image.internalToCanvasY(value.height)];
+    region.setPosition(x, y, width, height, value.rotation ?? 0);
+  }
+}
+
+/** Show or hide the occluded choice of a keypoint; visible is written as no choice at all. */
+export function toggleOccluded(region) {
+  const control = visibilityControl(region);
+  const occluded = control?.children?.map((choice) => choice.alias ?? choice._value).find(meansOccluded);
+  if (!occluded) return false;
+  const present = choiceOf(region);
+  if (present && isOccluded(region)) region.removeResult(present);
+  else if (present) present.setValue([occluded]);
+  else {
+    const id = `${control.name}@${region.id}`;
+    region.addResult({id, from_name: control, to_name: region.object, type: "choices", value: {choices: [occluded]}});
+  }
+  if (region.selected) control.updateFromResult?.(isOccluded(region) ? [occluded] : []);
+  return true;
+}
+
+/**
+ * Label Studio draws the first region on top, and the interior of a box catches the mouse: bring boxes that lie
+ * before a keypoint behind all of them, by making them anew with the same ids.
+ */
+export function sendBoxesToBack(annotation) {
+  const regions = annotation.regions.filter((region) => isKeypoint(region) || isBox(region));
+  const first = regions.findIndex(isBox);
+  if (first < 0 || !regions.slice(first).some(isKeypoint)) return;
+  const boxes = regions.filter(isBox);
+  const ids = new Set(boxes.map((box) => box.cleanId));
+  const items = annotation.serializeAnnotation().filter((item) => ids.has(item.id));
+  boxes.forEach((box) => annotation.deleteArea(box));
+  annotation.deserializeResults(items);
+}
+
+/** Hold the history, so that what happens until {@link releaseHistory} becomes one step. */
+export const holdHistory = (annotation) => annotation.history.freeze(HISTORY_KEY);
+export const releaseHistory = (annotation) => annotation.history.unfreeze(HISTORY_KEY);
+
+/** Run `change` as one step of the history; `replace`: as part of the latest step. */
+export function asOneStep(annotation, change, {replace = false} = {}) {
+  if (replace) annotation.history.setReplaceNextUndoState(true);
+  holdHistory(annotation);
+  try {
+    change();
+  } finally {
+    releaseHistory(annotation);
+  }
+}
+
+/** The latest step of the history, to tell later whether another one has been made or taken back. */
+export function latestStep({history}) {
+  return {index: history.undoIdx, state: history.history[history.undoIdx]};
+}
+
+export function isLatestStep(annotation, step) {
+  const now = latestStep(annotation);
+  return now.index === step.index && now.state === step.state && step.index > 0;
+}
+
+/** Number of the task on the page. */
+export const taskId = () => window.Htx.task.id;
+export const projectId = () => location.pathname.match(/\/projects\/(\d+)/)?.[1] ?? null;
+
+/** Path that Label Studio is served below, without a slash at the end. */
+export const pathPrefix = () => {
+  const {hostname} = window.APP_SETTINGS ?? {};
+  return hostname ? new URL(hostname, location.href).pathname.replace(/\/$/, "") : "";
+};

@@ -1,0 +1,108 @@
+/**
+ * Click-Pose bridge: runs on Label Studio's pages and changes nothing but what the annotator sees and edits there.
+ *
+ * - Every edit of a person (a keypoint dragged or placed, a box drawn, moved or resized) is sent to the Click-Pose
+ *   backend; the answer moves the other joints and the box of that person.
+ * - It draws the bones between a person's keypoints, coloured by predicted OKS.
+ *
+ * How edits and undo go together: a drag and the refinement that follows are ONE step of Label Studio's history, so
+ * one undo restores exactly what was there before the mouse was pressed. Should the annotator do something else while
+ * the answer is on its way, the refinement becomes a step of its own. An edit made meanwhile takes the unanswered ones
+ * along in its request, and the older answer is dropped.
+ *
+ * What a human has placed or confirmed is kept where Label Studio keeps it: in the `origin` of the region, which is
+ * "prediction" until the annotator moves or accepts it. It is saved with drafts and restored by undo. The bridge moves
+ * regions without touching their origin.
+ *
+ * `Htx` is not a public interface of Label Studio. Everything that is known about it is in label_studio.js; on a version
+ * that has not been tested the bridge says so and does nothing, and the stock smart click remains.
+ *
+ * This file begins and follows the pages, which come and go without a reload. The page gets all files as one script, made
+ * by launch/bridge_script.py.
+ */
+import * as backend from "./backend.js";
+import * as chip from "./chip.js";
+import {config, diagnostics} from "./config.js";
+import * as gestures from "./gestures.js";
+import * as keys from "./keys.js";
+import * as labelStudio from "./label_studio.js";
+import * as overlay from "./overlay.js";
+
+const IDLE_MS = 300;
+let frames = 0;
+let shownFor = null; // project whose state the chip shows
+
+function frame() {
+  const view = labelStudio.view();
+  if (!view) {
+    leave();
+    setTimeout(frame, IDLE_MS);
+    return;
+  }
+  enter();
+  overlay.draw(view);
+  if (frames++ % 30 === 0) chip.place();
+  requestAnimationFrame(frame);
+}
+
+function enter() {
+  if (shownFor === labelStudio.projectId()) return;
+  shownFor = labelStudio.projectId();
+  look();
+}
+
+/** Show whether the project has a backend, and whether it answers. */
+async function look() {
+  const project = shownFor;
+  let state = "ready";
+  let trouble = "";
+  try {
+    if (!(await backend.check())) state = "none";
+  } catch (error) {
+    [state, trouble] = ["offline", String(error.message)];
+  }
+  if (shownFor !== project || chip.current() === "refining") return;
+  if (state === "none") chip.hide();
+  else chip.show(state, trouble);
+}
+
+/** Notice by itself that a backend which was away is back. */
+function lookAgain() {
+  if (shownFor !== null && !document.hidden && chip.current() === "offline") look();
+}
+
+function leave() {
+  if (shownFor === null) return;
+  shownFor = null;
+  overlay.clear();
+  chip.hide();
+}
+
+function refuse(version) {
+  const tested = config.testedVersions.join(", ");
+  const text =
+    `The Click-Pose bridge is tested with Label Studio ${tested}; this is ${version}. ` +
+    "It stays off; Label Studio's own smart click works.";
+  console.warn(text);
+  chip.show("untested", text);
+}
+
+function start() {
+  const version = labelStudio.version();
+  if (version === null) return; // a page without the application, such as the login
+  if (!config.testedVersions.includes(version)) {
+    refuse(version);
+    return;
+  }
+  gestures.listen();
+  keys.listen();
+  setInterval(lookAgain, config.retryMs);
+  frame();
+}
+
+// Delivered twice, say by a userscript and by a proxy, the script works once.
+if (!window.__clickposeBridge) {
+  window.__clickposeBridge = {diagnostics, status: chip.current, bonesShown: overlay.isShown};
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start, {once: true});
+  else start();
+}
