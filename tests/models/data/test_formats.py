@@ -59,11 +59,11 @@ def test_golden_values(fixture, format_name, images, persons, ignored, joints, l
         for image in dataset.images:
             with Image.open(image.path) as photo:
                 assert (photo.height, photo.width) == image.image_hw
-    # boxes are corners, not sizes, in the same frame as the joints (real labels stray from them now and then)
+    # boxes are corners, not sizes, in the same frame as the joints (real labels stray from them: one person of AI Challenger)
     inside = [
         ((p.keypoints >= p.box_xyxy[:2] - 9) & (p.keypoints <= p.box_xyxy[2:] + 9))[p.labelled] for p in dataset.persons
     ]
-    assert np.concatenate(inside).mean() > 0.97
+    assert np.concatenate(inside).mean() > 0.95
 
 
 @pytest.mark.parametrize(
