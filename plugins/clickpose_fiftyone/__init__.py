@@ -1,0 +1,49 @@
+"""Click-Pose in FiftyOne: calibrated confidence in columns, review worst first, evaluation, diagnosis, corrections.
+
+Everything here works from Python; the app's operators and panels (``plugins/pose_review``) only parse, call and format.
+
+>>> import fiftyone as fo                                           # doctest: +SKIP
+>>> import clickpose_fiftyone as cpf                                # doctest: +SKIP
+>>> cpf.register_backends()                                         # doctest: +SKIP
+>>> cpf.predict_poses(dataset, "pred")                              # doctest: +SKIP
+>>> session.view = cpf.worst_persons(dataset, "pred", count=50)     # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+# Public name -> the module that holds it. Resolved on first use: FiftyOne takes seconds to import.
+_HOME = {
+    "PersonColumns": "columns",
+    "PoseModel": "model",
+    "accept_refinements": "refinement",
+    "add_heat_joints": "colours",
+    "auto_accept": "auto_accept",
+    "calibrate": "calibration",
+    "color_by_confidence": "colours",
+    "diagnose": "diagnosis",
+    "discard_refinements": "refinement",
+    "evaluate_poses": "evaluation",
+    "export_coco": "coco_exchange",
+    "find_label_errors": "label_errors",
+    "flag_low_visibility": "visibility",
+    "import_coco": "coco_exchange",
+    "load_from_label_studio": "labelstudio_pose",
+    "predict_poses": "predict",
+    "refine_pose": "refinement",
+    "register_backends": "backends",
+    "select_for_labelling": "selection",
+    "send_to_label_studio": "labelstudio_pose",
+    "set_skeleton": "skeletons",
+    "worst_persons": "review",
+    "worst_samples": "review",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str):
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -1,0 +1,127 @@
+"""What can be wrong with a dataset or a field, as a sentence, before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import fiftyone as fo
+import fiftyone.core.media as fom
+import numpy as np
+
+
+def require_images(samples) -> None:
+    """Refuse collections that are not flat sets of images.
+
+    Raises:
+        ValueError: for grouped, video and 3D collections. An empty dataset passes.
+    """
+    kind = samples.media_type
+    if kind == fom.GROUP:
+        raise ValueError(
+            'Expected a dataset of images, got a grouped one; choose images with samples.select_group_slices("<slice>")'
+        )
+    if kind == fom.VIDEO:
+        raise ValueError("Expected a dataset of images, got videos; make one of their frames with samples.to_frames()")
+    if kind not in (fom.IMAGE, None):
+        raise ValueError(f"Expected a dataset of images, got {kind}")
+
+
+def require_samples(samples) -> None:
+    """Refuse an empty collection.
+
+    Raises:
+        ValueError: if there is no sample.
+    """
+    if not len(samples):
+        raise ValueError("Expected at least one photo, got an empty dataset or view")
+
+
+def require_field(samples, field: str, kind: type, purpose: str = "") -> None:
+    """Refuse a field that is missing or of another type.
+
+    Args:
+        samples: a dataset or view.
+        field: name of a sample field.
+        kind: label class, such as ``fo.Keypoints``.
+        purpose: what the field is for, for the message.
+
+    Raises:
+        ValueError: naming the fields that would do.
+    """
+    found = document_type(samples, field)
+    if found is kind:
+        return
+    fitting = fields_of(samples, kind)
+    others = f"fields of that type: {', '.join(fitting)}" if fitting else "the dataset has no field of that type"
+    what = "no such field" if samples.get_field(field) is None else (found or type(samples.get_field(field))).__name__
+    role = f" ({purpose})" if purpose else ""
+    raise ValueError(f'Expected "{field}"{role} to be a field of {kind.__name__}, got {what}; {others}')
+
+
+def require_keypoints(samples, *fields: str) -> None:
+    """Refuse fields that are not :class:`fiftyone.core.labels.Keypoints` of images; see :func:`require_field`."""
+    require_images(samples)
+    for field in fields:
+        require_field(samples, field, fo.Keypoints)
+
+
+def require_writable(samples, field: str, kind: type) -> None:
+    """Refuse to write labels into a name that cannot be a field, or is one of another type.
+
+    Raises:
+        ValueError: with the reason.
+    """
+    if not field or not field.isidentifier() or field.startswith("_"):
+        raise ValueError(f"Expected a field name of letters, digits and underscores, got {field!r}")
+    existing = samples.get_field(field)
+    found = document_type(samples, field)
+    if existing is not None and found is not kind:
+        name = (found or type(existing)).__name__
+        raise ValueError(
+            f'Expected "{field}" to be free or a field of {kind.__name__}, got {name}; nothing was written'
+        )
+
+
+def document_type(samples, field: str) -> type | None:
+    """Return the label class of a field, or None for other fields and for none."""
+    return getattr(samples.get_field(field), "document_type", None)
+
+
+def fields_of(samples, kind: type) -> list[str]:
+    """Return the names of the sample fields of a label class."""
+    schema = samples.get_field_schema(flat=False)
+    return [name for name, field in schema.items() if getattr(field, "document_type", None) is kind]
+
+
+def image_sizes(samples) -> np.ndarray:
+    """Return the (S, 2) widths and heights in pixels, computing the metadata that is missing.
+
+    Raises:
+        ValueError: if a photo cannot be read; names it.
+    """
+    sizes = _known_sizes(samples)
+    if not np.isfinite(sizes).all():
+        samples.compute_metadata(skip_failures=True, progress=False, num_workers=1)
+        sizes = _known_sizes(samples)
+    unknown = ~np.isfinite(sizes).all(axis=1)
+    if unknown.any():
+        missing = [path for path, bad in zip(samples.values("filepath"), unknown, strict=True) if bad]
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise ValueError(f"Expected photos whose size can be read, got {missing[0]}{more} without")
+    return sizes
+
+
+def _known_sizes(samples) -> np.ndarray:
+    widths, heights = samples.values(["metadata.width", "metadata.height"])
+    return np.array([widths, heights], dtype=np.float64).T.reshape(-1, 2)  # None becomes NaN
+
+
+def plural(count: int, noun: str) -> str:
+    """Return ``"1 person"`` or ``"2 persons"``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def listed(names: Sequence[str], limit: int = 5) -> str:
+    """Return names separated by commas, the first ones where there are many."""
+    shown = ", ".join(map(str, names[:limit]))
+    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"

@@ -1,0 +1,114 @@
+"""Poses <-> FiftyOne labels of one photo.
+
+Written points are always finite: doubt lives in ``visibility``. A joint that a network did not place lies at the centre
+of its person's box with visibility and ``keypoint_oks`` 0, since one NaN breaks FiftyOne's patches views.
+"""
+
+from __future__ import annotations
+
+import fiftyone as fo
+import numpy as np
+
+from clickpose.boxes import xywh_to_xyxy, xyxy_to_xywh
+from clickpose.skeleton import Skeleton
+from clickpose.structures import Pose, Poses
+
+PERSON = "person"
+
+
+def poses_to_labels(
+    poses: Poses, image_hw: tuple[int, int], label: str = PERSON, instances: list[fo.Instance] | None = None
+) -> tuple[fo.Keypoints, fo.Detections]:
+    """Write the poses of one photo as keypoints and boxes, each pair linked by an ``fo.Instance``.
+
+    Args:
+        poses: N persons, px.
+        image_hw: (height, width) of the photo.
+        label: class of the persons.
+        instances: N links that exist already, such as those of prompt boxes; by default new ones.
+
+    Returns:
+        the poses with ``confidence``, ``keypoint_oks``, ``visibility``, ``fixed`` (lists) and ``pred_oks``,
+        ``score_raw``, ``bounding_box``; and the boxes with ``confidence`` = ``pred_oks``.
+    """
+    links = [fo.Instance() for _ in range(len(poses))] if instances is None else instances
+    keypoints, boxes = [], []
+    for pose, link in zip(poses, links, strict=True):
+        attributes = pose_attributes(pose, image_hw)
+        keypoints.append(fo.Keypoint(label=label, instance=link, tags=[], **attributes))
+        boxes.append(
+            fo.Detection(
+                label=label,
+                bounding_box=attributes["bounding_box"],
+                confidence=float(pose.instance_score),
+                instance=link,
+            )
+        )
+    return fo.Keypoints(keypoints=keypoints), fo.Detections(detections=boxes)
+
+
+def pose_attributes(pose: Pose, image_hw: tuple[int, int]) -> dict:
+    """Return the attributes of one person's ``fo.Keypoint``."""
+    height, width = image_hw
+    center = (pose.box_xyxy[:2] + pose.box_xyxy[2:]) / 2
+    placed = np.isfinite(pose.keypoints).all(axis=1)
+    points = np.where(placed[:, None], pose.keypoints, center) / (width, height)
+    scores = np.where(placed, pose.keypoint_scores, 0.0).tolist()
+    return {
+        "points": points.tolist(),
+        "confidence": scores,
+        "keypoint_oks": scores,
+        "visibility": np.where(placed, pose.visibility_scores, 0.0).tolist(),
+        "fixed": pose.fixed.tolist(),
+        "pred_oks": float(pose.instance_score),
+        "score_raw": float(pose.instance_score),
+        "bounding_box": relative_box(pose.box_xyxy, image_hw),
+    }
+
+
+def relative_box(box_xyxy: np.ndarray, image_hw: tuple[int, int]) -> list[float]:
+    """Return (left, top, width, height) in 0..1 of a (4,) box in px."""
+    height, width = image_hw
+    return (xyxy_to_xywh(box_xyxy) / (width, height, width, height)).tolist()
+
+
+def detection_boxes(detections: fo.Detections | None, image_hw: tuple[int, int]) -> np.ndarray:
+    """Return the (N, 4) boxes in px, xyxy, of a photo's detections (or None)."""
+    height, width = image_hw
+    given = [] if detections is None else [detection.bounding_box for detection in detections.detections]
+    return xywh_to_xyxy(np.reshape(given, (-1, 4)) * (width, height, width, height))
+
+
+def label_to_pose(label: fo.Keypoint, skeleton: Skeleton, image_hw: tuple[int, int]) -> Pose:
+    """Read one person's label as a pose, px.
+
+    Raises:
+        ValueError: if the label has another number of points than the skeleton joints.
+    """
+    height, width = image_hw
+    count = len(skeleton)
+    if len(label.points) != count:
+        raise ValueError(f"Expected {count} points ({skeleton.name}) in the person, got {len(label.points)}")
+    keypoints = np.array(label.points, np.float64) * (width, height)
+    box = label.get_attribute_value("bounding_box", None)
+    if box is None:
+        placed = keypoints[np.isfinite(keypoints).all(axis=1)]
+        if not len(placed):
+            raise ValueError("Expected a person with a box or a placed joint, got neither")
+        box_xyxy = np.concatenate([placed.min(axis=0), placed.max(axis=0)])
+    else:
+        box_xyxy = xywh_to_xyxy(np.array(box) * (width, height, width, height))
+    return Pose(
+        skeleton,
+        keypoints,
+        box_xyxy,
+        _list(label, "keypoint_oks", 0.0, count),
+        _list(label, "visibility", 1.0, count),
+        float(label.get_attribute_value("pred_oks", None) or 0.0),
+        _list(label, "fixed", False, count),
+    )
+
+
+def _list(label: fo.Keypoint, name: str, default, count: int) -> list:
+    values = label.get_attribute_value(name, None)
+    return [default] * count if values is None else [default if value is None else value for value in values]

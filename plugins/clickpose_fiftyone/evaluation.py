@@ -1,0 +1,271 @@
+"""COCO's keypoint evaluation as a FiftyOne backend: ``dataset.evaluate_detections(..., method="coco-pose")``.
+
+FiftyOne's own keypoint similarity is not COCO's (its sigmas are halved, areas ignored), so its figures are others. Here
+the ten figures equal pycocotools'; per person the match and its OKS are stored, per sample the counts and the mean OKS.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import fiftyone as fo
+import fiftyone.utils.eval.detection as foud
+import numpy as np
+
+from clickpose.metrics.average_precision import (
+    FIGURES,
+    OKS_THRESHOLDS,
+    RECALLS,
+    KeypointEvaluation,
+    evaluate_keypoints,
+)
+from clickpose_fiftyone.checks import require_keypoints, require_samples
+from clickpose_fiftyone.columns import PersonColumns
+from clickpose_fiftyone.matching import Matches, match_persons
+from clickpose_fiftyone.truth import read_predictions, read_truth
+
+METHOD = "coco-pose"
+TRUE_POSITIVE, FALSE_POSITIVE, FALSE_NEGATIVE, IGNORED = "tp", "fp", "fn", "ignored"
+
+
+class PoseEvaluationConfig(foud.DetectionEvaluationConfig):
+    """Options of the ``coco-pose`` method.
+
+    Args:
+        pred_field: Keypoints field with predictions.
+        gt_field: Keypoints field with annotations.
+        iou: OKS from which a prediction finds a person in the stored matches; the figures always average over
+            .5:.05:.95.
+        classwise: ignored: all persons are of one class.
+        score: attribute that ranks the predictions.
+    """
+
+    def __init__(self, pred_field, gt_field, iou=None, classwise=None, score="pred_oks", **kwargs):
+        kwargs = {name: value for name, value in kwargs.items() if name not in ("use_masks", "use_boxes")}
+        super().__init__(pred_field, gt_field, iou=0.5 if iou is None else iou, classwise=False, **kwargs)
+        self.score = score
+
+    @property
+    def method(self):
+        """The name under which the backend is registered."""
+        return METHOD
+
+
+@dataclass(frozen=True, eq=False)
+class _Outcome:
+    """An evaluation of columns, before it is stored anywhere."""
+
+    truth: PersonColumns
+    predictions: PersonColumns
+    evaluation: KeypointEvaluation
+    matches: Matches
+    ignored: np.ndarray  # (G,) persons that need not be found
+    scores: np.ndarray  # (P,)
+
+    def prediction_states(self) -> np.ndarray:
+        """Return ``tp``, ``fp`` or ``ignored`` of each prediction (P,)."""
+        found = np.where(self.matches.truth_of >= 0, TRUE_POSITIVE, FALSE_POSITIVE)
+        return np.where(self.matches.counted, found, IGNORED)
+
+    def truth_states(self) -> np.ndarray:
+        """Return ``tp``, ``fn`` or ``ignored`` of each annotated person (G,)."""
+        found = np.where(self.matches.prediction_of >= 0, TRUE_POSITIVE, FALSE_NEGATIVE)
+        return np.where(self.ignored, IGNORED, found)
+
+
+class PoseEvaluation(foud.DetectionEvaluation):
+    """The ``coco-pose`` method: everything is computed from columns when the samples are registered.
+
+    Args:
+        config: a :class:`PoseEvaluationConfig`.
+    """
+
+    def register_samples(self, samples, eval_key, dynamic=True):
+        """Evaluate the view; FiftyOne then asks for each sample's matches with :meth:`evaluate`."""
+        self._outcome = _evaluate_columns(samples, self.config)
+        super().register_samples(samples, eval_key, dynamic=dynamic)
+        self._matches_by_sample = _matches_by_sample(self._outcome)
+
+    def evaluate(self, doc, eval_key=None):
+        """Return the matches of one sample, and note them in its labels."""
+        matches = self._matches_by_sample.get(doc.id, [])
+        if eval_key is not None:
+            self._annotate(doc, matches, eval_key)
+        return matches
+
+    def _annotate(self, doc, matches, eval_key) -> None:
+        predictions = {label.id: label for label in _labels(doc, self.config.pred_field)}
+        truths = {label.id: label for label in _labels(doc, self.config.gt_field)}
+        for _, _, oks, _, truth_id, prediction_id in matches:
+            for own, other, state in (
+                (predictions.get(prediction_id), truth_id, FALSE_POSITIVE),
+                (truths.get(truth_id), prediction_id, FALSE_NEGATIVE),
+            ):
+                if own is not None:
+                    own[eval_key] = TRUE_POSITIVE if other is not None else state
+                    own[f"{eval_key}_id"] = other
+                    own[f"{eval_key}_iou"] = oks if other is not None else None
+
+    def cleanup(self, samples, eval_key):
+        """Delete the fields of a run."""
+        samples._dataset.delete_sample_fields([f"{eval_key}_oks"], error_level=2)
+        super().cleanup(samples, eval_key)
+
+    def generate_results(self, samples, matches, eval_key=None, classes=None, missing=None, progress=None):
+        """Return :class:`PoseEvaluationResults`."""
+        return _results(self._outcome, samples, self.config, eval_key, matches, classes, missing, self)
+
+
+class PoseEvaluationResults(foud.DetectionResults):
+    """The figures and curves of an evaluation; see FiftyOne's ``DetectionResults`` for the rest.
+
+    Args:
+        figures: COCO's ten figures, NaN where there is nobody to find.
+        precision: (10, 101) precision by OKS threshold and recall.
+        person_scores: score of each prediction that counts.
+        person_oks: its OKS with the person that it found, 0 for none.
+    """
+
+    def __init__(
+        self, samples, config, eval_key, matches, figures, precision, person_scores, person_oks, backend=None, **kwargs
+    ):
+        super().__init__(samples, config, eval_key, matches, backend=backend, **kwargs)
+        self.figures = figures
+        self.precision = np.asarray(precision, dtype=np.float64)
+        self.person_scores = np.asarray(person_scores, dtype=np.float64)
+        self.person_oks = np.asarray(person_oks, dtype=np.float64)
+
+    def mAP(self):
+        """Return COCO's AP over OKS .5:.05:.95."""
+        return self.figures["AP"]
+
+    def metrics(self, *args, **kwargs):
+        """Return FiftyOne's own metrics at the matching threshold, with the ten figures."""
+        return {**super().metrics(*args, **kwargs), **self.figures}
+
+    def pr_curve(self, threshold: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
+        """Return recall (101,) and precision (101,) at one of the OKS thresholds .5:.05:.95.
+
+        Raises:
+            ValueError: for another threshold.
+        """
+        distance = np.abs(OKS_THRESHOLDS - threshold)
+        if distance.min() > 1e-6:
+            raise ValueError(f"Expected an OKS threshold of .5, .55, …, .95, got {threshold}")
+        return RECALLS, self.precision[int(distance.argmin())]
+
+    @classmethod
+    def _from_dict(cls, d, samples, config, eval_key, **kwargs):
+        columns = (d["ytrue"], d["ypred"], d["ious"], d["confs"], d["ytrue_ids"], d["ypred_ids"])
+        own = {name: d[name] for name in ("figures", "precision", "person_scores", "person_oks")}
+        for name in ("classes", "missing", "custom_metrics"):
+            own[name] = d.get(name)
+        return cls(samples, config, eval_key, list(zip(*columns, strict=True)), **own, **kwargs)
+
+
+def evaluate_poses(
+    samples, pred_field: str = "pred", gt_field: str = "gt", eval_key: str | None = "eval", score: str = "pred_oks",
+    oks: float = 0.5,
+) -> PoseEvaluationResults:  # fmt: skip
+    """Evaluate predictions; equal to ``samples.evaluate_detections(..., method="coco-pose")`` without its sample loop.
+
+    Beside FiftyOne's own fields, each sample gets ``<eval_key>_oks``, the mean OKS of its predictions.
+
+    Args:
+        samples: a dataset or view of images.
+        pred_field: Keypoints field with predictions.
+        gt_field: Keypoints field with annotations (``visibility`` 0/1/2, ``area``, ``iscrowd``, ``bounding_box``).
+        eval_key: name under which the run is stored; None to store nothing.
+        score: attribute that ranks the predictions; ``"score_raw"`` for the ranking before calibration.
+        oks: OKS from which a prediction finds a person, for the stored matches.
+
+    Raises:
+        ValueError: if the fields cannot serve or there is no ground truth.
+    """
+    if not 0 < oks <= 1:
+        raise ValueError(f"Expected an OKS threshold in 0..1, got {oks}")
+    require_samples(samples)
+    config = PoseEvaluationConfig(pred_field, gt_field, iou=oks, score=score)
+    outcome = _evaluate_columns(samples, config)
+    method = config.build()
+    matches = [match for found in _matches_by_sample(outcome).values() for match in found]
+    if eval_key is not None:
+        method.register_run(samples, eval_key)
+        foud.DetectionEvaluation.register_samples(method, samples, eval_key)
+        _write_columns(outcome, eval_key)
+    results = _results(outcome, samples, config, eval_key, matches, None, None, method)
+    if eval_key is not None:
+        method.save_run_results(samples, eval_key, results)
+        method.add_fields_to_sidebar_group(samples, eval_key, omit_fields=(pred_field, gt_field))
+    return results
+
+
+def _evaluate_columns(samples, config: PoseEvaluationConfig) -> _Outcome:
+    require_keypoints(samples, config.pred_field, config.gt_field)
+    truth_columns = PersonColumns(samples, config.gt_field)
+    prediction_columns = PersonColumns(samples, config.pred_field)
+    truth, predictions = read_truth(truth_columns), read_predictions(prediction_columns, config.score)
+    sigmas = truth_columns.skeleton.sigma_array
+    evaluation = evaluate_keypoints(truth, predictions, sigmas, range(len(truth_columns.counts)))
+    matches = match_persons(truth, predictions, sigmas, config.iou)
+    return _Outcome(truth_columns, prediction_columns, evaluation, matches, truth.ignored, predictions.scores)
+
+
+def _matches_by_sample(outcome: _Outcome) -> dict[str, list[tuple]]:
+    """Return sample id -> FiftyOne's (true label, predicted label, OKS, confidence, true id, predicted id)."""
+    found: dict[str, list[tuple]] = {str(sample_id): [] for sample_id in outcome.truth.sample_ids}
+    names = list(found)
+    truth_ids, prediction_ids = outcome.truth.label_ids, outcome.predictions.label_ids
+    matches, label = outcome.matches, "person"
+    for prediction in np.flatnonzero(matches.counted).tolist():
+        truth = int(matches.truth_of[prediction])
+        hit = truth >= 0
+        found[names[outcome.predictions.rows[prediction]]].append(
+            (
+                label if hit else None, label, float(matches.oks[prediction]) if hit else None,
+                float(outcome.scores[prediction]), truth_ids[truth] if hit else None, prediction_ids[prediction],
+            )
+        )  # fmt: skip
+    for truth in np.flatnonzero((matches.prediction_of < 0) & ~outcome.ignored).tolist():
+        found[names[outcome.truth.rows[truth]]].append((label, None, None, None, truth_ids[truth], None))
+    return found
+
+
+def _write_columns(outcome: _Outcome, eval_key: str) -> None:
+    """Write the matches of all persons and the counts of all samples."""
+    matches = outcome.matches
+    truth_ids, prediction_ids = outcome.truth.label_ids, outcome.predictions.label_ids
+    predictions, truth = outcome.prediction_states(), outcome.truth_states()
+    partner = [truth_ids[i] if i >= 0 else None for i in matches.truth_of.tolist()]
+    outcome.predictions.write(eval_key, predictions.tolist())
+    outcome.predictions.write(f"{eval_key}_id", partner)
+    outcome.predictions.write(f"{eval_key}_iou", np.where(matches.truth_of >= 0, matches.oks, np.nan))
+    own = np.array([matches.oks[i] if i >= 0 else np.nan for i in matches.prediction_of.tolist()], np.float64)
+    outcome.truth.write(eval_key, truth.tolist())
+    outcome.truth.write(f"{eval_key}_id", [prediction_ids[i] if i >= 0 else None for i in matches.prediction_of])
+    outcome.truth.write(f"{eval_key}_iou", own)
+    columns = outcome.predictions
+    for state, persons in ((TRUE_POSITIVE, columns), (FALSE_POSITIVE, columns), (FALSE_NEGATIVE, outcome.truth)):
+        states = truth if persons is outcome.truth else predictions
+        columns.write_samples(f"{eval_key}_{state}", persons.totals((states == state).astype(int)))
+    counted = np.bincount(columns.rows, weights=matches.counted, minlength=len(columns.counts))
+    total = np.bincount(columns.rows, weights=matches.oks * matches.counted, minlength=len(columns.counts))
+    mean = np.divide(total, counted, out=np.full(len(total), np.nan), where=counted > 0)
+    columns.write_samples(f"{eval_key}_oks", mean)
+
+
+def _results(outcome: _Outcome, samples, config, eval_key, matches, classes, missing, backend) -> PoseEvaluationResults:
+    counted = outcome.matches.counted
+    return PoseEvaluationResults(
+        samples, config, eval_key, matches,
+        figures={name: outcome.evaluation.figures[name] for name in FIGURES},
+        precision=outcome.evaluation.precision.tolist(),
+        person_scores=outcome.scores[counted].tolist(),
+        person_oks=outcome.matches.oks[counted].tolist(),
+        classes=classes, missing=missing, backend=backend,
+    )  # fmt: skip
+
+
+def _labels(doc, field: str) -> list[fo.Keypoint]:
+    label = doc[field]
+    return [] if label is None else label.keypoints

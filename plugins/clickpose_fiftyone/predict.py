@@ -1,0 +1,143 @@
+"""Predict the people of a view with the same predictor as everywhere else; write the columns once, at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import fiftyone as fo
+import numpy as np
+
+from clickpose.image_io import read_image
+from clickpose.predictor import PosePredictor
+from clickpose_fiftyone.checks import plural, require_field, require_images, require_samples, require_writable
+from clickpose_fiftyone.columns import MIN_PRED_OKS, PersonColumns, write_min_pred_oks
+from clickpose_fiftyone.conversion import detection_boxes, poses_to_labels
+from clickpose_fiftyone.predictors import shared_predictor
+from clickpose_fiftyone.skeletons import set_skeleton
+from clickpose_fiftyone.visibility import LOW_VISIBILITY, count_low_visibility
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass
+class PredictSummary:
+    """What a prediction run did.
+
+    Attributes:
+        photos: photos with poses, maybe none in them.
+        persons: how many people they show.
+        failures: photo path -> the sentence why it has none.
+    """
+
+    photos: int = 0
+    persons: int = 0
+    failures: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        text = f"Found {plural(self.persons, 'person')} in {plural(self.photos, 'photo')}."
+        if self.failures:
+            first = next(iter(self.failures.values()))
+            text += f" {plural(len(self.failures), 'photo')} could not be read and stay as they were: {first}"
+        return text
+
+
+def boxes_field_of(pred_field: str) -> str:
+    """Return the name of the Detections field whose boxes are linked to the poses of a field."""
+    return f"{pred_field}_boxes"
+
+
+def predict_poses(
+    samples,
+    pred_field: str = "pred",
+    model: str | PosePredictor = "lite",
+    prompt_field: str | None = None,
+    min_score: float = 0.0,
+    progress: Progress | None = None,
+) -> PredictSummary:
+    """Predict the poses of everybody, or of the people in the boxes of a field.
+
+    Nothing is written before the last photo is done, so an interrupted run leaves the dataset as it was.
+
+    Args:
+        samples: a dataset or view of images.
+        pred_field: Keypoints field to write; its boxes go to ``<pred_field>_boxes``, each linked to its pose.
+        model: name for :func:`clickpose.load`, or a predictor.
+        prompt_field: Detections field whose boxes are the persons; None to find them.
+        min_score: leave out people with a lower predicted OKS.
+        progress: called with (photos done, photos in all).
+
+    Raises:
+        ValueError: if the collection, a field or the threshold cannot serve.
+    """
+    require_images(samples)
+    require_samples(samples)
+    require_writable(samples, pred_field, fo.Keypoints)
+    require_writable(samples, boxes_field_of(pred_field), fo.Detections)
+    if prompt_field is not None:
+        require_field(samples, prompt_field, fo.Detections, "boxes of the people")
+    if not 0 <= min_score <= 1:
+        raise ValueError(f"Expected min_score in 0..1, got {min_score}")
+    predictor = shared_predictor(model) if isinstance(model, str) else model
+    summary = PredictSummary()
+    ids, paths = samples.values(["id", "filepath"])
+    prompts = [None] * len(ids) if prompt_field is None else samples.values(prompt_field)
+    found = {}
+    for done, (sample_id, path, prompt) in enumerate(zip(ids, paths, prompts, strict=True), 1):
+        try:
+            found[sample_id] = _predict_photo(predictor, path, prompt_field is not None, prompt, min_score)
+        except ValueError as error:  # one photo that cannot be read does not stop the others
+            summary.failures[path] = str(error)
+        if progress is not None:
+            progress(done, len(ids))
+    _write(samples, pred_field, found, predictor)
+    summary.photos = len(found)
+    summary.persons = sum(len(keypoints.keypoints) for keypoints, _, _ in found.values())
+    return summary
+
+
+def _predict_photo(predictor, path: str, prompted: bool, prompt, min_score: float):
+    """Return (keypoints, boxes, metadata) of one photo."""
+    image = read_image(path)
+    image_hw = image.shape[:2]
+    predictor.set_image(image)
+    links = None
+    if prompted:
+        poses = predictor.predict(detection_boxes(prompt, image_hw))
+        links = _links(prompt)
+    else:
+        poses = predictor.predict()
+    kept = np.flatnonzero(poses.instance_scores >= min_score)
+    links = None if links is None else [links[person] for person in kept]
+    keypoints, boxes = poses_to_labels(poses.select(kept), image_hw, instances=links)
+    return keypoints, boxes, fo.ImageMetadata(width=image_hw[1], height=image_hw[0], num_channels=3)
+
+
+def _links(prompt: fo.Detections | None) -> list[fo.Instance]:
+    """Return each prompt box's own instance, so that its pose is linked to it; new ones where a box has none."""
+    detections = [] if prompt is None else prompt.detections
+    return [detection.instance or fo.Instance() for detection in detections]
+
+
+def _write(samples, pred_field: str, found: dict, predictor: PosePredictor) -> None:
+    """Write all results by columns."""
+    if not found:
+        return
+    dataset = samples._dataset
+    view = dataset.select(list(found), ordered=True)
+    keypoints, boxes, metadata = (list(column) for column in zip(*found.values(), strict=True))
+    view.set_values("metadata", metadata)
+    view.set_values(pred_field, keypoints, dynamic=True)
+    view.set_values(boxes_field_of(pred_field), boxes, dynamic=True)
+    set_skeleton(dataset, pred_field, predictor.skeleton)
+    refresh_sample_columns(view, pred_field)
+
+
+def refresh_sample_columns(samples, pred_field: str, low_visibility: float = LOW_VISIBILITY) -> None:
+    """Write ``min_pred_oks`` (indexed) and ``num_low_vis`` of each sample anew from its persons."""
+    columns = PersonColumns(samples, pred_field)
+    write_min_pred_oks(columns, columns.scalars("pred_oks"))
+    count_low_visibility(columns, columns.joints("visibility"), low_visibility)
+
+
+__all__ = ["MIN_PRED_OKS", "PredictSummary", "boxes_field_of", "predict_poses", "refresh_sample_columns"]

@@ -1,0 +1,59 @@
+"""Predictors and encoded photos that outlive a call.
+
+FiftyOne executes a plugin's modules anew on every call, so what is costly to make lives here, in an importable package.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+
+import clickpose
+from clickpose.image_io import read_image
+from clickpose.predictor import EncodedRegion, PosePredictor, best_region, place_clicks, prompt_box
+from clickpose.structures import Clicks, Pose
+
+KEPT_REGIONS = 64  # encoded persons of the lite network, about 0.5 MB each
+
+_LOCK = threading.RLock()  # predictors hold the photo that was set: one at a time
+_PREDICTORS: dict[str, PosePredictor] = {}
+_REGIONS: OrderedDict[tuple[str, str], list[EncodedRegion]] = OrderedDict()
+
+
+def shared_predictor(name: str = "lite") -> PosePredictor:
+    """Return the predictor of a name, loaded once in this process."""
+    with _LOCK:
+        if name not in _PREDICTORS:
+            _PREDICTORS[name] = clickpose.load(name)
+        return _PREDICTORS[name]
+
+
+def refine_cached(predictor: PosePredictor, path: str, pose: Pose, clicks: dict[str, tuple[float, float]]) -> Pose:
+    """Refine one person of a photo; the photo is encoded on a person's first click only.
+
+    Args:
+        predictor: the network.
+        path: the photo.
+        pose: its person, px.
+        clicks: joint name -> (x, y) px.
+
+    Raises:
+        ValueError: if the photo cannot be read, or a joint or position is wrong.
+    """
+    clicked = Clicks.from_mapping(predictor.skeleton, clicks)
+    placed = place_clicks(pose, clicked)
+    with _LOCK:
+        key = (predictor.fingerprint, path)
+        regions = _REGIONS.setdefault(key, [])
+        _REGIONS.move_to_end(key)
+        region = best_region(predictor, regions, placed)
+        if region is None:
+            (region,) = predictor.encode(read_image(path), prompt_box(placed)[None])
+            regions.append(region)
+            _forget_oldest()
+        return predictor.refine_region(region, pose, clicked)
+
+
+def _forget_oldest() -> None:
+    while sum(len(regions) for regions in _REGIONS.values()) > KEPT_REGIONS and len(_REGIONS) > 1:
+        _REGIONS.popitem(last=False)

@@ -1,0 +1,53 @@
+"""Which joints a FiftyOne field has: its keypoint skeleton as ours, and back."""
+
+from __future__ import annotations
+
+import fiftyone as fo
+
+from clickpose.skeleton import COCO, Skeleton
+from clickpose.skeleton_io import SKELETONS
+
+
+def set_skeleton(samples, field: str, skeleton: Skeleton = COCO) -> None:
+    """Write the joints and bones of a field, so that the app draws bones.
+
+    Args:
+        samples: a dataset or view.
+        field: name of the Keypoints field.
+        skeleton: the joints.
+    """
+    dataset = samples._dataset
+    edges = [list(edge) for edge in skeleton.edges]
+    dataset.skeletons[field] = fo.KeypointSkeleton(labels=list(skeleton.names), edges=edges)
+    dataset.save()
+
+
+def skeleton_of(samples, field: str) -> Skeleton:
+    """Return the skeleton of a field.
+
+    Raises:
+        ValueError: if the dataset names no skeleton for the field, or one that the package does not know.
+    """
+    dataset = samples._dataset
+    known = dataset.skeletons.get(field) or dataset.default_skeleton
+    if known is None or not known.labels:
+        raise ValueError(
+            f'Expected the dataset to name the joints of field "{field}"; say which they are with '
+            f'clickpose_fiftyone.set_skeleton(dataset, "{field}")'
+        )
+    return match_skeleton(known.labels, field)
+
+
+def match_skeleton(labels, field: str) -> Skeleton:
+    """Return the known skeleton with these joints, in this order, in any usual spelling.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    for skeleton in SKELETONS.values():
+        if len(skeleton) == len(labels) and [skeleton.match(label) for label in labels] == list(range(len(labels))):
+            return skeleton
+    raise ValueError(
+        f'Expected field "{field}" to have the joints of a known skeleton ({", ".join(SKELETONS)}), '
+        f"got {len(labels)} others: {', '.join(map(str, labels[:6]))}…"
+    )

@@ -1,0 +1,70 @@
+"""Ground truth and predictions of a view as the arrays that the metrics take."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from clickpose.boxes import box_area, xyxy_to_xywh
+from clickpose.metrics.keypoint_sets import KeypointPredictions, KeypointTruth
+from clickpose_fiftyone.columns import PersonColumns
+
+_BOX_SHARE = 0.53  # a person fills about this share of the box (COCO's own areas are of the segmentation)
+
+
+def labelled_visibility(columns: PersonColumns) -> np.ndarray:
+    """Return the COCO visibility 0, 1, 2 of annotated joints (N, K).
+
+    Where a person has none stored, placed joints are visible (2) and others not labelled (0).
+    """
+    stored = columns.joints("visibility")
+    placed = np.isfinite(columns.keypoints).all(axis=-1)
+    return np.where(placed, np.where(np.isfinite(stored), stored, 2), 0).astype(int)
+
+
+def truth_areas(columns: PersonColumns) -> np.ndarray:
+    """Return the (N,) areas in px²: the stored ``area``, else 0.53 of the box."""
+    stored = columns.scalars("area")
+    boxes = np.nan_to_num(columns.boxes_xyxy)
+    return np.where(np.isfinite(stored), stored, _BOX_SHARE * box_area(boxes))
+
+
+def read_truth(columns: PersonColumns) -> KeypointTruth:
+    """Read annotated persons; images are numbered by the view's order.
+
+    Raises:
+        ValueError: if the field has no annotated person at all.
+    """
+    if not len(columns):
+        raise ValueError(f'Expected labelled people in field "{columns.field}", got none')
+    crowd = np.nan_to_num(columns.scalars("iscrowd")) > 0
+    return KeypointTruth(
+        columns.keypoints,
+        labelled_visibility(columns),
+        truth_areas(columns),
+        np.nan_to_num(xyxy_to_xywh(columns.boxes_xyxy)),
+        columns.rows,
+        crowd,
+    )
+
+
+def read_predictions(columns: PersonColumns, score: str = "pred_oks") -> KeypointPredictions:
+    """Read predicted persons.
+
+    Args:
+        columns: the persons.
+        score: attribute that ranks them; where a person has none, the mean of its ``confidence``.
+
+    Raises:
+        ValueError: if a person has neither.
+    """
+    scores = columns.scalars(score)
+    if not np.isfinite(scores).all():
+        confidence = columns.joints("confidence")
+        known = np.isfinite(confidence)
+        means = np.where(known, confidence, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+        scores = np.where(np.isfinite(scores), scores, np.where(known.any(axis=1), means, np.nan))
+    if not np.isfinite(scores).all():
+        raise ValueError(
+            f'Expected every person of field "{columns.field}" to have {score} or confidence; predict or calibrate first'
+        )
+    return KeypointPredictions(columns.keypoints, scores, columns.rows)

@@ -1,0 +1,97 @@
+"""Flag joints that the network thinks are hidden: counts, tags and an overlay of the doubtful joints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import fiftyone as fo
+import numpy as np
+
+from clickpose_fiftyone.checks import plural, require_writable
+from clickpose_fiftyone.columns import NUM_LOW_VIS, PersonColumns
+
+LOW_VISIBILITY = 0.3
+LOW_VISIBILITY_TAG = "low_visibility"
+
+
+@dataclass(frozen=True)
+class VisibilitySummary:
+    """How many joints, persons and photos have a joint below the threshold."""
+
+    threshold: float
+    joints: int
+    persons: int
+    photos: int
+
+    def __str__(self) -> str:
+        return (
+            f"{plural(self.joints, 'joint')} of {plural(self.persons, 'person')} in {plural(self.photos, 'photo')} "
+            f"with visibility below {self.threshold:g}."
+        )
+
+
+def overlay_field_of(pred_field: str) -> str:
+    """Return the name of the field that shows the flagged joints."""
+    return f"{pred_field}_low_vis"
+
+
+def flag_low_visibility(
+    samples,
+    pred_field: str = "pred",
+    threshold: float = LOW_VISIBILITY,
+    tag: str | None = LOW_VISIBILITY_TAG,
+    overlay: bool = True,
+) -> VisibilitySummary:
+    """Count, tag and show the joints whose visibility is below a threshold.
+
+    Args:
+        samples: a dataset or view of images.
+        pred_field: Keypoints field with ``visibility``.
+        threshold: in 0..1; below it a joint is flagged.
+        tag: label tag of persons with such a joint (taken off the others); None for no tags.
+        overlay: write ``<pred_field>_low_vis``, a field with the flagged joints only.
+
+    Raises:
+        ValueError: if the field lacks visibilities or the threshold is not in 0..1.
+    """
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"Expected a threshold in 0..1, got {threshold}")
+    columns = PersonColumns(samples, pred_field)
+    visibility = columns.joints("visibility")
+    if len(columns) and not np.isfinite(visibility).any():
+        raise ValueError(f'Expected field "{pred_field}" to have visibility of its joints, got none; predict first')
+    if overlay:
+        require_writable(samples, overlay_field_of(pred_field), fo.Keypoints)
+    low = visibility < threshold
+    count_low_visibility(columns, visibility, threshold)
+    if tag:
+        set_label_tag(columns, tag, low.any(axis=1))
+    if overlay:
+        _write_overlay(columns, low, visibility)
+    photos = int((columns.totals(low.sum(axis=1)) > 0).sum())
+    return VisibilitySummary(threshold, int(low.sum()), int(low.any(axis=1).sum()), photos)
+
+
+def count_low_visibility(columns: PersonColumns, visibility: np.ndarray, threshold: float) -> None:
+    """Write ``num_low_vis``: the joints of each sample with a visibility (N, K) below the threshold."""
+    columns.write_samples(NUM_LOW_VIS, columns.totals((visibility < threshold).sum(axis=1)))
+
+
+def set_label_tag(columns: PersonColumns, tag: str, chosen: np.ndarray) -> None:
+    """Give a tag to the (N,) chosen persons and take it from the others; other tags stay."""
+    tags = [[name for name in (known or []) if name != tag] for known in columns.values("tags")]
+    columns.write("tags", [names + [tag] if wanted else names for names, wanted in zip(tags, chosen, strict=True)])
+
+
+def _write_overlay(columns: PersonColumns, low: np.ndarray, visibility: np.ndarray) -> None:
+    """Write the flagged joints as keypoints of one point, labelled by joint."""
+    names = columns.skeleton.names
+    points = columns.values("points")
+    joints: list[list[fo.Keypoint]] = [[] for _ in columns.counts]
+    for person, joint in np.argwhere(low).tolist():
+        label = fo.Keypoint(label=names[joint], points=[points[person][joint]])
+        label["joint_visibility"] = float(visibility[person, joint])
+        joints[columns.rows[person]].append(label)
+    labels = [fo.Keypoints(keypoints=found) for found in joints]
+    if labels:
+        columns.samples.set_values(overlay_field_of(columns.field), labels, dynamic=True)

@@ -1,0 +1,1 @@
+"""The FiftyOne plugin: operators and panels that parse, call and format."""

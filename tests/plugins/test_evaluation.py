@@ -1,0 +1,131 @@
+"""The coco-pose backend against pycocotools itself."""
+
+import contextlib
+import io
+
+import numpy as np
+import pytest
+from pycocotools.coco import COCO as CocoFile
+from pycocotools.cocoeval import COCOeval
+
+from clickpose.metrics.average_precision import FIGURES
+from clickpose.skeleton import COCO
+from clickpose_fiftyone.backends import register_backends
+from clickpose_fiftyone.columns import PersonColumns
+from clickpose_fiftyone.evaluation import evaluate_poses
+from clickpose_fiftyone.truth import labelled_visibility, truth_areas
+
+
+def coco_eval(dataset, thresholds=None):
+    """Evaluate a dataset's fields by pycocotools; annotation ids are the persons' numbers, counted from 1."""
+    truth, found = PersonColumns(dataset, "gt"), PersonColumns(dataset, "pred")
+    visibility, areas = labelled_visibility(truth), truth_areas(truth)
+    crowd = np.nan_to_num(truth.scalars("iscrowd")).astype(int)
+    annotations = []
+    for i in range(len(truth)):
+        triples = np.column_stack([np.nan_to_num(truth.keypoints[i]), visibility[i]])
+        left, top, right, bottom = truth.boxes_xyxy[i].tolist()
+        annotations.append(
+            {"id": i + 1, "image_id": int(truth.rows[i]) + 1, "category_id": 1, "keypoints": triples.ravel().tolist(),
+             "num_keypoints": int((visibility[i] > 0).sum()), "area": float(areas[i]), "iscrowd": int(crowd[i]),
+             "bbox": [left, top, right - left, bottom - top]}
+        )  # fmt: skip
+    results = [
+        {"image_id": int(found.rows[i]) + 1, "category_id": 1, "score": float(found.scalars("pred_oks")[i]),
+         "keypoints": np.column_stack([found.keypoints[i], np.ones(len(COCO))]).ravel().tolist()}
+        for i in range(len(found))
+    ]  # fmt: skip
+    images = [{"id": i + 1} for i in range(len(truth.counts))]
+    with contextlib.redirect_stdout(io.StringIO()):
+        ground = CocoFile()
+        ground.dataset = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "person"}]}
+        ground.createIndex()
+        evaluation = COCOeval(ground, ground.loadRes(results), "keypoints")
+        evaluation.params.kpt_oks_sigmas = COCO.sigma_array
+        if thresholds is not None:
+            evaluation.params.iouThrs = np.array(thresholds)
+        evaluation.evaluate()
+        if thresholds is None:
+            evaluation.accumulate()
+            evaluation.summarize()
+    return evaluation
+
+
+@pytest.fixture
+def dataset(person_dataset, rng):
+    """Crowds, unmatched predictions, doubles and photos without people."""
+    dataset = person_dataset((2, 1, 0, 3, 5, 1, 4), noise=9.0)
+    crowd = [[0] * n for n in (2, 1, 0, 3, 5, 1, 4)]
+    crowd[3][1] = 1
+    dataset.set_values("gt.keypoints.iscrowd", crowd, dynamic=True)
+    doubled = dataset.skip(4).first()
+    copies = [label.copy() for label in doubled.pred.keypoints[:3]]
+    for copy in copies:
+        copy.pred_oks = float(rng.uniform(0, 1))
+    doubled.pred.keypoints += copies
+    doubled.save()
+    return dataset
+
+
+def test_all_ten_figures_equal_pycocotools(dataset):
+    wanted = coco_eval(dataset).stats
+    results = evaluate_poses(dataset, eval_key="eval")
+    assert list(results.figures) == list(FIGURES)
+    np.testing.assert_allclose(list(results.figures.values()), np.where(wanted < 0, np.nan, wanted), atol=1e-12)
+    assert 0.05 < results.figures["AP"] < 0.95
+
+
+def test_matches_equal_pycocotools_at_the_threshold(dataset):
+    evaluate_poses(dataset, eval_key="eval", oks=0.5)
+    images = coco_eval(dataset, thresholds=[0.5]).evalImgs[: len(dataset)]  # area range "all" comes first
+    found = {int(i): int(g) for e in images if e for i, g in zip(e["dtIds"], e["dtMatches"][0], strict=True)}
+    ignored = {int(i) for e in images if e for i, skip in zip(e["dtIds"], e["dtIgnore"][0], strict=True) if skip}
+    predictions, truth = PersonColumns(dataset, "pred"), PersonColumns(dataset, "gt")
+    for index, (state, partner) in enumerate(
+        zip(predictions.values("eval"), predictions.values("eval_id"), strict=True)
+    ):
+        if index + 1 in ignored:
+            assert state == "ignored"
+        else:
+            assert (state == "tp") == bool(found.get(index + 1))
+            wanted = truth.label_ids[found[index + 1] - 1] if found.get(index + 1) else None
+            assert partner == wanted
+    assert set(predictions.values("eval")) == {"tp", "fp", "ignored"}
+    assert dataset.sum("eval_tp") == predictions.values("eval").count("tp")
+    assert dataset.sum("eval_fn") == truth.values("eval").count("fn")
+
+
+def test_the_registered_method_gives_the_same(dataset):
+    register_backends()
+    ours = evaluate_poses(dataset, eval_key="columns")
+    stock = dataset.evaluate_detections("pred", gt_field="gt", method="coco-pose", eval_key="loop", iou=0.5)
+    assert stock.figures == pytest.approx(ours.figures, nan_ok=True)
+    for name in ("tp", "fp", "fn"):
+        assert dataset.values(f"loop_{name}") == dataset.values(f"columns_{name}")
+    again = dataset.load_evaluation_results("columns")
+    assert again.figures == pytest.approx(ours.figures, nan_ok=True)
+    recall, precision = again.pr_curve(0.5)
+    assert recall.shape == precision.shape == (101,)
+    assert np.nanmean(precision) == pytest.approx(ours.figures["AP50"])
+    assert len(dataset.load_evaluation_view("columns")) == len(dataset)
+    dataset.delete_evaluation("columns")
+    assert "columns_oks" not in dataset.get_field_schema()
+
+
+def test_per_sample_oks_is_the_mean_of_its_predictions(person_dataset):
+    dataset = person_dataset((2, 0), noise=0.0)
+    evaluate_poses(dataset, eval_key="eval")
+    assert dataset.values("eval_oks") == pytest.approx([1.0, None])
+    assert dataset.values("pred.keypoints.eval_iou")[0] == pytest.approx([1.0, 1.0])
+
+
+def test_no_ground_truth_is_a_sentence_and_writes_nothing(person_dataset):
+    import fiftyone as fo
+
+    dataset = person_dataset()
+    dataset.set_values("gt", [fo.Keypoints() for _ in dataset])
+    before = dataset.get_field_schema(flat=True).keys()
+    with pytest.raises(ValueError, match='labelled people in field "gt", got none'):
+        evaluate_poses(dataset, eval_key="eval")
+    assert dataset.get_field_schema(flat=True).keys() == before
+    assert not dataset.list_evaluations()
