@@ -1,0 +1,100 @@
+"""Bootstrap intervals: coverage, groups, seeds, average precision by image."""
+
+import numpy as np
+import pytest
+
+from clickpose.metrics.average_precision import FIGURES, evaluate_keypoints
+from clickpose.metrics.bootstrap import bootstrap, bootstrap_average_precision
+from clickpose.metrics.keypoint_sets import KeypointPredictions, predictions_from_coco, truth_from_coco
+from clickpose.skeleton import COCO
+
+
+def mean_of(values):
+    return lambda drawn: {"mean": values[drawn].mean()}
+
+
+def test_the_interval_of_a_mean_is_that_of_its_standard_error():
+    values = np.random.default_rng(0).normal(5, 2, 400)
+    interval = bootstrap(mean_of(values), np.arange(400))["mean"]
+    half = 1.96 * values.std() / np.sqrt(400)
+    assert interval.value == pytest.approx(values.mean())
+    assert interval.low == pytest.approx(values.mean() - half, abs=0.02)
+    assert interval.high == pytest.approx(values.mean() + half, abs=0.02)
+    narrow = bootstrap(mean_of(values), np.arange(400), level=0.5)["mean"]
+    assert narrow.high - narrow.low == pytest.approx(2 * 0.6745 * half / 1.96, rel=0.1)
+
+
+def test_about_19_of_20_intervals_hold_the_truth():
+    rng = np.random.default_rng(1)
+    hits = 0
+    for seed in range(100):
+        interval = bootstrap(mean_of(rng.normal(0, 1, 60)), np.arange(60), resamples=200, seed=seed)["mean"]
+        hits += interval.low <= 0 <= interval.high
+    assert 88 <= hits <= 99
+
+
+def test_what_belongs_together_is_drawn_together():
+    people = np.repeat(np.random.default_rng(0).normal(size=50), 17)  # all joints of a person alike
+    alone = bootstrap(mean_of(people), np.arange(len(people)), resamples=300)["mean"]
+    together = bootstrap(mean_of(people), np.repeat(np.arange(50), 17), resamples=300)["mean"]
+    assert (together.high - together.low) / (alone.high - alone.low) == pytest.approx(np.sqrt(17), rel=0.25)
+    assert alone.value == pytest.approx(together.value)
+    sizes = []
+    bootstrap(lambda drawn: sizes.append(len(drawn)) or {}, ["b", "a", "b", "b"], resamples=40)
+    assert set(sizes) == {2, 4, 6}  # two draws among groups of one and of three
+
+
+def test_seeded_and_whole_without_repeats():
+    values = np.arange(20.0)
+    first, again, other = (bootstrap(mean_of(values), np.arange(20), seed=seed)["mean"] for seed in (3, 3, 4))
+    assert first == again != other
+    seen = []
+    bootstrap(lambda drawn: seen.append(drawn) or {}, np.arange(20), resamples=1)
+    np.testing.assert_array_equal(seen[0], np.arange(20))
+
+
+def test_draws_without_a_figure_are_left_out_and_nobody_has_no_interval():
+    def never(_):
+        return {"figure": float("nan")}
+
+    interval = bootstrap(never, np.arange(3), resamples=5)["figure"]
+    assert np.isnan([interval.value, interval.low, interval.high]).all()
+    nobody = bootstrap(lambda drawn: {"size": len(drawn)}, [])["size"]
+    assert nobody.value == 0 and np.isnan(nobody.low)
+    sometimes = bootstrap(lambda d: {"x": float("nan") if 0 in d else 1.0}, np.arange(3), resamples=50)["x"]
+    assert np.isnan(sometimes.value) and sometimes.low == 1
+
+
+@pytest.mark.parametrize(("change", "message"), [({"resamples": 0}, "one resample"), ({"level": 0}, "between 0 and 1")])
+def test_wrong_settings_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        bootstrap(lambda drawn: {}, np.arange(3), **change)
+
+
+def test_average_precision_with_intervals_by_image(reference):
+    dataset, results = reference.corner_dataset(2, COCO.sigmas, images=30)
+    truth, found = truth_from_coco(dataset), predictions_from_coco(dataset, results)
+    intervals = bootstrap_average_precision(truth, found, COCO.sigma_array, resamples=40)
+    figures = evaluate_keypoints(truth, found, COCO.sigma_array).figures
+    assert tuple(intervals) == FIGURES
+    for name, interval in intervals.items():
+        assert interval.value == pytest.approx(figures[name], abs=1e-12)
+        assert interval.low < interval.value < interval.high
+
+
+def test_differences_of_average_precision_are_paired(reference):
+    dataset, results = reference.corner_dataset(2, COCO.sigmas, images=30)
+    truth, found = truth_from_coco(dataset), predictions_from_coco(dataset, results)
+    same = bootstrap_average_precision(truth, found, COCO.sigma_array, baseline=found, resamples=10)["AP"]
+    assert (same.value, same.low, same.high) == (0, 0, 0)
+    worse = KeypointPredictions(found.keypoints + 10, found.scores, found.image_ids)
+    loss = bootstrap_average_precision(truth, worse, COCO.sigma_array, baseline=found, resamples=20)["AP"]
+    expected = evaluate_keypoints(truth, worse, COCO.sigma_array).figures["AP"]
+    expected -= evaluate_keypoints(truth, found, COCO.sigma_array).figures["AP"]
+    assert loss.value == pytest.approx(expected) and loss.high < 0
+
+
+def test_average_precision_of_nobody_has_no_interval():
+    nobody = truth_from_coco({"images": [], "annotations": [], "categories": []})
+    nothing = predictions_from_coco({"images": []}, [])
+    assert np.isnan(bootstrap_average_precision(nobody, nothing, COCO.sigma_array)["AP"].value)
