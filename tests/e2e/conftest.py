@@ -6,7 +6,7 @@ import importlib.util
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -40,8 +40,8 @@ def _chromium() -> str | None:
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory) -> Iterator:
-    """The running loop with a fake predictor; its first start takes a minute or two.
+def folder(tmp_path_factory) -> Path:
+    """Where data folder, cache and photos lie.
 
     ``CLICKPOSE_E2E_FOLDER`` names a folder to keep between runs, so that later starts take seconds.
     """
@@ -49,10 +49,26 @@ def stack(tmp_path_factory) -> Iterator:
         pytest.skip("Label Studio is not installed; `make setup` installs it into .venv-labelstudio")
     if _chromium() is None:
         pytest.skip("There is no Chromium; `apt-get install chromium` brings it")
-    module = _import_by_path(Path(__file__).with_name("stack.py"), "clickpose_e2e_stack")
-    fakes = _import_by_path(REPOSITORY / "tests" / "ml_backend" / "fake_predictor.py", "clickpose_test_fakes")
     kept = os.environ.get("CLICKPOSE_E2E_FOLDER")
-    folder = Path(kept) if kept else tmp_path_factory.mktemp("e2e")
+    return Path(kept) if kept else tmp_path_factory.mktemp("e2e")
+
+
+def _helper(name: str) -> ModuleType:
+    return _import_by_path(Path(__file__).with_name(f"{name}.py"), f"clickpose_e2e_{name}")
+
+
+@pytest.fixture(scope="session")
+def first_start(folder):
+    """The loop as a user starts it for the first time, with the real network; a minute or two. It has ended."""
+    photos = _helper("stack").write_photos(folder / "photos", PHOTOS - 1)
+    return _helper("first_start").start_annotate_and_stop(folder, photos, LABEL_STUDIO_PYTHON)
+
+
+@pytest.fixture(scope="session")
+def stack(folder, first_start) -> Iterator:
+    """The running loop with a fake predictor: the second start on the same data folder, with one photo more."""
+    module = _helper("stack")
+    fakes = _import_by_path(REPOSITORY / "tests" / "ml_backend" / "fake_predictor.py", "clickpose_test_fakes")
     photos = module.write_photos(folder / "photos", PHOTOS)
     predictor = fakes.FakePredictor(module.BOXES_XYXY, visible=0.3)
     with module.running_stack(folder, predictor, LABEL_STUDIO_PYTHON, photos) as running:
@@ -92,17 +108,21 @@ def page(browser, login) -> Iterator:
     context.close()
 
 
+@pytest.fixture(scope="session")
+def new_editor() -> Callable:
+    """Makes an editor of a page and the address of a project."""
+    return _helper("editor").Editor
+
+
 @pytest.fixture
-def editor(page, stack):
+def editor(page, stack, new_editor):
     """The editor, no task opened yet."""
-    return _import_by_path(Path(__file__).with_name("editor.py"), "clickpose_e2e_editor").Editor(
-        page, stack.loop.project_url
-    )
+    return new_editor(page, stack.loop.project_url)
 
 
 @pytest.fixture(scope="session")
-def unused_tasks(stack) -> Iterator[int]:
-    """Tasks that no test has opened; what an earlier run left in a kept folder is removed."""
+def unused_tasks(stack, first_start) -> Iterator[int]:
+    """Tasks that no test has opened, nor the first start; what an earlier run left in a kept folder is removed."""
     api = stack.api()
 
     def clean(task_id: int) -> int:
@@ -112,7 +132,8 @@ def unused_tasks(stack) -> Iterator[int]:
                 api.call("DELETE", f"/api/{kind}/{left['id']}/")
         return task_id
 
-    yield (clean(task_id) for task_id in sorted(task["id"] for task in api.tasks(stack.loop.project_id)))
+    ids = sorted(task["id"] for task in api.tasks(stack.loop.project_id))
+    yield (clean(task_id) for task_id in ids if task_id != first_start.task_id)
     api.close()
 
 

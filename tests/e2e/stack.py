@@ -80,6 +80,7 @@ class Stack:
     backend: SwitchableBackend
     predictor: object
     data_dir: Path
+    said: list[str]
 
     def api(self) -> LabelStudioClient:
         """Return a connection to Label Studio's HTTP interface."""
@@ -122,8 +123,9 @@ def running_stack(folder: Path, predictor, label_studio_python: Path, photos: Pa
         open_browser=False,
     )
     try:
-        with running(options) as loop:
-            yield Stack(loop, backend, predictor, options.data_dir)
+        said: list[str] = []
+        with running(options, said.append) as loop:
+            yield Stack(loop, backend, predictor, options.data_dir, said)
     finally:
         backend.stop()
 
