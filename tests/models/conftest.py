@@ -1,7 +1,9 @@
 """Shared fixtures of the package's tests."""
 
+import importlib.util
 import os
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -14,3 +16,12 @@ def shared_folder() -> Path:
     if not folder.is_dir():
         pytest.skip("the shared data folder is absent (set CLICKPOSE_SHARED to its path)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def r50() -> ModuleType:
+    """The module ``r50_networks.py``: a tiny end-to-end network, by path as this folder is not on ``sys.path``."""
+    spec = importlib.util.spec_from_file_location("clickpose_test_r50", Path(__file__).with_name("r50_networks.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

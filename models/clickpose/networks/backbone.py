@@ -1,0 +1,135 @@
+"""The backbone: ResNet-50 with frozen batch normalisation; its maps at strides 8, 16 and 32 go to the encoder.
+
+Module names are torchvision's, so that published weights load by name. The architecture is He et al. (2016) with the
+stride in the 3x3 convolution of a bottleneck; torchvision itself is not needed to run.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+BOTTLENECK_EXPANSION = 4
+
+
+@dataclass(frozen=True)
+class BackboneConfig:
+    """Size of the backbone.
+
+    Attributes:
+        blocks: bottleneck blocks in each of the four stages.
+        width: channels of the stem; stage s works on ``width * 2**s`` and gives four times as many.
+    """
+
+    blocks: tuple[int, int, int, int] = (3, 4, 6, 3)
+    width: int = 64
+
+    @property
+    def channels(self) -> tuple[int, int, int]:
+        """Channels of the maps at strides 8, 16 and 32."""
+        return tuple(BOTTLENECK_EXPANSION * self.width * 2**stage for stage in (1, 2, 3))
+
+
+class FrozenBatchNorm(nn.Module):
+    """Batch normalisation with fixed statistics and a fixed affine map, all of them buffers."""
+
+    eps = 1e-5
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.register_buffer("weight", torch.ones(channels))
+        self.register_buffer("bias", torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def affine(self) -> tuple[Tensor, Tensor]:
+        """Return the (C,) scale and (C,) shift that it amounts to."""
+        scale = self.weight * (self.running_var + self.eps).rsqrt()
+        return scale, self.bias - self.running_mean * scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scale and shift (B, C, H, W)."""
+        scale, shift = self.affine()
+        return x * scale[:, None, None] + shift[:, None, None]
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3 (with the stride), 1x1 convolutions around a shortcut."""
+
+    def __init__(self, in_channels: int, width: int, stride: int):
+        super().__init__()
+        out_channels = BOTTLENECK_EXPANSION * width
+        self.conv1 = nn.Conv2d(in_channels, width, 1, bias=False)
+        self.bn1 = FrozenBatchNorm(width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
+        self.bn2 = FrozenBatchNorm(width)
+        self.conv3 = nn.Conv2d(width, out_channels, 1, bias=False)
+        self.bn3 = FrozenBatchNorm(out_channels)
+        self.downsample = None
+        if stride != 1 or in_channels != out_channels:
+            self.downsample = nn.Sequential(
+                nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), FrozenBatchNorm(out_channels)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) to (B, 4 · width, H / stride, W / stride)."""
+        shortcut = x if self.downsample is None else self.downsample(x)
+        x = F.relu(self.bn1(self.conv1(x)))
+        x = F.relu(self.bn2(self.conv2(x)))
+        return F.relu(self.bn3(self.conv3(x)) + shortcut)
+
+
+class ResNetBackbone(nn.Module):
+    """Stem and four stages; see the module docstring."""
+
+    def __init__(self, config: BackboneConfig | None = None):
+        super().__init__()
+        config = config or BackboneConfig()
+        width = config.width
+        self.conv1 = nn.Conv2d(3, width, 7, 2, padding=3, bias=False)
+        self.bn1 = FrozenBatchNorm(width)
+        channels = width
+        for stage, count in enumerate(config.blocks):
+            stage_width, blocks = width * 2**stage, []
+            for block in range(count):
+                blocks.append(Bottleneck(channels, stage_width, stride=2 if stage and not block else 1))
+                channels = BOTTLENECK_EXPANSION * stage_width
+            setattr(self, f"layer{stage + 1}", nn.Sequential(*blocks))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the maps at strides 8, 16 and 32 of normalised (B, 3, H, W) images."""
+        x = F.relu(self.bn1(self.conv1(images)))
+        x = F.max_pool2d(x, 3, 2, padding=1)
+        map8 = self.layer2(self.layer1(x))
+        map16 = self.layer3(map8)
+        return map8, map16, self.layer4(map16)
+
+
+def fold_batch_norm(backbone: ResNetBackbone) -> None:
+    """Multiply every frozen normalisation into the convolution before it, in place; the result is the same function.
+
+    The normalisations become identities, so the folded backbone no longer loads unfolded weights.
+    """
+    for block in [backbone, *(module for module in backbone.modules() if isinstance(module, Bottleneck))]:
+        for number in (1, 2, 3):
+            if hasattr(block, f"bn{number}"):
+                folded = _folded(getattr(block, f"conv{number}"), getattr(block, f"bn{number}"))
+                setattr(block, f"conv{number}", folded)
+                setattr(block, f"bn{number}", nn.Identity())
+        if getattr(block, "downsample", None) is not None:
+            block.downsample = nn.Sequential(OrderedDict([("0", _folded(*block.downsample))]))
+
+
+def _folded(conv: nn.Conv2d, norm: FrozenBatchNorm) -> nn.Conv2d:
+    scale, shift = norm.affine()
+    folded = nn.Conv2d(
+        conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, conv.padding, device=conv.weight.device
+    )
+    with torch.no_grad():
+        folded.weight.copy_(conv.weight * scale[:, None, None, None])
+        folded.bias.copy_(shift)
+    return folded

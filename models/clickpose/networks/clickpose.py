@@ -1,0 +1,168 @@
+"""Click-Pose end to end (ICCV 2023, Fig. 3): backbone, encoder, humans, keypoints, and clicks back in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from clickpose.networks.backbone import BackboneConfig, ResNetBackbone
+from clickpose.networks.decoder_layer import DecoderCommon
+from clickpose.networks.deformable_attention import Memory
+from clickpose.networks.encoder import Encoder
+from clickpose.networks.human_decoder import HumanDecoder, HumanQueries, prompt_mask
+from clickpose.networks.keypoint_decoder import PERSON_CODE, KeypointDecoder, PersonReading
+from clickpose.networks.proposals import ProposalStage
+
+PERSON_CLASS = 1
+_GROUP_NORM_GROUPS = 32
+
+
+@dataclass(frozen=True)
+class ClickPoseConfig:
+    """Size of the network; the defaults are the paper's.
+
+    Attributes:
+        num_keypoints: K.
+        dim: channels C of a query.
+        heads: attention heads.
+        levels: feature maps: three of the backbone, the others by stride-2 convolutions.
+        points: sampled points a head and level.
+        ffn_dim: hidden channels of the feed-forward networks.
+        encoder_layers, human_layers, keypoint_layers: depth of each part.
+        queries: human queries that the proposals start.
+        persons: persons that the first pass keeps.
+        classes: class logits of a query; index 1 is a person.
+        human_codes: rows of the human codebook.
+        backbone: size of the backbone.
+    """
+
+    num_keypoints: int = 17
+    dim: int = 256
+    heads: int = 8
+    levels: int = 4
+    points: int = 4
+    ffn_dim: int = 2048
+    encoder_layers: int = 6
+    human_layers: int = 2
+    keypoint_layers: int = 4
+    queries: int = 900
+    persons: int = 50
+    classes: int = 2
+    human_codes: int = 101
+    backbone: BackboneConfig = field(default_factory=BackboneConfig)
+
+
+class ClickPose(nn.Module):
+    """The network; see the module docstring.
+
+    Args:
+        config: sizes.
+    """
+
+    def __init__(self, config: ClickPoseConfig | None = None):
+        super().__init__()
+        self.config = config = config or ClickPoseConfig()
+        layer_sizes = (config.dim, config.heads, config.levels, config.points, config.ffn_dim)
+        self.backbone = ResNetBackbone(config.backbone)
+        self.input_projection = _input_projection(config)
+        self.encoder = Encoder(*layer_sizes, config.encoder_layers)
+        self.proposals = ProposalStage(config.dim, config.classes)
+        self.common = DecoderCommon(config.dim)
+        self.human_decoder = HumanDecoder(*layer_sizes, config.human_layers, config.classes)
+        self.keypoint_decoder = KeypointDecoder(
+            *layer_sizes, config.keypoint_layers, config.classes, config.num_keypoints, config.persons,
+            config.human_codes,
+        )  # fmt: skip
+
+    def encode(self, images: Tensor) -> Memory:
+        """Encode normalised (B, 3, H, W) images of one size; this is nearly all of the work."""
+        return self.encode_maps(self.backbone(images))
+
+    def encode_maps(self, maps: tuple[Tensor, ...], padding_masks: tuple[Tensor, ...] | None = None) -> Memory:
+        """Encode the backbone's maps.
+
+        Args:
+            maps: at strides 8, 16 and 32, each (B, C_l, H_l, W_l).
+            padding_masks: (B, H_l, W_l) bool for each, True where there is no image; None where all is image.
+        """
+        projected, masks = [], None if padding_masks is None else list(padding_masks)
+        for level, projection in enumerate(self.input_projection):
+            source = maps[level] if level < len(maps) else (maps[-1] if level == len(maps) else projected[-1])
+            projected.append(projection(source))
+            if masks is not None and level >= len(masks):
+                masks.append(_shrink_mask(masks[0], projected[-1].shape[2:]))
+        return self.encoder(projected, masks)
+
+    def find_humans(self, memory: Memory) -> HumanQueries:
+        """Return the ``persons`` best human queries of each image, best first."""
+        proposals = self.proposals(memory, self.config.queries)
+        humans = self.human_decoder(proposals.content.detach(), proposals.boxes_norm.detach(), memory, self.common)
+        return humans.best(self.config.persons)
+
+    def prompt_humans(self, memory: Memory, boxes_norm: Tensor) -> HumanQueries:
+        """Turn drawn (B, P, 4) boxes, cx, cy, w, h in 0..1 of the image, into human queries, in order.
+
+        A drawn box enters as a denoising box does in training: its content is the person's row of the codebook, and it
+        sees the image's own human queries, which do not see it.
+        """
+        proposals = self.proposals(memory, self.config.queries)
+        own, prompts = proposals.content.shape[1], boxes_norm.shape[1]
+        code = self.keypoint_decoder.human_codebook.weight[PERSON_CODE].expand(len(boxes_norm), prompts, -1)
+        humans = self.human_decoder(
+            torch.cat([proposals.content.detach(), code], 1),
+            torch.cat([proposals.boxes_norm.detach(), boxes_norm], 1),
+            memory,
+            self.common,
+            mask=prompt_mask(own, prompts, boxes_norm.device),
+        )
+        return HumanQueries(*(part[:, own:] for part in humans))
+
+    def decode_humans(self, memory: Memory, humans: HumanQueries, same_rank: bool = False) -> PersonReading:
+        """Return the poses of human queries; ``same_rank`` for drawn boxes, see :meth:`KeypointDecoder.expand`."""
+        return self.keypoint_decoder(self.keypoint_decoder.expand(humans, same_rank), memory, self.common)
+
+    def predict(self, memory: Memory) -> PersonReading:
+        """First pass: the poses of everybody, best human query first."""
+        return self.decode_humans(memory, self.find_humans(memory))
+
+    def refine(
+        self, memory: Memory, keypoints_norm: Tensor, boxes_norm: Tensor, fixed: Tensor | None = None
+    ) -> PersonReading:
+        """Feedback: run the human-to-keypoint decoder on corrected poses.
+
+        Args:
+            memory: encoded images.
+            keypoints_norm: (B, N, K, 2) in 0..1 of the image.
+            boxes_norm: (B, N, 4) cx, cy, w, h.
+            fixed: (B, N, K) bool, keypoints that stay exactly where they are; None to let all drift (parity mode).
+        """
+        queries = self.keypoint_decoder.feedback(keypoints_norm, boxes_norm)
+        return self.keypoint_decoder(queries, memory, self.common, fixed)
+
+
+def extend_boxes(boxes_norm: Tensor, keypoints_norm: Tensor) -> Tensor:
+    """Grow (..., 4) boxes cx, cy, w, h so that they hold all of their (..., K, 2) keypoints."""
+    half = boxes_norm[..., 2:] / 2
+    low = torch.minimum(boxes_norm[..., :2] - half, keypoints_norm.amin(-2))
+    high = torch.maximum(boxes_norm[..., :2] + half, keypoints_norm.amax(-2))
+    return torch.cat([(low + high) / 2, high - low], -1)
+
+
+def _input_projection(config: ClickPoseConfig) -> nn.ModuleList:
+    """Make a projection to C channels for every level: 1x1 on the backbone's maps, then 3x3 with stride 2."""
+    channels = config.backbone.channels
+    projections = []
+    for level in range(config.levels):
+        if level < len(channels):
+            conv = nn.Conv2d(channels[level], config.dim, 1)
+        else:
+            conv = nn.Conv2d(channels[-1] if level == len(channels) else config.dim, config.dim, 3, 2, padding=1)
+        projections.append(nn.Sequential(conv, nn.GroupNorm(min(_GROUP_NORM_GROUPS, config.dim), config.dim)))
+    return nn.ModuleList(projections)
+
+
+def _shrink_mask(mask: Tensor, hw: tuple[int, int]) -> Tensor:
+    """Resize a (B, H, W) padding mask to the nearest cells of a smaller map."""
+    return nn.functional.interpolate(mask[:, None].float(), size=hw)[:, 0].to(torch.bool)
