@@ -1,0 +1,243 @@
+"""A results file as a calibrator sees it: confidences out, ground truth beside them, calibrated confidences in.
+
+A result is a dict with COCO's ``image_id``, ``category_id``, ``keypoints`` (3K numbers) and ``score``. The confidence
+of each joint is looked for in ``keypoint_scores`` (as ``clickpose predict`` writes it), else in the third numbers of
+``keypoints`` (as mmpose and others do) unless those are all COCO visibilities (0, 1, 2), else it is the person's
+score.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from clickpose.calibration.aggregation import USUAL_THRESHOLD, mean_above_threshold, visibility_weighted
+from clickpose.checks import as_array, check_unit_range
+from clickpose.metrics.oks import keypoint_oks
+from clickpose.skeleton import Skeleton
+
+MATCH_FROM = 0.1  # OKS; COCO's .5 would hide the poor predictions, and fit calibrators that do not know them
+MAX_DETECTIONS = 20  # COCO's, for keypoints
+
+
+@dataclass(frozen=True, eq=False)
+class ResultScores:
+    """What a results file says of N persons.
+
+    Attributes:
+        keypoints: (N, K, 2) px.
+        scores: (N, K) confidences of the joints, 0..1.
+        visibility_scores: (N, K) in 0..1; None where the file has none.
+        area: (N,) px²: the result's ``area``, else its box's, else the extent of its keypoints.
+        image_ids: (N,) object array.
+    """
+
+    keypoints: np.ndarray
+    scores: np.ndarray
+    visibility_scores: np.ndarray | None
+    area: np.ndarray
+    image_ids: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class MatchedTruth:
+    """The annotated person of each of N results.
+
+    Attributes:
+        matched: (N,) bool; the others found nobody, or were more than COCO counts in their image.
+        ignored: (N,) bool: stand for a crowd or a person without labelled joints, and say nothing.
+        oks: (N, K) OKS term of each joint; 0 where not matched or not labelled.
+        visibility: (N, K) int, the annotation's; 0 where not matched.
+        instance_oks: (N,) OKS with the matched person; 0 without one.
+    """
+
+    matched: np.ndarray
+    ignored: np.ndarray
+    oks: np.ndarray
+    visibility: np.ndarray
+    instance_oks: np.ndarray
+
+
+def read_results(path: str | Path) -> tuple[list[dict], dict | None]:
+    """Read a COCO results list, or a COCO keypoint dataset of predictions such as ``clickpose predict --json`` writes.
+
+    Returns:
+        the results, and the dataset that they stood in (None for a plain list).
+
+    Raises:
+        ValueError: if there is no such file or it is neither of the two.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"Cannot read {path}: {error.strerror or error}") from None
+    except ValueError as error:
+        raise ValueError(f"Expected keypoint results in {path}, got no JSON: {error}") from None
+    dataset = content if isinstance(content, dict) else None
+    results = content.get("annotations") if dataset is not None else content
+    if not isinstance(results, list) or not all(isinstance(result, dict) for result in results):
+        raise ValueError(f"Expected a list of keypoint results, or a dataset with annotations, in {path}, got neither")
+    return results, dataset
+
+
+def result_scores(results: Sequence[dict], skeleton: Skeleton) -> ResultScores:
+    """Read the confidences of results.
+
+    Raises:
+        ValueError: if a result lacks a field, has another number of joints, or a confidence that is not within 0..1.
+    """
+    joints = len(skeleton)
+    try:
+        rows = [_triples(result["keypoints"], joints) for result in results]
+        triples = np.stack(rows) if rows else np.zeros((0, joints, 3))
+        person = [float(result["score"]) for result in results]
+        images = [result["image_id"] for result in results]
+    except KeyError as error:
+        raise ValueError(f"Expected {error} in every result, got one without it") from None
+    third_are_scores = not np.isin(triples[..., 2], (0, 1, 2)).all()
+    scores = triples[..., 2] if third_are_scores else np.repeat(np.reshape(person, (-1, 1)), joints, axis=1)
+    own = _per_joint("keypoint_scores", results, joints)
+    scores = scores if own is None else own
+    visibility = _per_joint("visibility_scores", results, joints)
+    if visibility is not None:
+        check_unit_range("visibility_scores", visibility)
+    image_ids = np.empty(len(images), dtype=object)
+    image_ids[:] = images
+    area = np.array([_area(result, row) for result, row in zip(results, triples, strict=True)])
+    return ResultScores(triples[..., :2], check_unit_range("keypoint scores", scores), visibility, area, image_ids)
+
+
+def instance_scores(keypoint_scores: np.ndarray, visibility_scores: np.ndarray | None, raw_scores=None) -> np.ndarray:
+    """Return the persons' scores (N,): by visibility (Eq. 7) where it was predicted, else the mean of the joints whose
+    raw score is above the usual threshold (Eq. 5), which stands in for it.
+
+    Args:
+        keypoint_scores: (N, K) calibrated, 0..1.
+        visibility_scores: (N, K) in 0..1, or None.
+        raw_scores: (N, K) before calibration; None where ``keypoint_scores`` are raw themselves.
+    """
+    if visibility_scores is not None:
+        return visibility_weighted(keypoint_scores, visibility_scores)
+    if raw_scores is None:
+        return mean_above_threshold(keypoint_scores)
+    return visibility_weighted(keypoint_scores, np.asarray(raw_scores) > USUAL_THRESHOLD)
+
+
+def with_scores(results: Sequence[dict], keypoint_scores: np.ndarray, scores: np.ndarray) -> list[dict]:
+    """Return copies of results with other confidences; positions and order stay.
+
+    Args:
+        results: of N persons.
+        keypoint_scores: (N, K), written to ``keypoint_scores`` and, where they stood there, to ``keypoints``' thirds.
+        scores: (N,) of the persons.
+    """
+    third_are_scores = not all(value in (0, 1, 2) for result in results for value in result["keypoints"][2::3])
+    changed = []
+    for result, joints, score in zip(results, keypoint_scores.tolist(), scores.tolist(), strict=True):
+        result = {**result, "keypoint_scores": joints, "score": score}
+        if third_are_scores:
+            values = list(result["keypoints"])
+            values[2::3] = joints
+            result["keypoints"] = values
+        changed.append(result)
+    return changed
+
+
+def match_to_truth(
+    annotations: dict, results: Sequence[dict], skeleton: Skeleton, min_oks: float = MATCH_FROM
+) -> MatchedTruth:
+    """Find each result's annotated person as pycocotools does.
+
+    In each image the results, best score first and twenty at most, take the unmatched person of highest OKS, if that is
+    at least ``min_oks``; crowds and persons without labelled joints take any number.
+
+    Args:
+        annotations: a COCO keypoint dataset (parsed JSON); not changed.
+        results: of its images.
+        skeleton: the joints, whose sigmas count.
+        min_oks: what counts as found, above 0 to 1.
+
+    Raises:
+        ValueError: if a result names an image that the dataset lacks, or ``min_oks`` is out of range.
+    """
+    if not 0 < min_oks <= 1:
+        raise ValueError(f"Expected min_oks above 0 and at most 1, got {min_oks}")
+    given = result_scores(results, skeleton)
+    persons = {annotation["id"]: annotation for annotation in annotations["annotations"]}
+    count, joints = given.scores.shape
+    truth, visibility = np.zeros((count, joints, 2)), np.zeros((count, joints), int)
+    area, ignored = np.ones(count), np.zeros(count, bool)
+    matched = np.zeros(count, bool)
+    for row, (annotation_id, is_ignored) in _evaluate(annotations, results, skeleton, min_oks).items():
+        ignored[row] = is_ignored
+        if annotation_id and not is_ignored:
+            person = persons[annotation_id]
+            triples = _triples(person["keypoints"], joints)
+            matched[row], truth[row], visibility[row] = True, triples[:, :2], triples[:, 2].astype(int)
+            area[row] = person["area"]
+    labelled = visibility > 0
+    terms = np.where(labelled, keypoint_oks(given.keypoints, truth, area, skeleton.sigma_array), 0.0)
+    return MatchedTruth(matched, ignored, terms, visibility, visibility_weighted(terms, labelled))
+
+
+def _evaluate(annotations, results, skeleton, min_oks) -> dict[int, tuple[int, bool]]:
+    """Return, for each result that counts, the id of its annotation (0 without one) and whether it is ignored."""
+    from pycocotools.coco import COCO as CocoFile
+    from pycocotools.cocoeval import COCOeval
+
+    known = {image["id"] for image in annotations["images"]}
+    if unknown := [result["image_id"] for result in results if result["image_id"] not in known]:
+        raise ValueError(f"Expected results for images of the dataset, got image_id {unknown[0]!r}")
+    if not results:
+        return {}
+    with contextlib.redirect_stdout(io.StringIO()):
+        dataset = CocoFile()
+        dataset.dataset = copy.deepcopy(annotations)  # pycocotools marks annotations as ignored in place
+        for person in dataset.dataset["annotations"]:
+            person.setdefault("iscrowd", 0)
+            person.setdefault("num_keypoints", sum(v > 0 for v in person["keypoints"][2::3]))
+        dataset.createIndex()
+        evaluation = COCOeval(dataset, dataset.loadRes(copy.deepcopy(list(results))), "keypoints")
+        evaluation.params.kpt_oks_sigmas = skeleton.sigma_array
+        evaluation.params.iouThrs = np.array([min_oks])
+        evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
+        evaluation.params.maxDets = [MAX_DETECTIONS]
+        evaluation.evaluate()
+    found = {}
+    for image in filter(None, evaluation.evalImgs):
+        for id_, match, ignore in zip(image["dtIds"], image["dtMatches"][0], image["dtIgnore"][0], strict=True):
+            found[id_ - 1] = (int(match), bool(ignore))  # loadRes counts results from 1
+    return found
+
+
+def _triples(values: Sequence[float], joints: int) -> np.ndarray:
+    """Return (K, 3) x, y, third number."""
+    array = as_array("keypoints", values, ("3K",))
+    if array.size != 3 * joints:
+        raise ValueError(f"Expected {3 * joints} numbers in keypoints, got {array.size}")
+    return array.reshape(-1, 3)
+
+
+def _per_joint(name: str, results: Sequence[dict], joints: int) -> np.ndarray | None:
+    """Return an (N, K) field that all results have; None where none has it."""
+    having = [result for result in results if name in result]
+    if not having:
+        return None
+    if len(having) < len(results):
+        raise ValueError(f"Expected {name} in all results or in none, got them in {len(having)} of {len(results)}")
+    return np.stack([as_array(name, result[name], (joints,)) for result in results])
+
+
+def _area(result: dict, triples: np.ndarray) -> float:
+    if "area" in result:
+        return float(result["area"])
+    if result.get("bbox"):
+        return float(result["bbox"][2] * result["bbox"][3])
+    return float(np.ptp(triples[:, :2], axis=0).prod())

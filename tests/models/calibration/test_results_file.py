@@ -1,0 +1,179 @@
+"""Results files: where confidences stand, who they belong to, and that nothing but confidences changes."""
+
+import json
+
+import numpy as np
+import pytest
+
+from clickpose.calibration.results_file import (
+    instance_scores,
+    match_to_truth,
+    read_results,
+    result_scores,
+    with_scores,
+)
+from clickpose.metrics.oks import oks
+from clickpose.skeleton import COCO
+
+RNG = np.random.default_rng(0)
+BODY = RNG.uniform(0, 100, (17, 2))
+
+
+def person(id_, at, image=1, visibility=2, **more):
+    keypoints = np.concatenate([BODY + at, np.full((17, 1), visibility)], axis=1)
+    if not visibility:
+        keypoints[:] = 0
+    return {
+        "id": id_, "image_id": image, "category_id": 1, "keypoints": keypoints.ravel().tolist(), "area": 5000.0,
+        "bbox": [at, at, 100.0, 100.0], "iscrowd": 0,
+    } | more  # fmt: skip
+
+
+def result(at, score, image=1, thirds=None, jitter=0.0, **more):
+    points = BODY + at + np.random.default_rng(1).normal(0, 1, (17, 2)) * jitter
+    keypoints = np.concatenate([points, np.reshape(score if thirds is None else thirds, (-1, 1)) * np.ones((17, 1))], 1)
+    return {"image_id": image, "category_id": 1, "keypoints": keypoints.ravel().tolist(), "score": score} | more
+
+
+def dataset(*people, images=(1, 2)):
+    return {"images": [{"id": i} for i in images], "annotations": list(people), "categories": [{"id": 1}]}
+
+
+def test_confidences_are_found_where_they_stand():
+    own = np.linspace(0.1, 0.9, 17)
+    assert result_scores([result(0, 0.5, keypoint_scores=own.tolist())], COCO).scores[0] == pytest.approx(own)
+    assert result_scores([result(0, 0.5, thirds=own)], COCO).scores[0] == pytest.approx(own)
+    visibilities = np.arange(17) % 3
+    assert result_scores([result(0, 0.5, thirds=visibilities)], COCO).scores.tolist() == [[0.5] * 17]
+
+
+def test_sizes_are_the_area_else_the_box_else_the_extent():
+    extent = np.ptp(BODY, axis=0).prod()
+    given = [result(0, 0.5, area=7.0, bbox=[0, 0, 2, 3]), result(0, 0.5, bbox=[0, 0, 2, 3]), result(0, 0.5)]
+    assert result_scores(given, COCO).area.tolist() == pytest.approx([7.0, 6.0, extent])
+
+
+def test_results_take_the_best_free_person_in_the_order_of_their_scores():
+    truth = dataset(person(11, 0), person(12, 400), person(13, 0, image=2))
+    given = [
+        result(0, 0.5, jitter=1.0),  # better placed, but comes second: 11 is taken
+        result(0, 0.9, jitter=3.0),
+        result(400, 0.2, jitter=2.0),
+        result(900, 0.8),  # nobody there
+    ]
+    found = match_to_truth(truth, given, COCO)
+    assert found.matched.tolist() == [False, True, True, False]
+    assert not found.ignored.any()
+    assert found.visibility.tolist() == [[0] * 17, [2] * 17, [2] * 17, [0] * 17]
+    points = result_scores(given, COCO).keypoints
+    expected = oks(points, np.stack([BODY, BODY, BODY + 400, BODY]), np.full(4, 5000.0), COCO.sigma_array)
+    assert found.instance_oks.tolist() == pytest.approx([0.0, expected[1], expected[2], 0.0])
+    np.testing.assert_allclose(found.oks.mean(1), found.instance_oks)
+
+
+def test_poor_predictions_count_from_the_given_oks():
+    truth, given = dataset(person(11, 0)), [result(0, 0.9, jitter=14.0)]
+    (value,) = match_to_truth(truth, given, COCO, min_oks=0.01).instance_oks
+    assert 0.1 < value < 0.5
+    assert match_to_truth(truth, given, COCO).matched.all()
+    assert not match_to_truth(truth, given, COCO, min_oks=0.5).matched.any()
+
+
+def test_unlabelled_joints_do_not_count():
+    annotation = person(11, 0)
+    annotation["keypoints"][3:6] = [0, 0, 0]
+    found = match_to_truth(dataset(annotation), [result(0, 0.9)], COCO)
+    assert found.oks[0, 1] == 0.0 and found.visibility[0, 1] == 0
+    assert found.instance_oks[0] == pytest.approx(1.0)
+
+
+def test_crowds_and_unlabelled_persons_say_nothing():
+    crowd, unlabelled = person(11, 0, visibility=0, iscrowd=1), person(12, 0, image=2, visibility=0)
+    found = match_to_truth(dataset(crowd, unlabelled), [result(0, 0.9), result(0, 0.8), result(0, 0.7, image=2)], COCO)
+    assert found.ignored.all() and not found.matched.any()
+
+
+def test_more_than_twenty_in_an_image_do_not_count():
+    given = [result(900, 0.9 - 0.01 * i) for i in range(20)] + [result(0, 0.1)]
+    assert not match_to_truth(dataset(person(11, 0)), given, COCO).matched.any()
+
+
+def test_nobody_found_gives_empty_arrays():
+    found = match_to_truth(dataset(person(11, 0)), [], COCO)
+    assert found.oks.shape == (0, 17) and found.instance_oks.shape == (0,)
+
+
+def test_neither_annotations_nor_results_are_changed():
+    truth, given = dataset(person(11, 0)), [result(0, 0.9)]
+    before = json.dumps([truth, given])
+    match_to_truth(truth, given, COCO)
+    with_scores(given, np.full((1, 17), 0.5), np.array([0.5]))
+    assert json.dumps([truth, given]) == before
+
+
+def test_only_confidences_change():
+    own = np.linspace(0.1, 0.9, 17)
+    thirds, plain = result(0, 0.5, thirds=own, extra="kept"), result(0, 0.5, thirds=np.full(17, 2))
+    new = np.linspace(0.2, 0.6, 17)[None]
+    (changed,) = with_scores([thirds], new, np.array([0.4]))
+    assert changed["keypoints"][2::3] == changed["keypoint_scores"] == new[0].tolist()
+    assert (changed["score"], changed["extra"]) == (0.4, "kept")
+    assert changed["keypoints"][0::3] == thirds["keypoints"][0::3]
+    (changed,) = with_scores([plain], new, np.array([0.4]))
+    assert changed["keypoints"] == plain["keypoints"] and changed["keypoint_scores"] == new[0].tolist()
+
+
+def test_instance_scores_by_visibility_else_by_raw_threshold():
+    scores, raw = np.array([[0.8, 0.4, 0.2]]), np.array([[0.9, 0.3, 0.1]])
+    assert instance_scores(scores, np.array([[1.0, 1.0, 0.0]])) == pytest.approx(0.6)
+    assert instance_scores(scores, None, raw) == pytest.approx(0.6)  # the third joint's raw score is too low
+    assert instance_scores(raw, None) == pytest.approx(0.6)
+
+
+def test_lists_and_datasets_are_read(tmp_path):
+    path, given = tmp_path / "r.json", [result(0, 0.9)]
+    path.write_text(json.dumps(given))
+    assert read_results(path) == (given, None)
+    path.write_text(json.dumps(dataset(*given)))
+    assert read_results(path) == (given, dataset(*given))
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"keypoints": [1.0] * 48}, "Expected 51 numbers in keypoints, got 48"),
+        ({"keypoints": None}, "Expected keypoints of shape"),
+        ({"keypoint_scores": [0.5] * 16}, r"Expected keypoint_scores of shape \(17,\), got \(16,\)"),
+        ({"keypoint_scores": [0.5] * 16 + [1.2]}, r"Expected finite keypoint scores within 0\.\.1, got 1\.2"),
+        ({"keypoint_scores": [0.5] * 16 + [float("nan")]}, r"Expected finite keypoint scores within 0\.\.1, got nan"),
+        ({"visibility_scores": [2.0] * 17}, r"Expected finite visibility_scores within 0\.\.1"),
+        ({"score": 3.0}, r"Expected finite keypoint scores within 0\.\.1, got 3"),
+    ],
+)
+def test_broken_results_are_refused(change, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        result_scores([result(0, 0.9, thirds=np.full(17, 2)) | change], COCO)
+
+
+def test_wrong_use_is_a_sentence(tmp_path):
+    truth = dataset(person(11, 0))
+    with pytest.raises(ValueError, match="Expected 'score' in every result"):
+        result_scores([{"image_id": 1, "keypoints": [0] * 51}], COCO)
+    with pytest.raises(ValueError, match="in all results or in none, got them in 1 of 2"):
+        result_scores([result(0, 0.9), result(0, 0.9, keypoint_scores=[0.5] * 17)], COCO)
+    with pytest.raises(ValueError, match="Expected results for images of the dataset, got image_id 7"):
+        match_to_truth(truth, [result(0, 0.9, image=7)], COCO)
+    for bad in (0.0, 1.5):
+        with pytest.raises(ValueError, match="Expected min_oks above 0 and at most 1"):
+            match_to_truth(truth, [], COCO, bad)
+    with pytest.raises(ValueError, match="Cannot read"):
+        read_results(tmp_path / "absent.json")
+    for text, sentence in (
+        ("x", "got no JSON"),
+        ("3", "got neither"),
+        ('{"images": []}', "got neither"),
+        ("[3]", "got"),
+    ):
+        (tmp_path / "r.json").write_text(text)
+        with pytest.raises(ValueError, match=sentence):
+            read_results(tmp_path / "r.json")
