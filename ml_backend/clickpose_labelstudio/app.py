@@ -188,10 +188,29 @@ def versions():
 
 
 def webhook():
-    """Take note of an event; nothing slow happens here, because Label Studio waits one second."""
-    action = _json_object().get("action")
-    _backend().metrics.count_webhook(action)
-    return _json({"status": "received"})
+    """Take note of an event; nothing slow happens here, because Label Studio waits one second.
+
+    "Start training" arrives here too. The service answers edits and does not train beside that: it counts and logs the
+    wish with the commands that grant it, and says them in its answer.
+    """
+    body = _json_object()
+    _backend().metrics.count_webhook(body.get("action"))
+    if body.get("action") != "START_TRAINING":
+        return _json({"status": "received"})
+    project = body.get("project")
+    sentence = how_to_train(project.get("id") if isinstance(project, dict) else None)
+    logger.info("%s", sentence)
+    return _json({"status": "recorded", "message": sentence})
+
+
+def how_to_train(project: object) -> str:
+    """Say how to train on the annotations of a project."""
+    number = project if isinstance(project, int) and not isinstance(project, bool) else "<project>"
+    return (
+        f"Training on project {number} was asked for. It runs outside of this service, from a folder with the photos "
+        f"in images/: clickpose labelstudio export --project {number} --out my_people/annotations.json, "
+        "clickpose train --data my_people/ --out runs/mine, clickpose serve --checkpoint runs/mine/lite.safetensors"
+    )
 
 
 def secret_webhook(secret: str):

@@ -215,7 +215,7 @@ def coco_to_tasks(
     orders = _joint_orders(coco.get("categories"), config.skeleton)
     persons: dict[object, list[Mapping]] = {image_id: [] for image_id in images}
     for annotation in _objects("annotations", coco.get("annotations")):
-        if annotation.get("category_id", PERSON_CATEGORY) in orders and not annotation.get("iscrowd"):
+        if _category_of(annotation) in orders and not annotation.get("iscrowd"):
             _of_image(persons, annotation).append(annotation)
     tasks = []
     for image_id, image in images.items():
@@ -287,6 +287,15 @@ def _images_by_id(images: object) -> dict[object, Mapping]:
     return by_id
 
 
+def _category_of(annotation: Mapping) -> int | str:
+    category = annotation.get("category_id", PERSON_CATEGORY)
+    if not isinstance(category, int | str):
+        raise CodecError(
+            f"Expected category_id of {annotation.get('id', 'a person')!r} to be a number, got {category!r}"
+        )
+    return category
+
+
 def _of_image(persons: Mapping[object, list], entry: Mapping) -> list:
     image_id = entry.get("image_id")
     if not isinstance(image_id, int | str) or image_id not in persons:
@@ -331,11 +340,15 @@ def _read_labels(persons: Sequence[Mapping], orders: Mapping[object, list], skel
         np.full((len(persons), 4), np.nan),
     )
     for row, person in enumerate(persons):
-        order = orders[person.get("category_id", PERSON_CATEGORY)]
+        order = orders[_category_of(person)]
         if person.get("keypoints") is not None:
             triples = _numbers(person, "keypoints", 3 * len(order)).reshape(-1, 3)
             kept = [(joint, triple) for joint, triple in zip(order, triples, strict=True) if joint is not None]
             for joint, (x, y, v) in kept:
+                if v not in (0, 1, 2):
+                    raise CodecError(
+                        f"COCO annotations of image {person['image_id']!r}: Expected visibility of 0, 1 or 2, got {v:g}"
+                    )
                 keypoints[row, joint], visibility[row, joint] = (x, y), int(v)
         boxes[row] = _box(person, keypoints[row][visibility[row] > 0])
     ids = _person_ids(persons)

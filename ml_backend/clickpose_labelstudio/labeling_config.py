@@ -16,6 +16,7 @@ from defusedxml import DefusedXmlException
 
 from clickpose.skeleton import COCO, Skeleton
 
+MAX_CHARACTERS = 200_000  # a hundred times a usual one; configurations are remembered and come with every request
 _PERSON_WORDS = frozenset({"person", "people", "human", "body", "pedestrian", "man", "woman", "instance"})
 _VISIBLE_WORDS = frozenset({"visible", "not occluded", "v2", "2"})
 _OCCLUDED_WORDS = frozenset({"occluded", "hidden", "invisible", "not visible", "obscured", "covered", "v1", "1"})
@@ -84,6 +85,8 @@ def parse_labeling_config(xml: str, skeleton: Skeleton = COCO) -> LabelingConfig
         xml: the configuration as Label Studio keeps it; tags in any order and nesting.
         skeleton: the joints to match the keypoint labels with, in any usual spelling.
 
+    A configuration of more than 200 000 characters is refused unread.
+
     Raises:
         LabelingConfigError: if it cannot serve poses.
     """
@@ -142,6 +145,10 @@ def build_labeling_config(skeleton: Skeleton = COCO) -> str:
 def _parse_xml(xml: str) -> ElementTree.Element:
     if not isinstance(xml, str) or not xml.strip():
         raise LabelingConfigError("The labelling configuration is empty: the project has not been set up yet.")
+    if len(xml) > MAX_CHARACTERS:
+        raise LabelingConfigError(
+            f"The labelling configuration is too long: expected at most {MAX_CHARACTERS} characters, got {len(xml)}."
+        )
     try:
         return defusedxml.ElementTree.fromstring(xml)
     except DefusedXmlException as error:

@@ -124,6 +124,7 @@ def refine(
         image = read_image(photo)
         photos = read_coco(poses)
         index = _find_photo(photos, photo, poses)
+        _check_size(photo, image.shape[:2], photos[index].image_hw, poses)
         people = photos[index].poses
         if person >= len(people):
             raise ValueError(
@@ -343,6 +344,15 @@ def _find_photo(photos: Sequence[PhotoPoses], photo: Path, source: Path) -> int:
     if len(photos) == 1:
         return 0
     raise ValueError(f"Expected {source} to hold the people of {photo.name}, got {len(photos)} photos and not that one")
+
+
+def _check_size(photo: Path, image_hw: tuple[int, int], written_hw: tuple[int, int], source: Path) -> None:
+    """Refuse a photo that has been scaled or turned since its poses were written: all positions would be wrong."""
+    if image_hw != tuple(written_hw):
+        (height, width), (then_height, then_width) = image_hw, written_hw
+        raise ValueError(
+            f"Expected {photo} to be {then_width} x {then_height} pixels, as {source} says, got {width} x {height}"
+        )
 
 
 def _progress(paths: Sequence[Path]):

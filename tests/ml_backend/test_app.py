@@ -233,11 +233,23 @@ def test_no_credentials_are_right_where_none_are_configured(client):
     error_of(browser.post("/webhook", json=recorded("webhook_START_TRAINING")), 401)
 
 
+def test_start_training_is_counted_logged_and_answered_with_what_to_do(client, caplog):
+    browser = client()
+    with caplog.at_level(logging.INFO):
+        answer = browser.post("/webhook", json=recorded("webhook_START_TRAINING"))
+    assert answer.json["status"] == "recorded"
+    assert "clickpose labelstudio export --project 3 --out my_people/annotations.json" in answer.json["message"]
+    assert "clickpose train --data my_people/" in caplog.text
+    assert 'clickpose_webhooks_total{action="START_TRAINING"} 1.0' in browser.get("/metrics").text
+    strange = browser.post("/webhook", json={"action": "START_TRAINING", "project": {"id": "3; rm"}}).json
+    assert "--project <project> " in strange["message"]
+
+
 def test_the_webhook_takes_its_secret_address_or_the_user(client):
     browser = client(basic_auth_user="u", basic_auth_password="p", webhook_secret="hook")
     created, training = recorded("webhook_ANNOTATION_CREATED"), recorded("webhook_START_TRAINING")
     assert browser.post("/webhook/hook", json=created).json == {"status": "received"}
-    assert browser.post("/webhook", json=training, headers=LABEL_STUDIO_HEADERS).json == {"status": "received"}
+    assert browser.post("/webhook", json=training, headers=LABEL_STUDIO_HEADERS).json["status"] == "recorded"
     error_of(browser.post("/webhook", json=created), 401)
     error_of(browser.post("/webhook/guess", json=created), 404)
     assert error_of(client().post("/webhook/", json=created), 404)

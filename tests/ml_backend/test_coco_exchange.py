@@ -315,3 +315,62 @@ def test_options_are_checked(function, options):
     argument = [saved_task()] if function is tasks_to_coco else two_people()
     with pytest.raises(ValueError, match=r"Expected (source|kind) to be"):
         function(argument, CONFIG, **options)
+
+
+# What stands in for a value somewhere in a file that somebody else has written.
+leaves = st.one_of(st.none(), st.booleans(), st.integers(-(10**30), 10**30), st.floats(), st.text(max_size=5))
+anything = st.recursive(
+    leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+)
+
+
+@st.composite
+def damaged(draw, value):
+    """A JSON value with one to three places replaced or dropped."""
+    value = json.loads(json.dumps(value))
+    for _ in range(draw(st.integers(1, 3))):
+        holder, key = None, None
+        inner = value
+        while isinstance(inner, dict | list) and inner and (holder is None or draw(st.booleans())):
+            holder, key = inner, draw(st.sampled_from(sorted(inner) if isinstance(inner, dict) else range(len(inner))))
+            inner = holder[key]
+        if holder is None:  # nothing is left
+            break
+        if draw(st.booleans()):
+            holder[key] = draw(anything)
+        else:
+            del holder[key]
+    return value
+
+
+@settings(deadline=None, max_examples=300, derandomize=True)
+@given(coco=damaged(two_people()), kind=st.sampled_from(["predictions", "annotations"]))
+def test_damaged_coco_files_are_read_or_refused_with_a_sentence(coco, kind):
+    try:
+        tasks = coco_to_tasks(coco, CONFIG, kind=kind)
+    except CodecError as error:
+        assert str(error)
+    else:
+        json.dumps(tasks, allow_nan=False)
+
+
+@settings(deadline=None, max_examples=300, derandomize=True)
+@given(results=damaged([{"image_id": 42, "keypoints": [9.5] * 51, "score": 0.5, "bbox": [1, 2, 30, 40]}] * 2))
+def test_damaged_results_are_read_or_refused_with_a_sentence(results):
+    try:
+        tasks = coco_results_to_tasks(results, coco_file([])["images"], CONFIG)
+    except CodecError as error:
+        assert str(error)
+    else:
+        json.dumps(tasks, allow_nan=False)
+
+
+@settings(deadline=None, max_examples=200, derandomize=True)
+@given(tasks=damaged(exported(coco_to_tasks(two_people(), CONFIG, kind="annotations"))))
+def test_damaged_exports_are_read_or_refused_with_a_sentence(tasks):
+    try:
+        coco = tasks_to_coco(tasks, CONFIG)
+    except ValueError as error:
+        assert str(error)
+    else:
+        json.dumps(coco, allow_nan=False)

@@ -182,6 +182,16 @@ def test_refine_answers_mistakes_with_one_sentence(calls, photo, tmp_path, chang
     assert_one_sentence(run("refine", photo, *[part for pair in options.items() for part in pair]), *parts)
 
 
+def test_refine_refuses_a_photo_that_was_scaled_since(calls, photo, tmp_path):
+    poses = tmp_path / "poses.json"
+    run("predict", photo, "--json", poses)
+    with Image.open(photo) as image:
+        width, height = image.size
+        image.resize((width // 2, height)).save(photo)
+    result = run("refine", photo, "--poses", poses, "--click", "nose=1,1")
+    assert_one_sentence(result, f"{width} x {height} pixels", f"got {width // 2} x {height}")
+
+
 def test_refine_finds_the_photo_by_path_then_name(calls, photo, tmp_path):
     other = tmp_path / "other"
     other.mkdir()
