@@ -7,6 +7,7 @@ import base64
 import copy
 import io
 import json
+import threading
 from functools import cache
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from clickpose_labelstudio.labeling_config import build_labeling_config
 from clickpose_labelstudio.settings import ServiceSettings
 
 FIXTURES = Path(__file__).with_name("fixtures")
+TIME_LIMIT_S = 60.0  # Label Studio waits 100 s for a prediction; the slowest machine that runs tests needs far less
 PREDICTIONS = ("predict_batch", "predict_interactive_api", "predict_interactive_ui", "bridge_edit")
 OTHERS = ("setup", "webhook_ANNOTATION_CREATED", "webhook_PROJECT_UPDATED", "webhook_START_TRAINING")
 fuzz = settings(
@@ -72,11 +74,29 @@ def bridge_edit() -> dict:
     }
 
 
+class PromptClient:
+    """A test client whose requests fail when they are not answered in time: a hang must not hang the tests."""
+
+    def __init__(self, client):
+        self._client = client
+
+    def post(self, path, **request):
+        return self.open(path, method="POST", **request)
+
+    def open(self, path, **request):
+        answers = []
+        worker = threading.Thread(target=lambda: answers.append(self._client.open(path, **request)), daemon=True)
+        worker.start()
+        worker.join(TIME_LIMIT_S)
+        assert not worker.is_alive(), f"{request.get('method')} {path} was not answered within {TIME_LIMIT_S} s"
+        return answers[0]
+
+
 @pytest.fixture(scope="module")
 def client(tmp_path_factory, fakes):
     service_settings = ServiceSettings(cache_dir=tmp_path_factory.mktemp("cache"), max_image_pixels=1_000_000)
     app = create_app(service_settings, load_predictor=fakes.FakePredictor)
-    return app.test_client()
+    return PromptClient(app.test_client())
 
 
 # What stands in for a value somewhere in a request.
@@ -199,6 +219,31 @@ def test_any_context(client, context):
 def test_any_address(client, method, path, header):
     response = client.open("/" + path.lstrip("/"), method=method, headers={"Authorization": header})
     assert response.status_code in (200, 308, 400, 404, 405)
+
+
+@pytest.mark.parametrize(
+    "label_config",
+    [
+        build_labeling_config().replace("<View>", "<View>" * 30_000, 1),
+        "<View>" * 33_000,
+        "<View " + " ".join(f'a{i}="1"' for i in range(15_000)) + "/>",
+        build_labeling_config().replace("</View>", "<Label value='nose'/>" * 100_000 + "</View>"),
+    ],
+    ids=["unclosed", "deep", "attributes", "long"],
+)
+def test_monstrous_configurations(client, label_config):
+    for path, body in (("/setup", {"project": "1.1", "schema": label_config}), ("/predict", {"tasks": []})):
+        assert "error" in check(client.post(path, data=json.dumps({**body, "label_config": label_config})))
+
+
+def test_monstrous_results(client):
+    body = copy.deepcopy(recorded("bridge_edit"))
+    result = body["params"]["context"]["result"]
+    body["params"]["context"]["result"] = [
+        {**item, "id": f"{item['id']}{i}", "parentID": f"p{i % 50}"} for i in range(400) for item in result
+    ]
+    body["params"]["context"]["edited"] = ["cp-0001-left_wrist0"]
+    check(client.post("/predict", data=json.dumps(body)))
 
 
 def test_a_saved_region_with_a_strange_control_name(client):
