@@ -16,6 +16,7 @@ import threading
 import uuid
 import zlib
 from collections import OrderedDict
+from dataclasses import astuple
 from pathlib import Path
 
 import diskcache
@@ -24,7 +25,7 @@ from diskcache.core import MODE_PICKLE
 from clickpose.predictor import EncodedRegion
 from clickpose_labelstudio.settings import ServiceSettings
 
-LAYOUT_VERSION = "regions-1"
+LAYOUT_VERSION = "regions-2"
 MAX_REGIONS_PER_IMAGE = 64
 LOCK_TIMEOUT_S = 2.0
 CHECKSUM_BYTES = 4
@@ -257,7 +258,5 @@ def _region_key(content_hash: str, fingerprint: str, region_id: object) -> str:
 
 def _region_id(region: EncodedRegion) -> str:
     """Name a region by its geometry, so that encoding it twice keeps it once."""
-    frame = region.frame
-    return _digest(
-        repr((frame.center_x, frame.center_y, frame.side, frame.input_side, region.prompt_box_xyxy.tolist()))
-    )
+    prompt = None if region.prompt_box_xyxy is None else region.prompt_box_xyxy.tolist()
+    return _digest(repr((astuple(region.frame), prompt)))

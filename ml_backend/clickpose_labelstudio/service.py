@@ -133,9 +133,9 @@ class AnnotationService:
         """Find everybody in a task's image."""
         predictor = self._get_predictor()
         image = self._image_of(task, config)
-        boxes_xyxy, _ = predictor.detect(image.pixels)
-        regions = self._regions_of_boxes(predictor, image, boxes_xyxy)
-        poses = predictor.decode(regions)
+        found = predictor.detect(image.pixels)
+        boxes_xyxy = None if found is None else found[0]
+        poses = predictor.decode(self._regions_of_boxes(predictor, image, boxes_xyxy), boxes_xyxy)
         poses = poses.select(suppress_duplicate_poses(poses))
         ids = unique_person_ids(poses.boxes_xyxy, image.content_hash)
         result = encode_poses(poses, config, image.image_hw, ids, self._occluded_below, self._unlabelled_below)
@@ -146,24 +146,34 @@ class AnnotationService:
         return {"result": result, "score": score, "model_version": self.model_version}
 
     def _regions_of_boxes(
-        self, predictor: PosePredictor, image: _TaskImage, boxes_xyxy: np.ndarray
+        self, predictor: PosePredictor, image: _TaskImage, boxes_xyxy: np.ndarray | None
     ) -> list[EncodedRegion]:
-        """Return the regions that were encoded for (N, 4) boxes, encoding together those that were not.
+        """Return the regions that were encoded for (N, 4) boxes, or for everybody, encoding those that were not.
 
         Raises:
             RequestError: if a box lies outside the image.
         """
+        known = self._regions.get(image.content_hash, predictor.fingerprint)
+        if boxes_xyxy is None:
+            whole = next((region for region in known if region.prompt_box_xyxy is None), None)
+            return [whole] if whole is not None else self._encode(predictor, image, None)
         boxes_xyxy = clip_boxes(boxes_xyxy, image.image_hw)  # as they are encoded and cached
         if (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2] < _SMALLEST_INSIDE_PX).any():
             raise RequestError("Expected the box of a person to lie inside the image")
-        known = self._regions.get(image.content_hash, predictor.fingerprint)
         regions = [_region_with_box(known, box) for box in boxes_xyxy]
         missing = [i for i, region in enumerate(regions) if region is None]
         if missing:
-            encoded = predictor.encode(image.pixels, boxes_xyxy[missing])
-            for i, region in zip(missing, encoded, strict=True):
-                self._regions.add(image.content_hash, predictor.fingerprint, region)
+            for i, region in zip(missing, self._encode(predictor, image, boxes_xyxy[missing]), strict=True):
                 regions[i] = region
+        return regions
+
+    def _encode(
+        self, predictor: PosePredictor, image: _TaskImage, boxes_xyxy: np.ndarray | None
+    ) -> list[EncodedRegion]:
+        """Encode regions and keep them; boxes may share one."""
+        regions = predictor.encode(image.pixels, boxes_xyxy)
+        for region in {id(region): region for region in regions}.values():
+            self._regions.add(image.content_hash, predictor.fingerprint, region)
         return regions
 
     def _interact(self, task: Mapping, config: LabelingConfig, context: Mapping) -> dict:
@@ -214,8 +224,9 @@ class AnnotationService:
     def _predict_in_box(self, image: _TaskImage, pose: Pose) -> Pose:
         """Predict a person anew from the pose's box; the fixed joints stay."""
         predictor = self._get_predictor()
-        (region,) = self._regions_of_boxes(predictor, image, prompt_box(pose)[None])
-        (fresh,) = predictor.decode([region])
+        box_xyxy = prompt_box(pose)[None]
+        (region,) = self._regions_of_boxes(predictor, image, box_xyxy)
+        (fresh,) = predictor.decode([region], box_xyxy)
         if not pose.fixed.any():
             return fresh
         clicks = Clicks(pose.keypoints, pose.fixed)
@@ -223,8 +234,9 @@ class AnnotationService:
 
 
 def _region_with_box(regions: Sequence[EncodedRegion], box_xyxy: np.ndarray) -> EncodedRegion | None:
-    """Return the region that was encoded for this (4,) box, or None."""
-    same = (r for r in regions if np.allclose(r.prompt_box_xyxy, box_xyxy, rtol=0, atol=_SAME_BOX_PX))
+    """Return the region that was encoded for this (4,) box or for the whole image, or None."""
+    boxes = ((region, region.prompt_box_xyxy) for region in regions)
+    same = (region for region, box in boxes if box is None or np.allclose(box, box_xyxy, rtol=0, atol=_SAME_BOX_PX))
     return next(same, None)
 
 

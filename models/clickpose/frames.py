@@ -1,4 +1,4 @@
-"""Frames: original image pixels <-> the square network input cut around one person."""
+"""Frames: original image pixels <-> what a network sees, the whole image or the square cut around one person."""
 
 from __future__ import annotations
 
@@ -67,3 +67,23 @@ class CropFrame:
         norm = self.to_norm(points).reshape(-1, 2)
         norm = norm[np.isfinite(norm).all(axis=1)]
         return bool(((norm >= border_norm) & (norm <= 1 - border_norm)).all())
+
+
+@dataclass(frozen=True)
+class ImageFrame:
+    """The whole image as the network input; 0..1 along each side.
+
+    Attributes:
+        height, width: of the original image, pixels.
+    """
+
+    height: int
+    width: int
+
+    def to_norm(self, points: np.ndarray) -> np.ndarray:
+        """Map (..., 2) original pixels to 0..1 of the image."""
+        return np.asarray(points, dtype=np.float64) / [self.width, self.height]
+
+    def from_norm(self, points_norm: np.ndarray) -> np.ndarray:
+        """Map (..., 2) coordinates in 0..1 of the image to original pixels."""
+        return np.asarray(points_norm, dtype=np.float64) * [self.width, self.height]

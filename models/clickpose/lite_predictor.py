@@ -83,7 +83,7 @@ class LitePredictor(PosePredictor):
         return self.detector.detect(self._check_image(image))
 
     @torch.inference_mode()
-    def encode(self, image: np.ndarray, boxes_xyxy: np.ndarray) -> list[EncodedRegion]:
+    def encode(self, image: np.ndarray, boxes_xyxy: np.ndarray | None) -> list[EncodedRegion]:
         """See :meth:`PosePredictor.encode`. The part of a box outside the image is cut off first.
 
         Raises:
@@ -120,8 +120,8 @@ class LitePredictor(PosePredictor):
         ]
 
     @torch.inference_mode()
-    def decode(self, regions: Sequence[EncodedRegion]) -> Poses:
-        """See :meth:`PosePredictor.decode`."""
+    def decode(self, regions: Sequence[EncodedRegion], boxes_xyxy: np.ndarray | None = None) -> Poses:
+        """See :meth:`PosePredictor.decode`; each region knows its box."""
         poses = []
         for start in range(0, len(regions), _ENCODE_BATCH):
             chosen = regions[start : start + _ENCODE_BATCH]

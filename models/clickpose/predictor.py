@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 
 from clickpose.boxes import box_iou, enclosing_box
 from clickpose.checks import as_array
-from clickpose.frames import CropFrame
+from clickpose.frames import CropFrame, ImageFrame
 from clickpose.skeleton import Skeleton
 from clickpose.structures import Clicks, Pose, Poses
 
@@ -25,23 +25,23 @@ class EncodedRegion:
     """What a network keeps of one region of an image, so that later clicks need no new encoding.
 
     Attributes:
-        frame: the region's square in the original image.
-        prompt_box_xyxy: (4,) box that asked for the region, original pixels.
+        frame: where the region lies in the original image: one person's square, or all of it.
+        prompt_box_xyxy: (4,) box that asked for the region, original pixels; None for a region that is the whole image
+            and serves everybody in it.
         features: named arrays, as the network left them (shapes are the network's own).
     """
 
-    frame: CropFrame
-    prompt_box_xyxy: np.ndarray
+    frame: CropFrame | ImageFrame
+    prompt_box_xyxy: np.ndarray | None
     features: dict[str, np.ndarray]
 
     def to_bytes(self) -> bytes:
         """Serialise (safetensors, no pickle) for a cache."""
         from safetensors.numpy import save
 
-        frame = self.frame
-        geometry = np.array([frame.center_x, frame.center_y, frame.side, frame.input_side, *self.prompt_box_xyxy])
+        prompt = () if self.prompt_box_xyxy is None else self.prompt_box_xyxy
         features = {f"features.{name}": np.ascontiguousarray(array) for name, array in self.features.items()}
-        return save({"geometry": geometry, **features})
+        return save({"frame": np.array(astuple(self.frame), float), "prompt": np.array(prompt, float), **features})
 
     @classmethod
     def from_bytes(cls, data: bytes) -> EncodedRegion:
@@ -55,13 +55,18 @@ class EncodedRegion:
 
         try:
             arrays = load(data)
-            geometry = as_array("geometry", arrays.pop("geometry"), (8,))
+            frame = as_array("frame", arrays.pop("frame"), ("F",)).tolist()
+            prompt = as_array("prompt", arrays.pop("prompt"), ("P",))
         except (SafetensorError, KeyError) as error:
             raise ValueError(
                 f"Expected an encoded region of {cls.__name__}.to_bytes, got other bytes: {error}"
             ) from None
-        frame = CropFrame(*geometry[:3].tolist(), int(geometry[3]))
-        return cls(frame, geometry[4:], {name.removeprefix("features."): array for name, array in arrays.items()})
+        if (len(frame), len(prompt)) not in ((2, 0), (4, 4)):
+            raise ValueError(f"Expected a frame of an encoded region, got {len(frame)} and {len(prompt)} numbers")
+        features = {name.removeprefix("features."): array for name, array in arrays.items()}
+        if not len(prompt):
+            return cls(ImageFrame(*(int(length) for length in frame)), None, features)
+        return cls(CropFrame(*frame[:3], int(frame[3])), prompt, features)
 
 
 class PosePredictor(ABC):
@@ -78,20 +83,38 @@ class PosePredictor(ABC):
     fingerprint: str
 
     @abstractmethod
-    def detect(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Find the people of an (H, W, 3) uint8 RGB image.
+    def detect(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """Find the people of an (H, W, 3) uint8 RGB image ahead of encoding it.
 
         Returns:
-            boxes_xyxy (M, 4) px and their scores (M,), best first.
+            boxes_xyxy (M, 4) px and their scores (M,), best first; None from a network that encodes the whole image
+            and finds the people when it decodes.
         """
 
     @abstractmethod
-    def encode(self, image: np.ndarray, boxes_xyxy: np.ndarray) -> list[EncodedRegion]:
-        """Run the costly part once for each of the (N, 4) boxes of an (H, W, 3) uint8 RGB image."""
+    def encode(self, image: np.ndarray, boxes_xyxy: np.ndarray | None) -> list[EncodedRegion]:
+        """Run the costly part once.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            boxes_xyxy: (N, 4) px, or None for everybody where :meth:`detect` gives no boxes.
+
+        Returns:
+            The region of each box, in order (boxes may share one); for None the one region that serves everybody.
+        """
 
     @abstractmethod
-    def decode(self, regions: Sequence[EncodedRegion]) -> Poses:
-        """Predict one pose for each region, without clicks, in order. No suppression of double poses."""
+    def decode(self, regions: Sequence[EncodedRegion], boxes_xyxy: np.ndarray | None = None) -> Poses:
+        """Predict poses without clicks. No suppression of double poses.
+
+        Args:
+            regions: encoded regions.
+            boxes_xyxy: (N, 4) px, the box of the person wanted from each of the N regions. None for everybody that the
+                regions were encoded for: their own box's person, or all people of a whole image.
+
+        Returns:
+            One pose for each box, in order; for None in the order of the regions, best first within one.
+        """
 
     @abstractmethod
     def covers(self, region: EncodedRegion, pose: Pose) -> bool:
@@ -144,17 +167,22 @@ class PosePredictor(ABC):
         from clickpose.postprocess import suppress_duplicate_poses
 
         image = self._current_image()
-        detected = boxes_xyxy is None
-        if detected:
-            boxes_xyxy, _ = self.detect(image)
-        boxes_xyxy = as_array("boxes_xyxy", boxes_xyxy, ("N", 4))
+        if boxes_xyxy is not None:
+            boxes_xyxy = as_array("boxes_xyxy", boxes_xyxy, ("N", 4))
+            return self.decode(self._encode_once(image, boxes_xyxy), boxes_xyxy)
+        found = self.detect(image)
+        boxes_xyxy = None if found is None else found[0]
+        poses = self.decode(self._encode_once(image, boxes_xyxy), boxes_xyxy)
+        return poses.select(suppress_duplicate_poses(poses))
+
+    def _encode_once(self, image: np.ndarray, boxes_xyxy: np.ndarray | None) -> list[EncodedRegion]:
+        """Return a region for each box, or the one for everybody; a region of the whole image is encoded once."""
+        whole = next((region for region in self._regions if region.prompt_box_xyxy is None), None)
+        if whole is not None:
+            return [whole] if boxes_xyxy is None else [whole] * len(boxes_xyxy)
         regions = self.encode(image, boxes_xyxy)
-        poses = self.decode(regions)
-        if detected:
-            kept = suppress_duplicate_poses(poses)
-            poses, regions = poses.select(kept), [regions[i] for i in kept]
-        self._regions += regions
-        return poses
+        self._regions += {id(region): region for region in regions}.values()
+        return regions
 
     def refine(self, pose: Pose, clicks: Mapping[str, Sequence[float]]) -> Pose:
         """Move the rest of one person after clicks; see :meth:`refine_region`.
@@ -193,10 +221,16 @@ def prompt_box(pose: Pose) -> np.ndarray:
 
 
 def best_region(predictor: PosePredictor, regions: Sequence[EncodedRegion], pose: Pose) -> EncodedRegion | None:
-    """Choose this person's region among cached ones: it covers the pose and its box overlaps most (IoU >= 0.3)."""
+    """Choose this person's region among cached ones.
+
+    It covers the pose, and it is the whole image or the one whose box overlaps most (IoU >= 0.3).
+    """
     candidates = [region for region in regions if predictor.covers(region, pose)]
     if not candidates:
         return None
+    whole = next((region for region in candidates if region.prompt_box_xyxy is None), None)
+    if whole is not None:
+        return whole
     overlaps = box_iou(prompt_box(pose)[None], np.stack([region.prompt_box_xyxy for region in candidates]))[0]
     best = int(overlaps.argmax())
     return candidates[best] if overlaps[best] >= 0.3 else None

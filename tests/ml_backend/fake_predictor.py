@@ -62,7 +62,7 @@ class FakePredictor(PosePredictor):
             for box in boxes_xyxy
         ]
 
-    def decode(self, regions):
+    def decode(self, regions, boxes_xyxy=None):
         boxes = np.reshape([region.prompt_box_xyxy for region in regions], (-1, 4))
         count, joints = len(boxes), len(COCO)
         visibility = np.tile(np.where(np.arange(joints) % 2, 0.9, self.visible), (count, 1))
