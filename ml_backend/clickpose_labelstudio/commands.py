@@ -37,6 +37,13 @@ class Source(str, Enum):
     prediction = "prediction"
 
 
+class Format(str, Enum):
+    """What to export to."""
+
+    coco = "coco"
+    yolo = "yolo"
+
+
 class Kind(str, Enum):
     """What imported persons become."""
 
@@ -119,7 +126,10 @@ def export_coco(
     source: Annotated[
         Path | None, typer.Argument(help='Label Studio\'s JSON export ("JSON", not "JSON-MIN").', exists=True)
     ] = None,
-    out: Annotated[Path, typer.Option(help="COCO keypoint file to write.")] = Path("coco.json"),
+    out: Annotated[
+        Path | None, typer.Option(help="File to write; a folder for yolo. By default coco.json or yolo/.")
+    ] = None,
+    format: Annotated[Format, typer.Option(help="COCO keypoints, or label files of YOLO-pose.")] = Format.coco,
     project: Project = None,
     url: Url = "http://localhost:8080",
     api_key: ApiKey = "",
@@ -128,13 +138,15 @@ def export_coco(
         Source.newest
     ),
 ) -> None:
-    """Write annotations as COCO keypoints: several persons, v 0/1/2, positions with all their digits.
+    """Write annotations as COCO keypoints (several persons, v 0/1/2, all digits) or YOLO-pose label files.
 
     Examples:
 
         clickpose labelstudio export project-1.json --out coco.json
 
         clickpose labelstudio export --project 1 --url http://localhost:8080 --out coco.json
+
+        clickpose labelstudio export project-1.json --format yolo --out my_people/
     """
     with _sentences():
         from clickpose_labelstudio.coco_exchange import tasks_to_coco
@@ -146,8 +158,21 @@ def export_coco(
         else:
             tasks, project_xml = _fetch_project(url, api_key, project)
         coco = tasks_to_coco(tasks, _parse_config(config, project_xml), source=labels.value)
+        written = _write_labels(coco, format, out)
+        typer.echo(f"{len(coco['annotations'])} persons on {len(coco['images'])} images -> {written}")
+
+
+def _write_labels(coco: dict, format: Format, out: Path | None) -> Path:
+    """Write a COCO dataset in a format; return where."""
+    if format is Format.coco:
+        out = out or Path("coco.json")
         _write_json(out, coco)
-        typer.echo(f"{len(coco['annotations'])} persons on {len(coco['images'])} images -> {out}")
+    else:
+        from clickpose.data.yolo import write_yolo
+
+        out = out or Path("yolo")
+        write_yolo(out, coco)
+    return out
 
 
 @labelstudio.command("import")

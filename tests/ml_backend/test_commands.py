@@ -65,6 +65,17 @@ def test_import_and_export_of_files_are_a_round_trip(run, tmp_path, coco_file):
     assert annotation["bbox"] == pytest.approx([10, 20, 100, 200])
 
 
+def test_export_to_yolo(run, tmp_path, coco_file):
+    run("labelstudio", "import", coco_file, "--kind", "annotations", "--out", tmp_path / "tasks.json")
+    result = run("labelstudio", "export", tmp_path / "tasks.json", "--format", "yolo", "--out", tmp_path / "people")
+    assert result.output == f"1 persons on 1 images -> {tmp_path / 'people'}\n"
+    numbers = (tmp_path / "people" / "labels" / "a b.txt").read_text().split()
+    assert [float(n) for n in numbers[:8]] == pytest.approx(
+        [0, 60 / 640, 120 / 480, 100 / 640, 200 / 480, 50.25 / 640, 60.5 / 480, 2]
+    )
+    assert (tmp_path / "people" / "data.yaml").exists()
+
+
 @pytest.mark.parametrize(
     ("prefix", "reference"),
     [

@@ -1,0 +1,76 @@
+"""COCO keypoints -> YOLO-pose, read back by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import yaml
+
+from clickpose.data.yolo import to_yolo, write_yolo
+from clickpose.skeleton import COCO
+
+
+def coco(*annotations, **image):
+    image = {"id": 3, "file_name": "a/b.c.jpg", "width": 640, "height": 480, **image}
+    return {"images": [image], "annotations": [{"image_id": 3, **annotation} for annotation in annotations]}
+
+
+def person(seed, visibility):
+    rng = np.random.default_rng(seed)
+    points = rng.uniform(0, [640, 480], (17, 2))
+    triples = np.column_stack([np.where(np.reshape(visibility, (-1, 1)) > 0, points, 0), visibility])
+    return {"bbox": [10.25, 20.5, 100, 300], "keypoints": triples.ravel().tolist()}
+
+
+def read_back(line):
+    """Return the box (x, y, width, height in px) and the (K, 3) triples of a line."""
+    numbers = np.array(line.split(), dtype=float)
+    assert numbers[0] == 0
+    cx, cy, width, height = numbers[1:5] * [640, 480, 640, 480]
+    return [cx - width / 2, cy - height / 2, width, height], numbers[5:].reshape(-1, 3) * [640, 480, 1]
+
+
+def test_two_people_of_every_visibility_come_back():
+    people = person(1, [0, 1, 2] * 5 + [1, 2]), person(2, [2, 0, 1] * 5 + [0, 1])
+    lines = to_yolo(coco(*people))["labels/a/b.c.txt"].splitlines()
+    assert len(lines) == 2
+    for line, wanted in zip(lines, people, strict=True):
+        box, triples = read_back(line)
+        np.testing.assert_allclose(box, wanted["bbox"], atol=1e-5)
+        np.testing.assert_allclose(triples.ravel(), wanted["keypoints"], atol=1e-5)
+
+
+def test_nothing_lies_outside_the_image():
+    outside = person(3, [2] * 17)
+    outside["bbox"] = [-20, 400, 100, 300]
+    outside["keypoints"][0:3] = [-1, 5, 2]
+    outside["keypoints"][3:6] = [640, 480, 1]
+    (line,) = to_yolo(coco(outside))["labels/a/b.c.txt"].splitlines()
+    assert line.split()[5:11] == ["0", "0", "0", "1.00000000", "1.00000000", "1"]
+    np.testing.assert_allclose(read_back(line)[0], [0, 400, 80, 80], atol=1e-5)
+
+
+def test_crowds_are_left_out_and_images_without_people_are_background():
+    crowd = {"iscrowd": 1, "bbox": [0, 0, 9, 9], "segmentation": {}}
+    assert to_yolo(coco(crowd, width=None))["labels/a/b.c.txt"] == ""
+
+
+def test_the_data_file_is_yaml_with_the_mirror_pairs(tmp_path):
+    assert write_yolo(tmp_path / "new", coco(person(1, [2] * 17))) == 1
+    data = yaml.safe_load((tmp_path / "new" / "data.yaml").read_text())
+    assert data["kpt_shape"] == [17, 3] and data["names"] == {0: "person"} and data["kpt_names"][0] == list(COCO.names)
+    assert data["flip_idx"][:5] == [0, 2, 1, 4, 3]
+    assert (tmp_path / "new" / "labels" / "a" / "b.c.txt").read_text().count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        (coco(person(1, [2] * 17), width=0), "to have a width and height"),
+        (coco(file_name="../b.jpg"), "below one folder"),
+        ({"images": [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "a.png"}], "annotations": []}, "differ"),
+    ],
+)
+def test_what_yolo_cannot_hold_is_refused(document, message):
+    with pytest.raises(ValueError, match=message):
+        to_yolo(document)
