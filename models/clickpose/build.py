@@ -13,8 +13,9 @@ def load(
     """Load a pose predictor.
 
     Args:
-        name: ``"lite"``, the box-prompted network that ships with the package.
-        checkpoint: weights to load instead of the shipped ones.
+        name: ``"lite"``, the box-prompted network that ships with the package, or ``"r50"``, the paper's end-to-end
+            network, of which no weights are shipped.
+        checkpoint: weights to load instead of the shipped ones; for r50 an official ``.pth`` or our ``.safetensors``.
         device: a torch device, such as ``"cpu"`` or ``"cuda"``.
         threads: threads for one image; None for the libraries' own choice.
 
@@ -32,4 +33,10 @@ def _load_lite(checkpoint, device, threads) -> PosePredictor:
     return LitePredictor.load(checkpoint, device=device, threads=threads)
 
 
-_LOADERS = {"lite": _load_lite}
+def _load_r50(checkpoint, device, threads) -> PosePredictor:
+    from clickpose.r50_predictor import R50Predictor  # imports torch: only when it is wanted
+
+    return R50Predictor.load(checkpoint, device=device, threads=threads)
+
+
+_LOADERS = {"lite": _load_lite, "r50": _load_r50}

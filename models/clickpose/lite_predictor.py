@@ -10,14 +10,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from clickpose.boxes import clip_boxes
-from clickpose.checks import as_array
 from clickpose.data.crops import frame_matrix, warp_crop
 from clickpose.detector import PersonDetector
 from clickpose.frames import CropFrame
 from clickpose.networks.lite import LiteConfig, LiteNetwork
 from clickpose.networks.lite_decoder import DecoderOutput, EncodedPerson, PoseQueries
-from clickpose.predictor import EncodedRegion, PosePredictor, place_clicks, prompt_box
+from clickpose.predictor import EncodedRegion, PosePredictor, place_clicks, prompt_box, visible_boxes
 from clickpose.skeleton import COCO
 from clickpose.structures import Clicks, Pose, Poses
 from clickpose.weights_io import WEIGHTS_FOLDER, WeightsError, fingerprint, load_weights, verify_checksum
@@ -90,14 +88,7 @@ class LitePredictor(PosePredictor):
             ValueError: if a box is not finite, has no area, or lies wholly outside the image.
         """
         image = self._check_image(image)
-        given = as_array("boxes_xyxy", boxes_xyxy, ("N", 4))
-        boxes = clip_boxes(given, image.shape[:2])
-        for before, box in zip(given, boxes, strict=True):
-            if not (np.isfinite(before).all() and (box[2:] - box[:2] >= 1).all()):
-                raise ValueError(
-                    f"Expected boxes (left, top, right, bottom) of at least 1 px inside the image of height "
-                    f"{image.shape[0]} and width {image.shape[1]}, got {before.tolist()}"
-                )
+        boxes = visible_boxes(boxes_xyxy, image.shape[:2])
         photo, side = Image.fromarray(image), self.network.config.input_side
         frames = [CropFrame.around_box(box, side) for box in boxes]
         regions = []

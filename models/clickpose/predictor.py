@@ -13,7 +13,7 @@ from dataclasses import astuple, dataclass
 
 import numpy as np
 
-from clickpose.boxes import box_iou, enclosing_box
+from clickpose.boxes import box_iou, clip_boxes, enclosing_box
 from clickpose.checks import as_array
 from clickpose.frames import CropFrame, ImageFrame
 from clickpose.skeleton import Skeleton
@@ -218,6 +218,23 @@ def prompt_box(pose: Pose) -> np.ndarray:
     """Return the (4,) box to encode for a pose: its box, grown to hold its human-placed joints."""
     corners = pose.box_xyxy.reshape(2, 2)
     return enclosing_box(np.concatenate([corners, pose.keypoints[pose.fixed]]))
+
+
+def visible_boxes(boxes_xyxy: np.ndarray, image_hw: tuple[int, int]) -> np.ndarray:
+    """Return the parts of (N, 4) boxes inside an image.
+
+    Raises:
+        ValueError: if a box is not finite, has no area, or lies wholly outside the image.
+    """
+    given = as_array("boxes_xyxy", boxes_xyxy, ("N", 4))
+    boxes = clip_boxes(given, image_hw)
+    for before, box in zip(given, boxes, strict=True):
+        if not (np.isfinite(before).all() and (box[2:] - box[:2] >= 1).all()):
+            raise ValueError(
+                f"Expected boxes (left, top, right, bottom) of at least 1 px inside the image of height "
+                f"{image_hw[0]} and width {image_hw[1]}, got {before.tolist()}"
+            )
+    return boxes
 
 
 def best_region(predictor: PosePredictor, regions: Sequence[EncodedRegion], pose: Pose) -> EncodedRegion | None:

@@ -9,7 +9,7 @@ import clickpose
 
 
 def test_unknown_names_are_answered_with_the_known_ones():
-    with pytest.raises(ValueError, match=r"Expected name to be one of 'lite', got 'big'"):
+    with pytest.raises(ValueError, match=r"Expected name to be one of 'lite', 'r50', got 'big'"):
         clickpose.load("big")
 
 

@@ -102,7 +102,8 @@ class DeformableAttention(nn.Module):
             locations, weights = self.points_of(query, references, memory)
             return self.output_proj(self.read_grid(locations, weights, memory))
         rows_read = query.shape[1] * self.heads * self.levels * self.points * _CORNERS
-        read = self.sum_then_project if rows_read < memory.tokens.shape[1] else self.project_then_sum
+        few = rows_read < memory.tokens.shape[1] or memory.tokens.dtype != query.dtype  # a cache in half precision
+        read = self.sum_then_project if few else self.project_then_sum
         return self.output_proj(read(query, references, memory))
 
     def points_of(self, query: Tensor, references: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
