@@ -91,12 +91,15 @@ class DecoderOutput(NamedTuple):
         boxes_norm: (L, B, V, 4) xyxy.
         oks_logits: (B, V, K) predicted OKS before the sigmoid.
         visibility_logits: (B, V, K).
+        tokens: (B, V, K, dim) final keypoint queries, normalised: what the score heads read, and what CCNet is fitted
+            on.
     """
 
     keypoints_norm: Tensor
     boxes_norm: Tensor
     oks_logits: Tensor
     visibility_logits: Tensor
+    tokens: Tensor
 
 
 def sine_embedding(values: Tensor, dim: int) -> Tensor:
@@ -276,6 +279,7 @@ class PoseDecoder(nn.Module):
             torch.stack(box_layers),
             self.oks_head(tokens).float()[..., 0],
             self.visibility_head(tokens).float()[..., 0],
+            tokens,
         )
 
     def _embed_position(self, reference: Tensor, box: Tensor) -> Tensor:

@@ -1,0 +1,225 @@
+"""Fit a CCNet head on features that are computed once: "On the Calibration of Human Pose Estimation", Sec. 5.
+
+Loss: squared error of the predicted OKS, over labelled joints, plus 0.02 times the binary cross-entropy of the
+predicted visibility. Adam, a few epochs; with the features in memory that takes seconds on a CPU.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from clickpose.calibration.pred_net import PredNet
+
+VISIBILITY_WEIGHT = 0.02
+
+
+@dataclass(frozen=True)
+class CCNetConfig:
+    """How to fit.
+
+    Attributes:
+        epochs: passes over the persons.
+        batch_size: persons a step.
+        learning_rate: Adam's; it falls to zero along half a cosine.
+        weight_decay: Adam's, for few persons and many features.
+        visibility_weight: of the visibility loss.
+        seed: of the order of persons.
+    """
+
+    epochs: int = 8
+    batch_size: int = 64
+    learning_rate: float = 3e-3
+    weight_decay: float = 1e-5
+    visibility_weight: float = VISIBILITY_WEIGHT
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureTable:
+    """What CCNet is fitted on, in memory: N persons, K joints.
+
+    Attributes:
+        features: (N, F) or (N, K, F); half precision is fine.
+        oks: (N, K) OKS term of the frozen network's keypoints, 0..1; not read where ``visibility`` is 0.
+        visibility: (N, K) COCO visibility; above 0 is labelled.
+        scores: (N, K) the network's own confidences, to compare with.
+        groups: (N,) int, persons that stay together in cross-validation, such as those of one image.
+    """
+
+    features: Tensor
+    oks: Tensor
+    visibility: Tensor
+    scores: Tensor
+    groups: Tensor
+
+    def __post_init__(self):
+        persons, joints = self.oks.shape if self.oks.ndim == 2 else (-1, -1)
+        shape = tuple(self.features.shape)
+        if shape[:1] != (persons,) or not (len(shape) == 2 or (len(shape) == 3 and shape[1] == joints)):
+            raise ValueError(f"Expected features of shape (N, F) or (N, K, F) and oks (N, K), got {shape} and "
+                             f"{tuple(self.oks.shape)}")  # fmt: skip
+        for name in ("visibility", "scores"):
+            found = tuple(getattr(self, name).shape)
+            if found != (persons, joints):
+                raise ValueError(f"Expected {name} of shape {(persons, joints)}, got {found}")
+        if self.groups.shape != (persons,):
+            raise ValueError(f"Expected groups of shape ({persons},), got {tuple(self.groups.shape)}")
+        if not self.features.isfinite().all():
+            raise ValueError("Expected finite features, got NaN or infinity")
+        labelled = self.oks[self.visibility > 0]
+        if not ((labelled >= 0) & (labelled <= 1)).all():
+            raise ValueError("Expected finite oks of labelled keypoints within 0..1, got a value that is not")
+
+    def __len__(self) -> int:
+        return len(self.oks)
+
+    def select(self, rows) -> FeatureTable:
+        """Return the persons at ``rows`` (an index or bool array)."""
+        index = torch.as_tensor(np.arange(len(self))[rows])
+        return FeatureTable(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
+
+    def save(self, path: str | Path, source: dict[str, str]) -> None:
+        """Write the table; ``source`` (text to text) says what it was computed from."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tensors = {name: getattr(self, name).contiguous() for name in self.__dataclass_fields__}
+        partial = path.with_name(path.name + ".partial")
+        save_file(tensors, partial, {"source": json.dumps(source, sort_keys=True)})
+        partial.replace(path)
+
+    @classmethod
+    def load(cls, path: str | Path, source: dict[str, str]) -> FeatureTable | None:
+        """Read a table of the same ``source``; None if there is none: it has to be computed (again)."""
+        if not Path(path).is_file():
+            return None
+        try:
+            with safe_open(path, framework="numpy") as file:
+                known = (file.metadata() or {}).get("source")
+            return cls(**load_file(path)) if known == json.dumps(source, sort_keys=True) else None
+        except (SafetensorError, TypeError):
+            return None
+
+
+def collect_features(net: PredNet, batches: Iterable, total: int | None = None) -> FeatureTable:
+    """Run the frozen network once over labelled persons.
+
+    Args:
+        net: the network.
+        batches: tuples of (inputs of ``net.predict``, a function that turns the (B, K, 2) predicted keypoints, input
+            pixels, into their (B, K) OKS terms, (B, K) visibility, (B,) groups).
+        total: number of batches, for the progress bar.
+
+    Raises:
+        ValueError: without a batch.
+    """
+    rows = []
+    for inputs, oks_of, visibility, groups in tqdm(batches, desc="features", unit="batch", total=total, leave=False):
+        output = net.predict(*inputs)
+        oks = oks_of(output.keypoints_input)
+        rows.append((output.features.half(), oks.float(), visibility, output.scores.float(), groups))
+    if not rows:
+        raise ValueError("Expected at least one batch of labelled persons, got none")
+    return FeatureTable(*(torch.cat([column.cpu() for column in columns]) for columns in zip(*rows, strict=True)))
+
+
+def ccnet_loss(output, oks: Tensor, visibility: Tensor, visibility_weight: float = VISIBILITY_WEIGHT) -> Tensor:
+    """Return the loss of a batch.
+
+    Args:
+        output: ``score_logits`` and ``visibility_logits``, (B, K).
+        oks: (B, K); not read where ``visibility`` is 0.
+        visibility: (B, K); above 0 is labelled.
+        visibility_weight: of the binary cross-entropy.
+    """
+    labelled = (visibility > 0).float()
+    error = (output.score_logits.sigmoid() - torch.where(labelled > 0, oks, 0.0)).square()
+    score = (error * labelled).sum() / labelled.sum().clamp(min=1)
+    visible = F.binary_cross_entropy_with_logits(output.visibility_logits, labelled)
+    return score + visibility_weight * visible
+
+
+def fit_ccnet(
+    head: nn.Module, table: FeatureTable, config: CCNetConfig | None = None, checkpoint: Path | None = None
+) -> list[float]:
+    """Fit a fresh head in place.
+
+    Args:
+        head: a :class:`~clickpose.networks.ccnet.CCNet` with as many joints and features as ``table``.
+        table: labelled persons.
+        config: how.
+        checkpoint: file that is written after every epoch; a fit that was stopped goes on from it and ends as it would
+            have. None for no such file.
+
+    Returns:
+        mean loss of each epoch.
+
+    Raises:
+        ValueError: without a labelled joint, or for a checkpoint of another fit.
+    """
+    config = config or CCNetConfig()
+    if not (table.visibility > 0).any():
+        raise ValueError(f"Expected at least one labelled keypoint to fit on, got none among {len(table)} persons")
+    head.initialize(table.features, table.oks, table.visibility)
+    optimizer = torch.optim.Adam(head.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    history = _resume(checkpoint, head, optimizer, table, config)
+    for epoch in tqdm(range(len(history), config.epochs), desc="CCNet", unit="epoch", leave=False):
+        generator = torch.Generator().manual_seed(config.seed * 100_003 + epoch)
+        losses = []
+        batches = torch.randperm(len(table), generator=generator).split(config.batch_size)
+        for step, rows in enumerate(batches):
+            progress = (epoch + step / len(batches)) / config.epochs
+            optimizer.param_groups[0]["lr"] = config.learning_rate * (1 + math.cos(math.pi * progress)) / 2
+            output = head(table.features[rows])
+            loss = ccnet_loss(output, table.oks[rows], table.visibility[rows], config.visibility_weight)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        history.append(float(np.mean(losses)))
+        _save_checkpoint(checkpoint, head, optimizer, table, config, history)
+    head.eval()
+    return history
+
+
+def _resume(checkpoint, head, optimizer, table, config) -> list[float]:
+    """Load a checkpoint, if there is one, and return its history."""
+    if checkpoint is None or not checkpoint.exists():
+        return []
+    state = torch.load(checkpoint, weights_only=True)
+    if state["config"] != asdict(config) or state["persons"] != len(table):
+        raise ValueError(f"Expected a checkpoint of this fit in {checkpoint}, got one with other settings or data")
+    head.load_state_dict(state["head"])
+    optimizer.load_state_dict(state["optimizer"])
+    return state["history"]
+
+
+def _save_checkpoint(checkpoint, head, optimizer, table, config, history) -> None:
+    if checkpoint is None:
+        return
+    state = {
+        "config": asdict(config), "persons": len(table), "history": history,
+        "head": head.state_dict(), "optimizer": optimizer.state_dict(),
+    }  # fmt: skip
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    partial = checkpoint.with_name(checkpoint.name + ".partial")
+    torch.save(state, partial)
+    partial.replace(checkpoint)
+
+
+@torch.inference_mode()
+def apply_ccnet(head: nn.Module, features: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Return predicted OKS and visibility of each joint, both (N, K) in 0..1, of (N, F) or (N, K, F) features."""
+    output = head(features)
+    return tuple(logits.sigmoid().cpu().numpy().astype(np.float64) for logits in output)

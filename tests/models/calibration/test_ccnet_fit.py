@@ -1,0 +1,231 @@
+"""CCNet end to end on a toy world whose raw confidences mislead: mAP rises, mAR and the keypoints stay."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from clickpose.calibration.aggregation import mean_above_threshold, visibility_weighted
+from clickpose.calibration.ccnet_fit import (
+    CCNetConfig,
+    FeatureTable,
+    apply_ccnet,
+    ccnet_loss,
+    collect_features,
+    fit_ccnet,
+)
+from clickpose.feedback import oks_terms
+from clickpose.metrics.average_precision import average_precision
+from clickpose.networks.ccnet import CCNet, CCNetOutput
+from clickpose.networks.pred_nets import heatmap_pred_net
+from clickpose.skeleton import Skeleton
+
+TOY = Skeleton("toy", ("a", "b", "c"), ((0, 1),), (), (0.08, 0.08, 0.08))
+SIDE, AREA = 32, 400.0
+
+
+class ToyNetwork(nn.Module):
+    """Its input is its heatmaps, scaled and mixed with other features."""
+
+    def __init__(self):
+        super().__init__()
+        self.mix = nn.Conv2d(3, 6, 1, bias=False)
+        self.final = nn.Conv2d(6, 3, 1, bias=False)
+        with torch.no_grad():
+            self.mix.weight[:, :, 0, 0] = torch.cat([torch.eye(3), -0.5 * torch.eye(3)])
+            self.final.weight[:, :, 0, 0] = torch.cat([torch.eye(3), torch.zeros(3, 3)], 1)
+
+    def forward(self, image):
+        return self.final(self.mix(image))
+
+
+def world(persons, seed):
+    """Blobs near the true joints; the brighter, the further off. Every fifth joint is hidden."""
+    rng = np.random.default_rng(seed)
+    truth = rng.uniform(8, 24, (persons, 3, 2))
+    brightness = rng.uniform(0.3, 1.0, (persons, 3))
+    shown = truth + rng.normal(0, 1, truth.shape) * (7 * (brightness - 0.3))[..., None]
+    grid = np.arange(SIDE) + 0.5
+    along = np.exp(-np.square(grid - shown[..., None]) / (2 * 2.0**2))
+    images = brightness[..., None, None] * along[:, :, 1, :, None] * along[:, :, 0, None, :]
+    visibility = np.where(rng.random((persons, 3)) < 0.2, 0, 2)
+    visibility[visibility.sum(1) == 0, 0] = 2
+    return torch.from_numpy(images).float(), torch.from_numpy(truth).float(), torch.from_numpy(visibility)
+
+
+def batches(images, truth, visibility, size=100):
+    sigmas, area = torch.tensor(TOY.sigmas), torch.full((size,), AREA)
+    for start in range(0, len(images), size):
+        rows = slice(start, start + size)
+        groups = torch.arange(start, start + len(images[rows]))
+        yield (
+            (images[rows],),
+            lambda found, rows=rows: oks_terms(found, truth[rows], area[: len(found)], sigmas),
+            visibility[rows],
+            groups,
+        )
+
+
+def tables():
+    net = heatmap_pred_net(ToyNetwork(), "final", (SIDE, SIDE))
+    train, test = world(600, 0), world(300, 1)
+    return net, collect_features(net, batches(*train)), test, collect_features(net, batches(*test))
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    net, train, test, table = tables()
+    head = CCNet(3, 12)
+    history = fit_ccnet(head, train, CCNetConfig(epochs=20, learning_rate=2e-2))
+    return net, head, history, test, table
+
+
+def coco(test, found, scores):
+    """One person an image is always found: several in one image make the ranking matter within and across images."""
+    _, truth, visibility = test
+    images = [{"id": i} for i in range(len(truth) // 3)]
+    annotations, results = [], []
+    for i, (points, seen) in enumerate(zip(truth.numpy() + 100, visibility.numpy(), strict=True)):
+        shift = 1000.0 * (i % 3)
+        labelled = np.where((seen > 0)[:, None], points + shift, 0.0)
+        annotations.append(
+            {"id": i + 1, "image_id": i // 3, "category_id": 1, "iscrowd": 0, "area": AREA * 10,
+             "bbox": [shift, shift, 64, 64], "num_keypoints": int((seen > 0).sum()),
+             "keypoints": np.column_stack([labelled, seen]).ravel().tolist()}
+        )  # fmt: skip
+        predicted = np.column_stack([found[i] + 100 + shift, np.ones(3)]).ravel().tolist()
+        results.append({"image_id": i // 3, "category_id": 1, "keypoints": predicted, "score": float(scores[i])})
+    dataset = {"images": images, "annotations": annotations, "categories": [{"id": 1}]}
+    # areas ten times as large as those the OKS terms were made with: sigmas are smaller by sqrt(10)
+    skeleton = replace(TOY, sigmas=tuple(sigma / np.sqrt(10) for sigma in TOY.sigmas))
+    return average_precision(dataset, results, skeleton=skeleton)
+
+
+def test_map_rises_and_mar_cannot_change(fitted):
+    net, head, _, test, table = fitted
+    found = net.predict(test[0])
+    again = net.predict(test[0])
+    assert torch.equal(found.keypoints_input, again.keypoints_input)  # fitting moved nothing
+    scores, visibility = apply_ccnet(head, table.features)
+    keypoints = found.keypoints_input.numpy()
+    before = coco(test, keypoints, mean_above_threshold(found.scores.numpy().astype(float)))
+    after = coco(test, keypoints, visibility_weighted(scores, visibility))
+    for figure in ("AR", "AR50", "AR75"):
+        assert after[figure] == before[figure]
+    assert after["AP"] > before["AP"] + 0.05
+
+
+def test_scores_become_predicted_oks(fitted):
+    _, head, history, _, table = fitted
+    scores, visibility = apply_ccnet(head, table.features)
+    oks, labelled = table.oks.numpy(), table.visibility.numpy() > 0
+    assert history[-1] < history[0]
+    correlation = np.corrcoef(scores[labelled], oks[labelled])[0, 1]
+    assert correlation > 0.6 > 0 > np.corrcoef(table.scores.numpy()[labelled], oks[labelled])[0, 1]
+    assert scores[labelled].mean() == pytest.approx(oks[labelled].mean(), abs=0.03)
+    assert visibility.mean() == pytest.approx(labelled.mean(), abs=0.05)
+
+
+def test_the_loss_by_hand():
+    logits = torch.tensor([[0.0, 0.0]])
+    output = CCNetOutput(logits, torch.tensor([[0.0, 100.0]]))
+    # labelled: (0.5 - 0.9)^2; hidden: its OKS, NaN, is not read; BCE: (log 2 + 100) / 2
+    loss = ccnet_loss(output, torch.tensor([[0.9, float("nan")]]), torch.tensor([[2, 0]]))
+    assert loss.item() == pytest.approx(0.16 + 0.02 * (np.log(2) + 100) / 2, rel=1e-6)
+    nobody = ccnet_loss(output, torch.zeros(1, 2), torch.zeros(1, 2))
+    assert nobody.item() == pytest.approx(0.02 * (np.log(2) + 100) / 2, rel=1e-6)
+
+
+def small_table(persons=40):
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(persons, 2, 3, generator=generator)
+    oks = features[..., 0].sigmoid()
+    return FeatureTable(features, oks, torch.full((persons, 2), 2), oks.clone(), torch.arange(persons) // 2)
+
+
+def test_a_stopped_fit_ends_as_it_would_have(tmp_path):
+    table, config = small_table(), CCNetConfig(epochs=4, batch_size=16)
+    whole, stopped = CCNet(2, 3), CCNet(2, 3)
+    expected = fit_ccnet(whole, table, config)
+    path = tmp_path / "fit.pt"
+
+    class Stop(Exception):
+        pass
+
+    calls = 0
+    original = CCNet.forward
+
+    def stopping(self, features):
+        nonlocal calls
+        calls += 1
+        if calls > 7:  # in the third epoch of three steps
+            raise Stop
+        return original(self, features)
+
+    CCNet.forward = stopping
+    try:
+        with pytest.raises(Stop):
+            fit_ccnet(stopped, table, config, path)
+    finally:
+        CCNet.forward = original
+    resumed = CCNet(2, 3)
+    assert fit_ccnet(resumed, table, config, path) == expected
+    for name, value in whole.state_dict().items():
+        assert torch.equal(resumed.state_dict()[name], value)
+
+
+def test_a_checkpoint_of_another_fit_is_refused(tmp_path):
+    table, path = small_table(), tmp_path / "fit.pt"
+    fit_ccnet(CCNet(2, 3), table, CCNetConfig(epochs=1), path)
+    with pytest.raises(ValueError, match=r"Expected a checkpoint of this fit in .*fit.pt, got one with other settings"):
+        fit_ccnet(CCNet(2, 3), table, CCNetConfig(epochs=2), path)
+    with pytest.raises(ValueError, match="Expected a checkpoint of this fit"):
+        fit_ccnet(CCNet(2, 3), table.select(slice(10)), CCNetConfig(epochs=1), path)
+
+
+def test_features_are_computed_once(tmp_path):
+    table, path = small_table(), tmp_path / "cache" / "features.safetensors"
+    source = {"weights": "0123", "data": "dev"}
+    assert FeatureTable.load(path, source) is None
+    table.save(path, source)
+    loaded = FeatureTable.load(path, source)
+    assert all(torch.equal(getattr(loaded, name), getattr(table, name)) for name in FeatureTable.__dataclass_fields__)
+    assert FeatureTable.load(path, {"weights": "4567", "data": "dev"}) is None  # of other weights
+    path.write_bytes(b"damaged")
+    assert FeatureTable.load(path, source) is None
+
+
+def test_persons_are_selected_together():
+    table = small_table()
+    part = table.select(table.groups.numpy() == 3)
+    assert len(part) == 2 and torch.equal(part.oks, table.oks[6:8]) and part.groups.tolist() == [3, 3]
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"features": torch.ones(40, 3, 3)}, r"Expected features of shape \(N, F\) or \(N, K, F\)"),
+        ({"features": torch.ones(39, 3)}, r"Expected features of shape \(N, F\) or \(N, K, F\)"),
+        ({"features": torch.full((40, 3), torch.nan)}, "Expected finite features"),
+        ({"oks": torch.full((40, 2), 1.5)}, "Expected finite oks of labelled keypoints"),
+        ({"oks": torch.full((40, 2), torch.nan)}, "Expected finite oks of labelled keypoints"),
+        ({"visibility": torch.ones(40, 3)}, r"Expected visibility of shape \(40, 2\), got \(40, 3\)"),
+        ({"groups": torch.ones(3)}, r"Expected groups of shape \(40,\), got \(3,\)"),
+    ],
+)
+def test_a_broken_table_is_refused(change, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        replace(small_table(), **change)
+
+
+def test_nobody_labelled_or_one_class_of_visibility():
+    table = small_table()
+    with pytest.raises(ValueError, match="at least one labelled keypoint to fit on, got none among 40 persons"):
+        fit_ccnet(CCNet(2, 3), replace(table, visibility=torch.zeros(40, 2)))
+    with pytest.raises(ValueError, match="at least one batch"):
+        collect_features(None, [])
+    head = CCNet(2, 3)
+    fit_ccnet(head, table)  # everything visible: a defined answer
+    assert apply_ccnet(head, table.features)[1].min() > 0.9
