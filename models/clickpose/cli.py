@@ -226,6 +226,15 @@ def _mount_label_studio() -> None:
         app.add_typer(commands.labelstudio, name="labelstudio")
 
 
+def _mount_fiftyone() -> None:
+    """Add ``fiftyone``, where its package is installed; its commands say what else is missing."""
+    try:
+        from clickpose_fiftyone import commands
+    except ImportError:
+        return
+    app.add_typer(commands.fiftyone, name="fiftyone")
+
+
 def _label_studio_is_missing(context: typer.Context) -> None:
     _fail(_LABEL_STUDIO_MISSING)
 
@@ -383,6 +392,7 @@ def _fail(error: Exception | str) -> NoReturn:
 
 
 _mount_label_studio()
+_mount_fiftyone()
 
 
 def main() -> None:
