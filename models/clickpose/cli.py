@@ -181,36 +181,55 @@ def train(
 
 @app.command()
 def evaluate(
-    folders: Annotated[list[Path], typer.Argument(help="COCO-format folders.", show_default=False)],
-    strategy: Annotated[str, typer.Option(help="Clicked joint: worst, lowest_score or random.")] = "worst",
+    sources: Annotated[
+        list[Path],
+        typer.Argument(help="Folders with annotations.json and images/, or annotation files.", show_default=False),
+    ],
+    format_name: Annotated[
+        str,
+        typer.Option("--format", help="coco, humanart, humanart21, ochuman, crowdpose, mpii, wholebody, aic or halpe."),
+    ] = "coco",
+    images: Annotated[Path | None, typer.Option(help="Folder of the photos. By default beside the file.")] = None,
+    boxes: Annotated[str, typer.Option(help="Where the persons come from: ground-truth or detected.")] = "ground-truth",
+    results: Annotated[
+        list[str] | None, typer.Option(help="name=FILE: COCO results of another model, corrected by hand. Repeat.")
+    ] = None,
+    strategy: Annotated[str, typer.Option(help="Clicked joint: worst, lowest_score, random or farthest.")] = "worst",
+    loop: Annotated[str, typer.Option(help="progressive: refine after every click; once: after all.")] = "progressive",
+    clicks: Annotated[int, typer.Option(min=0, help="Most clicks a person.")] = 17,
     noise: Annotated[float, typer.Option(min=0, help="Click noise an axis, in 2 sigma times sqrt(area).")] = 0.0,
+    first: Annotated[int | None, typer.Option(min=1, help="Only that many photos.")] = None,
     json: Annotated[Path | None, typer.Option(help="File to write the figures to.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Picture of AP against clicks to write; a folder for several.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="Name of the network; none to evaluate --results alone.")] = "lite",
     checkpoint: Checkpoint = None,
+    device: Device = "cpu",
     threads: Threads = None,
 ) -> None:
     """Measure how the poses of labelled people improve with simulated clicks.
 
-    "C2" is the share of persons (percent) with OKS over .5:.05:.95 after two clicks a person, "NoC90" the mean number
-    of clicks until a person's OKS is .90. Boxes are the ground truth's.
+    "C2" is COCO's AP (percent) after two clicks a person, "NoC90" the mean number of clicks until an image's AP, or a
+    person's OKS, is .90. People whom the detector misses are counted apart and get no click.
 
     Examples:
 
         clickpose evaluate my_people/
 
-        clickpose evaluate val/ --strategy lowest_score --json figures.json
+        clickpose evaluate val/ --boxes detected --strategy lowest_score --json figures.json --plot curves.png
+
+        clickpose evaluate mpii_val.json --format mpii --images mpii/images
+
+        clickpose evaluate val/ --model none --results vitpose=vitpose_results.json
     """
     with _user_errors():
-        from clickpose.evaluate_command import evaluate_from_options
+        from clickpose.evaluate_command import run_evaluation
 
-        tables = evaluate_from_options(folders, strategy, noise, checkpoint, threads)
-    from rich.console import Console
-
-    for table in tables.values():
-        Console().print(table.render())
-    if json is not None:
-        import json as json_module
-
-        json.write_text(json_module.dumps({name: table.rows for name, table in tables.items()}, indent=1))
+        run_evaluation(
+            sources, format_name, images, boxes, results or [], strategy, loop, clicks, noise, first, json, plot, model,
+            checkpoint, device, threads,
+        )  # fmt: skip
 
 
 def _mount_label_studio() -> None:

@@ -1,4 +1,8 @@
-"""Simulate an annotator over a labelled data set and record how each person's OKS rises with the clicks."""
+"""Simulate an annotator over people cut out of photos, in batches: the fast evaluation of the lite network.
+
+Each person by itself, from its ground-truth box. :mod:`clickpose.interactive_evaluation` does the same for any network,
+photo by photo, with COCO's average precision and detected people.
+"""
 
 from __future__ import annotations
 
@@ -11,39 +15,15 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from clickpose.click_protocol import ClickProtocol
 from clickpose.data.coco import PersonRecord
 from clickpose.data.persons import PersonBatch, PersonDataset, collate
 from clickpose.feedback import oks_terms
 from clickpose.frames import CropFrame
-from clickpose.metrics.clicks import CLICK_CAP, ClickCurve, manual_correction_curve
+from clickpose.metrics.clicks import ClickCurve, manual_correction_curve
 from clickpose.networks.lite import LiteNetwork
 from clickpose.networks.lite_decoder import DecoderOutput, EncodedPerson, PoseQueries
 from clickpose.skeleton import Skeleton
-
-STRATEGIES = ("worst", "lowest_score", "random")
-
-
-@dataclass(frozen=True)
-class ClickProtocol:
-    """How the simulated annotator clicks.
-
-    Attributes:
-        strategy: which free labelled joint: the ``"worst"`` by its OKS term, that of ``"lowest_score"`` (predicted
-            OKS), or a ``"random"`` one.
-        clicks: how many.
-        noise_sigmas: standard deviation of a click along each axis in units of 2 sigma · sqrt(area), the joint's OKS
-            scale; 0.25 is half the joint's OKS sigma.
-        seed: of random choices and noise.
-    """
-
-    strategy: str = "worst"
-    clicks: int = CLICK_CAP
-    noise_sigmas: float = 0.0
-    seed: int = 0
-
-    def __post_init__(self):
-        if self.strategy not in STRATEGIES:
-            raise ValueError(f"Expected strategy to be one of {', '.join(STRATEGIES)}, got {self.strategy!r}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +37,7 @@ class ClickEvaluation:
         first_terms: (N, K) OKS terms of the network's first prediction; ``first_scores`` and ``first_visibility``
             (N, K) what it predicted of them.
         labelled: (N, K) bool.
+        refined_terms: (N, 1 + clicks, K) OKS terms that ``refined`` is the mean of.
     """
 
     refined: ClickCurve
@@ -66,6 +47,15 @@ class ClickEvaluation:
     first_scores: np.ndarray
     first_visibility: np.ndarray
     labelled: np.ndarray
+    refined_terms: np.ndarray
+
+    def curve_over(self, joints: Sequence[int]) -> ClickCurve:
+        """Return the refined curve as if only ``joints`` counted, over persons with one of them labelled."""
+        chosen = list(joints)
+        labelled = self.labelled[:, chosen]
+        some = labelled.any(axis=1)
+        terms = (self.refined_terms[:, :, chosen] * labelled[:, None]).sum(axis=2)
+        return ClickCurve(terms[some] / labelled[some].sum(axis=1, keepdims=True))
 
     def score_correlation(self) -> float:
         """Return Pearson's r of predicted instance score (sum v s / sum v) and true OKS, over persons.
@@ -95,8 +85,13 @@ def evaluate_clicks(
         skeleton: theirs.
         protocol: the annotator.
         batch_size: persons at once.
+
+    Raises:
+        ValueError: for the ``"farthest"`` strategy, which needs the photos' sizes.
     """
     protocol = protocol or ClickProtocol()
+    if protocol.strategy == "farthest":
+        raise ValueError("Expected the strategy worst, lowest_score or random in batches, got 'farthest'")
     dataset = PersonDataset(list(records), skeleton, network.config.input_side)
     loader = DataLoader(dataset, batch_size, collate_fn=collate, num_workers=1)
     generator = torch.Generator().manual_seed(protocol.seed)
@@ -112,7 +107,7 @@ def evaluate_clicks(
         ClickCurve(joined["curve"]),
         manual_correction_curve(joined["terms"], labelled, protocol.clicks),
         manual_correction_curve(joined["trunk_terms"], labelled, protocol.clicks),
-        joined["terms"], joined["scores"], joined["visibility"], labelled,
+        joined["terms"], joined["scores"], joined["visibility"], labelled, joined["refined_terms"],
     )  # fmt: skip
 
 
@@ -143,35 +138,56 @@ def _simulate(
         "trunk_terms": oks_terms(person.initial_norm, truth.keypoints, truth.area, sigmas),
         "scores": output.oks_logits[:, 0].sigmoid(), "visibility": output.visibility_logits[:, 0].sigmoid(),
     }  # fmt: skip
-    curve = [_mean_over(first_terms, truth.labelled)]
-    tolerance = 2 * sigmas[:, None] * truth.area.sqrt()[:, None, None]
-    for _ in range(protocol.clicks):
-        queries = _click(queries, output, truth, sigmas, protocol, tolerance, generator)
+    all_terms = [first_terms]
+    clickable = truth.labelled & torch.from_numpy(protocol.clickable(skeleton))
+    annotator = _Annotator(truth, clickable, sigmas, protocol, generator)
+    first = queries, output
+    for n in range(1, protocol.clicks + 1):
+        # once: all n joints are chosen on the first pose; progressive: one more on the last
+        before, count = (first, n) if protocol.loop == "once" else ((queries, output), 1)
+        queries = annotator.click(*before, count)
         output = network.decode(person, queries)
-        terms = oks_terms(output.keypoints_norm[-1, :, 0], truth.keypoints, truth.area, sigmas)
-        curve.append(_mean_over(terms, truth.labelled))
-    return {name: value.numpy() for name, value in result.items()} | {"curve": torch.stack(curve, 1).numpy()}
+        all_terms.append(oks_terms(output.keypoints_norm[-1, :, 0], truth.keypoints, truth.area, sigmas))
+    curve = torch.stack([_mean_over(terms, truth.labelled) for terms in all_terms], 1)
+    return {name: value.numpy() for name, value in result.items()} | {
+        "curve": curve.numpy(), "refined_terms": torch.stack(all_terms, 1).numpy()
+    }  # fmt: skip
 
 
-def _click(queries, output: DecoderOutput, truth, sigmas, protocol, tolerance, generator) -> PoseQueries:
-    """Place one more joint of each person; persons whose labelled joints are all placed stay as they are."""
-    keypoints, fixed = output.keypoints_norm[-1, :, 0], queries.fixed[:, 0]
-    free = truth.labelled & ~fixed
-    if protocol.strategy == "worst":
-        quality = oks_terms(keypoints, truth.keypoints, truth.area, sigmas)
-    elif protocol.strategy == "lowest_score":
-        quality = output.oks_logits[:, 0]
-    else:
-        quality = torch.rand(free.shape, generator=generator)
-    chosen = quality.masked_fill(~free, float("inf")).argmin(-1)
-    clicked = torch.nn.functional.one_hot(chosen, free.shape[1]).bool() & free
-    noise = torch.randn(keypoints.shape, generator=generator) * tolerance * protocol.noise_sigmas
-    placed = torch.where(clicked[..., None], truth.keypoints + noise, keypoints)
-    box = output.boxes_norm[-1, :, 0]
-    at_click = placed.masked_fill(~(fixed | clicked)[..., None], float("nan"))
-    low = torch.minimum(box[:, :2], at_click.nan_to_num(float("inf")).amin(1))
-    high = torch.maximum(box[:, 2:], at_click.nan_to_num(float("-inf")).amax(1))
-    return PoseQueries(placed[:, None], (fixed | clicked)[:, None], torch.cat([low, high], -1)[:, None])
+@dataclass(frozen=True, eq=False)
+class _Annotator:
+    """Places joints of all persons of a batch at once; persons without a joint left stay as they are."""
+
+    truth: _Truth
+    clickable: Tensor  # (B, K) bool
+    sigmas: Tensor
+    protocol: ClickProtocol
+    generator: torch.Generator
+
+    def click(self, queries: PoseQueries, output: DecoderOutput, count: int) -> PoseQueries:
+        """Return what to decode after ``count`` more joints of each person were placed on ``output``."""
+        truth = self.truth
+        keypoints, fixed = output.keypoints_norm[-1, :, 0], queries.fixed[:, 0]
+        free = self.clickable & ~fixed
+        quality = self._quality(keypoints, output).masked_fill(~free, float("inf"))
+        rank = quality.argsort(dim=-1, stable=True).argsort(dim=-1)
+        clicked = (rank < count) & free
+        tolerance = 2 * self.sigmas[:, None] * truth.area.sqrt()[:, None, None]
+        noise = torch.randn(keypoints.shape, generator=self.generator) * tolerance * self.protocol.noise_sigmas
+        placed = torch.where(clicked[..., None], truth.keypoints + noise, keypoints)
+        box = output.boxes_norm[-1, :, 0]
+        at_click = placed.masked_fill(~(fixed | clicked)[..., None], float("nan"))
+        low = torch.minimum(box[:, :2], at_click.nan_to_num(float("inf")).amin(1))
+        high = torch.maximum(box[:, 2:], at_click.nan_to_num(float("-inf")).amax(1))
+        return PoseQueries(placed[:, None], (fixed | clicked)[:, None], torch.cat([low, high], -1)[:, None])
+
+    def _quality(self, keypoints: Tensor, output: DecoderOutput) -> Tensor:
+        """Return (B, K): the joint of the lowest value is clicked first."""
+        if self.protocol.strategy == "worst":
+            return oks_terms(keypoints, self.truth.keypoints, self.truth.area, self.sigmas)
+        if self.protocol.strategy == "lowest_score":
+            return output.oks_logits[:, 0]
+        return torch.rand(keypoints.shape[:2], generator=self.generator)
 
 
 def _mean_over(terms: Tensor, labelled: Tensor) -> Tensor:

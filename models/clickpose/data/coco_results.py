@@ -7,13 +7,13 @@ Beside COCO's own fields each annotation carries what a prediction has more: ``s
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from clickpose.boxes import box_area, xywh_to_xyxy, xyxy_to_xywh
+from clickpose.boxes import box_area, enclosing_box, xywh_to_xyxy, xyxy_to_xywh
 from clickpose.skeleton import COCO, Skeleton
 from clickpose.structures import Pose, Poses
 
@@ -68,6 +68,36 @@ def to_coco_results(document: dict) -> list[dict]:
     """Return the results list that pycocotools' ``loadRes`` takes, of a dataset of :func:`to_coco`."""
     names = ("image_id", "category_id", "keypoints", "score")
     return [{name: annotation[name] for name in names} for annotation in document["annotations"]]
+
+
+def from_coco_results(results: Sequence[dict], skeleton: Skeleton = COCO) -> dict[Hashable, Poses]:
+    """Read a COCO results list of any model, as poses by image id.
+
+    The score of a joint is its entry in ``keypoint_scores``, else the third number of its triple unless those are all
+    visibilities (0, 1, 2), else the person's. The box is ``bbox``, else that of the joints.
+
+    Raises:
+        ValueError: if a result lacks a field or has another number of joints; names its place in the list.
+    """
+    rows = []
+    for place, result in enumerate(results):
+        try:
+            triples = np.asarray(result["keypoints"], dtype=np.float64)
+            image_id, score = result["image_id"], float(result["score"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"Expected a keypoint result at place {place}, got one where {error} fails") from None
+        if triples.shape != (3 * len(skeleton),):
+            raise ValueError(f"Expected {3 * len(skeleton)} keypoint numbers at place {place}, got {triples.shape}")
+        rows.append((image_id, triples.reshape(-1, 3), score, result))
+    flags_only = all(np.isin(triples[:, 2], (0, 1, 2)).all() for _, triples, _, _ in rows)
+    people: dict[Hashable, list[Pose]] = {}
+    for image_id, triples, score, result in rows:
+        usual = np.full(len(skeleton), score) if flags_only else triples[:, 2]
+        box_xyxy = xywh_to_xyxy(result["bbox"]) if result.get("bbox") else enclosing_box(triples[:, :2])
+        keypoint_scores = result.get("keypoint_scores", usual)
+        pose = Pose(skeleton, triples[:, :2], box_xyxy, keypoint_scores, np.ones(len(skeleton)), score)
+        people.setdefault(image_id, []).append(pose)
+    return {image_id: Poses.stack(skeleton, poses) for image_id, poses in people.items()}
 
 
 def from_coco(document: dict, skeleton: Skeleton = COCO) -> list[PhotoPoses]:

@@ -87,11 +87,11 @@ class PoseDataset:
         total = f"{self.name}: {len(self.images)} images, {len(self.persons)} persons with {len(self.skeleton)} joints"
         return total + (f" ({'; '.join(notes)})" if notes else "")
 
-    def persons_by_image(self) -> dict[Hashable, list[PersonRecord]]:
-        """Return the persons of every image, in the file's order; images without people have an empty list."""
-        found: dict[Hashable, list[PersonRecord]] = {image.image_id: [] for image in self.images}
-        for person in self.persons:
-            found[person.image_id].append(person)
+    def persons_by_image(self) -> dict[Hashable, list[int]]:
+        """Return the indices of every image's persons, in the file's order; an empty list for images without people."""
+        found: dict[Hashable, list[int]] = {image.image_id: [] for image in self.images}
+        for index, person in enumerate(self.persons):
+            found[person.image_id].append(index)
         return found
 
     def truth(self) -> KeypointTruth:

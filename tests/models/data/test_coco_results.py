@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO as CocoFile
 
-from clickpose.data.coco_results import PhotoPoses, from_coco, read_coco, to_coco, to_coco_results, write_coco
+from clickpose.data.coco_results import (
+    PhotoPoses,
+    from_coco,
+    from_coco_results,
+    read_coco,
+    to_coco,
+    to_coco_results,
+    write_coco,
+)
 from clickpose.skeleton import COCO, Skeleton
 from clickpose.structures import Poses
 
@@ -107,3 +115,33 @@ def test_missing_files_and_foreign_skeletons_are_refused(tmp_path, photos):
     with pytest.raises(ValueError, match="Expected poses of skeleton 'dot', got 'coco'"):
         to_coco(photos, Skeleton("dot", ("dot",), (), (), (0.1,)))
     assert json.dumps(to_coco([])) == json.dumps({**to_coco([]), "images": [], "annotations": []})
+
+
+def test_results_of_another_model_become_poses_by_image():
+    triples = np.column_stack([np.arange(17) * 2.0, np.arange(17) + 5.0, np.linspace(0.1, 0.9, 17)])
+    results = [
+        {"image_id": 4, "category_id": 1, "keypoints": triples.ravel().tolist(), "score": 0.7},
+        {"image_id": 9, "category_id": 1, "keypoints": triples.ravel().tolist(), "score": 0.6, "bbox": [1, 2, 3, 4]},
+        {"image_id": 4, "category_id": 1, "keypoints": triples.ravel().tolist(), "score": 0.5},
+    ]
+    poses = from_coco_results(results)
+    assert {image_id: len(found) for image_id, found in poses.items()} == {4: 2, 9: 1}
+    np.testing.assert_array_equal(poses[4].keypoints[1], triples[:, :2])
+    np.testing.assert_allclose(poses[4].keypoint_scores[0], triples[:, 2])
+    assert poses[4].instance_scores.tolist() == [0.7, 0.5]
+    assert poses[4].boxes_xyxy[0].tolist() == [0, 5, 32, 21] and poses[9].boxes_xyxy[0].tolist() == [1, 2, 4, 6]
+
+
+def test_third_numbers_that_are_visibilities_are_no_scores():
+    result = {"image_id": 4, "keypoints": [3.0, 4.0, 2] * 16 + [3.0, 4.0, 0], "score": 0.7}
+    np.testing.assert_allclose(from_coco_results([result])[4].keypoint_scores, 0.7)
+    np.testing.assert_allclose(from_coco_results([result | {"keypoint_scores": [0.3] * 17}])[4].keypoint_scores, 0.3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [({"score": None}, "at place 0, got one where"), ({"keypoints": [1.0] * 48}, "51 keypoint numbers at place 0")],
+)
+def test_broken_results_are_named_by_their_place(changes, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        from_coco_results([{"image_id": 4, "keypoints": [3.0, 4.0, 2] * 17, "score": 0.7} | changes])
