@@ -32,6 +32,9 @@ class DecoderConfig:
         level_channels: channels of the sampled maps at strides 4, 8, 16, 32 (without heatmaps).
         level_points: side of the square patch that a query samples on each map.
         peaks: heatmap peaks a joint is offered of its own and of its mirror joint's map.
+        added: joints that an adapted network has beyond those it was trained with. The others do not hear them until a
+            human has placed them: a guess that was made from the others tells them nothing, and so the network's old
+            answers stay what they were.
     """
 
     num_keypoints: int = 17
@@ -43,6 +46,7 @@ class DecoderConfig:
     level_channels: tuple[int, ...] = (40, 64, 96, 96)
     level_points: tuple[int, ...] = (4, 3, 3, 2)
     peaks: int = 4
+    added: tuple[int, ...] = ()
 
     @property
     def candidates(self) -> int:
@@ -209,21 +213,26 @@ class DecoderLayer(nn.Module):
         self.norm_patch = nn.LayerNorm(dim)
         self.norm_ffn = nn.LayerNorm(dim)
 
-    def forward(self, query: Tensor, position: Tensor, reference: Tensor, person: EncodedPerson) -> Tensor:
-        """Update (B, V, T, dim) queries; ``position`` (B, V, T, dim) embeds ``reference`` (B, V, T, 2)."""
-        query = query + self._attend(self.norm_attention(query), position)
+    def forward(
+        self, query: Tensor, position: Tensor, reference: Tensor, person: EncodedPerson, heard: Tensor | None = None
+    ) -> Tensor:
+        """Update (B, V, T, dim) queries; ``position`` (B, V, T, dim) embeds ``reference`` (B, V, T, 2).
+
+        ``heard`` (B, V, 1, T, T) bool tells which query (row) attends to which (column); None for all to all.
+        """
+        query = query + self._attend(self.norm_attention(query), position, heard)
         normed = self.norm_patch(query) + position
         query = query + self.patch(normed, reference, person)
         query = query + F.pad(self.candidate(self._candidate_features(reference, person)), (0, 0, 1, 0))
         return query + self.ffn(self.norm_ffn(query))
 
-    def _attend(self, query: Tensor, position: Tensor) -> Tensor:
+    def _attend(self, query: Tensor, position: Tensor, heard: Tensor | None) -> Tensor:
         weight, bias = self.qkv.weight, self.qkv.bias
         dim = query.shape[-1]
         query_key = F.linear(query + position, weight[: 2 * dim], bias[: 2 * dim])
         value = F.linear(query, weight[2 * dim :], bias[2 * dim :])
         q, k, v = (x.unflatten(-1, (self.heads, -1)).transpose(-3, -2) for x in (*query_key.chunk(2, -1), value))
-        return self.attention_out(F.scaled_dot_product_attention(q, k, v).transpose(-3, -2).flatten(-2))
+        return self.attention_out(F.scaled_dot_product_attention(q, k, v, heard).transpose(-3, -2).flatten(-2))
 
     @staticmethod
     def _candidate_features(reference: Tensor, person: EncodedPerson) -> Tensor:
@@ -263,10 +272,11 @@ class PoseDecoder(nn.Module):
         free = ~queries.fixed[..., None]
         flags = F.pad(queries.fixed, (1, 0))[..., None].to(self.fixed_flag.dtype) * self.fixed_flag
         content = self.codebook + flags
+        heard = self._heard(queries.fixed)
         keypoint_layers, box_layers = [], []
         for layer, keypoint_head, box_head in zip(self.layers, self.keypoint_heads, self.box_heads, strict=True):
             reference = torch.cat([box[..., None, :2], keypoints], -2)
-            content = layer(content, self._embed_position(reference, box), reference, person)
+            content = layer(content, self._embed_position(reference, box), reference, person, heard)
             keypoints = keypoints + free * keypoint_head(content[..., 1:, :]).float() * 0.1
             change = box_head(content[..., 0, :]).float() * 0.1
             box = torch.cat([box[..., :2] + change[..., :2], box[..., 2:] * change[..., 2:].clamp(-2, 2).exp()], -1)
@@ -281,6 +291,15 @@ class PoseDecoder(nn.Module):
             self.visibility_head(tokens).float()[..., 0],
             tokens,
         )
+
+    def _heard(self, fixed: Tensor) -> Tensor | None:
+        """Return the attention mask (B, V, 1, T, T) of (B, V, K) fixed joints; None where no joint was added."""
+        if not self.config.added:
+            return None
+        added = torch.zeros(1 + self.config.num_keypoints, dtype=torch.bool, device=fixed.device)
+        added[[1 + joint for joint in self.config.added]] = True
+        speaks = ~added | F.pad(fixed, (1, 0), value=True)  # (B, V, T)
+        return (speaks[..., None, :] | added[:, None])[..., None, :, :]
 
     def _embed_position(self, reference: Tensor, box: Tensor) -> Tensor:
         """Embed where a query is in the crop and in the person's box, and the box's size."""

@@ -1,0 +1,63 @@
+"""Lite weights files: the network and the skeleton that it was made for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from clickpose.networks.lite import LiteConfig, LiteNetwork
+from clickpose.networks.lite_decoder import DecoderConfig
+from clickpose.skeleton import COCO, Skeleton
+from clickpose.skeleton_io import SKELETONS, skeleton_from_dict, skeleton_to_json
+from clickpose.weights_io import WeightsError, load_weights, read_metadata
+
+
+def describe_skeleton(skeleton: Skeleton, added: tuple[int, ...] = ()) -> dict[str, str]:
+    """Return the header entries from which :func:`load_lite` rebuilds skeleton and network."""
+    described = {"skeleton": skeleton.name}
+    if skeleton != SKELETONS.get(skeleton.name):
+        described["skeleton_definition"] = skeleton_to_json(skeleton)
+    if added:
+        described["added_joints"] = ",".join(map(str, added))
+    return described
+
+
+def lite_config(skeleton: Skeleton, added: tuple[int, ...] = ()) -> LiteConfig:
+    """Return the configuration of the lite network for a skeleton."""
+    return LiteConfig(decoder=DecoderConfig(len(skeleton), skeleton.flip_pairs, added=added))
+
+
+def load_lite(path: str | Path) -> tuple[LiteNetwork, Skeleton]:
+    """Load a lite network.
+
+    Args:
+        path: a ``.safetensors`` file that ``clickpose train`` or ``clickpose adapt`` wrote.
+
+    Raises:
+        WeightsError: if the file is missing, damaged, or not of this network.
+    """
+    metadata = read_metadata(path, kind="lite")
+    skeleton = _skeleton_of(metadata, path)
+    added = tuple(int(joint) for joint in metadata.get("added_joints", "").split(",") if joint)
+    network = LiteNetwork(lite_config(skeleton, added))
+    state = load_weights(path, kind="lite")
+    wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in state.items()}
+    if wanted != found:
+        name = sorted(set(wanted.items()) ^ set(found.items()))[0][0]
+        raise WeightsError(
+            f"Expected the lite network's tensors in {path}, got another network's: "
+            f"{name} should be {wanted.get(name, 'absent')} and is {found.get(name, 'absent')}"
+        )
+    network.load_state_dict(state)
+    return network, skeleton
+
+
+def _skeleton_of(metadata: Mapping[str, str], path: str | Path) -> Skeleton:
+    if "skeleton_definition" in metadata:
+        return skeleton_from_dict(json.loads(metadata["skeleton_definition"]))
+    name = metadata.get("skeleton", COCO.name)
+    if name not in SKELETONS:
+        raise WeightsError(f"Expected a known skeleton or a definition in {path}, got the name {name!r} alone")
+    return SKELETONS[name]
