@@ -8,6 +8,8 @@ import numpy as np
 
 from clickpose.checks import as_array
 
+SHORT_SIDE, LONG_SIDE = 800, 1333  # px of the end-to-end network's input
+
 
 @dataclass(frozen=True)
 class CropFrame:
@@ -87,3 +89,12 @@ class ImageFrame:
     def from_norm(self, points_norm: np.ndarray) -> np.ndarray:
         """Map (..., 2) coordinates in 0..1 of the image to original pixels."""
         return np.asarray(points_norm, dtype=np.float64) * [self.width, self.height]
+
+
+def input_hw(image_hw: tuple[int, int], short_side: int = SHORT_SIDE, long_side: int = LONG_SIDE) -> tuple[int, int]:
+    """Return the (height, width) at which the network sees an image: as in training, with the same rounding."""
+    short, long = min(image_hw), max(image_hw)
+    side = short_side if long / short * short_side <= long_side else round(long_side * short / long)
+    side = max(side, 1)
+    height, width = image_hw
+    return (side, int(side * width / height)) if height <= width else (int(side * height / width), side)

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from clickpose.boxes import box_iou
 from clickpose.checks import as_array
-from clickpose.frames import ImageFrame
-from clickpose.networks.backbone import fold_batch_norm
+from clickpose.frames import LONG_SIDE, SHORT_SIDE, ImageFrame, input_hw
+from clickpose.networks.backbone import fold_batch_norm, normalise_pixels
 from clickpose.networks.clickpose import PERSON_CLASS, ClickPose
 from clickpose.networks.deformable_attention import Memory
 from clickpose.networks.keypoint_decoder import PersonReading
@@ -32,10 +32,7 @@ from clickpose.weights_io import WeightsError, fingerprint
 if TYPE_CHECKING:
     from clickpose.r50_onnx import OnnxEngine
 
-SHORT_SIDE, LONG_SIDE = 800, 1333  # px of the network input
 NO_CONFIDENCE = float(torch.tensor(1.0).sigmoid())  # 0.731, what the published network says of every keypoint
-_MEAN_RGB = (0.485, 0.456, 0.406)
-_STD_RGB = (0.229, 0.224, 0.225)
 _SAME_PERSON_IOU = 0.3
 
 Calibrator = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -186,9 +183,8 @@ class R50Predictor(PosePredictor):
         """Return the (1, 3, H, W) normalised network input of a photo."""
         height, width = input_hw(image.shape[:2], self.short_side, self.long_side)
         scaled = np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
-        pixels = torch.from_numpy(scaled).to(self.device).permute(2, 0, 1)[None].float() / 255  # channels last
-        mean, std = (pixels.new_tensor(values)[:, None, None] for values in (_MEAN_RGB, _STD_RGB))
-        return (pixels - mean) / std
+        pixels = torch.from_numpy(scaled).to(self.device).permute(2, 0, 1)[None]  # channels last
+        return normalise_pixels(pixels)
 
     def _encode(self, pixels: Tensor) -> Memory:
         return self.network.encode(pixels) if self.engine is None else self.engine.encode(pixels)
@@ -260,15 +256,6 @@ class R50Predictor(PosePredictor):
         else:
             (estimate,) = self._prompted(region, prompt_box(pose)[None])
         return np.where(placed, pose.keypoints, estimate.keypoints)
-
-
-def input_hw(image_hw: tuple[int, int], short_side: int = SHORT_SIDE, long_side: int = LONG_SIDE) -> tuple[int, int]:
-    """Return the (height, width) at which the network sees an image: as in training, with the same rounding."""
-    short, long = min(image_hw), max(image_hw)
-    side = short_side if long / short * short_side <= long_side else round(long_side * short / long)
-    side = max(side, 1)
-    height, width = image_hw
-    return (side, int(side * width / height)) if height <= width else (int(side * height / width), side)
 
 
 def _corners_to_center(boxes_xyxy: np.ndarray) -> np.ndarray:

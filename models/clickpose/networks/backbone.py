@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 BOTTLENECK_EXPANSION = 4
+_MEAN_RGB = (0.485, 0.456, 0.406)
+_STD_RGB = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,13 @@ class ResNetBackbone(nn.Module):
         map8 = self.layer2(self.layer1(x))
         map16 = self.layer3(map8)
         return map8, map16, self.layer4(map16)
+
+
+def normalise_pixels(images: Tensor) -> Tensor:
+    """Bring (B, 3, H, W) uint8 RGB to the scale that published backbones were trained on."""
+    pixels = images.float() / 255
+    mean, std = (pixels.new_tensor(values)[:, None, None] for values in (_MEAN_RGB, _STD_RGB))
+    return (pixels - mean) / std
 
 
 def fold_batch_norm(backbone: ResNetBackbone) -> None:

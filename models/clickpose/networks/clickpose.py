@@ -76,9 +76,17 @@ class ClickPose(nn.Module):
             config.human_codes,
         )  # fmt: skip
 
-    def encode(self, images: Tensor) -> Memory:
-        """Encode normalised (B, 3, H, W) images of one size; this is nearly all of the work."""
-        return self.encode_maps(self.backbone(images))
+    def encode(self, images: Tensor, padding_mask: Tensor | None = None) -> Memory:
+        """Encode normalised images; this is nearly all of the work.
+
+        Args:
+            images: (B, 3, H, W).
+            padding_mask: (B, H, W) bool, True where there is no image; None where all is image.
+        """
+        maps = self.backbone(images)
+        if padding_mask is None:
+            return self.encode_maps(maps)
+        return self.encode_maps(maps, tuple(_shrink_mask(padding_mask, x.shape[2:]) for x in maps))
 
     def encode_maps(self, maps: tuple[Tensor, ...], padding_masks: tuple[Tensor, ...] | None = None) -> Memory:
         """Encode the backbone's maps.
