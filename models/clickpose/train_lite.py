@@ -24,10 +24,11 @@ from clickpose.data.persons import Augmentation, PersonDataset, collate
 from clickpose.engine import TrainConfig, Trainer, rank_and_world, wait_for_all
 from clickpose.frames import CropFrame
 from clickpose.lite_training import CachedLiteTask, LiteTaskConfig, TrunkTask
+from clickpose.lite_weights import describe_skeleton
 from clickpose.networks.lite import LiteConfig, LiteNetwork
 from clickpose.networks.movenet import MoveNetThunder, decode_heads, scale_pixels
 from clickpose.networks.movenet_onnx import read_movenet_onnx
-from clickpose.skeleton import COCO
+from clickpose.skeleton import COCO, Skeleton
 from clickpose.weights_io import load_weights, save_weights
 
 _CACHE_PARTS = 8
@@ -41,10 +42,12 @@ class TrainingFolder:
     Attributes:
         path: holds ``annotations.json`` and ``images/``.
         weight: how often an epoch shows each person.
+        images: how many photos to use, drawn by the seed of the decoder's training; None for all.
     """
 
     path: Path
     weight: float = 1.0
+    images: int | None = None
 
     @property
     def views(self) -> int:
@@ -66,6 +69,7 @@ class LitePlan:
         decoder: step 4.
         task: the variants of step 4.
         network: sizes.
+        skeleton: joints of the data, in its order, and of the network.
     """
 
     folders: Sequence[TrainingFolder]
@@ -80,6 +84,7 @@ class LitePlan:
     )
     task: LiteTaskConfig = field(default_factory=LiteTaskConfig)
     network: LiteConfig = field(default_factory=LiteConfig)
+    skeleton: Skeleton = COCO
 
 
 def start_network(start: Path, config: LiteConfig) -> LiteNetwork:
@@ -111,7 +116,7 @@ def train_lite(plan: LitePlan, device: str = "cpu") -> Path:
     torch.manual_seed(plan.decoder.seed)
     network = start_network(plan.start, plan.network)
     persons = [
-        _read_persons(folder, network.trunk, plan.out / f"exchanged_labels_{i}_{folder.path.name}.json")
+        _read_persons(plan, folder, network.trunk, plan.out / f"exchanged_labels_{i}_{folder.path.name}.json")
         for i, folder in enumerate(plan.folders)
     ]
     train_trunk(plan, persons, network.trunk, device)
@@ -119,7 +124,9 @@ def train_lite(plan: LitePlan, device: str = "cpu") -> Path:
     weights = plan.out / "lite.safetensors"
     if trainer.rank == 0:
         names = ", ".join(folder.path.name for folder in plan.folders)
-        export_weights(trainer.checkpoint_path, weights, {"data": names, "start": plan.start.name})
+        notes = {"data": names, "start": plan.start.name}
+        described = describe_skeleton(plan.skeleton, plan.network.decoder.added)
+        export_weights(trainer.checkpoint_path, weights, notes | described)
     return weights
 
 
@@ -127,7 +134,7 @@ def train_trunk(plan: LitePlan, persons: list[list[PersonRecord]], trunk: MoveNe
     """Fine-tune the trunk on its own heads, and leave the blend of old and new weights in it (step 2)."""
     start = {name: value.clone() for name, value in trunk.state_dict().items()}
     weights = [folder.weight for folder, group in zip(plan.folders, persons, strict=True) for _ in group]
-    dataset = PersonDataset(_flat(persons), COCO, plan.network.input_side, _AUGMENTATION, plan.trunk.seed)
+    dataset = PersonDataset(_flat(persons), plan.skeleton, plan.network.input_side, _AUGMENTATION, plan.trunk.seed)
     trainer = Trainer(TrunkTask(trunk), dataset, weights, collate, plan.trunk, plan.out / "trunk", device)
     print(f"step 2 of 4: the trunk on its own heads, {len(dataset)} persons", flush=True)
     trainer.run()
@@ -142,11 +149,11 @@ def train_decoder(plan: LitePlan, persons: list[list[PersonRecord]], network: Li
         views += [(first + i, view) for i in range(len(group)) for view in range(folder.views)]
         weights += [folder.weight / folder.views] * (len(group) * folder.views)
         first += len(group)
-    dataset = PersonDataset(_flat(persons), COCO, plan.network.input_side, _AUGMENTATION, plan.decoder.seed)
+    dataset = PersonDataset(_flat(persons), plan.skeleton, plan.network.input_side, _AUGMENTATION, plan.decoder.seed)
     print(f"step 3 of 4: trunk features of {len(views)} views", flush=True)
     cache = _cache_features(network.trunk, dataset, views, plan.out / "features")
     print("step 4 of 4: neck and decoder", flush=True)
-    task = CachedLiteTask(network, COCO, plan.task)
+    task = CachedLiteTask(network, plan.skeleton, plan.task)
     trainer = Trainer(task, cache, weights, collate_features, plan.decoder, plan.out / "decoder", device)
     trainer.run()
     return trainer
@@ -197,7 +204,10 @@ def _check_same_plan(plan: LitePlan) -> None:
         ValueError: names what the folder was made for and what came.
     """
     wanted = {
-        "data": [[str(folder.path.resolve()), folder.weight] for folder in plan.folders],
+        "data": [
+            [str(folder.path.resolve()), folder.weight, *([folder.images] if folder.images else [])]
+            for folder in plan.folders
+        ],
         "start": str(plan.start.resolve()), "seeds": [plan.trunk.seed, plan.decoder.seed],
     }  # fmt: skip
     path = plan.out / "plan.json"
@@ -207,13 +217,13 @@ def _check_same_plan(plan: LitePlan) -> None:
         path.write_text(json.dumps(wanted))
 
 
-def _read_persons(folder: TrainingFolder, trunk: MoveNetThunder, verdicts: Path) -> list[PersonRecord]:
+def _read_persons(plan: LitePlan, folder: TrainingFolder, trunk: MoveNetThunder, verdicts: Path) -> list[PersonRecord]:
     """Read a folder, without persons whose left and right look exchanged (step 1); verdicts are kept as JSON."""
-    records = read_coco_persons(folder.path)
+    records = _draw_images(read_coco_persons(folder.path, plan.skeleton), folder.images, plan.decoder.seed)
     if not verdicts.exists() and rank_and_world()[0] == 0:
         poses = predict_with_trunk(trunk, records)
         pairs = zip(records, poses, strict=True)
-        bad = [record.annotation_id for record, pose in pairs if exchanged_labels(record, pose, COCO)]
+        bad = [record.annotation_id for record, pose in pairs if exchanged_labels(record, pose, plan.skeleton)]
         verdicts.write_text(json.dumps(bad))
     wait_for_all()
     bad = set(json.loads(verdicts.read_text()))
@@ -221,6 +231,21 @@ def _read_persons(folder: TrainingFolder, trunk: MoveNetThunder, verdicts: Path)
     left_out = len(records) - len(kept)
     print(f"step 1 of 4: {folder.path.name}, {len(kept)} persons, {left_out} left out (left and right exchanged)")
     return kept
+
+
+def _draw_images(records: list[PersonRecord], count: int | None, seed: int) -> list[PersonRecord]:
+    """Keep the persons of ``count`` photos drawn by ``seed``; a larger count keeps those of a smaller one.
+
+    Raises:
+        ValueError: if there are not so many photos with people.
+    """
+    if count is None:
+        return records
+    paths = list(dict.fromkeys(record.image_path for record in records))
+    if not 0 < count <= len(paths):
+        raise ValueError(f"Expected 1 to {len(paths)} images, the photos with people, got {count}")
+    drawn = {paths[i] for i in np.random.default_rng(seed).permutation(len(paths))[:count]}
+    return [record for record in records if record.image_path in drawn]
 
 
 def _flat(groups: list[list[PersonRecord]]) -> list[PersonRecord]:
