@@ -15,6 +15,7 @@ from clickpose.boxes import xywh_to_xyxy
 from clickpose.data.coco_results import PhotoPoses, read_coco, write_coco
 from clickpose.image_io import read_image
 from clickpose.skeleton import Skeleton
+from clickpose.skeleton_io import load_skeleton
 from clickpose.structures import Pose, Poses
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".jp2")
@@ -180,6 +181,43 @@ def train(
 
 
 @app.command()
+def adapt(
+    skeleton: Annotated[str, typer.Option(help="YAML file of the joints wanted, or a known name such as crowdpose.")],
+    data: Annotated[
+        Path | None, typer.Option(help="COCO-format folder (annotations.json, images/) with these joints.")
+    ] = None,
+    images: Annotated[int | None, typer.Option(min=0, help="Train on so many of its photos; 0: not at all.")] = None,
+    start: Annotated[Path | None, typer.Option("--init", help="Lite weights to adapt; by default the shipped.")] = None,
+    out: Annotated[Path, typer.Option(help="Working folder; a stopped run goes on from it.")] = Path("runs/adapted"),
+    trunk_steps: Annotated[int, typer.Option(min=1, help="Steps of the trunk, 32 persons each.")] = 150,
+    decoder_steps: Annotated[int, typer.Option(min=1, help="Steps of the decoder, 32 persons each.")] = 500,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    device: Device = "cpu",
+    threads: Threads = None,
+) -> None:
+    """Adapt the lite network to other joints.
+
+    Joints that it knows are predicted as before; new ones start from their neighbours along the skeleton's edges, and
+    learn from the photos.
+
+    Examples:
+
+        clickpose adapt --skeleton golf.yaml --data swings/ --images 100 --out runs/golf
+
+        clickpose adapt --skeleton crowdpose --images 0
+
+        clickpose predict photo.jpg --checkpoint runs/golf/lite.safetensors --out overlay.png
+    """
+    with _user_errors():
+        from clickpose.adapt_command import adapt_from_options
+
+        weights = adapt_from_options(
+            skeleton, data, images, start, out, trunk_steps, decoder_steps, seed, device, threads
+        )
+    typer.echo(f"wrote {weights}")
+
+
+@app.command()
 def evaluate(
     sources: Annotated[
         list[Path],
@@ -190,6 +228,7 @@ def evaluate(
         typer.Option("--format", help="coco, humanart, humanart21, ochuman, crowdpose, mpii, wholebody, aic or halpe."),
     ] = "coco",
     images: Annotated[Path | None, typer.Option(help="Folder of the photos. By default beside the file.")] = None,
+    skeleton: Annotated[str | None, typer.Option(help="Skeleton file of COCO-format data with other joints.")] = None,
     boxes: Annotated[str, typer.Option(help="Where the persons come from: ground-truth or detected.")] = "ground-truth",
     results: Annotated[
         list[str] | None, typer.Option(help="name=FILE: COCO results of another model, corrected by hand. Repeat.")
@@ -197,6 +236,7 @@ def evaluate(
     strategy: Annotated[str, typer.Option(help="Clicked joint: worst, lowest_score, random or farthest.")] = "worst",
     loop: Annotated[str, typer.Option(help="progressive: refine after every click; once: after all.")] = "progressive",
     clicks: Annotated[int, typer.Option(min=0, help="Most clicks a person.")] = 17,
+    joints: Annotated[str | None, typer.Option(help="Click these joints only: left_wrist,right_wrist,…")] = None,
     noise: Annotated[float, typer.Option(min=0, help="Click noise an axis, in 2 sigma times sqrt(area).")] = 0.0,
     first: Annotated[int | None, typer.Option(min=1, help="Only that many photos.")] = None,
     json: Annotated[Path | None, typer.Option(help="File to write the figures to.")] = None,
@@ -224,12 +264,16 @@ def evaluate(
         clickpose evaluate val/ --model none --results vitpose=vitpose_results.json
     """
     with _user_errors():
-        from clickpose.evaluate_command import run_evaluation
+        from clickpose.click_protocol import ClickProtocol
+        from clickpose.evaluate_command import EvaluationPlan, parse_results, run_evaluation
 
-        run_evaluation(
-            sources, format_name, images, boxes, results or [], strategy, loop, clicks, noise, first, json, plot, model,
-            checkpoint, device, threads,
-        )  # fmt: skip
+        protocol = ClickProtocol(
+            strategy, clicks, noise, loop=loop, joints=tuple(joints.split(",")) if joints else None
+        )
+        other = load_skeleton(skeleton) if skeleton else None
+        plan = EvaluationPlan(sources, format_name, images, other, boxes, parse_results(results or []), protocol, first)
+        network = None if model == "none" else clickpose.load(model, checkpoint, device, threads)
+        run_evaluation(plan, network, json, plot)
 
 
 def _mount_label_studio() -> None:

@@ -17,6 +17,7 @@ from clickpose.data.records import PoseDataset
 from clickpose.interactive_evaluation import ClickedPoses, evaluate_poses, evaluate_predictor
 from clickpose.metrics.clicks import CLICK_CAP, NOC_TARGETS
 from clickpose.predictor import PosePredictor
+from clickpose.skeleton import Skeleton
 from clickpose.structures import Poses
 
 COLUMNS = (0, 1, 2, 3, 4, 6, 8)  # clicks that the tables show
@@ -31,6 +32,7 @@ class EvaluationPlan:
         sources: annotation files, or folders with ``annotations.json`` and ``images``.
         format_name: of the data sets; see :data:`~clickpose.data.formats.FORMATS`.
         images: folder of the photos; None to look beside the annotations.
+        skeleton: joints of COCO-format data with other ones than COCO's.
         boxes: ``"ground-truth"`` or ``"detected"``: where a network's persons come from.
         results: COCO results files of other models by name: manual baselines.
         protocol: the annotator.
@@ -40,6 +42,7 @@ class EvaluationPlan:
     sources: Sequence[Path]
     format_name: str = "coco"
     images: Path | None = None
+    skeleton: Skeleton | None = None
     boxes: str = "ground-truth"
     results: Mapping[str, Path] = field(default_factory=dict)
     protocol: ClickProtocol = field(default_factory=ClickProtocol)
@@ -106,22 +109,23 @@ class DatasetFigures:
 
 
 def run_evaluation(
-    sources, format_name, images, boxes, results, strategy, loop, clicks, noise, first, json_path, plot_path, model,
-    checkpoint, device, threads,
-) -> None:  # fmt: skip
-    """Evaluate what the command line names, print the tables, and write JSON and plots.
+    plan: EvaluationPlan, predictor: PosePredictor | None, json_path: Path | None = None, plot_path: Path | None = None
+) -> None:
+    """Evaluate, print the tables, and write JSON and plots.
+
+    Args:
+        plan: what to evaluate.
+        predictor: the network, or None.
+        json_path: file for the figures.
+        plot_path: picture of the curves; a folder where there are several data sets.
 
     Raises:
         ValueError, FileNotFoundError: as :func:`evaluate_plan`.
     """
     from rich.console import Console
 
-    from clickpose.build import load
     from clickpose.click_plot import plot_curves
 
-    protocol = ClickProtocol(strategy, clicks, noise, loop=loop)
-    plan = EvaluationPlan(sources, format_name, images, boxes, parse_results(results), protocol, first)
-    predictor = None if model == "none" else load(model, checkpoint=checkpoint, device=device, threads=threads)
     figures = evaluate_plan(plan, predictor, _progress_bar)
     console = Console()
     for entry in figures.values():
@@ -182,7 +186,7 @@ def evaluate_plan(plan: EvaluationPlan, predictor: PosePredictor | None, progres
         raise ValueError("Expected a network or a results file to evaluate, got neither")
     figures = {}
     for source in plan.sources:
-        dataset = read_dataset(source, plan.format_name, plan.images)
+        dataset = read_dataset(source, plan.format_name, plan.images, plan.skeleton)
         if plan.first is not None:
             dataset = dataset.first_images(plan.first)
         if not dataset.persons:

@@ -15,6 +15,7 @@ from clickpose.data.mpii import read_mpii
 from clickpose.data.ochuman import read_ochuman
 from clickpose.data.records import PoseDataset
 from clickpose.data.wholebody import read_wholebody
+from clickpose.skeleton import Skeleton
 
 FORMATS: Mapping[str, Callable[[Path, Path], PoseDataset]] = {
     "coco": read_coco_dataset,
@@ -29,13 +30,19 @@ FORMATS: Mapping[str, Callable[[Path, Path], PoseDataset]] = {
 }
 
 
-def read_dataset(source: str | Path, format_name: str = "coco", images: str | Path | None = None) -> PoseDataset:
+def read_dataset(
+    source: str | Path,
+    format_name: str = "coco",
+    images: str | Path | None = None,
+    skeleton: Skeleton | None = None,
+) -> PoseDataset:
     """Read a data set.
 
     Args:
         source: an annotation file, or a folder with ``annotations.json`` and ``images``.
         format_name: one of :data:`FORMATS`.
         images: folder of the photos; by default ``images`` beside the annotation file, else the file's own folder.
+        skeleton: joints of a COCO-format file with other ones than COCO's; the other formats have their own.
 
     Raises:
         FileNotFoundError: if the annotation file is missing.
@@ -43,9 +50,13 @@ def read_dataset(source: str | Path, format_name: str = "coco", images: str | Pa
     """
     if format_name not in FORMATS:
         raise ValueError(f"Expected a format of {', '.join(FORMATS)}, got {format_name!r}")
+    if skeleton is not None and format_name != "coco":
+        raise ValueError(f"Expected a skeleton with the format coco only, got one with {format_name!r}")
     source = Path(source)
     path = source if source.suffix == ".json" else source / "annotations.json"
     if images is None:
         beside = path.parent / "images"
         images = beside if beside.is_dir() else path.parent
+    if skeleton is not None:
+        return read_coco_dataset(path, images, skeleton)
     return FORMATS[format_name](path, Path(images))
