@@ -1,4 +1,4 @@
-"""Which prediction found which annotated person, at one OKS threshold: COCO's greedy rule, as pycocotools applies it."""
+"""Which prediction found which annotated person at one OKS threshold: COCO's greedy rule, as pycocotools applies it."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 
 import fiftyone as fo
@@ -11,9 +11,9 @@ import numpy as np
 from clickpose.image_io import read_image
 from clickpose.predictor import PosePredictor
 from clickpose_fiftyone.checks import plural, require_field, require_images, require_samples, require_writable
-from clickpose_fiftyone.columns import MIN_PRED_OKS, PersonColumns, write_min_pred_oks
+from clickpose_fiftyone.columns import PersonColumns, write_min_pred_oks
 from clickpose_fiftyone.conversion import detection_boxes, poses_to_labels
-from clickpose_fiftyone.predictors import shared_predictor
+from clickpose_fiftyone.predictors import PREDICTOR_LOCK, shared_predictor
 from clickpose_fiftyone.skeletons import set_skeleton
 from clickpose_fiftyone.visibility import LOW_VISIBILITY, count_low_visibility
 
@@ -70,14 +70,28 @@ def predict_poses(
     Raises:
         ValueError: if the collection, a field or the threshold cannot serve.
     """
-    require_images(samples)
-    require_samples(samples)
-    require_writable(samples, pred_field, fo.Keypoints)
-    require_writable(samples, boxes_field_of(pred_field), fo.Detections)
-    if prompt_field is not None:
-        require_field(samples, prompt_field, fo.Detections, "boxes of the people")
-    if not 0 <= min_score <= 1:
-        raise ValueError(f"Expected min_score in 0..1, got {min_score}")
+    run = iterate_predictions(samples, pred_field, model, prompt_field, min_score)
+    while True:
+        try:
+            done, total = next(run)
+        except StopIteration as end:
+            return end.value
+        if progress is not None:
+            progress(done, total)
+
+
+def iterate_predictions(
+    samples,
+    pred_field: str = "pred",
+    model: str | PosePredictor = "lite",
+    prompt_field: str | None = None,
+    min_score: float = 0.0,
+) -> Generator[tuple[int, int], None, PredictSummary]:
+    """Predict step by step, as :func:`predict_poses`: yields (photos done, photos in all), returns the summary.
+
+    Nothing is written unless the generator is exhausted.
+    """
+    _check(samples, pred_field, prompt_field, min_score)
     predictor = shared_predictor(model) if isinstance(model, str) else model
     summary = PredictSummary()
     ids, paths = samples.values(["id", "filepath"])
@@ -88,25 +102,34 @@ def predict_poses(
             found[sample_id] = _predict_photo(predictor, path, prompt_field is not None, prompt, min_score)
         except ValueError as error:  # one photo that cannot be read does not stop the others
             summary.failures[path] = str(error)
-        if progress is not None:
-            progress(done, len(ids))
+        yield done, len(ids)
+    if not found:
+        raise ValueError(f"Expected photos that can be read, got none: {next(iter(summary.failures.values()))}")
     _write(samples, pred_field, found, predictor)
     summary.photos = len(found)
     summary.persons = sum(len(keypoints.keypoints) for keypoints, _, _ in found.values())
     return summary
 
 
+def _check(samples, pred_field: str, prompt_field: str | None, min_score: float) -> None:
+    require_images(samples)
+    require_samples(samples)
+    require_writable(samples, pred_field, fo.Keypoints)
+    require_writable(samples, boxes_field_of(pred_field), fo.Detections)
+    if prompt_field is not None:
+        require_field(samples, prompt_field, fo.Detections, "boxes of the people")
+    if not 0 <= min_score <= 1:
+        raise ValueError(f"Expected min_score in 0..1, got {min_score}")
+
+
 def _predict_photo(predictor, path: str, prompted: bool, prompt, min_score: float):
     """Return (keypoints, boxes, metadata) of one photo."""
     image = read_image(path)
     image_hw = image.shape[:2]
-    predictor.set_image(image)
-    links = None
-    if prompted:
-        poses = predictor.predict(detection_boxes(prompt, image_hw))
-        links = _links(prompt)
-    else:
-        poses = predictor.predict()
+    with PREDICTOR_LOCK:
+        predictor.set_image(image)
+        poses = predictor.predict(detection_boxes(prompt, image_hw) if prompted else None)
+    links = _links(prompt) if prompted else None
     kept = np.flatnonzero(poses.instance_scores >= min_score)
     links = None if links is None else [links[person] for person in kept]
     keypoints, boxes = poses_to_labels(poses.select(kept), image_hw, instances=links)
@@ -121,16 +144,24 @@ def _links(prompt: fo.Detections | None) -> list[fo.Instance]:
 
 def _write(samples, pred_field: str, found: dict, predictor: PosePredictor) -> None:
     """Write all results by columns."""
-    if not found:
-        return
     dataset = samples._dataset
     view = dataset.select(list(found), ordered=True)
     keypoints, boxes, metadata = (list(column) for column in zip(*found.values(), strict=True))
-    view.set_values("metadata", metadata)
+    _fill_metadata(view, metadata)
     view.set_values(pred_field, keypoints, dynamic=True)
     view.set_values(boxes_field_of(pred_field), boxes, dynamic=True)
     set_skeleton(dataset, pred_field, predictor.skeleton)
     refresh_sample_columns(view, pred_field)
+
+
+def _fill_metadata(view, metadata: list[fo.ImageMetadata]) -> None:
+    """Write the photos' sizes where none is known; a known one may be that of the labels' own frame."""
+    known = view.values("metadata.width")
+    if any(width is None for width in known):
+        stored = view.values("metadata")
+        view.set_values(
+            "metadata", [own if own and own.width else new for own, new in zip(stored, metadata, strict=True)]
+        )
 
 
 def refresh_sample_columns(samples, pred_field: str, low_visibility: float = LOW_VISIBILITY) -> None:
@@ -138,6 +169,3 @@ def refresh_sample_columns(samples, pred_field: str, low_visibility: float = LOW
     columns = PersonColumns(samples, pred_field)
     write_min_pred_oks(columns, columns.scalars("pred_oks"))
     count_low_visibility(columns, columns.joints("visibility"), low_visibility)
-
-
-__all__ = ["MIN_PRED_OKS", "PredictSummary", "boxes_field_of", "predict_poses", "refresh_sample_columns"]

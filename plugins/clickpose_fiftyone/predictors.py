@@ -15,14 +15,15 @@ from clickpose.structures import Clicks, Pose
 
 KEPT_REGIONS = 64  # encoded persons of the lite network, about 0.5 MB each
 
-_LOCK = threading.RLock()  # predictors hold the photo that was set: one at a time
+PREDICTOR_LOCK = threading.RLock()  # predictors hold the photo that was set: one at a time
+
 _PREDICTORS: dict[str, PosePredictor] = {}
 _REGIONS: OrderedDict[tuple[str, str], list[EncodedRegion]] = OrderedDict()
 
 
 def shared_predictor(name: str = "lite") -> PosePredictor:
     """Return the predictor of a name, loaded once in this process."""
-    with _LOCK:
+    with PREDICTOR_LOCK:
         if name not in _PREDICTORS:
             _PREDICTORS[name] = clickpose.load(name)
         return _PREDICTORS[name]
@@ -42,7 +43,7 @@ def refine_cached(predictor: PosePredictor, path: str, pose: Pose, clicks: dict[
     """
     clicked = Clicks.from_mapping(predictor.skeleton, clicks)
     placed = place_clicks(pose, clicked)
-    with _LOCK:
+    with PREDICTOR_LOCK:
         key = (predictor.fingerprint, path)
         regions = _REGIONS.setdefault(key, [])
         _REGIONS.move_to_end(key)

@@ -65,6 +65,6 @@ def read_predictions(columns: PersonColumns, score: str = "pred_oks") -> Keypoin
         scores = np.where(np.isfinite(scores), scores, np.where(known.any(axis=1), means, np.nan))
     if not np.isfinite(scores).all():
         raise ValueError(
-            f'Expected every person of field "{columns.field}" to have {score} or confidence; predict or calibrate first'
+            f'Expected every person of field "{columns.field}" to have {score} or confidence; predict first'
         )
     return KeypointPredictions(columns.keypoints, scores, columns.rows)

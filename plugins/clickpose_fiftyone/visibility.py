@@ -80,7 +80,7 @@ def count_low_visibility(columns: PersonColumns, visibility: np.ndarray, thresho
 def set_label_tag(columns: PersonColumns, tag: str, chosen: np.ndarray) -> None:
     """Give a tag to the (N,) chosen persons and take it from the others; other tags stay."""
     tags = [[name for name in (known or []) if name != tag] for known in columns.values("tags")]
-    columns.write("tags", [names + [tag] if wanted else names for names, wanted in zip(tags, chosen, strict=True)])
+    columns.write("tags", [[*names, tag] if wanted else names for names, wanted in zip(tags, chosen, strict=True)])
 
 
 def _write_overlay(columns: PersonColumns, low: np.ndarray, visibility: np.ndarray) -> None:

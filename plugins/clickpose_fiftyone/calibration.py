@@ -1,0 +1,249 @@
+"""Calibrate the confidences of a field on its labelled photos, and keep what the panels show of it.
+
+``confidence`` and ``score_raw`` keep what the network said; ``keypoint_oks``, ``pred_oks`` and ``min_pred_oks`` become
+what it means.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from clickpose.boxes import box_area
+from clickpose.calibration.aggregation import visibility_weighted
+from clickpose.calibration.calibrator_file import Provenance, load_calibrator, save_calibrator
+from clickpose.calibration.posthoc import (
+    CALIBRATORS,
+    PosthocCalibrator,
+    choose_calibrator,
+    cross_validate,
+    make_calibrator,
+)
+from clickpose.metrics.oks import keypoint_oks
+from clickpose.metrics.reliability import brier_score, expected_calibration_error
+from clickpose.metrics.sparsification import ause
+from clickpose_fiftyone.checks import require_keypoints, require_samples
+from clickpose_fiftyone.columns import PersonColumns, write_min_pred_oks
+from clickpose_fiftyone.matching import match_persons
+from clickpose_fiftyone.truth import read_predictions, read_truth
+
+AUTO = "auto"
+KINDS = (AUTO, *CALIBRATORS)
+FIT_OKS = 0.1  # a prediction with this OKS is a (maybe bad) pose of that person; below it is of nobody
+FEWEST_PERSONS = 20
+_FOLDS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledPairs:
+    """Predictions with the annotated person that each is a pose of. M pairs, K joints.
+
+    Attributes:
+        persons: (M,) indices of the predictions.
+        oks: (M, K) OKS term of each joint; 0 where not labelled.
+        visibility: (M, K) COCO visibility of the annotation.
+        person_oks: (M,) OKS of the person.
+        groups: (M,) photo of each.
+    """
+
+    persons: np.ndarray
+    oks: np.ndarray
+    visibility: np.ndarray
+    person_oks: np.ndarray
+    groups: np.ndarray
+
+
+@dataclass
+class CalibrationSummary:
+    """What a calibration did; ``before`` and ``after`` are figures on labelled persons, out of fold where fitted.
+
+    Attributes:
+        kind: the calibrator.
+        persons: labelled persons that it was fitted on; 0 where a file was applied.
+        before, after: ``ece``, ``brier``, ``ause`` of joints, ``person_ece`` of persons.
+    """
+
+    kind: str
+    persons: int
+    before: dict[str, float] = field(default_factory=dict)
+    after: dict[str, float] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        if not self.persons:
+            return f"Applied a fitted {self.kind} calibrator."
+        return (
+            f"Fitted a {self.kind} calibrator on {self.persons} labelled people. Calibration error of joints "
+            f"{self.before['ece']:.3f} -> {self.after['ece']:.3f}, of people {self.before['person_ece']:.3f} -> "
+            f"{self.after['person_ece']:.3f} (cross-validated)."
+        )
+
+
+def calibrate(
+    samples,
+    pred_field: str = "pred",
+    gt_field: str = "gt",
+    fit_samples=None,
+    kind: str = AUTO,
+    per_joint: bool = False,
+    model: str = "lite",
+    save_to: str | Path | None = None,
+) -> CalibrationSummary:
+    """Fit a calibrator on labelled photos and write calibrated scores of all photos.
+
+    Args:
+        samples: where to write: a dataset or view of images.
+        pred_field: Keypoints field with raw ``confidence`` of each joint.
+        gt_field: Keypoints field with annotations.
+        fit_samples: the labelled view to fit on; None for the labelled photos of ``samples``.
+        kind: ``"auto"`` (the best by cross-validation) or a post-hoc calibrator.
+        per_joint: one curve for each joint where there are labels enough.
+        model: name of the network, kept with the calibrator.
+        save_to: file to write the calibrator to.
+
+    Raises:
+        ValueError: if a field cannot serve or fewer than 20 people are labelled; nothing is written then.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"Expected a calibrator of {', '.join(KINDS)}, got {kind!r}")
+    require_samples(samples)
+    require_keypoints(samples, pred_field)
+    fit_on = samples if fit_samples is None else fit_samples
+    columns = PersonColumns(fit_on, pred_field)
+    pairs = labelled_pairs(columns, PersonColumns(fit_on, gt_field))
+    if len(pairs.persons) < FEWEST_PERSONS:
+        raise ValueError(
+            f"Expected at least {FEWEST_PERSONS} labelled people with a prediction to calibrate on, "
+            f"got {len(pairs.persons)}"
+        )
+    scores, areas = raw_confidence(columns)[pairs.persons], person_areas(columns)[pairs.persons]
+    fit_data = (scores, pairs.oks, pairs.visibility, areas)
+    name, calibrator = _choose(kind, columns.skeleton, per_joint, fit_data, pairs.groups)
+    out_of_fold = cross_validate(calibrator, *fit_data, groups=pairs.groups, folds=_FOLDS)
+    calibrator.fit(*fit_data)
+    summary = CalibrationSummary(name, len(pairs.persons))
+    weights = visibility_weights(columns)[pairs.persons]
+    raw_persons = raw_scores(columns)[pairs.persons]
+    summary.before = _figures(scores, raw_persons, pairs)
+    summary.after = _figures(out_of_fold, visibility_weighted(out_of_fold, weights), pairs)
+    _apply(PersonColumns(samples, pred_field), calibrator)
+    if save_to is not None:
+        data = f"{samples._dataset.name}, {len(pairs.persons)} persons"
+        save_calibrator(save_to, calibrator, Provenance.today(model, columns.skeleton, data, figures=summary.after))
+    _remember(samples, pred_field, gt_field, summary)
+    return summary
+
+
+def apply_calibrator(samples, path: str | Path, pred_field: str = "pred", model: str = "lite") -> CalibrationSummary:
+    """Write scores calibrated by a file that :func:`calibrate` or ``clickpose calibrate`` wrote.
+
+    Raises:
+        ValueError: if the file is none, or of another model or skeleton.
+    """
+    require_samples(samples)
+    columns = PersonColumns(samples, pred_field)
+    calibrator, provenance = load_calibrator(path)
+    provenance.check(model, columns.skeleton)
+    _apply(columns, calibrator)
+    summary = CalibrationSummary(calibrator.kind, 0)
+    _remember(samples, pred_field, None, summary)
+    return summary
+
+
+def labelled_pairs(predictions: PersonColumns, truth: PersonColumns) -> LabelledPairs:
+    """Pair the predictions of a view with the annotated people they are poses of.
+
+    Raises:
+        ValueError: if nobody is labelled.
+    """
+    people = read_truth(truth)
+    sigmas = truth.skeleton.sigma_array
+    matches = match_persons(people, read_predictions(predictions), sigmas, FIT_OKS)
+    chosen = np.flatnonzero((matches.truth_of >= 0) & matches.counted)
+    partner = matches.truth_of[chosen]
+    terms = keypoint_oks(predictions.keypoints[chosen], people.keypoints[partner], people.areas[partner], sigmas)
+    visibility = people.visibility[partner]
+    return LabelledPairs(
+        chosen, np.where(visibility > 0, terms, 0.0), visibility, matches.oks[chosen], predictions.rows[chosen]
+    )
+
+
+def raw_confidence(columns: PersonColumns) -> np.ndarray:
+    """Return the (N, K) confidences as the network gave them, 0..1.
+
+    Raises:
+        ValueError: if there are none or they are not within 0..1.
+    """
+    confidence = columns.joints("confidence")
+    if not np.isfinite(confidence).any():
+        raise ValueError(f'Expected field "{columns.field}" to have a confidence of each joint, got none')
+    confidence = np.nan_to_num(confidence)
+    if confidence.min() < 0 or confidence.max() > 1:
+        raise ValueError(f'Expected confidences within 0..1 in "{columns.field}", got {confidence.min():g}..'
+                         f"{confidence.max():g}; take a sigmoid of logits first")  # fmt: skip
+    return confidence
+
+
+def visibility_weights(columns: PersonColumns) -> np.ndarray:
+    """Return the (N, K) visibilities that weight the joints; 1 where there are none."""
+    visibility = columns.joints("visibility")
+    return np.clip(np.where(np.isfinite(visibility), visibility, 1.0), 0, 1)
+
+
+def raw_scores(columns: PersonColumns) -> np.ndarray:
+    """Return the (N,) persons' scores as the network gave them; the mean confidence where there is none."""
+    stored = columns.scalars("score_raw")
+    scores = np.where(np.isfinite(stored), stored, raw_confidence(columns).mean(axis=1))
+    return np.clip(scores, 0, 1)
+
+
+def person_areas(columns: PersonColumns) -> np.ndarray:
+    """Return the (N,) px² of the persons' boxes, at least 1."""
+    return np.maximum(np.nan_to_num(box_area(columns.boxes_xyxy)), 1.0)
+
+
+def stored_calibration(samples, pred_field: str) -> dict | None:
+    """Return what :func:`calibrate` remembered of a field: kind, figures, ground truth field; None without."""
+    return (samples._dataset.info.get("clickpose_calibration") or {}).get(pred_field)
+
+
+def _choose(kind: str, skeleton, per_joint: bool, fit_data, groups) -> tuple[str, PosthocCalibrator]:
+    names = CALIBRATORS if kind == AUTO else (kind,)
+    candidates = {name: make_calibrator(name, skeleton, per_joint) for name in names}
+    if len(candidates) > 1:
+        kind, _ = choose_calibrator(candidates, *fit_data, groups=groups, folds=_FOLDS)
+    return kind, candidates[kind]
+
+
+def _figures(joint_scores: np.ndarray, person_scores: np.ndarray, pairs: LabelledPairs) -> dict[str, float]:
+    labelled = pairs.visibility > 0
+    scores, oks = joint_scores[labelled], pairs.oks[labelled]
+    return {
+        "ece": expected_calibration_error(scores, oks),
+        "brier": brier_score(scores, oks),
+        "ause": ause(scores, 1 - oks),
+        "person_ece": expected_calibration_error(person_scores, pairs.person_oks),
+    }
+
+
+def _apply(columns: PersonColumns, calibrator: PosthocCalibrator) -> None:
+    """Write the calibrated columns; a human's joints stay certain."""
+    before = columns.scalars("score_raw")
+    if not np.isfinite(before).all():
+        columns.write("score_raw", raw_scores(columns))
+    joint_oks = calibrator.predict(raw_confidence(columns), person_areas(columns))
+    joint_oks = np.where(np.nan_to_num(columns.joints("fixed")) > 0, 1.0, joint_oks)
+    pred_oks = visibility_weighted(joint_oks, visibility_weights(columns))
+    columns.write("keypoint_oks", joint_oks)
+    columns.write("pred_oks", pred_oks)
+    write_min_pred_oks(columns, pred_oks)
+
+
+def _remember(samples, pred_field: str, gt_field: str | None, summary: CalibrationSummary) -> None:
+    dataset = samples._dataset
+    known = dict(dataset.info.get("clickpose_calibration") or {})
+    known[pred_field] = json.loads(json.dumps({**asdict(summary), "gt_field": gt_field}))
+    dataset.info["clickpose_calibration"] = known
+    dataset.save()

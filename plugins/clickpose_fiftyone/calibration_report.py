@@ -1,0 +1,111 @@
+"""What the Calibration panel shows, as binned aggregates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from clickpose.metrics.average_precision import RECALLS, evaluate_keypoints
+from clickpose.metrics.keypoint_sets import KeypointPredictions
+from clickpose.metrics.reliability import ReliabilityDiagram, reliability_diagram
+from clickpose.metrics.sparsification import SparsificationCurve, sparsification
+from clickpose_fiftyone.calibration import labelled_pairs, raw_confidence, raw_scores
+from clickpose_fiftyone.columns import PersonColumns
+from clickpose_fiftyone.truth import read_predictions, read_truth
+
+BINS = 10
+
+
+@dataclass(frozen=True, eq=False)
+class CalibrationReport:
+    """Curves before (raw scores) and after (present scores) calibration; each pair is (before, after).
+
+    Attributes:
+        joints: K names.
+        reliability: of labelled joints, bins of equal width.
+        sparsification: of labelled joints, error 1 - OKS.
+        precision: (101,) at OKS .5 by recall 0, .01, …, 1.
+        joint_predicted, joint_measured: (K,) mean present score and mean OKS of each joint's labels; NaN without any.
+        persons: labelled people with a prediction.
+    """
+
+    joints: tuple[str, ...]
+    reliability: tuple[ReliabilityDiagram, ReliabilityDiagram]
+    sparsification: tuple[SparsificationCurve, SparsificationCurve]
+    precision: tuple[np.ndarray, np.ndarray]
+    joint_predicted: np.ndarray
+    joint_measured: np.ndarray
+    persons: int
+
+    @property
+    def recalls(self) -> np.ndarray:
+        """(101,) recalls of ``precision``."""
+        return RECALLS
+
+
+def calibration_report(samples, pred_field: str, gt_field: str) -> CalibrationReport:
+    """Compute the curves.
+
+    Raises:
+        ValueError: if the fields cannot serve or nobody is labelled.
+    """
+    predictions, truth = PersonColumns(samples, pred_field), PersonColumns(samples, gt_field)
+    pairs = labelled_pairs(predictions, truth)
+    if not len(pairs.persons):
+        raise ValueError(f'Expected labelled people that "{pred_field}" found, got none')
+    labelled = pairs.visibility > 0
+    before = raw_confidence(predictions)[pairs.persons]
+    after = np.clip(np.nan_to_num(predictions.joints("keypoint_oks"))[pairs.persons], 0, 1)
+    oks = pairs.oks[labelled]
+    scores = (before[labelled], after[labelled])
+    count = labelled.sum(axis=0)
+
+    def mean_by_joint(values):
+        return np.divide(
+            np.where(labelled, values, 0).sum(axis=0), count, out=np.full(len(count), np.nan), where=count > 0
+        )
+
+    return CalibrationReport(
+        predictions.skeleton.names,
+        tuple(reliability_diagram(values, oks, BINS, adaptive=False) for values in scores),
+        tuple(sparsification(values, 1 - oks) for values in scores),
+        _precision(predictions, truth),
+        mean_by_joint(after),
+        mean_by_joint(pairs.oks),
+        len(pairs.persons),
+    )
+
+
+def _precision(predictions: PersonColumns, truth: PersonColumns) -> tuple[np.ndarray, np.ndarray]:
+    """Return precision at OKS .5, ranked by the raw and by the present scores."""
+    people, found = read_truth(truth), read_predictions(predictions)
+    sigmas, images = truth.skeleton.sigma_array, range(len(truth.counts))
+    raw = KeypointPredictions(found.keypoints, raw_scores(predictions), found.image_ids, found.areas)
+    return tuple(evaluate_keypoints(people, ranked, sigmas, images).precision[0] for ranked in (raw, found))
+
+
+def score_histogram(samples, pred_field: str) -> np.ndarray:
+    """Return (BINS,) people by predicted OKS."""
+    scores = PersonColumns(samples, pred_field).scalars("pred_oks")
+    return np.histogram(scores[np.isfinite(scores)], bins=BINS, range=(0, 1))[0]
+
+
+def persons_by_score(samples, pred_field: str, low: float, high: float) -> list[str]:
+    """Return the label ids of people with a predicted OKS in [low, high); 1 belongs to the last bin."""
+    columns = PersonColumns(samples, pred_field)
+    scores = columns.scalars("pred_oks")
+    chosen = (scores >= low) & ((scores < high) | (high >= 1))
+    return [label_id for label_id, wanted in zip(columns.label_ids, chosen, strict=True) if wanted]
+
+
+def persons_by_joint_score(
+    samples, pred_field: str, low: float, high: float, attribute: str = "keypoint_oks", joint: str | None = None
+) -> list[str]:
+    """Return the label ids of people with a joint (or a certain one) whose score is in [low, high)."""
+    columns = PersonColumns(samples, pred_field)
+    scores = columns.joints(attribute)
+    if joint is not None:
+        scores = scores[:, [columns.skeleton.index(joint)]]
+    chosen = ((scores >= low) & ((scores < high) | (high >= 1))).any(axis=1)
+    return [label_id for label_id, wanted in zip(columns.label_ids, chosen, strict=True) if wanted]

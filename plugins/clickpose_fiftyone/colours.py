@@ -1,0 +1,123 @@
+"""Skeletons coloured by confidence.
+
+FiftyOne gives a whole keypoint instance one colour, so joints get a companion field: one-point keypoints, labelled by
+joint, with the score in bins that a colour scheme maps to the scale of ``clickpose predict``. Bones keep
+the colour of their person's predicted OKS.
+"""
+
+from __future__ import annotations
+
+import fiftyone as fo
+import numpy as np
+
+from clickpose.draw import score_color
+from clickpose_fiftyone.checks import require_writable
+from clickpose_fiftyone.columns import PersonColumns
+from clickpose_fiftyone.predict import boxes_field_of
+
+BINS = 10
+BIN_ATTRIBUTE = "oks_bin"
+NO_SCORE = "no score"
+_NEUTRAL = "#d9d9e3"
+
+
+def joints_field_of(pred_field: str) -> str:
+    """Return the name of the companion field of a Keypoints field."""
+    return f"{pred_field}_joints"
+
+
+def bin_names() -> list[str]:
+    """Return the names of the score bins, ascending: ``"0.0-0.1"`` …"""
+    return [f"{low / BINS:.1f}-{(low + 1) / BINS:.1f}" for low in range(BINS)]
+
+
+def bin_colors() -> list[str]:
+    """Return the colour of each bin as ``#rrggbb``."""
+    return ["#{:02x}{:02x}{:02x}".format(*score_color((low + 0.5) / BINS)) for low in range(BINS)]
+
+
+def score_bins(scores: np.ndarray) -> list[str]:
+    """Return the bin name of each of (N,) scores; :data:`NO_SCORE` for NaN."""
+    names = np.array([*bin_names(), NO_SCORE])
+    index = np.clip(np.nan_to_num(scores) * BINS, 0, BINS - 1).astype(int)
+    return names[np.where(np.isfinite(scores), index, BINS)].tolist()
+
+
+def add_heat_joints(samples, pred_field: str = "pred", hide_below: float = 0.0) -> int:
+    """Write the companion field ``<pred_field>_joints`` and each person's ``oks_bin``.
+
+    Args:
+        samples: a dataset or view of images.
+        pred_field: Keypoints field with ``keypoint_oks``.
+        hide_below: leave out joints with a lower visibility.
+
+    Returns:
+        the number of joints written.
+
+    Raises:
+        ValueError: if the field cannot serve, or has no predicted OKS.
+    """
+    columns = PersonColumns(samples, pred_field)
+    require_writable(samples, joints_field_of(pred_field), fo.Keypoints)
+    scores = columns.joints("keypoint_oks")
+    if len(columns) and not np.isfinite(scores).any():
+        raise ValueError(f'Expected field "{pred_field}" to have keypoint_oks, got none; predict or calibrate first')
+    visibility = columns.joints("visibility")
+    columns.write(BIN_ATTRIBUTE, score_bins(columns.scalars("pred_oks")))
+    labels, count = _joint_labels(columns, scores, visibility, hide_below)
+    if labels:
+        samples.set_values(joints_field_of(pred_field), labels, dynamic=True)
+    return count
+
+
+def _joint_labels(columns: PersonColumns, scores, visibility, hide_below: float) -> tuple[list[fo.Keypoints], int]:
+    """Return one label a sample with its joints as single points, and how many joints there are."""
+    points, names = columns.values("points"), columns.skeleton.names
+    bins = np.array(score_bins(scores.ravel())).reshape(scores.shape)
+    shown = np.isfinite(columns.keypoints).all(axis=-1) & ~(visibility < hide_below)
+    joints: list[list[fo.Keypoint]] = [[] for _ in columns.counts]
+    for person, joint in np.argwhere(shown).tolist():
+        label = fo.Keypoint(label=names[joint], points=[points[person][joint]])
+        label[BIN_ATTRIBUTE] = str(bins[person, joint])
+        label["oks"] = _number(scores[person, joint])
+        label["joint_visibility"] = _number(visibility[person, joint])
+        joints[columns.rows[person]].append(label)
+    return [fo.Keypoints(keypoints=found) for found in joints], int(shown.sum())
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def color_scheme(pred_field: str = "pred") -> fo.ColorScheme:
+    """Return the scheme: joints and bones by score, boxes neutral."""
+    values = [{"value": name, "color": color} for name, color in zip(bin_names(), bin_colors(), strict=True)]
+    by_score = {"colorByAttribute": BIN_ATTRIBUTE, "valueColors": [*values, {"value": NO_SCORE, "color": _NEUTRAL}]}
+    return fo.ColorScheme(
+        color_by="value",
+        show_skeletons=True,
+        multicolor_keypoints=False,
+        opacity=0.85,
+        fields=[
+            {"path": pred_field, **by_score},
+            {"path": joints_field_of(pred_field), **by_score},
+            {"path": boxes_field_of(pred_field), "fieldColor": _NEUTRAL},
+        ],
+    )
+
+
+def color_by_confidence(samples, pred_field: str = "pred", hide_below: float = 0.0) -> fo.ColorScheme:
+    """Write the companion field and make the scheme the dataset's own.
+
+    Returns:
+        the scheme, for ``session.color_scheme``.
+
+    Raises:
+        ValueError: as :func:`add_heat_joints`.
+    """
+    add_heat_joints(samples, pred_field, hide_below)
+    dataset = samples._dataset
+    scheme = color_scheme(pred_field)
+    dataset.app_config.color_scheme = scheme
+    dataset.save()
+    return scheme

@@ -1,0 +1,74 @@
+"""The ``clickpose fiftyone`` commands. FiftyOne is imported only when one runs: it takes seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+fiftyone = typer.Typer(
+    help="The FiftyOne plugin: calibrated confidence, review worst first, corrections.", no_args_is_help=True
+)
+
+
+@fiftyone.command()
+def install(
+    plugins_dir: Annotated[Path | None, typer.Option(help="FiftyOne's plugin folder; by default its own.")] = None,
+    copy: Annotated[bool, typer.Option(help="Copy the plugin instead of linking it.")] = False,
+) -> None:
+    """Link the plugin into FiftyOne's plugin folder.
+
+    Examples:
+
+        clickpose fiftyone install
+    """
+    with _sentences():
+        from clickpose_fiftyone.install import install_plugin
+
+        target = install_plugin(plugins_dir, copy)
+    typer.echo(f"{target}: operators and panels are there when the FiftyOne app is opened next")
+
+
+@fiftyone.command()
+def review(
+    images: Annotated[Path | None, typer.Option(help="Folder of photos; by default demo photos.")] = None,
+    coco: Annotated[
+        Path | None, typer.Option(help="COCO keypoint folder (annotations.json, images/), labelled.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the dataset; reused where it exists.")] = None,
+    data_dir: Annotated[Path, typer.Option(help="Where the demo's plugin folder lives.")] = Path(".clickpose/fiftyone"),
+    port: Annotated[int, typer.Option(help="Port of the app.")] = 5151,
+    address: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    limit: Annotated[int | None, typer.Option(min=1, help="Take the first photos only.")] = None,
+    browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
+) -> None:
+    """Open the app on photos with everything applied: poses, colours, flags, review queue and panels.
+
+    Examples:
+
+        clickpose fiftyone review
+
+        clickpose fiftyone review --images ~/photos
+
+        clickpose fiftyone review --coco my_people/
+    """
+    with _sentences():
+        from clickpose_fiftyone.demo import ReviewOptions, run_review
+
+        run_review(ReviewOptions(images, coco, name, data_dir, port, address, limit, browser), typer.echo)
+
+
+@contextmanager
+def _sentences() -> Iterator[None]:
+    """Turn what a user can cause into one sentence and exit code 1."""
+    try:
+        yield
+    except ImportError as error:
+        typer.echo(f'{error}. Install the integration: pip install "clickpose[fiftyone]"', err=True)
+        raise typer.Exit(1) from None
+    except (ValueError, OSError, RuntimeError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None

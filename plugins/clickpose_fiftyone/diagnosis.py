@@ -1,0 +1,143 @@
+"""What kind of errors the predictions have, joint by joint: Ronchi and Perona, "Benchmarking and Error Diagnosis in
+Multi-Instance Pose Estimation", ICCV 2017, section 3.
+
+A labelled joint of a found person is *good* (OKS term >= .85 with its own place), *jitter* (>= .5), else *inversion*
+(>= .5 with the mirrored joint of the same person), *swap* (>= .5 with the same or the mirrored joint of another
+person), else *miss*.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from clickpose.metrics.keypoint_sets import KeypointTruth
+from clickpose.metrics.oks import keypoint_oks
+from clickpose_fiftyone.checks import require_samples
+from clickpose_fiftyone.columns import PersonColumns
+from clickpose_fiftyone.matching import group_indices, match_persons
+from clickpose_fiftyone.truth import read_predictions, read_truth
+
+ERRORS = ("good", "jitter", "inversion", "swap", "miss")
+GOOD_FROM, NEAR_FROM, FOUND_FROM = 0.85, 0.5, 0.1
+ATTRIBUTE = "joint_errors"
+UNLABELLED = "unlabelled"
+_NOT_LABELLED = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Diagnosis:
+    """Counts of the errors.
+
+    Attributes:
+        joints: K names.
+        counts: (K, 5) joints of each name by :data:`ERRORS`.
+        persons: people that were compared.
+    """
+
+    joints: tuple[str, ...]
+    counts: np.ndarray
+    persons: int
+
+    @property
+    def shares(self) -> np.ndarray:
+        """(K, 5) shares of each joint's labels; 0 where it was never labelled."""
+        total = self.counts.sum(axis=1, keepdims=True)
+        return np.divide(self.counts, total, out=np.zeros(self.counts.shape), where=total > 0)
+
+    def __str__(self) -> str:
+        total = max(int(self.counts.sum()), 1)
+        parts = [f"{name} {100 * count / total:.0f} %" for name, count in zip(ERRORS, self.counts.sum(0), strict=True)]
+        return f"Compared {total} joints of {self.persons} people: {', '.join(parts)}."
+
+
+def diagnose(samples, pred_field: str = "pred", gt_field: str = "gt", write: bool = True) -> Diagnosis:
+    """Classify the error of every labelled joint that a prediction exists for.
+
+    Args:
+        samples: a dataset or view of images.
+        pred_field: Keypoints field with predictions.
+        gt_field: Keypoints field with annotations.
+        write: store the kinds as ``joint_errors`` of each predicted person (``unlabelled`` without an
+            annotation).
+
+    Raises:
+        ValueError: if the fields cannot serve or nobody is labelled.
+    """
+    require_samples(samples)
+    predictions, truth_columns = PersonColumns(samples, pred_field), PersonColumns(samples, gt_field)
+    truth = read_truth(truth_columns)
+    skeleton = truth_columns.skeleton
+    matches = match_persons(truth, read_predictions(predictions), skeleton.sigma_array, FOUND_FROM)
+    kinds = np.full((len(predictions), len(skeleton)), _NOT_LABELLED)
+    compared = np.flatnonzero((matches.truth_of >= 0) & matches.counted)
+    people_of = group_indices(truth.image_ids)
+    for prediction in compared.tolist():
+        person = int(matches.truth_of[prediction])
+        others = [i for i in people_of[truth.image_ids[person]].tolist() if i != person]
+        kinds[prediction] = classify_joints(predictions.keypoints[prediction], truth, person, others, skeleton)
+    if write:
+        names = np.array([*ERRORS, UNLABELLED])
+        predictions.write(ATTRIBUTE, names[kinds].tolist())
+    counts = np.stack([(kinds == kind).sum(axis=0) for kind in range(len(ERRORS))], axis=1)
+    return Diagnosis(skeleton.names, counts, len(compared))
+
+
+def classify_joints(keypoints: np.ndarray, truth: KeypointTruth, person: int, others: list[int], skeleton):
+    """Return the (K,) index into :data:`ERRORS` of each joint of one prediction; -1 where not labelled.
+
+    Args:
+        keypoints: (K, 2) predicted positions, px.
+        truth: annotated persons.
+        person: the one that the prediction is of.
+        others: the other annotated persons of the photo.
+        skeleton: the joints.
+    """
+    sigmas, mirrored = skeleton.sigma_array, skeleton.flip_indices
+    area = truth.areas[person]
+    labelled = truth.visibility[person] > 0
+
+    def terms(index: int, order) -> np.ndarray:
+        # the size of the compared person counts, also for places on other people
+        seen = truth.visibility[index][order] > 0
+        return np.where(seen, keypoint_oks(keypoints, truth.keypoints[index][order], area, sigmas), 0.0)
+
+    straight = np.arange(len(skeleton))
+    own = terms(person, straight)
+    inverted = np.where(mirrored != straight, terms(person, mirrored), 0.0)
+    elsewhere = np.zeros(len(skeleton))
+    for other in others:
+        elsewhere = np.maximum(elsewhere, np.maximum(terms(other, straight), terms(other, mirrored)))
+    tests = [own >= GOOD_FROM, own >= NEAR_FROM, inverted >= NEAR_FROM, elsewhere >= NEAR_FROM]
+    return np.where(labelled, np.select(tests, range(4), default=4), _NOT_LABELLED)
+
+
+def stored_diagnosis(samples, pred_field: str = "pred") -> Diagnosis | None:
+    """Return the counts of what :func:`diagnose` stored in a view; None where nothing is stored."""
+    columns = PersonColumns(samples, pred_field)
+    rows = [row for row in columns.values(ATTRIBUTE) if row]
+    if not rows:
+        return None
+    table = np.array(rows)
+    counts = np.stack([(table == kind).sum(axis=0) for kind in ERRORS], axis=1)
+    return Diagnosis(columns.skeleton.names, counts, int((table != UNLABELLED).any(axis=1).sum()))
+
+
+def persons_with_error(samples, pred_field: str, joint: str, error: str) -> list[str]:
+    """Return the label ids of the people whose joint has an error.
+
+    Raises:
+        ValueError: for an unknown joint or error.
+    """
+    if error not in ERRORS:
+        raise ValueError(f"Expected an error of {', '.join(ERRORS)}, got {error!r}")
+    columns = PersonColumns(samples, pred_field)
+    index = columns.skeleton.index(joint)
+    rows = columns.values(ATTRIBUTE)
+    return [label_id for label_id, row in zip(columns.label_ids, rows, strict=True) if row and row[index] == error]
+
+
+def view_of_persons(samples, field: str, label_ids):
+    """Return a view of the photos of some people, other people filtered out."""
+    return samples.select_labels(ids=list(label_ids), fields=field, omit_empty=True)

@@ -1,0 +1,267 @@
+"""Correct a pose with clicks, keep the original, undo, accept or discard.
+
+What a person looked like before each saved refinement stays with it in ``refinement_history``, newest last; the first
+entry is the network's own pose. Tags tell what happened: ``refined``, then ``accepted`` or ``refinement_discarded``.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import fiftyone as fo
+import numpy as np
+
+from clickpose.image_io import read_image
+from clickpose.predictor import PosePredictor
+from clickpose.structures import Pose
+from clickpose_fiftyone.checks import require_keypoints
+from clickpose_fiftyone.conversion import label_to_pose, pose_attributes
+from clickpose_fiftyone.predict import boxes_field_of
+from clickpose_fiftyone.predictors import refine_cached, shared_predictor
+from clickpose_fiftyone.review import ACCEPTED, REFINED
+from clickpose_fiftyone.skeletons import skeleton_of
+
+DISCARDED = "refinement_discarded"
+HISTORY = "refinement_history"
+_KEPT = (
+    "points", "confidence", "keypoint_oks", "visibility", "fixed", "pred_oks", "score_raw", "bounding_box",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Person:
+    """One person of a dataset, as it is stored now.
+
+    Attributes:
+        sample: its sample.
+        label: its keypoints.
+        field: the Keypoints field.
+        image_hw: height and width of the photo's file, pixels.
+        pose: the same as a pose, px.
+    """
+
+    sample: fo.Sample
+    label: fo.Keypoint
+    field: str
+    image_hw: tuple[int, int]
+    pose: Pose
+
+    @property
+    def revision(self) -> int:
+        """How many refinements were saved; tells whether somebody else was faster."""
+        return len(history_of(self.label))
+
+
+def find_person(samples, field: str, label_id: str, sample_id: str | None = None) -> Person:
+    """Read one person.
+
+    Args:
+        samples: the dataset or a view of it.
+        field: Keypoints field.
+        label_id: which person.
+        sample_id: its sample, if known: spares a search through the dataset.
+
+    Raises:
+        ValueError: if there is no such person (any more) or its photo cannot be read.
+    """
+    require_keypoints(samples, field)
+    dataset = samples._root_dataset
+    if sample_id is None:
+        ids = dataset.select_labels(ids=[label_id], fields=field).values("id")
+        sample_id = ids[0] if ids else None
+    sample = dataset[sample_id] if sample_id in _ids(dataset, sample_id) else None
+    labels = [] if sample is None or sample[field] is None else sample[field].keypoints
+    label = next((known for known in labels if known.id == label_id), None)
+    if label is None:
+        raise ValueError(f'Expected a person of field "{field}", got an id that is not there any more; reload')
+    image_hw = read_image(sample.filepath).shape[:2]
+    return Person(sample, label, field, image_hw, label_to_pose(label, skeleton_of(dataset, field), image_hw))
+
+
+def refined_pose(
+    person: Person, clicks: list[tuple[str, float, float]], model: str | PosePredictor = "lite"
+) -> list[Pose]:
+    """Return the pose before, and after each click, without saving anything.
+
+    Args:
+        person: who.
+        clicks: (joint name, x px, y px) in the order in which they were made.
+        model: name of a network, or a predictor.
+
+    Raises:
+        ValueError: for an unknown joint, or a click outside the photo.
+    """
+    predictor = shared_predictor(model) if isinstance(model, str) else model
+    poses = [person.pose]
+    for joint, x, y in clicks:
+        height, width = person.image_hw
+        if not (0 <= x <= width and 0 <= y <= height):
+            raise ValueError(f"Expected a click inside the photo ({width} x {height} px), got ({x:.0f}, {y:.0f})")
+        poses.append(refine_cached(predictor, person.sample.filepath, poses[-1], {joint: (x, y)}))
+    return poses
+
+
+def refine_pose(
+    samples,
+    label_id: str,
+    clicks: dict[str, tuple[float, float]],
+    pred_field: str = "pred",
+    sample_id: str | None = None,
+    model: str | PosePredictor = "lite",
+) -> Pose:
+    """Refine one person and save it: clicked joints stay exactly where they were put, the others follow.
+
+    Args:
+        samples: a dataset or view.
+        label_id: which person.
+        clicks: joint name -> (x, y) px.
+        pred_field: Keypoints field.
+        sample_id: its sample, if known.
+        model: name of a network, or a predictor.
+
+    Returns:
+        the refined pose, px.
+
+    Raises:
+        ValueError: as :func:`find_person` and :func:`refined_pose`.
+    """
+    person = find_person(samples, pred_field, label_id, sample_id)
+    pose = refined_pose(person, [(joint, *position) for joint, position in clicks.items()], model)[-1]
+    save_refinement(person, pose)
+    return pose
+
+
+def save_refinement(person: Person, pose: Pose, revision: int | None = None) -> None:
+    """Write a refined pose over its person; the earlier state goes to the history.
+
+    Args:
+        person: who, as read.
+        pose: the refined pose, px.
+        revision: the revision that the refinement started from; None for that of ``person``.
+
+    Raises:
+        ValueError: if somebody else saved in between; nothing is written.
+    """
+    person.sample.reload()
+    current = find_person(person.sample.dataset, person.field, person.label.id, person.sample.id)
+    if current.revision != (person.revision if revision is None else revision):
+        raise ValueError("Somebody else refined this person in the meantime; it was reloaded, refine it again")
+    history = [*history_of(current.label), {name: current.label.get_attribute_value(name, None) for name in _KEPT}]
+    _set_attributes(current, pose_attributes(pose, person.image_hw))
+    current.label[HISTORY] = json.dumps(history)
+    _set_tags(current.label, add=(REFINED,), remove=(ACCEPTED, DISCARDED))
+    _store(current)
+
+
+def undo_refinement(samples, label_id: str, pred_field: str = "pred", sample_id: str | None = None) -> int:
+    """Take back the last saved refinement of a person; returns how many are left.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    person = find_person(samples, pred_field, label_id, sample_id)
+    history = history_of(person.label)
+    if not history:
+        raise ValueError("Expected a refined person, got one without a saved refinement")
+    _set_attributes(person, history.pop())
+    person.label[HISTORY] = json.dumps(history)
+    if not history:
+        _set_tags(person.label, remove=(REFINED,))
+    _store(person)
+    return len(history)
+
+
+def accept_refinements(samples, label_ids=None, pred_field: str = "pred") -> int:
+    """Settle refinements: the persons are tagged ``accepted``, their originals stay in the history.
+
+    Args:
+        samples: a dataset or view.
+        label_ids: which persons; None for all refined ones of ``samples``.
+        pred_field: Keypoints field.
+
+    Returns:
+        how many were accepted.
+    """
+    ids = refined_ids(samples, pred_field) if label_ids is None else list(label_ids)
+    if ids:
+        samples._root_dataset.select_labels(ids=ids, fields=pred_field).tag_labels(ACCEPTED, label_fields=pred_field)
+    return len(ids)
+
+
+def discard_refinements(samples, label_ids=None, pred_field: str = "pred") -> int:
+    """Bring back the originals of refined persons, tagged ``refinement_discarded``; returns how many."""
+    ids = refined_ids(samples, pred_field) if label_ids is None else list(label_ids)
+    for label_id in ids:
+        person = find_person(samples, pred_field, label_id)
+        history = history_of(person.label)
+        if not history:
+            continue
+        _set_attributes(person, history[0])
+        person.label[HISTORY] = None
+        _set_tags(person.label, add=(DISCARDED,), remove=(REFINED, ACCEPTED))
+        _store(person)
+    return len(ids)
+
+
+def refined_ids(samples, pred_field: str = "pred") -> list[str]:
+    """Return the label ids of the persons of a view with a saved refinement that is not accepted yet."""
+    require_keypoints(samples, pred_field)
+    paths = [f"{pred_field}.keypoints.{name}" for name in ("id", "tags", HISTORY)]
+    ids, tags, histories = samples.values(paths, unwind=True)
+    return [
+        label_id
+        for label_id, known, history in zip(ids, tags, histories, strict=True)
+        if history and history != "[]" and ACCEPTED not in (known or ())
+    ]
+
+
+def history_of(label: fo.Keypoint) -> list[dict]:
+    """Return the earlier states of a person, oldest first."""
+    stored = label.get_attribute_value(HISTORY, None)
+    return json.loads(stored) if stored else []
+
+
+def _ids(dataset, sample_id: str | None) -> set[str]:
+    return set() if sample_id is None else set(dataset.select(sample_id).values("id"))
+
+
+def _set_attributes(person: Person, attributes: dict) -> None:
+    for name, value in attributes.items():
+        person.label[name] = value
+
+
+def _set_tags(label: fo.Keypoint, add=(), remove=()) -> None:
+    label.tags = [tag for tag in label.tags or [] if tag not in remove and tag not in add] + list(add)
+
+
+def _store(person: Person) -> None:
+    """Save the sample with what depends on the person: linked box, lowest predicted OKS, colours."""
+    sample, label = person.sample, person.label
+    _move_linked_box(sample, boxes_field_of(person.field), label)
+    sample.save()
+    _refresh_derived(sample.dataset.select(sample.id), person.field)
+
+
+def _move_linked_box(sample: fo.Sample, boxes_field: str, label: fo.Keypoint) -> None:
+    boxes = sample[boxes_field] if boxes_field in sample.field_names else None
+    if boxes is None or label.instance is None:
+        return
+    for box in boxes.detections:
+        if box.instance is not None and box.instance._id == label.instance._id:
+            box.bounding_box, box.confidence = label["bounding_box"], label["pred_oks"]
+
+
+def _refresh_derived(view, field: str) -> None:
+    from clickpose_fiftyone.colours import add_heat_joints, joints_field_of
+    from clickpose_fiftyone.predict import refresh_sample_columns
+
+    refresh_sample_columns(view, field)
+    if joints_field_of(field) in view.get_field_schema():
+        add_heat_joints(view, field)
+
+
+def moved_joints(before: Pose, after: Pose, at_least: float = 0.5) -> list[str]:
+    """Return the names of the joints that differ by ``at_least`` px."""
+    distance = np.linalg.norm(np.nan_to_num(after.keypoints) - np.nan_to_num(before.keypoints), axis=1)
+    return [name for name, far in zip(before.skeleton.names, distance >= at_least, strict=True) if far]

@@ -1,0 +1,78 @@
+"""Small pictures for panels: a person cut out of the photo with its skeleton, as a data URI."""
+
+from __future__ import annotations
+
+import base64
+import io
+from functools import lru_cache
+
+import numpy as np
+from PIL import Image
+
+from clickpose.draw import DrawStyle, draw_poses
+from clickpose.image_io import read_image
+from clickpose.structures import Poses
+
+_JPEG_QUALITY = 82
+
+
+@lru_cache(maxsize=4)
+def cached_photo(path: str) -> np.ndarray:
+    """Read a photo; the last few are kept, since panels ask again on every click. Do not write into it."""
+    image = read_image(path)
+    image.setflags(write=False)
+    return image
+
+
+def data_uri(image: np.ndarray) -> str:
+    """Encode (H, W, 3) uint8 RGB as a JPEG data URI."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG", quality=_JPEG_QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def person_window(box_xyxy: np.ndarray, image_hw: tuple[int, int], margin: float, aspect: float) -> tuple[int, ...]:
+    """Return (left, top, right, bottom) px around a box, with a margin (share of its size) and width / height."""
+    center = (box_xyxy[:2] + box_xyxy[2:]) / 2
+    width, height = np.maximum(box_xyxy[2:] - box_xyxy[:2], 8) * (1 + 2 * margin)
+    width, height = max(width, height * aspect), max(height, width / aspect)
+    limit_h, limit_w = image_hw
+    left, top = np.floor(center - np.array([width, height]) / 2).astype(int)
+    return max(left, 0), max(top, 0), min(int(left + width) + 1, limit_w), min(int(top + height) + 1, limit_h)
+
+
+def person_thumbnail(path: str, poses: Poses, person: int = 0, height: int = 220, aspect: float = 0.8) -> str:
+    """Return the picture of one person as a data URI.
+
+    Args:
+        path: the photo.
+        poses: people of it, px; only ``person`` is drawn.
+        person: which one is cut out.
+        height: of the picture, pixels.
+        aspect: its width / height.
+
+    Raises:
+        ValueError: if the photo cannot be read.
+    """
+    image = cached_photo(path)
+    window = person_window(poses.boxes_xyxy[person], image.shape[:2], 0.15, aspect)
+    left, top, right, bottom = window
+    crop = image[top:bottom, left:right]
+    scale = height / max(bottom - top, 1)
+    size = max(int((right - left) * scale), 1), height
+    small = np.array(Image.fromarray(crop).resize(size, Image.Resampling.BILINEAR))
+    moved = _moved(poses.select([person]), (left, top), scale)
+    drawn = draw_poses(small, moved, DrawStyle(legend=False, boxes=False, scores=False))
+    canvas = np.full((height, int(height * aspect), 3), 24, np.uint8)
+    width = min(drawn.shape[1], canvas.shape[1])
+    start = (canvas.shape[1] - width) // 2
+    canvas[:, start : start + width] = drawn[:, :width]
+    return data_uri(canvas)
+
+
+def _moved(poses: Poses, origin, scale: float) -> Poses:
+    """Return poses in pixels of a cut-out that was scaled."""
+    return Poses(
+        poses.skeleton, (poses.keypoints - origin) * scale, (poses.boxes_xyxy - np.tile(origin, 2)) * scale,
+        poses.keypoint_scores, poses.visibility_scores, poses.instance_scores, poses.fixed,
+    )  # fmt: skip

@@ -1,0 +1,159 @@
+"""What all operators share: configuration, inputs, sentences instead of tracebacks."""
+
+import fiftyone as fo
+import fiftyone.operators as foo
+from fiftyone.operators import types
+
+from clickpose_fiftyone.backends import register_backends
+from clickpose_fiftyone.checks import fields_of, require_images, require_samples
+
+LOW, MEDIUM, HIGH = foo.RiskLevel.LOW, foo.RiskLevel.MEDIUM, foo.RiskLevel.HIGH
+ICON = "/assets/pose.svg"
+
+
+class PoseOperator(foo.Operator):
+    """An operator that calls one function of the package.
+
+    Attributes:
+        key, title, description: for the operator browser.
+        risk: what it may change.
+        delegated: it may take long, so that it can be queued.
+        generator: it reports progress while it runs in the app.
+        needs_photos: it works on the photos of the view.
+        reloads: the app must read the dataset anew afterwards.
+    """
+
+    key: str
+    title: str
+    description: str
+    risk = MEDIUM
+    delegated = True
+    generator = False
+    needs_photos = True
+    reloads = True
+
+    @property
+    def config(self):
+        """FiftyOne's description of the operator."""
+        return foo.OperatorConfig(
+            name=self.key,
+            label=f"Pose: {self.title}",
+            description=self.description,
+            icon=ICON,
+            light_icon=ICON,
+            dark_icon=ICON,
+            dynamic=True,
+            execute_as_generator=self.generator,
+            allow_immediate_execution=True,
+            allow_delegated_execution=self.delegated,
+            risk_level=self.risk,
+        )
+
+    def resolve_input(self, ctx):
+        """Ask for the parameters; what cannot work is said before it runs."""
+        inputs = types.Object()
+        try:
+            if self.needs_photos:
+                samples = ctx.target_view()
+                require_images(samples)
+                require_samples(samples)
+            self.define_inputs(ctx, inputs)
+        except ValueError as error:
+            refuse(inputs, str(error))
+        return types.Property(inputs, view=types.View(label=self.title))
+
+    def define_inputs(self, ctx, inputs) -> None:
+        """Add the inputs; ValueErrors are shown to the user."""
+
+    def execute(self, ctx):
+        """Run, and answer with a sentence."""
+        try:
+            result = self.run(ctx, self._samples(ctx))
+        except ValueError as error:
+            return self._failed(ctx, error)
+        return self._finished(ctx, result)
+
+    def run(self, ctx, samples):
+        """Call the package; the result's text is shown."""
+        raise NotImplementedError
+
+    def resolve_output(self, ctx):
+        """Show the sentence."""
+        outputs = types.Object()
+        failed = "error" in (ctx.results or {})
+        view = types.Error if failed else types.Notice
+        outputs.view("message", view(label=(ctx.results or {}).get("error" if failed else "message", "")))
+        return types.Property(outputs, view=types.View(label=self.title))
+
+    def __call__(self, samples, **params):
+        """Run from Python: ``foo.get_operator("@clickpose/pose_review/<name>")(dataset, …)``.
+
+        Raises:
+            ValueError: with the sentence that the app would show.
+        """
+        done = foo.execute_operator(self.uri, {"view": samples.view()}, params=params)
+        result = getattr(done, "result", done) or {}
+        if isinstance(result, dict) and "error" in result:
+            raise ValueError(result["error"])
+        return result
+
+    def _samples(self, ctx):
+        register_backends()
+        if not self.needs_photos:
+            return ctx.dataset
+        samples = ctx.target_view()
+        require_images(samples)
+        require_samples(samples)
+        return samples
+
+    def _finished(self, ctx, result) -> dict:
+        if self.reloads:
+            ctx.ops.reload_dataset()
+        ctx.ops.notify(str(result), variant="success")
+        return {"message": str(result)}
+
+    def _failed(self, ctx, error: ValueError) -> dict:
+        ctx.ops.notify(str(error), variant="error")
+        return {"error": str(error)}
+
+
+def refuse(inputs, sentence: str) -> None:
+    """Show a sentence instead of a form that could be submitted."""
+    problem = inputs.view("problem", types.Error(label=sentence))
+    problem.invalid = True
+    problem.error_message = sentence
+
+
+def field_input(ctx, inputs, name: str, label: str, kind=fo.Keypoints, default: str | None = None, required=True):
+    """Let the user choose a field of a label class.
+
+    Raises:
+        ValueError: if there is none and it is required.
+    """
+    fields = fields_of(ctx.dataset, kind)
+    if not fields:
+        if required:
+            raise ValueError(f"Expected a field of {kind.__name__} ({label.lower()}), the dataset has none")
+        return
+    chosen = default if default in fields else fields[0] if required else None
+    inputs.enum(name, fields, label=label, default=chosen, required=required, view=types.DropdownView())
+
+
+def prediction_input(ctx, inputs) -> None:
+    """Let the user choose the field of predictions."""
+    field_input(ctx, inputs, "pred_field", "Predictions", default="pred")
+
+
+def truth_input(ctx, inputs) -> None:
+    """Let the user choose the field of annotations."""
+    fields = [name for name in fields_of(ctx.dataset, fo.Keypoints) if not name.endswith(("_joints", "_low_vis"))]
+    others = [name for name in fields if name != ctx.params.get("pred_field", "pred")]
+    if not others:
+        raise ValueError("Expected a field of labelled people beside the predictions, the dataset has none")
+    default = next((name for name in ("gt", "ground_truth") if name in others), others[0])
+    inputs.enum("gt_field", others, label="Labelled people", default=default, required=True)
+
+
+def fields_of_params(ctx, *names: str) -> dict:
+    """Return the given parameters among ``names``, without those left empty."""
+    return {name: ctx.params[name] for name in names if ctx.params.get(name) not in (None, "")}

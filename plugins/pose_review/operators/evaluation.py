@@ -1,0 +1,111 @@
+"""Operators that compare with labels."""
+
+from fiftyone.operators import types
+
+from .base import MEDIUM, PoseOperator, fields_of_params, prediction_input, truth_input
+
+
+class Calibrate(PoseOperator):
+    """Fits a calibrator and writes calibrated scores."""
+
+    key = "calibrate"
+    title = "calibrate confidence"
+    description = "Fit on the labelled photos of the view, then write what the confidences mean on all photos"
+
+    def define_inputs(self, ctx, inputs):
+        """Fields, calibrator, file."""
+        from clickpose_fiftyone.calibration import KINDS
+
+        prediction_input(ctx, inputs)
+        source = types.RadioGroup()
+        source.add_choice("labels", label="Fit on labelled photos")
+        source.add_choice("file", label="Apply a calibrator file")
+        inputs.enum("source", source.values(), default="labels", label="Calibrator", view=source)
+        if ctx.params.get("source", "labels") == "file":
+            inputs.str("path", label="File that clickpose calibrate wrote", required=True)
+            return
+        truth_input(ctx, inputs)
+        inputs.enum("kind", KINDS, label="Curve", default="auto", required=True)
+        inputs.bool("per_joint", label="A curve for each joint", default=False)
+        inputs.bool("whole_dataset", label="Write calibrated scores on all photos of the dataset", default=True)
+        inputs.str("save_to", label="Write the calibrator to a file (optional)")
+
+    def run(self, ctx, samples):
+        """Fit, or apply a file."""
+        from clickpose_fiftyone.calibration import apply_calibrator, calibrate
+
+        if ctx.params.get("source") == "file":
+            if not ctx.params.get("path"):
+                raise ValueError("Expected the path of a calibrator file, got none")
+            return apply_calibrator(samples, ctx.params["path"], **fields_of_params(ctx, "pred_field"))
+        target = ctx.dataset if ctx.params.get("whole_dataset", True) else samples
+        options = fields_of_params(ctx, "pred_field", "gt_field", "kind", "per_joint", "save_to")
+        return calibrate(target, fit_samples=samples, **options)
+
+
+class EvaluatePoses(PoseOperator):
+    """COCO's figures, matches and curves."""
+
+    key = "evaluate_poses"
+    title = "evaluate (COCO)"
+    description = "COCO's ten keypoint figures, equal to pycocotools, with matches stored for each person"
+
+    def define_inputs(self, ctx, inputs):
+        """Fields, key, ranking."""
+        prediction_input(ctx, inputs)
+        truth_input(ctx, inputs)
+        inputs.str("eval_key", label="Name of the run", default="eval", required=True)
+        inputs.enum("score", ("pred_oks", "score_raw"), label="Rank by", default="pred_oks")
+        inputs.float(
+            "oks", label="OKS from which a person is found (for the stored matches)", default=0.5, min=0, max=1
+        )
+
+    def run(self, ctx, samples):
+        """Evaluate."""
+        from clickpose_fiftyone.evaluation import evaluate_poses
+
+        key = ctx.params.get("eval_key", "eval")
+        if not key or not key.isidentifier():
+            raise ValueError(f"Expected a name of letters, digits and underscores for the run, got {key!r}")
+        options = fields_of_params(ctx, "pred_field", "gt_field", "score", "oks")
+        figures = evaluate_poses(samples, eval_key=key, **options).figures
+        return ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in figures.items())
+
+
+class Diagnose(PoseOperator):
+    """Ronchi and Perona's error kinds."""
+
+    key = "diagnose"
+    title = "diagnose errors"
+    description = "Good, jitter, inversion, swap or miss: the error of every joint, by comparison with labels"
+
+    def define_inputs(self, ctx, inputs):
+        """Fields."""
+        prediction_input(ctx, inputs)
+        truth_input(ctx, inputs)
+
+    def run(self, ctx, samples):
+        """Diagnose."""
+        from clickpose_fiftyone.diagnosis import diagnose
+
+        return diagnose(samples, **fields_of_params(ctx, "pred_field", "gt_field"))
+
+
+class FindLabelErrors(PoseOperator):
+    """Looks for annotations that are wrong."""
+
+    key = "find_label_errors"
+    title = "find label errors"
+    description = "Exchanged sides, chimeras, doubles, missing or stray joints, impossible limbs among the labels"
+    risk = MEDIUM
+
+    def define_inputs(self, ctx, inputs):
+        """Fields."""
+        prediction_input(ctx, inputs)
+        truth_input(ctx, inputs)
+
+    def run(self, ctx, samples):
+        """Search."""
+        from clickpose_fiftyone.label_errors import find_label_errors
+
+        return find_label_errors(samples, **fields_of_params(ctx, "pred_field", "gt_field"))

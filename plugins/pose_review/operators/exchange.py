@@ -1,0 +1,109 @@
+"""Operators that send and fetch: Label Studio, COCO files."""
+
+from fiftyone.operators import types
+
+from .base import HIGH, LOW, PoseOperator, fields_of_params, prediction_input
+
+
+class SendToLabelStudio(PoseOperator):
+    """Uploads photos with their poses."""
+
+    key = "send_to_label_studio"
+    title = "send to Label Studio"
+    description = "Make a project with the photos of the view and their poses, to be corrected there"
+
+    def define_inputs(self, ctx, inputs):
+        """Field, address, key."""
+        prediction_input(ctx, inputs)
+        _connection_inputs(inputs)
+        inputs.str("anno_key", label="Name of the run", default="corrections", required=True)
+        inputs.str("project", label="Title of the project", default="FiftyOne corrections")
+
+    def run(self, ctx, samples):
+        """Send."""
+        from clickpose_fiftyone.labelstudio_pose import send_to_label_studio
+
+        return send_to_label_studio(
+            samples, **fields_of_params(ctx, "pred_field", "url", "api_key", "anno_key", "project")
+        )
+
+
+class LoadFromLabelStudio(PoseOperator):
+    """Takes corrections back."""
+
+    key = "load_from_label_studio"
+    title = "load from Label Studio"
+    description = "Take the corrections of a run back: moved joints, visibility, new and deleted people"
+    risk = HIGH
+    needs_photos = False
+
+    def define_inputs(self, ctx, inputs):
+        """Run, key."""
+        runs = ctx.dataset.list_annotation_runs()
+        if not runs:
+            raise ValueError("Expected photos that were sent to Label Studio, this dataset has no such run")
+        inputs.enum("anno_key", runs, label="Run", default=runs[-1], required=True)
+        _connection_inputs(inputs)
+
+    def run(self, ctx, samples):
+        """Load."""
+        from clickpose_fiftyone.labelstudio_pose import load_from_label_studio
+
+        return load_from_label_studio(ctx.dataset, **fields_of_params(ctx, "anno_key", "url", "api_key"))
+
+
+class ImportCoco(PoseOperator):
+    """Reads a COCO keypoint file."""
+
+    key = "import_coco"
+    title = "import COCO poses"
+    description = "Read a COCO keypoint file without loss: areas, boxes, visibility, ids, segmentations"
+    needs_photos = False
+
+    def define_inputs(self, ctx, inputs):
+        """File, folder, field."""
+        inputs.str("annotations", label="COCO keypoint file", required=True)
+        inputs.str("images", label="Folder of its photos", required=True)
+        inputs.str("field", label="Field to write", default="gt", required=True)
+
+    def run(self, ctx, samples):
+        """Import."""
+        from clickpose_fiftyone.coco_exchange import import_coco
+
+        for name in ("annotations", "images"):
+            if not ctx.params.get(name):
+                raise ValueError(f"Expected {name}, got none")
+        return import_coco(
+            ctx.dataset, ctx.params["annotations"], ctx.params["images"], **fields_of_params(ctx, "field")
+        )
+
+
+class ExportCoco(PoseOperator):
+    """Writes a COCO keypoint file."""
+
+    key = "export_coco"
+    title = "export COCO poses"
+    description = "Write the poses of the view as a COCO keypoint file, with all their digits"
+    risk = LOW
+    reloads = False
+
+    def define_inputs(self, ctx, inputs):
+        """Field, file."""
+        prediction_input(ctx, inputs)
+        inputs.str("path", label="File to write", required=True)
+
+    def run(self, ctx, samples):
+        """Export."""
+        from clickpose_fiftyone.coco_exchange import export_coco
+
+        if not ctx.params.get("path"):
+            raise ValueError("Expected the path of a file to write, got none")
+        return export_coco(samples, ctx.params["path"], ctx.params.get("pred_field", "pred"))
+
+
+def _connection_inputs(inputs) -> None:
+    inputs.str("url", label="Address of Label Studio", default="http://localhost:8080", required=True)
+    inputs.str(
+        "api_key", label="API key (legacy or personal access token)", required=True,
+        view=types.TextFieldView(type="password"),
+    )  # fmt: skip

@@ -1,0 +1,103 @@
+"""Operators that predict, flag and colour."""
+
+import fiftyone as fo
+from fiftyone.operators import types
+
+from .base import LOW, PoseOperator, field_input, fields_of_params, prediction_input
+
+MODELS = ("lite",)
+
+
+class PredictPoses(PoseOperator):
+    """Runs a network on the photos."""
+
+    key = "predict_poses"
+    title = "predict poses"
+    description = "Find the people of the photos, or take boxes as prompts, and write their poses with predicted OKS"
+    generator = True
+
+    def define_inputs(self, ctx, inputs):
+        """Model, field, boxes, threshold."""
+        inputs.enum("model", MODELS, label="Network", default="lite", required=True)
+        inputs.str("pred_field", label="Field to write", default="pred", required=True)
+        field_input(ctx, inputs, "prompt_field", "Boxes of the people (empty: find them)", fo.Detections, None, False)
+        inputs.float("min_score", label="Leave out people with a lower predicted OKS", default=0.0, min=0, max=1)
+        inputs.bool("colours", label="Colour by confidence afterwards", default=True, view=types.SwitchView())
+
+    def execute(self, ctx):
+        """Predict photo by photo with progress; nothing is written when it is cancelled."""
+        from clickpose_fiftyone.predict import iterate_predictions
+
+        try:
+            options = fields_of_params(ctx, "pred_field", "model", "prompt_field", "min_score")
+            run = iterate_predictions(self._samples(ctx), **options)
+            while True:
+                try:
+                    done, total = next(run)
+                except StopIteration as end:
+                    result = end.value
+                    break
+                yield self._report(ctx, done, total)
+            if ctx.params.get("colours", True):
+                from clickpose_fiftyone.colours import color_by_confidence
+
+                color_by_confidence(self._samples(ctx), options.get("pred_field", "pred"))
+        except ValueError as error:
+            yield self._failed(ctx, error)
+            return
+        yield ctx.ops.reload_dataset()
+        yield ctx.ops.notify(str(result), variant="success")
+        yield {"message": str(result), "photos": result.photos, "persons": result.persons, "failures": result.failures}
+
+    def _report(self, ctx, done: int, total: int):
+        label = f"{done} of {total} photos"
+        if ctx.delegated:
+            ctx.set_progress(progress=done / total, label=label)
+        return ctx.ops.set_progress(progress=done / total, label=label)
+
+
+class FlagLowVisibility(PoseOperator):
+    """Counts, tags and shows hidden joints."""
+
+    key = "flag_low_visibility"
+    title = "flag low visibility"
+    description = "Tag people with joints that are probably hidden, and show those joints in a field of their own"
+
+    def define_inputs(self, ctx, inputs):
+        """Field, threshold, tag, overlay."""
+        prediction_input(ctx, inputs)
+        inputs.float(
+            "threshold", label="Visibility below", default=0.3, min=0, max=1, view=types.SliderView(), required=True
+        )
+        inputs.str("tag", label="Tag of such people (empty: none)", default="low_visibility")
+        inputs.bool("overlay", label="Show the joints in a field", default=True)
+
+    def run(self, ctx, samples):
+        """Flag."""
+        from clickpose_fiftyone.visibility import flag_low_visibility
+
+        return flag_low_visibility(
+            samples, tag=ctx.params.get("tag", "low_visibility") or None,
+            **fields_of_params(ctx, "pred_field", "threshold", "overlay"),
+        )  # fmt: skip
+
+
+class SetUpColours(PoseOperator):
+    """Colours joints and bones by confidence."""
+
+    key = "set_up_colours"
+    title = "colour by confidence"
+    description = "Draw joints and bones in the colour of their predicted OKS"
+    risk = LOW
+
+    def define_inputs(self, ctx, inputs):
+        """Field, hidden joints."""
+        prediction_input(ctx, inputs)
+        inputs.float("hide_below", label="Leave out joints with a lower visibility", default=0.0, min=0, max=1)
+
+    def run(self, ctx, samples):
+        """Colour."""
+        from clickpose_fiftyone.colours import color_by_confidence
+
+        color_by_confidence(samples, **fields_of_params(ctx, "pred_field", "hide_below"))
+        return "Joints and bones are coloured by predicted OKS: violet is doubtful, yellow is certain."
