@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 
 from clickpose.networks.lite import LiteConfig, LiteNetwork
@@ -37,9 +36,9 @@ def load_lite(path: str | Path) -> tuple[LiteNetwork, Skeleton]:
     Raises:
         WeightsError: if the file is missing, damaged, or not of this network.
     """
-    metadata = read_metadata(path, kind="lite")
-    skeleton = _skeleton_of(metadata, path)
-    added = tuple(int(joint) for joint in metadata.get("added_joints", "").split(",") if joint)
+    skeleton = read_skeleton(path)
+    listed = read_metadata(path, kind="lite").get("added_joints", "")
+    added = tuple(int(joint) for joint in listed.split(",") if joint)
     network = LiteNetwork(lite_config(skeleton, added))
     state = load_weights(path, kind="lite")
     wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
@@ -54,7 +53,13 @@ def load_lite(path: str | Path) -> tuple[LiteNetwork, Skeleton]:
     return network, skeleton
 
 
-def _skeleton_of(metadata: Mapping[str, str], path: str | Path) -> Skeleton:
+def read_skeleton(path: str | Path) -> Skeleton:
+    """Return the skeleton of a lite weights file.
+
+    Raises:
+        WeightsError: if the file is missing, damaged or of another kind, or names a skeleton that nobody knows.
+    """
+    metadata = read_metadata(path, kind="lite")
     if "skeleton_definition" in metadata:
         return skeleton_from_dict(json.loads(metadata["skeleton_definition"]))
     name = metadata.get("skeleton", COCO.name)
