@@ -351,6 +351,25 @@ def _row_of(editor, task_id: int) -> int:
     return editor.page.evaluate("id => dataManager.store.taskStore.list.findIndex(task => task.id === id)", task_id)
 
 
+def test_submitting_while_an_answer_is_due_saves_what_was_seen(editor, task_id, stack):
+    editor.open(task_id)
+    wrist = f"{editor.persons()[0]}-left_wrist"
+    with stack.backend.holding_answers():
+        editor.drag(wrist, 30, 10)
+        editor.wait_requests(1)
+        seen = editor.places()
+        editor.submit()
+        editor.page.wait_for_timeout(1500)
+    editor.page.wait_for_timeout(1500)  # the answer comes now, and finds the annotation saved
+    with stack.api() as api:
+        (annotation,) = api.call("GET", f"/api/tasks/{task_id}/")["annotations"]
+    saved = {item["id"]: item["value"] for item in annotation["result"] if item["type"] == "keypointlabels"}
+    for region, value in saved.items():
+        assert [value["x"], value["y"]] == pytest.approx(seen[region], abs=1e-6)
+    assert editor.places() == {region: pytest.approx(place, abs=1e-6) for region, place in seen.items()}
+    assert editor.status() == "ready"
+
+
 def test_drawn_person_box_gets_its_keypoints(editor, task_id, artifacts):
     editor.open(task_id)
     known = set(editor.places())
@@ -420,6 +439,13 @@ def test_keys_toggle_bones_and_visibility_and_accept_a_person(editor, task_id, a
     editor.page.wait_for_timeout(300)
     assert set(editor.origins().values()) == {"prediction"}
 
+    editor.page.evaluate("document.body.appendChild(document.createElement('input')).focus()")
+    editor.page.keyboard.press("Shift+A")
+    editor.page.keyboard.press("Shift+B")
+    assert editor.page.evaluate("document.activeElement.value") == "AB"  # text stays text
+    assert set(editor.origins().values()) == {"prediction"}
+    editor.page.evaluate("document.activeElement.remove()")
+
     editor.page.keyboard.press("Shift+B")
     editor.wait("__clickposeBridge.diagnostics.bones === 0")
     editor.page.keyboard.press("Shift+B")
@@ -476,7 +502,7 @@ def test_script_delivered_twice_works_once(editor, task_id):
     assert editor.page.locator(".clickpose-overlay").count() == 1
 
 
-def test_untested_label_studio_is_left_alone(page, stack, task_id):
+def test_untested_label_studio_is_left_to_its_smart_click(page, new_editor, stack, task_id, artifacts):
     warnings = []
     page.on("console", lambda message: warnings.append(message.text) if "Click-Pose" in message.text else None)
 
@@ -492,6 +518,29 @@ def test_untested_label_studio_is_left_alone(page, stack, task_id):
     assert page.evaluate("__clickposeBridge.status()") == "untested"
     assert len(warnings) == 1 and "0.1" in warnings[0] and "1.23.2" in warnings[0]
     assert page.locator(".clickpose-overlay").count() == 0
+
+    # what remains is Label Studio's own smart click: a joint's label, then ctrl and a click on its place
+    editor = new_editor(page, stack.loop.project_url)
+    person = editor.persons()[0]
+    before = editor.places()
+    elbow, hip = f"{person}-left_elbow", f"{person}-left_hip"
+    page.get_by_text("Auto-Annotation", exact=True).click()
+    page.get_by_text("Auto-Accept Suggestions", exact=True).click()
+    page.get_by_text("left_elbow", exact=True).first.click()
+    page.wait_for_timeout(500)
+    x, y = before[elbow][0] + 4, before[elbow][1] + 1
+    page.keyboard.down("Control")
+    page.mouse.click(*editor.screen_of(x, y))
+    page.keyboard.up("Control")
+    try:
+        editor.wait(
+            f"Math.abs(Htx.annotationStore.selected.regions.find(r => r.cleanId == '{hip}').x - {before[hip][0]}) > .1"
+        )
+    finally:
+        page.screenshot(path=artifacts / "smart-click.png")
+    after = editor.places()
+    assert after[elbow] == pytest.approx([x, y], abs=0.2)
+    assert moved_by(before[hip], after[hip]) == pytest.approx(SHIFT_PCT, abs=1e-6)
 
 
 def test_backend_entry_follows_a_change_of_address(stack):
@@ -545,6 +594,7 @@ def test_missing_joint_is_placed_inside_its_box_with_ctrl(editor, task_id):
     editor.page.get_by_text("right_knee", exact=True).first.click()
     editor.wait("Htx.annotationStore.selected.objects[0].activeStates().length == 1")
     x, y = before[knee][0] + 4, before[knee][1] + 2
+    without, (step, _) = editor.places(), editor.history()
     editor.page.keyboard.down("Control")
     editor.page.mouse.click(*editor.screen_of(x, y))
     editor.page.keyboard.up("Control")
@@ -552,6 +602,11 @@ def test_missing_joint_is_placed_inside_its_box_with_ctrl(editor, task_id):
     (placed,) = editor.places().keys() - before.keys()
     assert editor.places()[placed] == pytest.approx([x, y], abs=0.2)
     assert (editor.parents()[placed], editor.labels()[placed]) == (person, "right_knee")
+    assert editor.history()[0] == step + 1
+    editor.page.keyboard.press("Escape")
+    editor.page.keyboard.press("Control+z")
+    editor.page.wait_for_timeout(300)
+    assert editor.places() == without
 
 
 def test_bones_follow_rotation_and_a_smaller_window(editor, task_id):

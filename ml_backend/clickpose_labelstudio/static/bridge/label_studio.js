@@ -134,6 +134,8 @@ export function isLatestStep(annotation, step) {
   return now.index === step.index && now.state === step.state && step.index > 0;
 }
 
+/** Whether an annotation is being submitted, updated or accepted just now. */
+export const isSaving = () => Boolean(window.Htx?.isSubmitting);
 /** Number of the task on the page. */
 export const taskId = () => window.Htx.task.id;
 export const projectId = () => location.pathname.match(/\/projects\/(\d+)/)?.[1] ?? null;

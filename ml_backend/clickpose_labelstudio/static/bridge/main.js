@@ -27,6 +27,7 @@ import * as gestures from "./gestures.js";
 import * as keys from "./keys.js";
 import * as labelStudio from "./label_studio.js";
 import * as overlay from "./overlay.js";
+import * as refinement from "./refinement.js";
 
 const IDLE_MS = 300;
 let frames = 0;
@@ -40,6 +41,7 @@ function frame() {
     return;
   }
   enter();
+  if (labelStudio.isSaving()) refinement.dropUnanswered();
   overlay.draw(view);
   if (frames++ % 30 === 0) chip.place();
   requestAnimationFrame(frame);

@@ -45,6 +45,15 @@ export async function request(annotation, editedIds, startedAt) {
   }
 }
 
+/** Expect no answer any more: the annotation is being saved, and is to stay as the annotator saw it. */
+export function dropUnanswered() {
+  if (!unanswered.places.size) return;
+  latest += 1;
+  waiting = null;
+  unanswered.places.clear();
+  if (chip.current() === "refining") chip.show("ready");
+}
+
 /** Add to the unanswered edits; those that have been undone meanwhile are no edits any more. */
 function rememberUnanswered(annotation, editedIds, places) {
   if (unanswered.annotation !== annotation) unanswered = {annotation, places: new Map()};
