@@ -118,10 +118,12 @@ define make-venv
 	test -x $(1)/bin/python || $(PYTHON) -m venv $(1) || { rm -rf $(1); echo "Python cannot make virtual environments here; on Debian: apt-get install python3-venv"; exit 1; }
 endef
 
-chromium:
-	@if command -v chromium chromium-browser google-chrome >/dev/null; then exit 0; fi; \
-	if ! command -v apt-get >/dev/null; then echo "No Chromium here: the browser tests will be skipped."; exit 0; fi; \
+chromium: # and nginx: what the browser tests drive
+	@missing=; command -v chromium chromium-browser google-chrome >/dev/null || missing=chromium; \
+	PATH="$$PATH:/usr/sbin" command -v nginx >/dev/null || missing="$$missing nginx-light"; \
+	[ -n "$$missing" ] || exit 0; \
+	if ! command -v apt-get >/dev/null; then echo "Not here: $$missing. The tests that need it will be skipped."; exit 0; fi; \
 	root=; [ "$$(id -u)" = 0 ] || root="sudo -n"; \
-	echo "[tests] Installing Chromium"; \
-	{ $$root apt-get update -qq && $$root apt-get install -y -qq --no-install-recommends chromium >/dev/null; } \
-		|| echo "Chromium could not be installed: the browser tests will be skipped."
+	echo "[tests] Installing $$missing"; \
+	{ $$root apt-get update -qq && $$root apt-get install -y -qq --no-install-recommends $$missing >/dev/null; } \
+		|| echo "Could not be installed: $$missing. The tests that need it will be skipped."
