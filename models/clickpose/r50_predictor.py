@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,13 +24,11 @@ from clickpose.networks.deformable_attention import Memory
 from clickpose.networks.keypoint_decoder import PersonReading
 from clickpose.predictor import EncodedRegion, PosePredictor, place_clicks, prompt_box, visible_boxes
 from clickpose.r50_checkpoint import load_network
+from clickpose.r50_onnx import OnnxEngine, checkpoint_in
 from clickpose.r50_postprocess import center_to_corners
 from clickpose.skeleton import COCO, Skeleton
 from clickpose.structures import Clicks, Pose, Poses
 from clickpose.weights_io import WeightsError, fingerprint
-
-if TYPE_CHECKING:
-    from clickpose.r50_onnx import OnnxEngine
 
 NO_CONFIDENCE = float(torch.tensor(1.0).sigmoid())  # 0.731, what the published network says of every keypoint
 _SAME_PERSON_IOU = 0.3
@@ -100,9 +98,10 @@ class R50Predictor(PosePredictor):
         """Load a checkpoint; no weights of this network are shipped.
 
         Args:
-            checkpoint: an official ``.pth`` or our ``.safetensors`` file.
+            checkpoint: an official ``.pth`` or our ``.safetensors`` file, or a folder of ``clickpose export``, whose
+                graphs then encode and refine on the CPU.
             device: torch device.
-            threads: CPU threads of torch (a setting of the whole process); None leaves them.
+            threads: CPU threads of torch (a setting of the whole process) and of ONNX Runtime; None leaves them.
             skeleton: the joints that the checkpoint must have.
             options: as for the class.
 
@@ -111,6 +110,9 @@ class R50Predictor(PosePredictor):
         """
         if checkpoint is None:
             raise WeightsError("Expected a checkpoint for the network r50, got none: its weights are not shipped")
+        if Path(checkpoint).is_dir():
+            options["engine"] = OnnxEngine(checkpoint, threads)
+            checkpoint = checkpoint_in(checkpoint)
         network = load_network(checkpoint, skeleton)
         if threads is not None:
             torch.set_num_threads(threads)

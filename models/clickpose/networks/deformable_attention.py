@@ -23,13 +23,14 @@ class Memory(NamedTuple):
 
     Attributes:
         tokens: (B, T, C).
-        level_hw: (height, width) of each of the L levels; T is the sum of their products.
+        level_hw: (height, width) of each of the L levels; T is the sum of their products. While a click is exported
+            it is an (L, 2) tensor, so that one graph serves every size.
         padding_mask: (B, T) bool, True where there is no image, or None where all of it is image.
         valid_ratios: (B, L, 2) share of the width and height that is image, or None where all of it is.
     """
 
     tokens: Tensor
-    level_hw: tuple[tuple[int, int], ...]
+    level_hw: tuple[tuple[int, int], ...] | Tensor
     padding_mask: Tensor | None = None
     valid_ratios: Tensor | None = None
 
@@ -98,7 +99,9 @@ class DeformableAttention(nn.Module):
         Returns:
             (B, Q, C).
         """
-        if query.is_cuda or torch.onnx.is_in_onnx_export():
+        if isinstance(memory.level_hw, Tensor):
+            return self.output_proj(self.sum_then_project(query, references, memory))
+        if query.is_cuda or torch.is_grad_enabled() or torch.onnx.is_in_onnx_export():
             locations, weights = self.points_of(query, references, memory)
             return self.output_proj(self.read_grid(locations, weights, memory))
         rows_read = query.shape[1] * self.heads * self.levels * self.points * _CORNERS
@@ -113,8 +116,7 @@ class DeformableAttention(nn.Module):
         weights = self.attention_weights(query).view(*shape[:3], -1).softmax(-1).view(shape)
         scaled = memory.scale(references)[:, :, None, :, None]  # (B, Q, 1, L, 1, 2 or 4)
         if references.shape[-1] == 2:
-            wh = [(width, height) for height, width in memory.level_hw]
-            return scaled + offsets / offsets.new_tensor(wh)[:, None], weights
+            return scaled + offsets / _sizes(memory.level_hw, offsets).flip(-1)[:, None], weights
         return scaled[..., :2] + offsets / self.points * scaled[..., 2:] * 0.5, weights
 
     def samples(self, query: Tensor, references: Tensor, memory: Memory) -> Samples:
@@ -156,8 +158,11 @@ class DeformableAttention(nn.Module):
         return (torch.einsum("bqhc,hdc->bqhd", sums, weight) + bias).flatten(2)
 
     def read_grid(self, locations: Tensor, weights: Tensor, memory: Memory) -> Tensor:
-        """Sample with ``grid_sample``, level by level: the form for GPUs and for export."""
-        values = self.value_proj(memory.tokens)
+        """Sample with ``grid_sample``, level by level: the form for GPUs, for export, and where gradients are wanted.
+
+        Values are sampled in the precision of the locations, which mixed precision leaves whole.
+        """
+        values = self.value_proj(memory.tokens).to(locations.dtype)
         if memory.padding_mask is not None:
             values = values.masked_fill(memory.padding_mask[..., None], 0.0)
         batch, queries = locations.shape[:2]
@@ -166,7 +171,7 @@ class DeformableAttention(nn.Module):
         attention = weights.transpose(1, 2).flatten(0, 1)[:, None]  # (B · heads, 1, Q, L, P)
         result, start = 0, 0
         for level, (height, width) in enumerate(memory.level_hw):
-            level_map = values[..., start : start + height * width].unflatten(-1, (height, width))
+            level_map = values[..., start : start + height * width].reshape(*values.shape[:2], height, width)
             sampled = F.grid_sample(level_map, grids[:, :, level], align_corners=False)  # (B · heads, C_h, Q, P)
             result = result + (sampled * attention[..., level, :]).sum(-1)
             start += height * width
@@ -181,7 +186,7 @@ def bilinear_rows(locations: Tensor, attention: Tensor, level_hw: tuple[tuple[in
         attention: (B, Q, heads, L, P).
         level_hw: (height, width) of each level.
     """
-    hw = locations.new_tensor(level_hw)
+    hw = _sizes(level_hw, locations)
     height, width = hw[:, 0, None], hw[:, 1, None]  # (L, 1)
     area = hw.prod(-1)
     first_row = (area.cumsum(0) - area)[:, None, None]
@@ -192,6 +197,15 @@ def bilinear_rows(locations: Tensor, attention: Tensor, level_hw: tuple[tuple[in
     rows = (lines[..., :, None] + columns[..., None, :]).to(torch.int32)  # exact: token numbers stay below 2^24
     weights = y_weights[..., :, None] * x_weights[..., None, :]
     return Samples(rows.flatten(3), weights.flatten(3))
+
+
+def _sizes(level_hw: tuple[tuple[int, int], ...] | Tensor, like: Tensor) -> Tensor:
+    """Return the sizes as an (L, 2) tensor of the kind of ``like``; numbers that an export traces stay traced."""
+    if isinstance(level_hw, Tensor):
+        return level_hw.to(like)
+    if torch.onnx.is_in_onnx_export():
+        return torch.stack([torch.stack([torch.as_tensor(length) for length in hw]) for hw in level_hw]).to(like)
+    return like.new_tensor(level_hw)
 
 
 def _neighbours(position: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
@@ -208,7 +222,8 @@ def _neighbours(position: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
 def _sum_rows(table: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
     """Return the weighted sums (M, D) of rows of a (N, D) table; rows and weights (..., R) with M sums in all."""
     count = rows.shape[-1]
-    if table.dtype == torch.float16:  # a cache in half precision: only the rows that are read become full
+    if table.dtype == torch.float16 or torch.onnx.is_in_onnx_export():
+        # A cache in half precision: only the rows that are read become full. Also the form that ONNX can say.
         picked = table.index_select(0, rows.reshape(-1)).view(-1, count, table.shape[-1]).float()
         return torch.bmm(weights.reshape(-1, 1, count), picked)[:, 0]
     return F.embedding_bag(rows.reshape(-1, count), table, per_sample_weights=weights.reshape(-1, count), mode="sum")

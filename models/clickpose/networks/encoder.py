@@ -84,9 +84,9 @@ def cell_centers(memory: Memory) -> Tensor:
     """Return the centre (B, T, 2) of every token's cell, x, y in 0..1 of the image (beyond 1 in the padding)."""
     tokens, centers = memory.tokens, []
     for level, (height, width) in enumerate(memory.level_hw):
-        y = torch.arange(height, dtype=torch.float32, device=tokens.device) + 0.5
-        x = torch.arange(width, dtype=torch.float32, device=tokens.device) + 0.5
-        grid = torch.stack([(x / width).expand(len(y), -1), (y / height)[:, None].expand(-1, len(x))], -1)
+        y = (torch.arange(height, dtype=torch.float32, device=tokens.device) + 0.5) / height
+        x = (torch.arange(width, dtype=torch.float32, device=tokens.device) + 0.5) / width
+        grid = torch.stack(torch.meshgrid(y, x, indexing="ij")[::-1], -1)
         grid = grid.flatten(0, 1)[None].expand(len(tokens), -1, -1)
         centers.append(grid if memory.valid_ratios is None else grid / memory.valid_ratios[:, level, None])
     return torch.cat(centers, 1)
