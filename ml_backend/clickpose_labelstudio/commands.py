@@ -69,7 +69,7 @@ Config = Annotated[
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for every network.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 9090,
-    model: Annotated[str | None, typer.Option(help="Name of the network: lite.")] = None,
+    model: Annotated[str | None, typer.Option(help="Name of the network: lite, or r50 (needs --checkpoint).")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="Weights to load instead of the shipped ones.")] = None,
     label_studio_url: Annotated[str | None, typer.Option(help="Label Studio, as this machine reaches it.")] = None,
     api_key: Annotated[

@@ -28,8 +28,11 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 
-Model = Annotated[str, typer.Option(help="Name of the network.")]
-Checkpoint = Annotated[Path | None, typer.Option(help="Weights to load instead of the shipped ones.")]
+Model = Annotated[str, typer.Option(help="Name of the network: lite, or r50 (needs --checkpoint).")]
+Checkpoint = Annotated[
+    Path | None,
+    typer.Option(help="Weights to load instead of the shipped ones; for r50 also a folder of clickpose export."),
+]
 Device = Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1 …")]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads. By default the libraries choose.")]
 
@@ -274,6 +277,26 @@ def evaluate(
         plan = EvaluationPlan(sources, format_name, images, other, boxes, parse_results(results or []), protocol, first)
         network = None if model == "none" else clickpose.load(model, checkpoint, device, threads)
         run_evaluation(plan, network, json, plot)
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[Path, typer.Option(help="r50 weights: an official .pth or our .safetensors file.")],
+    out: Annotated[Path, typer.Option(help="Folder to write: two graphs and a copy of the checkpoint.")],
+) -> None:
+    """Export the end-to-end network to ONNX; the folder then serves as --checkpoint.
+
+    Examples:
+
+        clickpose export --checkpoint checkpoint.pth --out exported/
+
+        clickpose serve --model r50 --checkpoint exported/
+    """
+    with _user_errors():
+        from clickpose.export_command import export_from_options
+
+        difference = export_from_options(checkpoint, out)
+    typer.echo(f"wrote {out}: the graphs agree with torch to {difference:.1e}")
 
 
 def _mount_label_studio() -> None:
