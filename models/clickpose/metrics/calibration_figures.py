@@ -121,11 +121,12 @@ def calibration_figures(sample: CalibrationSample) -> dict[str, float]:
         ("persons", person_scores, person_oks),
         ("joints", joint_scores, sample.oks[labelled]),
     ):
+        curve = risk_coverage(scores, 1 - oks)
         figures |= {
             f"Pearson, {level}": pearson(scores, oks),
             f"Spearman, {level}": spearman(scores, oks),
-            f"AUSE, {level}": ause(scores, 1 - oks),
-            f"AURC, {level}": risk_coverage(scores, 1 - oks).area,
+            f"AUSE, {level}": curve.excess_area,
+            f"AURC, {level}": curve.area,
             f"ECE, {level}": expected_calibration_error(scores, oks),
             f"Brier, {level}": brier_score(scores, oks),
         }
