@@ -21,6 +21,7 @@ import typer
 from clickpose_labelstudio.launch import command as launch_command
 
 TASKS_PER_IMPORT = 100
+OWN_DATA_FOLDER = Path(".clickpose")
 
 labelstudio = typer.Typer(
     help="Label Studio projects: start the annotation loop, bring labels in and out.", no_args_is_help=True
@@ -51,7 +52,16 @@ class Kind(str, Enum):
     annotations = "annotations"
 
 
-Url = Annotated[str, typer.Option("--url", envvar="LABEL_STUDIO_URL", help="Address of Label Studio.")]
+DEFAULT_URL = "http://localhost:8080"
+
+Url = Annotated[
+    str | None,
+    typer.Option(
+        "--url",
+        envvar="LABEL_STUDIO_URL",
+        help=f"Address of Label Studio. By default what runs on .clickpose, with its key; else {DEFAULT_URL}.",
+    ),
+]
 ApiKey = Annotated[
     str,
     typer.Option(
@@ -131,7 +141,7 @@ def export_coco(
     ] = None,
     format: Annotated[Format, typer.Option(help="COCO keypoints, or label files of YOLO-pose.")] = Format.coco,
     project: Project = None,
-    url: Url = "http://localhost:8080",
+    url: Url = None,
     api_key: ApiKey = "",
     config: Config = None,
     labels: Annotated[Source, typer.Option(help="The newest annotation of a task, all, or the prediction.")] = (
@@ -144,7 +154,7 @@ def export_coco(
 
         clickpose labelstudio export project-1.json --out coco.json
 
-        clickpose labelstudio export --project 1 --url http://localhost:8080 --out coco.json
+        clickpose labelstudio export --project 1 --out coco.json
 
         clickpose labelstudio export project-1.json --format yolo --out my_people/
     """
@@ -186,7 +196,7 @@ def import_coco(
     ] = "/data/local-files/?d=",
     out: Annotated[Path | None, typer.Option(help="Label Studio tasks to write.")] = None,
     project: Project = None,
-    url: Url = "http://localhost:8080",
+    url: Url = None,
     api_key: ApiKey = "",
     config: Config = None,
     kind: Annotated[Kind, typer.Option(help="Predictions to check, or finished annotations.")] = Kind.predictions,
@@ -213,7 +223,7 @@ def import_coco(
             _write_json(out, tasks)
         else:
             _post_tasks(url, api_key, project, tasks)
-        typer.echo(f"{len(tasks)} tasks -> {out if out is not None else f'{url}/projects/{project}'}")
+        typer.echo(f"{len(tasks)} tasks -> {out if out is not None else f'project {project}'}")
 
 
 def _make_tasks(
@@ -248,10 +258,15 @@ def _parse_config(path: Path | None, project_xml: str | None):
     return parse_labeling_config(xml, COCO)
 
 
-def _client(url: str, api_key: str):
+def _client(url: str | None, api_key: str):
+    """Return a client; without an address and a key, of the Label Studio that ``make run`` has started here."""
     from clickpose_labelstudio.label_studio_client import LabelStudioClient
+    from clickpose_labelstudio.launch.folder import running_login
 
-    return LabelStudioClient(url, api_key)
+    own_url, own_token = running_login(OWN_DATA_FOLDER) or (DEFAULT_URL, "")
+    if not api_key and url in (None, own_url):  # the token is for nobody else
+        api_key = own_token
+    return LabelStudioClient(url or own_url, api_key)
 
 
 def _config_of(client, project: int) -> str:
@@ -262,14 +277,14 @@ def _config_of(client, project: int) -> str:
     return found["label_config"]
 
 
-def _fetch_project(url: str, api_key: str, project: int) -> tuple[list[dict], str]:
+def _fetch_project(url: str | None, api_key: str, project: int) -> tuple[list[dict], str]:
     """Return all tasks of a live project and its labelling configuration."""
     with _client(url, api_key) as client:
         label_config = _config_of(client, project)
         return list(client.tasks(project)), label_config
 
 
-def _post_tasks(url: str, api_key: str, project: int, tasks: list[dict]) -> None:
+def _post_tasks(url: str | None, api_key: str, project: int, tasks: list[dict]) -> None:
     starts = range(0, len(tasks), TASKS_PER_IMPORT)
     with _client(url, api_key) as client, typer.progressbar(starts, label="Importing") as shown:
         for start in shown:

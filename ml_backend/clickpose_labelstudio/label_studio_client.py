@@ -66,7 +66,11 @@ class LabelStudioClient:
         if response.status_code == 404 and missing_ok:
             return None
         if response.status_code in (401, 403):
-            raise LabelStudioError(f"Label Studio refused the API key for {path} (status {response.status_code})")
+            wanted = "refused the API key" if response.request.headers.get("Authorization") else "wants an API key"
+            raise LabelStudioError(
+                f"Label Studio at {self._url} {wanted} for {path} (status {response.status_code}); "
+                "its Account & Settings page has one"
+            )
         if not response.ok or response.is_redirect:
             raise LabelStudioError(
                 f"Label Studio answered {method} {path} with status {response.status_code}: {response.text[:500]}"

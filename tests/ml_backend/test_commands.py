@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from clickpose_labelstudio import commands, label_studio_client, serve
 from clickpose_labelstudio.labeling_config import build_labeling_config
+from clickpose_labelstudio.launch.folder import DataFolder, FolderLock
 
 COCO_FILE = {
     "images": [{"id": 7, "file_name": "a b.jpg", "width": 640, "height": 480}],
@@ -165,6 +166,38 @@ def test_mistakes_are_one_sentence(run, tmp_path, coco_file, arguments, message)
     assert result.exit_code == 1
     assert message in result.output
     assert "Traceback" not in result.output
+
+
+def test_what_make_run_has_started_is_found_with_its_key(run, tmp_path, studio, coco_file):
+    studio.answers["/api/projects/3/import"] = (201, {}, b"{}")
+    folder = DataFolder(tmp_path / ".clickpose")
+    token = folder.credentials().token
+    lock = FolderLock(folder)
+    lock.acquire()
+    lock.announce({"pid": 1, "url": f"{studio.url()}/projects/3/data"})
+    assert run("labelstudio", "import", coco_file, "--project", 3).exit_code == 0
+    assert {request[2]["Authorization"] for request in studio.requests} == {f"Token {token}"}
+    lock.release()
+    studio.requests.clear()
+    assert run("labelstudio", "import", coco_file, "--project", 3, "--url", studio.url()).exit_code == 0
+    assert not any("Authorization" in request[2] for request in studio.requests)
+
+
+def test_the_key_of_make_run_goes_to_nobody_else(run, tmp_path, studio, coco_file):
+    folder = DataFolder(tmp_path / ".clickpose")
+    folder.credentials()
+    lock = FolderLock(folder)
+    lock.acquire()
+    lock.announce({"pid": 1, "url": "http://localhost:1/projects/3/data"})
+    run("labelstudio", "import", coco_file, "--project", 3, "--url", studio.url())
+    lock.release()
+    assert not any("Authorization" in request[2] for request in studio.requests)
+
+
+def test_a_missing_key_is_asked_for(run, studio):
+    studio.answers["/api/projects/3/"] = (401, {}, b"{}")
+    result = run("labelstudio", "export", "--project", 3, "--url", studio.url())
+    assert "wants an API key" in result.output
 
 
 def test_a_refused_key_is_not_repeated(run, studio):

@@ -8,6 +8,7 @@ import os
 import secrets
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from clickpose_labelstudio.launch.errors import LaunchError
 
@@ -134,6 +135,17 @@ class FolderLock:
             self._file.truncate(0)
             self._file.close()
             self._file = None
+
+
+def running_login(path: Path) -> tuple[str, str] | None:
+    """Return (address, token) of the Label Studio that runs on a data folder now; None where none does."""
+    try:
+        announced = json.loads((path / "running.json").read_text(encoding="utf-8"))["url"]
+        token = _read_json(path / "credentials.json")["token"]
+    except (OSError, ValueError, KeyError, TypeError, LaunchError):
+        return None
+    parts = urlsplit(announced)
+    return f"{parts.scheme}://{parts.netloc}", token
 
 
 def _write_private(path: Path, content: dict) -> None:
