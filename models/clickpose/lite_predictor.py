@@ -13,12 +13,14 @@ from torch import Tensor
 from clickpose.data.crops import frame_matrix, warp_crop
 from clickpose.detector import PersonDetector
 from clickpose.frames import CropFrame
-from clickpose.networks.lite import LiteConfig, LiteNetwork
+from clickpose.lite_calibration import LiteScores, ScoreReader, find_calibration, load_score_reader, raw_scores
+from clickpose.lite_weights import load_lite, read_skeleton
+from clickpose.networks.lite import LiteNetwork
 from clickpose.networks.lite_decoder import DecoderOutput, EncodedPerson, PoseQueries
 from clickpose.predictor import EncodedRegion, PosePredictor, place_clicks, prompt_box, visible_boxes
-from clickpose.skeleton import COCO
+from clickpose.skeleton import COCO, Skeleton
 from clickpose.structures import Clicks, Pose, Poses
-from clickpose.weights_io import WEIGHTS_FOLDER, WeightsError, fingerprint, load_weights, verify_checksum
+from clickpose.weights_io import WEIGHTS_FOLDER, fingerprint, verify_checksum
 
 DEFAULT_FILE = WEIGHTS_FOLDER / "lite.safetensors"
 _ENCODE_BATCH = 8
@@ -33,22 +35,34 @@ class LitePredictor(PosePredictor):
         detector: finds the people when no boxes are given.
         fingerprint: of the weights.
         device: torch device.
+        read_scores: turns a decoding into keypoint scores and visibilities; the network's own, or calibrated ones.
+        skeleton: the joints that the network was made for.
     """
 
     name = "lite"
-    skeleton = COCO
 
-    def __init__(self, network: LiteNetwork, detector: PersonDetector, fingerprint: str, device: str = "cpu"):
+    def __init__(
+        self,
+        network: LiteNetwork,
+        detector: PersonDetector,
+        fingerprint: str,
+        device: str = "cpu",
+        read_scores: ScoreReader = raw_scores,
+        skeleton: Skeleton = COCO,
+    ):
         self.device = torch.device(device)
         self.network = network.eval().to(self.device, memory_format=torch.channels_last)
         self.detector = detector
         self.fingerprint = fingerprint
+        self.read_scores = read_scores
+        self.skeleton = skeleton
 
     @classmethod
     def load(
         cls, checkpoint: str | Path | None = None, device: str = "cpu", threads: int | None = None
     ) -> LitePredictor:
-        """Load the shipped weights, checked against their checksum, or others.
+        """Load the shipped weights, checked against their checksum, or others, with their calibration if it lies beside
+        them (:mod:`clickpose.lite_calibration`).
 
         Args:
             checkpoint: a ``.safetensors`` file that ``clickpose train`` wrote; None for the shipped one.
@@ -56,25 +70,19 @@ class LitePredictor(PosePredictor):
             threads: CPU threads of torch (a setting of the whole process) and of the detector; None leaves them.
 
         Raises:
-            WeightsError: if the file is missing, damaged, or not of this network.
+            WeightsError: if the file is missing, damaged, or not of this network; or the calibration beside it is
+                damaged or was fitted for other weights.
         """
         path = Path(checkpoint) if checkpoint is not None else DEFAULT_FILE
-        if checkpoint is None:
-            verify_checksum(path)
-        network = LiteNetwork(LiteConfig())
-        state = load_weights(path, kind="lite")
-        wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-        found = {name: tuple(value.shape) for name, value in state.items()}
-        if wanted != found:
-            name = sorted(set(wanted.items()) ^ set(found.items()))[0][0]
-            raise WeightsError(
-                f"Expected the lite network's tensors in {path}, got another network's: "
-                f"{name} should be {wanted.get(name, 'absent')} and is {found.get(name, 'absent')}"
-            )
-        network.load_state_dict(state)
+        network, skeleton = load_network(path), read_skeleton(path)
         if threads is not None:
             torch.set_num_threads(threads)
-        return cls(network, PersonDetector.load(threads=threads), fingerprint(path), device)
+        calibration, read_scores = find_calibration(path), raw_scores
+        if calibration is not None:
+            if path == DEFAULT_FILE:
+                verify_checksum(calibration)
+            read_scores, _ = load_score_reader(calibration, skeleton, fingerprint(path), device)
+        return cls(network, PersonDetector.load(threads=threads), fingerprint(path), device, read_scores, skeleton)
 
     def detect(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See :meth:`PosePredictor.detect`."""
@@ -120,7 +128,8 @@ class LitePredictor(PosePredictor):
             queries = self.network.initial_queries(person)
             output = self.network.decode(person, queries)
             fixed = queries.fixed.cpu().numpy()
-            poses += [self._pose(region.frame, output, i, fixed[i, 0]) for i, region in enumerate(chosen)]
+            scores = self.read_scores(output)
+            poses += [self._pose(region.frame, output, scores, i, fixed[i, 0]) for i, region in enumerate(chosen)]
         return Poses.stack(self.skeleton, poses)
 
     def covers(self, region: EncodedRegion, pose: Pose) -> bool:
@@ -138,7 +147,7 @@ class LitePredictor(PosePredictor):
         fixed = torch.from_numpy(placed.fixed).to(self.device)[None, None]
         box = self._tensor(_box_to_norm(region.frame, prompt_box(placed)))[None, None]
         output = self.network.decode(person, PoseQueries(keypoints[:, None], fixed, box))
-        refined = self._pose(region.frame, output, 0, placed.fixed)
+        refined = self._pose(region.frame, output, self.read_scores(output), 0, placed.fixed)
         # Held through the decoder in float32 crop units; the caller gets the very numbers the human gave.
         exact = np.where(placed.fixed[:, None], placed.keypoints, refined.keypoints)
         box_xyxy = prompt_box(Pose.from_keypoints(self.skeleton, exact, refined.box_xyxy, placed.fixed))
@@ -159,15 +168,26 @@ class LitePredictor(PosePredictor):
     def _stack(self, regions: Sequence[EncodedRegion], name: str) -> Tensor:
         return torch.stack([torch.from_numpy(region.features[name]) for region in regions]).to(self.device).float()
 
-    def _pose(self, frame: CropFrame, output: DecoderOutput, index: int, fixed: np.ndarray) -> Pose:
+    def _pose(self, frame: CropFrame, output: DecoderOutput, read: LiteScores, index: int, fixed: np.ndarray) -> Pose:
         """Read person ``index`` (variant 0) of a decoder output, in original pixels, with its scores."""
         keypoints = frame.from_norm(output.keypoints_norm[-1, index, 0].cpu().numpy())
         low, high = frame.from_norm(output.boxes_norm[-1, index, 0].cpu().numpy().reshape(2, 2))
-        scores = output.oks_logits[index, 0].sigmoid().cpu().numpy().astype(np.float64)
-        visibility = output.visibility_logits[index, 0].sigmoid().cpu().numpy().astype(np.float64)
-        scores, visibility = np.where(fixed, 1.0, scores), np.where(fixed, 1.0, visibility)
+        scores = np.where(fixed, 1.0, read.keypoints[index, 0])
+        visibility = np.where(fixed, 1.0, read.visibility[index, 0])
         instance = float((scores * visibility).sum() / max(visibility.sum(), 1e-9))  # CCNet: sum v s / sum v
         return Pose(self.skeleton, keypoints, np.concatenate([low, high]), scores, visibility, instance, fixed)
+
+
+def load_network(path: Path) -> LiteNetwork:
+    """Load the network alone, without detector and calibration; the shipped file is checked against its checksum.
+
+    Raises:
+        WeightsError: if the file is missing, damaged, or not of this network.
+    """
+    if path == DEFAULT_FILE:
+        verify_checksum(path)
+    network, _ = load_lite(path)
+    return network.eval()
 
 
 _SMALL_FIELDS = ("candidates_norm", "candidate_scores", "initial_norm", "prompt_norm")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -53,9 +53,10 @@ class FeatureTable:
     Attributes:
         features: (N, F) or (N, K, F); half precision is fine.
         oks: (N, K) OKS term of the frozen network's keypoints, 0..1; not read where ``visibility`` is 0.
-        visibility: (N, K) COCO visibility; above 0 is labelled.
+        visibility: (N, K) COCO visibility; above 0 is labelled, below 0 leaves the joint out (a clicked one).
         scores: (N, K) the network's own confidences, to compare with.
         groups: (N,) int, persons that stay together in cross-validation, such as those of one image.
+        visibility_scores: (N, K) the network's own predicted visibilities; None (kept as ones) where it has none.
     """
 
     features: Tensor
@@ -63,14 +64,17 @@ class FeatureTable:
     visibility: Tensor
     scores: Tensor
     groups: Tensor
+    visibility_scores: Tensor = None
 
     def __post_init__(self):
+        if self.visibility_scores is None:
+            object.__setattr__(self, "visibility_scores", torch.ones_like(self.oks))
         persons, joints = self.oks.shape if self.oks.ndim == 2 else (-1, -1)
         shape = tuple(self.features.shape)
         if shape[:1] != (persons,) or not (len(shape) == 2 or (len(shape) == 3 and shape[1] == joints)):
             raise ValueError(f"Expected features of shape (N, F) or (N, K, F) and oks (N, K), got {shape} and "
                              f"{tuple(self.oks.shape)}")  # fmt: skip
-        for name in ("visibility", "scores"):
+        for name in ("visibility", "scores", "visibility_scores"):
             found = tuple(getattr(self, name).shape)
             if found != (persons, joints):
                 raise ValueError(f"Expected {name} of shape {(persons, joints)}, got {found}")
@@ -89,6 +93,11 @@ class FeatureTable:
         """Return the persons at ``rows`` (an index or bool array)."""
         index = torch.as_tensor(np.arange(len(self))[rows])
         return FeatureTable(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
+
+    @classmethod
+    def concatenate(cls, tables: Sequence[FeatureTable]) -> FeatureTable:
+        """Put tables one below the other."""
+        return cls(*(torch.cat([getattr(t, name) for t in tables]) for name in cls.__dataclass_fields__))
 
     def save(self, path: str | Path, source: dict[str, str]) -> None:
         """Write the table; ``source`` (text to text) says what it was computed from."""
@@ -125,10 +134,13 @@ def collect_features(net: PredNet, batches: Iterable, total: int | None = None) 
         ValueError: without a batch.
     """
     rows = []
-    for inputs, oks_of, visibility, groups in tqdm(batches, desc="features", unit="batch", total=total, leave=False):
+    for inputs, oks_of, visibility, groups in tqdm(
+        batches, desc="features", unit="batch", total=total, leave=False, disable=None
+    ):
         output = net.predict(*inputs)
         oks = oks_of(output.keypoints_input)
-        rows.append((output.features.half(), oks.float(), visibility, output.scores.float(), groups))
+        seen = torch.ones_like(output.scores) if output.visibility_scores is None else output.visibility_scores
+        rows.append((output.features.half(), oks.float(), visibility, output.scores.float(), groups, seen.float()))
     if not rows:
         raise ValueError("Expected at least one batch of labelled persons, got none")
     return FeatureTable(*(torch.cat([column.cpu() for column in columns]) for columns in zip(*rows, strict=True)))
@@ -140,14 +152,15 @@ def ccnet_loss(output, oks: Tensor, visibility: Tensor, visibility_weight: float
     Args:
         output: ``score_logits`` and ``visibility_logits``, (B, K).
         oks: (B, K); not read where ``visibility`` is 0.
-        visibility: (B, K); above 0 is labelled.
+        visibility: (B, K); above 0 is labelled, below 0 is left out.
         visibility_weight: of the binary cross-entropy.
     """
     labelled = (visibility > 0).float()
     error = (output.score_logits.sigmoid() - torch.where(labelled > 0, oks, 0.0)).square()
     score = (error * labelled).sum() / labelled.sum().clamp(min=1)
-    visible = F.binary_cross_entropy_with_logits(output.visibility_logits, labelled)
-    return score + visibility_weight * visible
+    known = (visibility >= 0).float()
+    visible = F.binary_cross_entropy_with_logits(output.visibility_logits, labelled, reduction="none")
+    return score + visibility_weight * (visible * known).sum() / known.sum().clamp(min=1)
 
 
 def fit_ccnet(
@@ -174,7 +187,7 @@ def fit_ccnet(
     head.initialize(table.features, table.oks, table.visibility)
     optimizer = torch.optim.Adam(head.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     history = _resume(checkpoint, head, optimizer, table, config)
-    for epoch in tqdm(range(len(history), config.epochs), desc="CCNet", unit="epoch", leave=False):
+    for epoch in tqdm(range(len(history), config.epochs), desc="CCNet", unit="epoch", leave=False, disable=None):
         generator = torch.Generator().manual_seed(config.seed * 100_003 + epoch)
         losses = []
         batches = torch.randperm(len(table), generator=generator).split(config.batch_size)
@@ -216,6 +229,38 @@ def _save_checkpoint(checkpoint, head, optimizer, table, config, history) -> Non
     partial = checkpoint.with_name(checkpoint.name + ".partial")
     torch.save(state, partial)
     partial.replace(checkpoint)
+
+
+def cross_fit_ccnet(
+    make_head: Callable[[], nn.Module], table: FeatureTable, config: CCNetConfig | None = None, folds: int = 5
+) -> tuple[np.ndarray, np.ndarray]:
+    """Predict every person by a head that was fitted without that person's group.
+
+    Args:
+        make_head: makes a fresh head.
+        table: labelled persons.
+        config: how to fit.
+        folds: how many; at most the number of groups.
+
+    Returns:
+        out-of-fold OKS and visibility, both (N, K).
+
+    Raises:
+        ValueError: for fewer than two groups or folds, or if a fold leaves no labelled joint to fit on.
+    """
+    from sklearn.model_selection import GroupKFold
+
+    groups = table.groups.numpy()
+    folds = min(folds, len(np.unique(groups)))
+    if folds < 2:
+        raise ValueError(f"Expected at least two groups and two folds to cross-validate, got {folds}")
+    scores, visibility = np.empty(table.oks.shape), np.empty(table.oks.shape)
+    splitter = GroupKFold(folds, shuffle=True, random_state=0)
+    for train, held_out in splitter.split(groups, groups=groups):
+        head = make_head()
+        fit_ccnet(head, table.select(train), config)
+        scores[held_out], visibility[held_out] = apply_ccnet(head, table.select(held_out).features)
+    return scores, visibility
 
 
 @torch.inference_mode()

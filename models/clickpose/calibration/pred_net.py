@@ -15,11 +15,13 @@ class PredNetOutput(NamedTuple):
         features: (B, F), or (B, K, F) where each joint has its own, such as a decoder's final keypoint tokens.
         keypoints_input: (B, K, 2) x, y in pixels of the network's input.
         scores: (B, K) the network's own confidences.
+        visibility_scores: (B, K) its own predicted visibilities; None where it has none.
     """
 
     features: Tensor
     keypoints_input: Tensor
     scores: Tensor
+    visibility_scores: Tensor | None = None
 
 
 @runtime_checkable

@@ -56,6 +56,7 @@ class MatchedTruth:
         oks: (N, K) OKS term of each joint; 0 where not matched or not labelled.
         visibility: (N, K) int, the annotation's; 0 where not matched.
         instance_oks: (N,) OKS with the matched person; 0 without one.
+        truth: (N, K, 2) px, the annotation's keypoints; 0 where not matched.
     """
 
     matched: np.ndarray
@@ -63,6 +64,7 @@ class MatchedTruth:
     oks: np.ndarray
     visibility: np.ndarray
     instance_oks: np.ndarray
+    truth: np.ndarray
 
 
 def read_results(path: str | Path) -> tuple[list[dict], dict | None]:
@@ -184,7 +186,7 @@ def match_to_truth(
             area[row] = person["area"]
     labelled = visibility > 0
     terms = np.where(labelled, keypoint_oks(given.keypoints, truth, area, skeleton.sigma_array), 0.0)
-    return MatchedTruth(matched, ignored, terms, visibility, visibility_weighted(terms, labelled))
+    return MatchedTruth(matched, ignored, terms, visibility, visibility_weighted(terms, labelled), truth)
 
 
 def _evaluate(annotations, results, skeleton, min_oks) -> dict[int, tuple[int, bool]]:

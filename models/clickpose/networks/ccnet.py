@@ -73,7 +73,7 @@ class CCNet(nn.Module):
         Args:
             features: (N, F) or (N, K, F); a feature that never changes is left out.
             oks: (N, K) in 0..1; not read where ``visibility`` is 0.
-            visibility: (N, K); above 0 is labelled.
+            visibility: (N, K); above 0 is labelled, below 0 is left out.
         """
         rows = features.reshape(-1, self.num_features).float()
         spread = rows.std(dim=0, correction=0)
@@ -83,7 +83,8 @@ class CCNet(nn.Module):
         count = labelled.sum(dim=0)
         score = (torch.where(labelled > 0, oks, 0.0).sum(dim=0) + 1) / (count + 2)  # Laplace's rule: never 0 or 1
         self.weight.zero_()
-        self.bias.copy_(torch.stack([score, (count + 1) / (len(oks) + 2)], dim=1).logit())
+        seen = (count + 1) / ((visibility >= 0).sum(dim=0) + 2)
+        self.bias.copy_(torch.stack([score, seen], dim=1).logit())
 
     def forward(self, features: Tensor) -> CCNetOutput:
         """Predict.

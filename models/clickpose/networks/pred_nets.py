@@ -146,7 +146,8 @@ class LitePredNet:
         """Decode variant 0 of encoded persons, also after clicks: the tokens, and so the scores, follow them."""
         output = self.network.decode(person, queries)
         keypoints = output.keypoints_norm[-1, :, 0] * self.network.config.input_side
-        return PredNetOutput(output.tokens[:, 0], keypoints, output.oks_logits[:, 0].sigmoid())
+        scores, visibility = output.oks_logits[:, 0].sigmoid(), output.visibility_logits[:, 0].sigmoid()
+        return PredNetOutput(output.tokens[:, 0], keypoints, scores, visibility)
 
 
 def decode_heatmaps(heatmaps: Tensor, input_hw: tuple[int, int]) -> tuple[Tensor, Tensor]:
