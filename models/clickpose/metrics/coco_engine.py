@@ -6,8 +6,6 @@ persons; here it is computed for all pairs at once instead, with the same bits.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 from faster_coco_eval.core.coco import COCO as CocoFile
 from faster_coco_eval.core.faster_eval_api import COCOeval_faster
@@ -77,19 +75,41 @@ class ArrayEvaluation(COCOeval_faster):
         return self.figures()
 
 
+def similarity_matrices(truth, predictions, sigmas, max_detections: int | None = None) -> dict[tuple, np.ndarray]:
+    """Return the OKS of predictions and persons by (image id, category id), where there are both.
+
+    Args:
+        truth, predictions, sigmas: as :class:`ArrayEvaluation`.
+        max_detections: predictions of an image that count; None for all.
+
+    Returns:
+        (P, G) each; predictions best score first (ties in the given order), persons in the given order.
+    """
+    numbers = _numbers(truth)
+    cells = [_cells(persons, *numbers) for persons in (truth, predictions)]
+    images, categories = (list(number) for number in numbers)
+    matrices = _similarities(truth, predictions, sigmas, *cells, max_detections)
+    return {(images[i - 1], categories[c - 1]): matrix for (i, c), matrix in matrices.items()}
+
+
 def best_similarities(truth, predictions, sigmas) -> np.ndarray:
     """Return (P,) the best OKS of each prediction with a counted person of its image and category; 0 without one."""
-    image_numbers, category_numbers = (
+    numbers = _numbers(truth)
+    truth_cells = np.where(truth.ignored[:, None], 0, _cells(truth, *numbers))
+    found_cells = _cells(predictions, *numbers)
+    best = np.zeros(len(predictions))
+    ordered = _Cells(found_cells, -predictions.scores)
+    for cell, values in _similarities(truth, predictions, sigmas, truth_cells, found_cells, None).items():
+        best[ordered.of(cell)] = values.max(axis=1)
+    return best
+
+
+def _numbers(truth) -> tuple[dict, dict]:
+    """Number the image ids and the category ids from 1, in the order in which they come."""
+    return tuple(
         {id_: number for number, id_ in enumerate(dict.fromkeys(ids.tolist()), start=1)}
         for ids in (truth.image_ids, truth.category_ids)
     )
-    truth_cells = np.where(truth.ignored[:, None], 0, _cells(truth, image_numbers, category_numbers))
-    found_cells = _cells(predictions, image_numbers, category_numbers)
-    best = np.zeros(len(predictions))
-    groups = _groups(found_cells, -predictions.scores, None)
-    for cell, values in _similarities(truth, predictions, sigmas, truth_cells, found_cells, None).items():
-        best[groups[cell]] = values.max(axis=1)
-    return best
 
 
 def _say_nothing(*_) -> None:
@@ -121,40 +141,52 @@ def _file(cells, areas, **more) -> CocoFile:
 
 def _similarities(truth, predictions, sigmas, truth_cells, found_cells, max_detections: int | None) -> dict:
     """Return the (P, G) OKS of each (image, category) that has both, in the engine's order."""
-    truth_groups = _groups(truth_cells, np.zeros(len(truth_cells)), None)
-    found_groups = _groups(found_cells, -predictions.scores, max_detections)
-    shared = [cell for cell in truth_groups if cell in found_groups and 0 not in cell]
-    result: dict = {}
-    for batch in _batches(shared, truth_groups, found_groups, _PAIR_JOINTS_AT_ONCE // len(sigmas)):
-        found = np.concatenate([np.repeat(found_groups[cell], len(truth_groups[cell])) for cell in batch])
-        true = np.concatenate([np.tile(truth_groups[cell], len(found_groups[cell])) for cell in batch])
-        values = oks_pairs(
-            predictions.keypoints[found], truth.keypoints[true], truth.visibility[true], truth.areas[true],
-            truth.boxes_xywh[true], sigmas,
+    true_of = _Cells(truth_cells, np.zeros(len(truth_cells)))
+    found_of = _Cells(found_cells, -predictions.scores, max_detections)
+    shared = [cell for cell in true_of.place if cell in found_of.place and 0 not in cell]
+    rows, columns = (
+        persons.length[[persons.place[cell] for cell in shared]].astype(int) for persons in (found_of, true_of)
+    )
+    counts = rows * columns
+    ends = np.cumsum(counts)
+    cell = np.repeat(np.arange(len(shared)), counts)  # of each pair
+    row, column = np.divmod(np.arange(counts.sum()) - np.repeat(ends - counts, counts), columns[cell])
+    found, true = found_of.members(shared, cell, row), true_of.members(shared, cell, column)
+    values = np.empty(len(cell))
+    step = max(1, _PAIR_JOINTS_AT_ONCE // len(sigmas))
+    for start in range(0, len(cell), step):
+        f, t = found[start : start + step], true[start : start + step]
+        values[start : start + step] = oks_pairs(
+            predictions.keypoints[f], truth.keypoints[t], truth.visibility[t], truth.areas[t], truth.boxes_xywh[t],
+            sigmas,
         )  # fmt: skip
-        shapes = [(len(found_groups[cell]), len(truth_groups[cell])) for cell in batch]
-        ends = np.cumsum([rows * columns for rows, columns in shapes])[:-1]
-        for cell, shape, part in zip(batch, shapes, np.split(values, ends), strict=True):
-            result[cell] = part.reshape(shape)
-    return result
+    parts = zip(shared, rows.tolist(), columns.tolist(), ends.tolist(), strict=True)
+    return {cell: values[end - r * c : end].reshape(r, c) for cell, r, c, end in parts}
 
 
-def _groups(cells: np.ndarray, rank: np.ndarray, limit: int | None) -> dict[tuple[int, int], np.ndarray]:
-    """Return the persons of each (image, category), lowest rank first (ties in file order), ``limit`` at most."""
-    order = np.lexsort((rank, cells[:, 1], cells[:, 0]))  # stable
-    starts = np.flatnonzero(np.diff(cells[order], axis=0, prepend=-1).any(axis=1))
-    parts = np.split(order, starts[1:]) if len(order) else []
-    return {tuple(cells[part[0]].tolist()): part[:limit] for part in parts}
+class _Cells:
+    """Persons by (image, category): where each cell's begin in ``order``, and how many count.
 
+    Args:
+        cells: (N, 2) image and category number of each person.
+        rank: (N,) lowest first within a cell (ties in the given order).
+        limit: persons of a cell that count; None for all.
+    """
 
-def _batches(cells, truth_groups, found_groups, limit: int) -> Iterator[list]:
-    """Yield runs of cells with about ``limit`` pairs."""
-    batch, pairs = [], 0
-    for cell in cells:
-        batch.append(cell)
-        pairs += len(truth_groups[cell]) * len(found_groups[cell])
-        if pairs >= limit:
-            yield batch
-            batch, pairs = [], 0
-    if batch:
-        yield batch
+    def __init__(self, cells: np.ndarray, rank: np.ndarray, limit: int | None = None):
+        self.order = np.lexsort((rank, cells[:, 1], cells[:, 0]))  # stable
+        ordered = cells[self.order]
+        self.start = np.flatnonzero(np.diff(ordered, axis=0, prepend=-1).any(axis=1))
+        length = np.diff(self.start, append=len(cells))
+        self.length = length if limit is None else np.minimum(length, limit)
+        self.place = {tuple(cell): i for i, cell in enumerate(ordered[self.start].tolist())}
+
+    def members(self, cells: list, which: np.ndarray, number: np.ndarray) -> np.ndarray:
+        """Return the persons that are the ``number``-th of ``cells[which]``."""
+        starts = self.start[[self.place[cell] for cell in cells]].astype(int)
+        return self.order[starts[which] + number]
+
+    def of(self, cell: tuple[int, int]) -> np.ndarray:
+        """Return the persons of a cell."""
+        start = self.start[self.place[cell]]
+        return self.order[start : start + self.length[self.place[cell]]]
