@@ -41,9 +41,11 @@ def reliability_figure(report: CalibrationReport) -> Figure:
     figure["xaxis"]["range"] = figure["yaxis"]["range"] = [0, 1.02]
     centers = (np.floor(np.minimum(after.scores, 0.999) * BINS) + 0.5) / BINS
     bars = {
-        "type": "bar", "name": "after", "x": _list(centers), "y": _list(after.outcomes), "width": [0.92 / BINS] * len(centers),
+        "type": "bar", "name": "after", "x": _list(centers), "y": _list(after.outcomes),
+        "width": [0.92 / BINS] * len(centers),
         "marker": {"color": [_rgb(score) for score in centers], "line": {"width": 0}},
-        "customdata": after.counts.tolist(), "hovertemplate": "predicted %{x:.2f}<br>measured %{y:.3f}<br>%{customdata} joints<extra></extra>",
+        "customdata": after.counts.tolist(),
+        "hovertemplate": "predicted %{x:.2f}<br>measured %{y:.3f}<br>%{customdata} joints<extra></extra>",
         "error_y": {"type": "data", "symmetric": False, "array": _list(after.high - after.outcomes),
                     "arrayminus": _list(after.outcomes - after.low), "color": FAINT, "thickness": 1},
     }  # fmt: skip

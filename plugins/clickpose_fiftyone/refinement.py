@@ -92,8 +92,10 @@ def refined_pose(
     Raises:
         ValueError: for an unknown joint, or a click outside the photo.
     """
-    predictor = shared_predictor(model) if isinstance(model, str) else model
     poses = [person.pose]
+    if not clicks:  # nothing to do for a network, which takes seconds to load
+        return poses
+    predictor = shared_predictor(model) if isinstance(model, str) else model
     for joint, x, y in clicks:
         height, width = person.image_hw
         if not (0 <= x <= width and 0 <= y <= height):

@@ -37,7 +37,7 @@ def person_window(box_xyxy: np.ndarray, image_hw: tuple[int, int], margin: float
     width, height = np.maximum(box_xyxy[2:] - box_xyxy[:2], 8) * (1 + 2 * margin)
     width, height = max(width, height * aspect), max(height, width / aspect)
     limit_h, limit_w = image_hw
-    left, top = np.floor(center - np.array([width, height]) / 2).astype(int)
+    left, top = (int(np.floor(c - extent / 2)) for c, extent in zip(center, (width, height), strict=True))
     return max(left, 0), max(top, 0), min(int(left + width) + 1, limit_w), min(int(top + height) + 1, limit_h)
 
 

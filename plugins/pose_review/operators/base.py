@@ -7,7 +7,7 @@ from fiftyone.operators import types
 from clickpose_fiftyone.backends import register_backends
 from clickpose_fiftyone.checks import fields_of, require_images, require_samples
 
-LOW, MEDIUM, HIGH = foo.RiskLevel.LOW, foo.RiskLevel.MEDIUM, foo.RiskLevel.HIGH
+LOW, MEDIUM, HIGH = types.RiskLevel.LOW, types.RiskLevel.MEDIUM, types.RiskLevel.HIGH
 ICON = "/assets/pose.svg"
 
 

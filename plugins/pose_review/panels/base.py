@@ -1,0 +1,128 @@
+"""What all panels share: configuration, the field they speak of, sentences instead of tracebacks."""
+
+import functools
+
+import fiftyone as fo
+from fiftyone.operators import Panel, PanelConfig, types
+
+from clickpose_fiftyone.backends import register_backends
+from clickpose_fiftyone.checks import fields_of, require_images, require_samples
+
+ICON = "/assets/pose.svg"
+_DERIVED = ("_joints", "_low_vis")
+
+
+class PosePanel(Panel):
+    """A panel of the plugin.
+
+    Attributes:
+        key, title, icon: for the app.
+        surfaces: ``"grid"``, ``"modal"`` or both.
+        hint: help text.
+    """
+
+    key: str
+    title: str
+    icon = "accessibility_new"
+    surfaces = "grid"
+    hint = ""
+
+    @property
+    def config(self):
+        """FiftyOne's description of the panel."""
+        return PanelConfig(
+            name=self.key,
+            label=self.title,
+            icon=self.icon,
+            surfaces=self.surfaces,
+            help_markdown=self.hint,
+            allow_multiple=False,
+        )
+
+    def show(self, ctx, panel) -> None:
+        """Add what the panel shows; ValueErrors are shown to the user."""
+
+    def render(self, ctx):
+        """Draw the panel, or say why there is nothing to draw."""
+        panel = types.Object()
+        problem = ctx.panel.get_state("problem")
+        if problem:
+            panel.view("problem", types.AlertView(severity="info", label=problem))
+        else:
+            self.show(ctx, panel)
+        return types.Property(panel, view=types.GridView(orientation="vertical", gap=2, padding=2, align_x="center"))
+
+
+def sentences(method):
+    """Turn a ValueError of an event into the panel's sentence."""
+
+    @functools.wraps(method)
+    def guarded(self, ctx, *args):
+        register_backends()
+        ctx.panel.set_state("problem", None)
+        try:
+            return method(self, ctx, *args)
+        except ValueError as error:
+            ctx.panel.set_state("problem", str(error))
+
+    return guarded
+
+
+def notices(method):
+    """Turn a ValueError of an action into a notice; the panel stays as it is."""
+
+    @functools.wraps(method)
+    def guarded(self, ctx, *args):
+        register_backends()
+        try:
+            return method(self, ctx, *args)
+        except ValueError as error:
+            ctx.ops.notify(str(error), variant="error")
+
+    return guarded
+
+
+def photos_of(ctx):
+    """Return the view's photos.
+
+    Raises:
+        ValueError: if there are none, or it holds other media.
+    """
+    if ctx.dataset is None:
+        raise ValueError("Open a dataset first.")
+    require_images(ctx.view)
+    require_samples(ctx.view)
+    return ctx.dataset.view() if ctx.view._is_patches else ctx.view
+
+
+def prediction_field(ctx) -> str:
+    """Return the field of predictions: ``pred`` where there is one, else the first with predicted OKS.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    fields = [name for name in fields_of(ctx.dataset, fo.Keypoints) if not name.endswith(_DERIVED)]
+    scored = [name for name in fields if ctx.dataset.get_field(f"{name}.keypoints.pred_oks") is not None]
+    if not scored:
+        raise ValueError("No predicted poses yet: run the operator “Pose: predict poses” (press ` and type pose).")
+    return "pred" if "pred" in scored else scored[0]
+
+
+def truth_field(ctx) -> str:
+    """Return the field of labelled people.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    chosen = prediction_field(ctx)
+    fields = [n for n in fields_of(ctx.dataset, fo.Keypoints) if not n.endswith(_DERIVED) and n != chosen]
+    if not fields:
+        raise ValueError("No labelled people in this dataset: this panel compares predictions with labels.")
+    return next((name for name in ("gt", "ground_truth") if name in fields), fields[0])
+
+
+def plot(ctx, panel, name: str, figure, on_click=None, **kwargs) -> None:
+    """Show a Plotly figure; its data goes to the panel's data, which is not sent back with every event."""
+    traces, layout = figure
+    ctx.panel.set_data(name, traces)
+    panel.plot(name, layout=layout, config={"displayModeBar": False, "responsive": True}, on_click=on_click, **kwargs)
