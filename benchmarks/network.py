@@ -40,7 +40,7 @@ class PlainAttention(DeformableAttention):
 
     def forward(self, query, references, memory):
         """See the base class."""
-        return self.output_proj(self.read_grid(*self.points_of(query, references, memory), memory))
+        return self.output_proj(self.read_grid(query, references, memory))
 
 
 class PlainFeedForward(FeedForward):

@@ -102,27 +102,28 @@ class DeformableAttention(nn.Module):
         if isinstance(memory.level_hw, Tensor):
             return self.output_proj(self.sum_then_project(query, references, memory))
         if query.is_cuda or torch.is_grad_enabled() or torch.onnx.is_in_onnx_export():
-            locations, weights = self.points_of(query, references, memory)
-            return self.output_proj(self.read_grid(locations, weights, memory))
+            return self.output_proj(self.read_grid(query, references, memory))
         rows_read = query.shape[1] * self.heads * self.levels * self.points * _CORNERS
         few = rows_read < memory.tokens.shape[1] or memory.tokens.dtype != query.dtype  # a cache in half precision
         read = self.sum_then_project if few else self.project_then_sum
         return self.output_proj(read(query, references, memory))
 
-    def points_of(self, query: Tensor, references: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
-        """Return sampling locations (B, Q, heads, L, P, 2) in 0..1 of the level and weights (B, Q, heads, L, P)."""
-        shape = (*query.shape[:2], self.heads, self.levels, self.points)
-        offsets = self.sampling_offsets(query).view(*shape, 2)
-        weights = self.attention_weights(query).view(*shape[:3], -1).softmax(-1).view(shape)
-        scaled = memory.scale(references)[:, :, None, :, None]  # (B, Q, 1, L, 1, 2 or 4)
-        if references.shape[-1] == 2:
-            return scaled + offsets / _sizes(memory.level_hw, offsets).flip(-1)[:, None], weights
-        return scaled[..., :2] + offsets / self.points * scaled[..., 2:] * 0.5, weights
+    def points_of(self, query: Tensor, references: Tensor, memory: Memory) -> tuple[Tensor, Tensor, Tensor]:
+        """Return where each query looks: x and y in 0..1 of the level, and weights, each (B, Q, heads, L · P)."""
+        offsets = self.sampling_offsets(query).unflatten(-1, (self.heads, self.levels * self.points, 2))
+        weights = self.attention_weights(query).unflatten(-1, (self.heads, -1)).softmax(-1)
+        scaled = memory.scale(references)[:, :, :, None].expand(-1, -1, -1, self.points, -1).flatten(2, 3)
+        center_x, center_y, *sides = scaled[:, :, None].unbind(-1)  # (B, Q, 1, L · P) each
+        if sides:
+            steps = [side * (0.5 / self.points) for side in sides]
+        else:
+            height, width = _sizes(memory.level_hw, offsets).repeat_interleave(self.points, 0).unbind(-1)
+            steps = [1 / width, 1 / height]
+        return center_x + offsets[..., 0] * steps[0], center_y + offsets[..., 1] * steps[1], weights
 
     def samples(self, query: Tensor, references: Tensor, memory: Memory) -> Samples:
         """Return the rows and weights that the queries read."""
-        locations, attention = self.points_of(query, references, memory)
-        samples = bilinear_rows(locations, attention, memory.level_hw)
+        samples = bilinear_rows(*self.points_of(query, references, memory), memory.level_hw)
         if memory.padding_mask is None:
             return samples
         padding = memory.padding_mask[:, None, None].expand(-1, *samples.rows.shape[1:3], -1)
@@ -157,46 +158,49 @@ class DeformableAttention(nn.Module):
         bias = self.value_proj.bias.view(self.heads, -1) * weights.sum(-1, keepdim=True)
         return (torch.einsum("bqhc,hdc->bqhd", sums, weight) + bias).flatten(2)
 
-    def read_grid(self, locations: Tensor, weights: Tensor, memory: Memory) -> Tensor:
-        """Sample with ``grid_sample``, level by level: the form for GPUs, for export, and where gradients are wanted.
-
-        Values are sampled in the precision of the locations, which mixed precision leaves whole.
-        """
-        values = self.value_proj(memory.tokens).to(locations.dtype)
+    def read_grid(self, query: Tensor, references: Tensor, memory: Memory) -> Tensor:
+        """Sample with ``grid_sample``, level by level: the form for GPUs, for export, and where gradients are wanted."""
+        values = self.value_proj(memory.tokens)
         if memory.padding_mask is not None:
             values = values.masked_fill(memory.padding_mask[..., None], 0.0)
-        batch, queries = locations.shape[:2]
+        batch, queries = query.shape[:2]
         values = values.unflatten(-1, (self.heads, -1)).permute(0, 2, 3, 1).flatten(0, 1)  # (B · heads, C_h, T)
-        grids = (locations * 2 - 1).transpose(1, 2).flatten(0, 1)  # (B · heads, Q, L, P, 2)
-        attention = weights.transpose(1, 2).flatten(0, 1)[:, None]  # (B · heads, 1, Q, L, P)
+        x, y, weights = self.points_of(query, references, memory)
+        values = values.to(x.dtype)  # mixed precision leaves places whole
+        grids = (torch.stack([x, y], -1) * 2 - 1).transpose(1, 2).flatten(0, 1)  # (B · heads, Q, L · P, 2)
+        attention = weights.transpose(1, 2).flatten(0, 1)[:, None]  # (B · heads, 1, Q, L · P)
         result, start = 0, 0
         for level, (height, width) in enumerate(memory.level_hw):
+            points = slice(level * self.points, (level + 1) * self.points)
             level_map = values[..., start : start + height * width].reshape(*values.shape[:2], height, width)
-            sampled = F.grid_sample(level_map, grids[:, :, level], align_corners=False)  # (B · heads, C_h, Q, P)
-            result = result + (sampled * attention[..., level, :]).sum(-1)
+            sampled = F.grid_sample(level_map, grids[:, :, points], align_corners=False)  # (B · heads, C_h, Q, P)
+            result = result + (sampled * attention[..., points]).sum(-1)
             start += height * width
         return result.view(batch, -1, queries).transpose(1, 2)
 
 
-def bilinear_rows(locations: Tensor, attention: Tensor, level_hw: tuple[tuple[int, int], ...]) -> Samples:
-    """Turn sampling locations into rows of the token list and their weights; places outside a map weigh nothing.
+def bilinear_rows(x: Tensor, y: Tensor, attention: Tensor, level_hw: tuple[tuple[int, int], ...] | Tensor) -> Samples:
+    """Turn sampling points into rows of the token list and their weights; places outside a map weigh nothing.
+
+    The four corners of all points stand one after the other, which keeps every step a plain run over memory.
 
     Args:
-        locations: (B, Q, heads, L, P, 2) x, y in 0..1 of the level.
-        attention: (B, Q, heads, L, P).
+        x, y: (B, Q, heads, L · P) in 0..1 of the level.
+        attention: (B, Q, heads, L · P).
         level_hw: (height, width) of each level.
     """
-    hw = _sizes(level_hw, locations)
-    height, width = hw[:, 0, None], hw[:, 1, None]  # (L, 1)
+    hw = _sizes(level_hw, x)
     area = hw.prod(-1)
-    first_row = (area.cumsum(0) - area)[:, None, None]
-    columns, x_weights = _neighbours(locations[..., 0], width)  # (B, Q, heads, L, P, 2)
-    lines, y_weights = _neighbours(locations[..., 1], height)
-    y_weights = y_weights * attention[..., None]
-    lines = lines * width[..., None] + first_row
-    rows = (lines[..., :, None] + columns[..., None, :]).to(torch.int32)  # exact: token numbers stay below 2^24
-    weights = y_weights[..., :, None] * x_weights[..., None, :]
-    return Samples(rows.flatten(3), weights.flatten(3))
+    points = x.shape[-1] // len(level_hw)
+    spread = torch.stack([hw[:, 0], hw[:, 1], area.cumsum(0) - area]).repeat_interleave(points, 1)
+    height, width, first_row = spread.unbind(0)  # (L · P,) each
+    columns, x_weights = _neighbours(x, width)
+    lines, y_weights = _neighbours(y, height)
+    lines = [line * width + first_row for line in lines]
+    y_weights = [weight * attention for weight in y_weights]
+    rows = torch.cat([line + column for line in lines for column in columns], -1)
+    weights = torch.cat([vertical * horizontal for vertical in y_weights for horizontal in x_weights], -1)
+    return Samples(rows.to(torch.int32), weights)  # exact: token numbers stay below 2^24
 
 
 def _sizes(level_hw: tuple[tuple[int, int], ...] | Tensor, like: Tensor) -> Tensor:
@@ -208,15 +212,14 @@ def _sizes(level_hw: tuple[tuple[int, int], ...] | Tensor, like: Tensor) -> Tens
     return like.new_tensor(level_hw)
 
 
-def _neighbours(position: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the two cells (..., 2) around positions in 0..1 of a line of ``length`` cells, and their weights."""
+def _neighbours(position: Tensor, length: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+    """Return the two cells around positions in 0..1 of a line of ``length`` cells, and their weights."""
     cell = position * length - 0.5
     low = cell.floor()
     share = cell - low
-    cells = torch.stack([low, low + 1], -1)
-    last = length[..., None] - 1
-    inside = (cells >= 0) & (cells <= last)
-    return cells.clamp(min=0).minimum(last), torch.stack([1 - share, share], -1) * inside
+    high, last = low + 1, length - 1
+    weights = [(1 - share) * ((low >= 0) & (low <= last)), share * ((high >= 0) & (high <= last))]
+    return [low.clamp(min=0).minimum(last), high.clamp(min=0).minimum(last)], weights
 
 
 def _sum_rows(table: Tensor, rows: Tensor, weights: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ def test_all_forms_agree_also_at_borders_and_on_padding(attention, padded, size)
     generator = torch.Generator().manual_seed(2)
     query = torch.randn(2, 7, 16, generator=generator)
     references = torch.rand(2, 7, size, generator=generator)
-    expected = attention.read_grid(*attention.points_of(query, references, memory), memory)
+    expected = attention.read_grid(query, references, memory)
     outside = attention.samples(query, references, memory).weights.sum(-1)
     assert outside.min() < 0.9  # some samples do lie outside the map or on padding
     for form in (attention.project_then_sum, attention.sum_then_project):
@@ -48,7 +48,7 @@ def test_all_forms_agree_also_at_borders_and_on_padding(attention, padded, size)
 def test_many_queries_are_worked_on_in_parts(attention):
     memory = memory_of(1, False)
     query, references = torch.randn(1, 3000, 16), torch.rand(1, 3000, 2)
-    expected = attention.read_grid(*attention.points_of(query, references, memory), memory)
+    expected = attention.read_grid(query, references, memory)
     torch.testing.assert_close(attention.project_then_sum(query, references, memory), expected, atol=1e-5, rtol=1e-5)
 
 
@@ -61,7 +61,7 @@ def test_gradients_reach_offsets_weights_and_tokens_alike(attention):
         tokens = memory.tokens.clone().requires_grad_()
         seen = memory._replace(tokens=tokens)
         if form == "grid":
-            result = attention.read_grid(*attention.points_of(query, references, seen), seen)
+            result = attention.read_grid(query, references, seen)
         else:
             result = attention.project_then_sum(query, references, seen)
         result.square().sum().backward()
@@ -71,13 +71,13 @@ def test_gradients_reach_offsets_weights_and_tokens_alike(attention):
 
 
 def test_bilinear_rows_by_hand():
-    # a 2 x 3 map after a 1 x 1 one; the point at x = 1.25 cells, y = 0.5 cells from the first cell's centre
-    location = torch.tensor([(1.25 + 0.5) / 3, (0.5 + 0.5) / 2])
-    locations = torch.stack([torch.full((2,), -9.0), location]).view(1, 1, 1, 2, 1, 2)
-    samples = bilinear_rows(locations, torch.full((1, 1, 1, 2, 1), 0.5), ((1, 1), (2, 3)))
-    assert samples.weights[0, 0, 0, :4].eq(0).all()  # far outside
-    assert samples.rows[0, 0, 0, 4:].tolist() == [1 + 1, 1 + 2, 1 + 3 + 1, 1 + 3 + 2]
-    torch.testing.assert_close(samples.weights[0, 0, 0, 4:], 0.5 * torch.tensor([0.375, 0.125, 0.375, 0.125]))
+    # one point far outside a 1 x 1 map; one at x = 1.25, y = 0.5 cells from the first cell's centre of a 2 x 3 map
+    x = torch.tensor([-9.0, (1.25 + 0.5) / 3]).view(1, 1, 1, 2)
+    y = torch.tensor([-9.0, (0.5 + 0.5) / 2]).view(1, 1, 1, 2)
+    samples = bilinear_rows(x, y, torch.full((1, 1, 1, 2), 0.5), ((1, 1), (2, 3)))
+    assert samples.weights[0, 0, 0, 0::2].eq(0).all()
+    assert samples.rows[0, 0, 0, 1::2].tolist() == [1 + 1, 1 + 2, 1 + 3 + 1, 1 + 3 + 2]
+    torch.testing.assert_close(samples.weights[0, 0, 0, 1::2], 0.5 * torch.tensor([0.375, 0.125, 0.375, 0.125]))
 
 
 def test_a_cache_in_half_precision_is_read_without_becoming_full(attention):
