@@ -48,8 +48,8 @@ help: ## List the targets and settings
 setup: $(VENV)/.installed $(LS_VENV)/.installed ## Install everything that make run needs (a few minutes, once)
 
 run: setup ## Open Label Studio with photos in it, people labelled already
-	@exec $(BIN)/clickpose labelstudio start --data-dir "$(DATA_DIR)" --port $(PORT) --backend-port $(BACKEND_PORT) \
-		$(if $(IMAGES),--images "$(IMAGES)") $(RUN_ARGS)
+	@exec $(BIN)/clickpose labelstudio start --data-dir "$(DATA_DIR)" --label-studio-python "$(LS_VENV)/bin/python" \
+		--port $(PORT) --backend-port $(BACKEND_PORT) $(if $(IMAGES),--images "$(IMAGES)") $(RUN_ARGS)
 
 review: $(FO_VENV)/.installed ## Open FiftyOne with photos in it: confidence, review queue, panels, corrections
 	@exec $(FO_VENV)/bin/clickpose fiftyone review --data-dir "$(DATA_DIR)/fiftyone" $(if $(IMAGES),--images "$(IMAGES)") $(REVIEW_ARGS)
