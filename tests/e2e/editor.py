@@ -6,7 +6,7 @@ import json
 
 from playwright.sync_api import Page
 
-PATIENCE_MS = 30_000
+PATIENCE_MS = 90_000  # on a machine that does much else
 
 PLACES = """() => Object.fromEntries(Htx.annotationStore.selected.regions.map(r => [r.cleanId,
     r.type === 'rectangleregion' ? [r.x, r.y, r.width, r.height] : [r.x, r.y]]))"""
@@ -47,6 +47,7 @@ class Editor:
     """
 
     def __init__(self, page: Page, project_url: str):
+        page.set_default_timeout(PATIENCE_MS)
         self.page = page
         self._project_url = project_url
 
@@ -63,11 +64,15 @@ class Editor:
 
     def open(self, task_id: int, regions: int = 36, status: str = "ready") -> Editor:
         """Open a task and wait until its regions, the bones and the bridge's status are there."""
-        self.page.goto(f"{self._project_url}?task={task_id}")
-        self.wait(f"window.Htx?.task?.id == {task_id} && Htx.annotationStore?.selected?.regions?.length == {regions}")
+        self.goto(task_id, regions)
         self.wait(f"window.__clickposeBridge?.diagnostics.bones > 0 && __clickposeBridge.status() == '{status}'")
         self.page.wait_for_timeout(500)  # Label Studio sets its history anew a moment after the image has loaded
         return self
+
+    def goto(self, task_id: int, regions: int = 36) -> None:
+        """Open a task and wait until its regions are there."""
+        self.page.goto(f"{self._project_url}?task={task_id}")
+        self.wait(f"window.Htx?.task?.id == {task_id} && Htx.annotationStore?.selected?.regions?.length == {regions}")
 
     def wait(self, condition: str) -> None:
         """Wait until a JavaScript expression holds."""
