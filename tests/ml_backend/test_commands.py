@@ -208,6 +208,17 @@ def test_a_refused_key_is_not_repeated(run, studio):
     assert "s3cret" not in result.output
 
 
+def test_the_bridge_is_written_where_a_proxy_or_userscript_manager_wants_it(run, tmp_path):
+    assert run("labelstudio", "bridge", "--out", tmp_path / "new" / "bridge.js").exit_code == 0
+    script = (tmp_path / "new" / "bridge.js").read_text()
+    assert script.startswith("window.__clickposeConfig = ")
+    printed = run("labelstudio", "bridge", "--match", "https://ls.example.org/*").output
+    assert "@match        https://ls.example.org/*" in printed and printed.rstrip().endswith(script.rstrip())
+    (tmp_path / "file").write_text("")
+    refused = run("labelstudio", "bridge", "--out", tmp_path / "file" / "bridge.js")
+    assert (refused.exit_code, "cannot be written" in refused.output) == (1, True)
+
+
 @pytest.fixture
 def served(monkeypatch):
     calls = []

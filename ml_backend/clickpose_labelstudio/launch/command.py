@@ -71,5 +71,10 @@ def bridge(
     script = bridge_script() if match is None else userscript(match, clickpose.__version__)
     if out is None:
         typer.echo(script)
-    else:
+        return
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(script, encoding="utf-8")
+    except OSError as error:
+        typer.echo(f"{out} cannot be written: {error.strerror}", err=True)
+        raise typer.Exit(1) from None
