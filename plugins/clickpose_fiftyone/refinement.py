@@ -149,7 +149,7 @@ def save_refinement(person: Person, pose: Pose, revision: int | None = None) -> 
     current = find_person(person.sample.dataset, person.field, person.label.id, person.sample.id)
     if current.revision != (person.revision if revision is None else revision):
         raise ValueError("Somebody else refined this person in the meantime; it was reloaded, refine it again")
-    history = [*history_of(current.label), {name: current.label.get_attribute_value(name, None) for name in _KEPT}]
+    history = [*history_of(current.label), state_of(current.label)]
     _set_attributes(current, pose_attributes(pose, person.image_hw))
     current.label[HISTORY] = json.dumps(history)
     _set_tags(current.label, add=(REFINED,), remove=(ACCEPTED, DISCARDED))
@@ -224,6 +224,11 @@ def history_of(label: fo.Keypoint) -> list[dict]:
     return json.loads(stored) if stored else []
 
 
+def state_of(label: fo.Keypoint) -> dict:
+    """Return what the history keeps of a person."""
+    return {name: label.get_attribute_value(name, None) for name in _KEPT}
+
+
 def _ids(dataset, sample_id: str | None) -> set[str]:
     return set() if sample_id is None else set(dataset.select(sample_id).values("id"))
 
@@ -242,7 +247,7 @@ def _store(person: Person) -> None:
     sample, label = person.sample, person.label
     _move_linked_box(sample, boxes_field_of(person.field), label)
     sample.save()
-    _refresh_derived(sample.dataset.select(sample.id), person.field)
+    refresh_derived(sample.dataset.select(sample.id), person.field)
 
 
 def _move_linked_box(sample: fo.Sample, boxes_field: str, label: fo.Keypoint) -> None:
@@ -254,7 +259,8 @@ def _move_linked_box(sample: fo.Sample, boxes_field: str, label: fo.Keypoint) ->
             box.bounding_box, box.confidence = label["bounding_box"], label["pred_oks"]
 
 
-def _refresh_derived(view, field: str) -> None:
+def refresh_derived(view, field: str) -> None:
+    """Write anew what depends on the people of a view: lowest predicted OKS, hidden joints, colours."""
     from clickpose_fiftyone.colours import add_heat_joints, joints_field_of
     from clickpose_fiftyone.predict import refresh_sample_columns
 

@@ -1,0 +1,398 @@
+"""Poses to Label Studio and back: the annotation backend ``labelstudio_pose``.
+
+FiftyOne's own integration merges all people of a photo and forgets visibility; this one shares the codec of the Label
+Studio backend. The task data holds ``sample_id`` and ``label_ids`` (region id -> label id), so everybody comes back
+to where they were; photos that nobody annotated stay as they are.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import webbrowser
+from dataclasses import dataclass
+from pathlib import Path
+
+import fiftyone as fo
+import fiftyone.core.media as fom
+import fiftyone.utils.annotations as foua
+import numpy as np
+
+from clickpose.boxes import box_iou
+from clickpose.structures import Annotations, Poses
+from clickpose_fiftyone.backends import register_backends
+from clickpose_fiftyone.checks import plural, require_keypoints, require_samples
+from clickpose_fiftyone.columns import PersonColumns
+from clickpose_fiftyone.conversion import PERSON, relative_box
+from clickpose_fiftyone.refinement import history_of, state_of
+from clickpose_fiftyone.review import SENT, mark_persons
+from clickpose_fiftyone.skeletons import skeleton_of
+from clickpose_labelstudio.codec import decode_result, encode_poses
+from clickpose_labelstudio.label_studio_client import LabelStudioClient
+from clickpose_labelstudio.labeling_config import build_labeling_config, parse_labeling_config
+
+BACKEND = "labelstudio_pose"
+CORRECTED = "corrected_in_label_studio"
+MODEL_VERSION = "clickpose-fiftyone"
+KEY_VARIABLE = "LABEL_STUDIO_API_KEY"  # read when a key is needed and none is given
+_BATCH = 50
+_SAME_PERSON_IOU = 0.5
+_MOVED = 1e-6  # of the photo's side: less is the rounding of percentages
+
+
+class LabelStudioPoseConfig(foua.AnnotationBackendConfig):
+    """Options of the backend.
+
+    Args:
+        name, label_schema, media_field: as FiftyOne gives them.
+        url: address of Label Studio.
+        api_key: legacy token or personal access token; never stored. Without, ``LABEL_STUDIO_API_KEY`` of the
+            environment.
+        project_name: title of the project that is made.
+    """
+
+    def __init__(
+        self, name, label_schema, media_field="filepath", url="http://localhost:8080", api_key=None,
+        project_name="FiftyOne corrections", **kwargs,
+    ):  # fmt: skip
+        super().__init__(name, label_schema, media_field=media_field, **kwargs)
+        self.url = url
+        self.project_name = project_name
+        self._api_key = api_key  # private: FiftyOne stores public attributes in the database
+
+    @property
+    def api_key(self):
+        """The key, for this process only."""
+        return self._api_key
+
+    @api_key.setter
+    def api_key(self, value):
+        self._api_key = value
+
+    def load_credentials(self, url=None, api_key=None):
+        """Take address and key that are given when a run is loaded again."""
+        self._load_parameters(url=url, api_key=api_key)
+
+
+class LabelStudioPoseBackend(foua.AnnotationBackend):
+    """Uploads photos with poses and takes the annotations back."""
+
+    supported_media_types = (fom.IMAGE,)
+    supported_label_types = ("keypoints",)
+    supported_scalar_types = ()
+    supported_attr_types = ()
+    supports_keyframes = False
+    supports_video_sample_fields = False
+    requires_label_schema = False
+
+    def recommend_attr_tool(self, name, value):
+        """No attribute is edited by a tool of its own."""
+        return {"type": "text"}
+
+    def requires_attr_values(self, attr_type):
+        """No attribute is edited."""
+        return False
+
+    def client(self) -> LabelStudioClient:
+        """Return a client; close it."""
+        key = self.config.api_key or os.environ.get(KEY_VARIABLE, "")
+        return LabelStudioClient(self.config.url, key)
+
+    def upload_annotations(self, samples, anno_key, launch_editor=False):
+        """Make a project with the photos and poses of a view."""
+        if len(self.config.label_schema) != 1:
+            raise ValueError(f"Expected one field to send, got {len(self.config.label_schema)}")
+        field = next(iter(self.config.label_schema))
+        with self.client() as client:
+            project = _create_project(client, self.config.project_name, skeleton_of(samples, field))
+            tasks = make_tasks(samples, field, lambda path: _upload_photo(client, project["id"], path))
+            for start in range(0, len(tasks), _BATCH):
+                client.import_tasks(project["id"], tasks[start : start + _BATCH])
+            client.update_project(project["id"], model_version=MODEL_VERSION, show_collab_predictions=True)
+        id_map = {task["data"]["sample_id"]: list(task["data"]["label_ids"].values()) for task in tasks}
+        results = LabelStudioPoseResults(
+            samples, self.config, anno_key, {field: id_map}, project["id"], self.config.url, backend=self
+        )
+        if launch_editor:
+            results.launch_editor()
+        return results
+
+    def download_annotations(self, results):
+        """Return {field: {"keypoints": {sample id: {label id: keypoint}}}} of all photos that were sent."""
+        field = next(iter(results.config.label_schema))
+        with self.client() as client:
+            project = client.project(results.project_id)
+            if project is None:
+                raise ValueError(
+                    f"Expected project {results.project_id} in {self.config.url}, it is not there any more"
+                )
+            skeleton = skeleton_of(results.samples, field)
+            config = parse_labeling_config(project["label_config"], skeleton)
+            tasks = list(client.tasks(results.project_id))
+        current = _current_labels(results.samples._root_dataset, field, list(results.id_map.get(field, {})))
+        labels = {sample_id: dict(known) for sample_id, known in current.items()}
+        for task in tasks:
+            sample_id, entry = task["data"].get("sample_id"), _newest_annotation(task)
+            if sample_id in current and entry is not None:
+                labels[sample_id] = read_task(task, entry, config, current[sample_id])
+        return {field: {"keypoints": labels}}
+
+
+class LabelStudioPoseResults(foua.AnnotationResults):
+    """A run: which project holds it.
+
+    Args:
+        project_id: id in Label Studio.
+        url: its address.
+    """
+
+    def __init__(self, samples, config, anno_key, id_map, project_id, url, backend=None):
+        super().__init__(samples, config, anno_key, id_map, backend=backend)
+        self.project_id = project_id
+        self.url = url
+
+    def launch_editor(self):
+        """Open the project in a browser."""
+        webbrowser.open(f"{self.url.rstrip('/')}/projects/{self.project_id}/data")
+
+    def cleanup(self):
+        """Delete the project with everything in it."""
+        with self.backend.client() as client:
+            client.call("DELETE", f"/api/projects/{self.project_id}/", missing_ok=True)
+
+    @classmethod
+    def _from_dict(cls, d, samples, config, anno_key):
+        return cls(samples, config, anno_key, d["id_map"], d["project_id"], d["url"])
+
+
+@dataclass(frozen=True)
+class ExchangedWithLabelStudio:
+    """What was sent or taken back."""
+
+    photos: int
+    persons: int
+    where: str
+    deleted: int = 0
+    added: int = 0
+
+    def __str__(self) -> str:
+        text = f"{plural(self.persons, 'person')} in {plural(self.photos, 'photo')} {self.where}"
+        if self.added or self.deleted:
+            text += f"; {self.added} added, {self.deleted} deleted"
+        return f"{text}."
+
+
+def send_to_label_studio(
+    samples, pred_field: str = "pred", url: str = "http://localhost:8080", api_key: str = "",
+    anno_key: str = "corrections", project: str = "FiftyOne corrections",
+) -> ExchangedWithLabelStudio:  # fmt: skip
+    """Make a Label Studio project of the photos of a view, with their poses as predictions.
+
+    Of a view of people (patches) all people of their photos are sent. The people are tagged ``sent_to_label_studio``.
+
+    Raises:
+        ValueError: if the field cannot serve, the name is taken, or Label Studio cannot be reached or refuses.
+    """
+    register_backends()
+    require_samples(samples)
+    dataset = samples._root_dataset
+    photos = dataset.select(list(dict.fromkeys(samples.values("sample_id")))) if samples._is_patches else samples
+    require_keypoints(photos, pred_field)
+    if anno_key in dataset.list_annotation_runs():
+        raise ValueError(f"Expected a new name for the run, got {anno_key!r}, which is there already")
+    if not anno_key.isidentifier():
+        raise ValueError(f"Expected a name of letters, digits and underscores for the run, got {anno_key!r}")
+    schema = {pred_field: {"type": "keypoints", "classes": [PERSON], "attributes": []}}
+    results = photos.annotate(
+        anno_key, backend=BACKEND, label_schema=schema, url=url, api_key=api_key or None, project_name=project
+    )
+    ids = [label_id for found in results.id_map[pred_field].values() for label_id in found]
+    mark_persons(dataset, pred_field, ids, SENT)
+    return ExchangedWithLabelStudio(len(photos), len(ids), f"sent to {url} (project {results.project_id})")
+
+
+def load_from_label_studio(
+    dataset: fo.Dataset, anno_key: str = "corrections", url: str | None = None, api_key: str = ""
+) -> ExchangedWithLabelStudio:
+    """Take the corrections of a run back: positions, visibility, new and deleted people.
+
+    What a corrected person was before goes to ``refinement_history``; corrected people are tagged
+    ``corrected_in_label_studio``.
+
+    Raises:
+        ValueError: if there is no such run, or Label Studio cannot be reached or refuses; nothing is written then.
+    """
+    register_backends()
+    if anno_key not in dataset.list_annotation_runs():
+        raise ValueError(
+            f"Expected a run that was sent ({', '.join(dataset.list_annotation_runs())}), got {anno_key!r}"
+        )
+    results = dataset.load_annotation_results(anno_key, url=url, api_key=api_key or None)
+    field = next(iter(results.config.label_schema))
+    labels = results.backend.download_annotations(results)[field]["keypoints"]
+    before = _current_labels(dataset, field, list(labels))
+    _store_labels(dataset, field, labels)
+    changed = [label.id for found in labels.values() for label in found.values() if CORRECTED in (label.tags or [])]
+    kept = sum(len(set(labels[sample_id]) & set(before[sample_id])) for sample_id in labels)
+    return ExchangedWithLabelStudio(
+        len(labels), len(changed), f"taken back from project {results.project_id}",
+        deleted=sum(map(len, before.values())) - kept, added=sum(map(len, labels.values())) - kept,
+    )  # fmt: skip
+
+
+def make_tasks(samples, field: str, reference) -> list[dict]:
+    """Return the Label Studio tasks of a view.
+
+    Args:
+        samples: a view of images.
+        field: Keypoints field.
+        reference: photo path -> what Label Studio shows as its image.
+    """
+    columns = PersonColumns(samples, field)
+    config = parse_labeling_config(build_labeling_config(columns.skeleton), columns.skeleton)
+    poses = _sendable(columns)
+    paths = samples.values("filepath")
+    tasks = []
+    for row, path in enumerate(paths):
+        people = np.flatnonzero(columns.rows == row)
+        width, height = columns.image_wh[row]
+        regions = {f"cp-{columns.label_ids[person]}": columns.label_ids[person] for person in people}
+        result = encode_poses(poses.select(people), config, (int(height), int(width)), list(regions))
+        lowest = float(poses.instance_scores[people].min()) if len(people) else 0.0
+        data = {"image": reference(path), "file_name": Path(path).name, "sample_id": str(columns.sample_ids[row])}
+        prediction = {"model_version": MODEL_VERSION, "score": lowest, "result": result}
+        tasks.append({"data": {**data, "label_ids": regions}, "predictions": [prediction]})
+    return tasks
+
+
+def read_task(task: dict, entry: dict, config, current: dict[str, fo.Keypoint]) -> dict[str, fo.Keypoint]:
+    """Return label id -> keypoint of an annotation of a task.
+
+    Args:
+        task: with its data and predictions.
+        entry: the annotation.
+        config: labelling configuration.
+        current: the photo's labels in FiftyOne now.
+    """
+    decoded = decode_result(entry.get("result") or [], config)
+    if decoded.image_hw is None:
+        return {}
+    ids = _label_ids(task, decoded.annotations, config)
+    labels = {}
+    for person, label_id in enumerate(ids):
+        label = _label(decoded.annotations, person, decoded.image_hw, current.get(label_id))
+        labels[label.id] = label
+    return labels
+
+
+def _sendable(columns: PersonColumns) -> Poses:
+    """Return the people as poses; of annotations without scores the COCO visibility becomes one."""
+    poses = columns.poses()
+    visibility = columns.joints("visibility")
+    annotated = ~np.isfinite(columns.scalars("pred_oks"))[:, None]
+    absent = (annotated & (visibility == 0)) | ~np.isfinite(poses.keypoints).all(axis=-1)
+    known = np.where(annotated, np.where(visibility == 1, 0.0, 1.0), poses.visibility_scores)
+    keypoints = np.where(absent[..., None], np.nan, poses.keypoints)
+    return Poses(
+        poses.skeleton, keypoints, np.nan_to_num(poses.boxes_xyxy), poses.keypoint_scores, known, poses.instance_scores
+    )
+
+
+def _label_ids(task: dict, annotations: Annotations, config) -> list[str | None]:
+    """Return the label id of each annotated person: by region id, else by the box that was sent; None for a new one."""
+    known = dict(task["data"].get("label_ids") or {})
+    ids = [known.pop(region, None) for region in annotations.ids]
+    sent = next((p for p in task.get("predictions") or [] if p.get("model_version") == MODEL_VERSION), None)
+    if not known or sent is None or all(ids):
+        return ids
+    before = decode_result(sent["result"], config).annotations
+    rows = [row for row, region in enumerate(before.ids) if region in known]
+    overlaps = box_iou(np.nan_to_num(annotations.boxes_xyxy), np.nan_to_num(before.boxes_xyxy[rows]))
+    overlaps[[person for person, label_id in enumerate(ids) if label_id]] = 0
+    while overlaps.size and overlaps.max() >= _SAME_PERSON_IOU:
+        person, column = np.unravel_index(int(overlaps.argmax()), overlaps.shape)
+        ids[person] = known[before.ids[rows[column]]]
+        overlaps[person], overlaps[:, column] = 0, 0
+    return ids
+
+
+def _label(annotations: Annotations, person: int, image_hw: tuple[int, int], old: fo.Keypoint | None) -> fo.Keypoint:
+    """Return one person's label: the old one with the human's joints, or a new one."""
+    height, width = image_hw
+    visibility = annotations.visibility[person]
+    points = annotations.keypoints[person] / (width, height)
+    scored = old is None or old.get_attribute_value("pred_oks", None) is not None
+    label = fo.Keypoint(label=PERSON) if old is None else old.copy()
+    if old is not None:
+        label.id = old.id
+        if not _changed(old, points, visibility, scored):
+            return label
+        label["refinement_history"] = json.dumps([*history_of(old), state_of(old)])
+    label.tags = [*(tag for tag in (label.tags or []) if tag != CORRECTED), CORRECTED]
+    label["annotated_visibility"] = visibility.tolist()
+    if scored:  # points stay finite and visibility a score: what is not labelled keeps its place with visibility 0
+        fallback = np.nanmean(points, axis=0) if old is None else np.array(old.points)
+        points = np.where((visibility > 0)[:, None], points, fallback)
+        label["visibility"] = (visibility == 2).astype(float).tolist()
+        label["keypoint_oks"] = (visibility > 0).astype(float).tolist()
+        label["fixed"] = (visibility > 0).tolist()
+        label["pred_oks"] = 1.0
+    else:
+        label["visibility"] = visibility.tolist()
+    label.points = points.tolist()
+    box = annotations.boxes_xyxy[person]
+    if np.isfinite(box).all():
+        label["bounding_box"] = relative_box(box, image_hw)
+    return label
+
+
+def _changed(old: fo.Keypoint, points: np.ndarray, visibility: np.ndarray, scored: bool) -> bool:
+    """Tell whether a human changed anything that was sent."""
+    before = np.array(old.points, np.float64)
+    stored = old.get_attribute_value("visibility", None)
+    stored = np.full(len(before), 2.0 if not scored else 1.0) if stored is None else np.array(stored, np.float64)
+    sent = np.where(stored >= 0.5, 2, 1) if scored else stored
+    sent = np.where(np.isfinite(before).all(axis=1), sent, 0)
+    inside = np.clip(before, 0, 1)  # positions are clipped to the photo when they are sent
+    moved = np.abs(np.nan_to_num(inside) - np.nan_to_num(points)).max(axis=1) > _MOVED
+    return bool((visibility != sent).any() or (moved & (visibility > 0)).any())
+
+
+def _current_labels(dataset, field: str, sample_ids: list[str]) -> dict[str, dict[str, fo.Keypoint]]:
+    view = dataset.select(sample_ids)
+    ids, labels = view.values(["id", field])
+    return {
+        sample_id: {label.id: label for label in (found.keypoints if found is not None else [])}
+        for sample_id, found in zip(ids, labels, strict=True)
+    }
+
+
+def _store_labels(dataset, field: str, labels: dict[str, dict[str, fo.Keypoint]]) -> None:
+    """Write all photos' labels at once, with what depends on them."""
+    from clickpose_fiftyone.refinement import refresh_derived
+
+    view = dataset.select(list(labels), ordered=True)
+    view.set_values(field, [fo.Keypoints(keypoints=list(found.values())) for found in labels.values()], dynamic=True)
+    if dataset.get_field(f"{field}.keypoints.pred_oks") is not None:
+        refresh_derived(view, field)
+
+
+def _newest_annotation(task: dict) -> dict | None:
+    entries = [entry for entry in task.get("annotations") or [] if not entry.get("was_cancelled")]
+    return max(entries, key=lambda entry: str(entry.get("updated_at") or ""), default=None)
+
+
+def _create_project(client: LabelStudioClient, title: str, skeleton) -> dict:
+    fields = {"title": title if len(title) >= 3 else f"{title} poses", "label_config": build_labeling_config(skeleton)}
+    return client.create_project(**fields, show_collab_predictions=True, sampling="Uncertainty sampling")
+
+
+def _upload_photo(client: LabelStudioClient, project_id: int, path: str) -> str:
+    """Upload a photo without making a task of it; returns what a task's data refers to it by."""
+    with Path(path).open("rb") as photo:
+        answer = client.call(
+            "POST", f"/api/projects/{project_id}/import", params={"commit_to_project": "false"},
+            files={"file": (Path(path).name, photo)},
+        )  # fmt: skip
+    upload = client.call("GET", f"/api/import/file-upload/{answer['file_upload_ids'][0]}")
+    return f"/data/{upload['file']}"
