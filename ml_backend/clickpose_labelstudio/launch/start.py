@@ -37,7 +37,7 @@ HOST = "127.0.0.1"
 RUN_LABEL_STUDIO = Path(__file__).parent / "inside" / "run_label_studio.py"
 RUN_CLICKPOSE = "from clickpose.cli import main; main()"  # whatever the PATH holds
 BACKEND_SECONDS = 120.0
-LABEL_STUDIO_SECONDS = 600.0
+LABEL_STUDIO_SECONDS = 1800.0  # a busy machine may need many minutes for the first start
 # Names that Label Studio would take for its own settings, and that shells and make commonly set for other reasons.
 NOT_PASSED_ON = ("HOST", "PORT", "DEBUG", "LOG_LEVEL", "USERNAME", "PASSWORD", "PYTHONPATH", "PYTHONHOME", "MAKEFLAGS")
 
