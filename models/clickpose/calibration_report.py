@@ -16,15 +16,15 @@ from PIL import Image
 from clickpose.checks import as_array
 from clickpose.draw import DrawStyle, draw_poses, score_color
 from clickpose.image_io import read_image
-from clickpose.metrics.bootstrap import Interval
-from clickpose.metrics.calibration_figures import HIGHER_IS_BETTER, CalibrationSample, Comparison, compare
+from clickpose.metrics.bootstrap import Comparison, Interval
+from clickpose.metrics.calibration_figures import CalibrationSample, compare
 from clickpose.skeleton import COCO, Skeleton
 from clickpose.structures import Poses
 
 __all__ = ["CalibrationSample", "PersonPictures", "write_report"]
 
 RESAMPLES = 300
-_FIXED = ("AR", "AP, OKS as score")  # of the poses, not of their confidences
+_ARROWS = {1: "↑", 0: "", -1: "↓"}
 _MOST_JOINTS_BY_NAME = 24  # skeletons with more are shown by part
 _EXAMPLES = 9
 _PICTURE_SIDE = 260  # pixels
@@ -80,7 +80,8 @@ def write_report(
         provenance: what the figures come from (data, weights, calibrator, versions), by name; shown as text.
         skeleton: the K joints.
         pictures: of the same persons, for the examples; None for a report without pictures.
-        figures: more rows for the table, such as COCO's AP from detected boxes; they come first.
+        figures: more rows for the table, such as of
+            :func:`~clickpose.metrics.bootstrap.compare_average_precision`; they come first.
         resamples: draws of the bootstrap intervals.
         seed: of the draws.
 
@@ -138,15 +139,14 @@ def _template():
 
 def _row(name: str, figure: Comparison) -> dict:
     """Return a line of the table."""
-    higher = name.startswith(HIGHER_IS_BETTER) and name != "AP left to gain"
     clear = figure.change.low > 0 or figure.change.high < 0  # NaN: not clear
-    improved = (figure.change.value > 0) == higher
+    improved = figure.change.value * figure.better > 0
     return {
         "name": name,
-        "arrow": "" if name in _FIXED else "↑" if higher else "↓",
+        "arrow": _ARROWS[figure.better],
         "cells": [_cell(figure.before), _cell(figure.after)],
         "change": _cell(figure.change, sign="+"),
-        "verdict": "" if not clear or name in _FIXED else "better" if improved else "worse",
+        "verdict": "" if not (clear and figure.better) else "better" if improved else "worse",
     }
 
 

@@ -11,8 +11,8 @@ from PIL import Image
 
 from clickpose.calibration_plots import precision_plot, reliability_plot, score_histograms, sparsification_plot
 from clickpose.calibration_report import CalibrationSample, PersonPictures, write_report
-from clickpose.metrics.bootstrap import Interval
-from clickpose.metrics.calibration_figures import Comparison, calibration_figures, compare
+from clickpose.metrics.bootstrap import Comparison, Interval
+from clickpose.metrics.calibration_figures import calibration_figures, compare
 from clickpose.skeleton import COCO, Skeleton
 
 PERSONS = 30

@@ -39,6 +39,22 @@ class Interval:
     level: float = 0.95
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """A figure of two models on the same samples.
+
+    Attributes:
+        before, after: of each.
+        change: after - before, whose interval is a paired one: both are drawn alike.
+        better: 1 if a rise is an improvement, -1 if a fall is, 0 if what is compared cannot change it.
+    """
+
+    before: Interval
+    after: Interval
+    change: Interval
+    better: int = 1
+
+
 def bootstrap(
     statistic: Callable[[np.ndarray], Mapping[str, float]],
     groups,
@@ -49,8 +65,7 @@ def bootstrap(
     """Return intervals of the figures of samples that come in groups.
 
     Args:
-        statistic: figures by name of the samples at the given indices (drawn ones may repeat). Two models compared on
-            the same samples are one statistic: the interval of their difference is then a paired one.
+        statistic: figures by name of the samples at the given indices (drawn ones may repeat).
         groups: (M,) what each sample belongs to; groups are drawn, with all their samples. ``np.arange(M)`` draws
             single samples.
         resamples: how many draws.
@@ -80,12 +95,47 @@ def bootstrap(
     return {name: _interval(value, [draw[name] for draw in draws], level) for name, value in whole.items()}
 
 
+def bootstrap_pair(
+    before: Callable[[np.ndarray], Mapping[str, float]],
+    after: Callable[[np.ndarray], Mapping[str, float]],
+    groups,
+    resamples: int = RESAMPLES,
+    level: float = 0.95,
+    seed: int = 0,
+    better: Callable[[str], int] = lambda name: 1,
+) -> dict[str, Comparison]:
+    """Compare two models on the same draws of the same samples.
+
+    Args:
+        before, after: figures by name of each, as in :func:`bootstrap`; names that only one of them has are left out.
+        groups, resamples, level, seed: as :func:`bootstrap`.
+        better: returns :attr:`Comparison.better` of a figure.
+
+    Raises:
+        ValueError: as :func:`bootstrap`.
+    """
+
+    def both(drawn: np.ndarray) -> dict[tuple[str, str], float]:
+        old, new = before(drawn), after(drawn)
+        pairs = {name: (old[name], new[name]) for name in old if name in new}
+        return {
+            (name, part): value
+            for name, (was, is_) in pairs.items()
+            for part, value in (("before", was), ("after", is_), ("change", is_ - was))
+        }
+
+    intervals = bootstrap(both, groups, resamples, level, seed)
+    return {
+        name: Comparison(*(intervals[name, part] for part in ("before", "after", "change")), better(name))
+        for name in dict.fromkeys(name for name, _ in intervals)
+    }
+
+
 def bootstrap_average_precision(
     truth: KeypointTruth,
     predictions: KeypointPredictions,
     sigmas,
     image_ids: Sequence[Hashable] | None = None,
-    baseline: KeypointPredictions | None = None,
     resamples: int = AP_RESAMPLES,
     level: float = 0.95,
     seed: int = 0,
@@ -96,30 +146,58 @@ def bootstrap_average_precision(
     Args:
         truth, predictions, sigmas, image_ids, max_detections: as
             :func:`~clickpose.metrics.average_precision.evaluate_keypoints`.
-        baseline: predictions to compare with: the figures are then the differences to theirs, on the same draws.
         resamples, level, seed: as :func:`bootstrap`.
 
     Raises:
         ValueError: as :func:`~clickpose.metrics.average_precision.evaluate_keypoints` and :func:`bootstrap`.
     """
-    _check(resamples, level)
-    if image_ids is None:
-        known = [persons.image_ids for persons in (truth, predictions, baseline) if persons is not None]
-        image_ids = sorted({image for ids in known for image in ids.tolist()})
-    engines = [
-        make_engine(truth, persons, sigmas, image_ids, max_detections, keep_images=True)
-        for persons in (predictions, baseline)
-        if persons is not None
-    ]
-    if None in engines:
-        return {name: Interval(float("nan"), float("nan"), float("nan"), level) for name in FIGURES}
+    images = _images(image_ids, truth, predictions)
+    figures = _drawn_figures(truth, predictions, sigmas, images, max_detections)
+    return bootstrap(figures, np.arange(len(images)), resamples, level, seed)
+
+
+def compare_average_precision(
+    truth: KeypointTruth,
+    before: KeypointPredictions,
+    after: KeypointPredictions,
+    sigmas,
+    image_ids: Sequence[Hashable] | None = None,
+    resamples: int = AP_RESAMPLES,
+    level: float = 0.95,
+    seed: int = 0,
+    max_detections: int = MAX_DETECTIONS,
+) -> dict[str, Comparison]:
+    """Return COCO's ten figures of two sets of predictions and the changes, on the same draws of images.
+
+    Args:
+        truth: annotated persons.
+        before, after: predicted persons; they need not be the same ones.
+        sigmas, image_ids, resamples, level, seed, max_detections: as :func:`bootstrap_average_precision`.
+
+    Raises:
+        ValueError: as :func:`bootstrap_average_precision`.
+    """
+    images = _images(image_ids, truth, before, after)
+    old, new = (_drawn_figures(truth, found, sigmas, images, max_detections) for found in (before, after))
+    return bootstrap_pair(old, new, np.arange(len(images)), resamples, level, seed)
+
+
+def _images(image_ids: Sequence[Hashable] | None, *persons: KeypointTruth | KeypointPredictions) -> list[Hashable]:
+    """Return the images to draw from: the given ones, or all that have a person."""
+    ids = [image for some in persons for image in some.image_ids.tolist()] if image_ids is None else image_ids
+    return sorted(set(ids))
+
+
+def _drawn_figures(truth, predictions, sigmas, images, max_detections) -> Callable[[np.ndarray], dict[str, float]]:
+    """Return the function from drawn images to the ten figures."""
+    engine = make_engine(truth, predictions, sigmas, images, max_detections, keep_images=True)
 
     def figures(drawn: np.ndarray) -> dict[str, float]:
-        values = [engine.figures_of(drawn) for engine in engines]
-        result = values[0] if baseline is None else values[0] - values[1]
-        return dict(zip(FIGURES, result.tolist(), strict=True))
+        if engine is None or not len(drawn):
+            return dict.fromkeys(FIGURES, float("nan"))
+        return dict(zip(FIGURES, engine.figures_of(drawn).tolist(), strict=True))
 
-    return bootstrap(figures, np.arange(len(set(image_ids))), resamples, level, seed)
+    return figures
 
 
 def _check(resamples: int, level: float) -> None:

@@ -11,14 +11,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from clickpose.checks import as_array, check_unit_range
-from clickpose.metrics.bootstrap import RESAMPLES, Interval, bootstrap
+from clickpose.metrics.bootstrap import RESAMPLES, Comparison, Interval, bootstrap, bootstrap_pair
 from clickpose.metrics.correlation import pearson, spearman
 from clickpose.metrics.ranked_precision import ranked_precision
 from clickpose.metrics.reliability import brier_score, expected_calibration_error
 from clickpose.metrics.risk_coverage import risk_coverage
 from clickpose.metrics.sparsification import ause
 
-HIGHER_IS_BETTER = ("AP", "AR", "Pearson", "Spearman")  # of the others, lower is
+_HIGHER_IS_BETTER = ("Pearson", "Spearman")  # of what begins otherwise, lower is, but for:
+_BETTER = {"AP": 1, "AP, OKS as score": 0, "AP left to gain": -1, "AR": 0}
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,15 +90,6 @@ class CalibrationSample:
         )
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """A figure before and after calibration, and the change, whose interval is a paired one."""
-
-    before: Interval
-    after: Interval
-    change: Interval
-
-
 def calibration_figures(sample: CalibrationSample) -> dict[str, float]:
     """Return every figure by name; NaN where it is not defined, such as a correlation of equal scores.
 
@@ -160,19 +152,14 @@ def compare(
             f"{before.labelled.sum()} and {after.labelled.sum()} labelled joints"
         )
 
-    def both(drawn: np.ndarray) -> dict[tuple[str, str], float]:
-        old, new = calibration_figures(before.take(drawn)), calibration_figures(after.take(drawn))
-        names = [name for name in old if name in new]
-        return {
-            (name, part): value
-            for name in names
-            for part, value in (("before", old[name]), ("after", new[name]), ("change", new[name] - old[name]))
-        }
+    return bootstrap_pair(
+        lambda drawn: calibration_figures(before.take(drawn)), lambda drawn: calibration_figures(after.take(drawn)),
+        _groups(before), resamples, level, seed, _better,
+    )  # fmt: skip
 
-    intervals = bootstrap(both, _groups(before), resamples, level, seed)
-    names = dict.fromkeys(name for name, _ in intervals)
-    parts = ("before", "after", "change")
-    return {name: Comparison(*(intervals[name, part] for part in parts)) for name in names}
+
+def _better(name: str) -> int:
+    return _BETTER.get(name, 1 if name.startswith(_HIGHER_IS_BETTER) else -1)
 
 
 def _groups(sample: CalibrationSample) -> np.ndarray:

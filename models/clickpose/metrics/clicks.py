@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from clickpose.checks import as_array
+from clickpose.metrics.average_precision import OKS_THRESHOLDS
 
-OKS_THRESHOLDS = np.arange(0.5, 0.96, 0.05)
 NOC_TARGETS = (0.85, 0.90, 0.95)
 CLICK_CAP = 17
 

@@ -14,13 +14,14 @@ from clickpose.metrics.average_precision import (
     make_engine,
     oracle_gain,
 )
+from clickpose.metrics.coco_engine import similarity_matrices
 from clickpose.metrics.keypoint_sets import (
     KeypointPredictions,
     KeypointTruth,
     predictions_from_coco,
     truth_from_coco,
 )
-from clickpose.metrics.oks import oks
+from clickpose.metrics.oks import oks, oks_matrix
 from clickpose.skeleton import COCO, Skeleton
 
 MEDIUM, LARGE = 50.0**2, 150.0**2  # COCO: medium from 32^2, large from 96^2 px
@@ -262,6 +263,24 @@ def test_best_oks_stays_within_image_and_category_and_leaves_crowds_out(truth):
     gt, _ = arrays(dataset(truth["annotations"][0]), [])
     assert best_oks(gt, other_image, COCO.sigma_array) == [0]
     assert best_oks(gt, found, COCO.sigma_array) == [1]
+
+
+def test_matrices_by_image_are_those_of_single_images(reference):
+    dataset_, results = reference.corner_dataset(4, COCO.sigmas, images=15)
+    gt, found = arrays(dataset_, results)
+    matrices = similarity_matrices(gt, found, COCO.sigma_array)
+    assert len(matrices) > 5
+    for (image, _), matrix in matrices.items():
+        rows = np.flatnonzero(found.image_ids == image)
+        rows, columns = rows[np.argsort(-found.scores[rows], kind="stable")], gt.image_ids == image
+        alone = oks_matrix(
+            found.keypoints[rows], gt.keypoints[columns], gt.visibility[columns], gt.areas[columns],
+            gt.boxes_xywh[columns], COCO.sigma_array,
+        )  # fmt: skip
+        np.testing.assert_array_equal(matrix, alone)
+        best = best_oks(gt, found, COCO.sigma_array)[rows]
+        counted = alone[:, ~gt.ignored[columns]]
+        np.testing.assert_array_equal(best, counted.max(axis=1, initial=0))
 
 
 def test_parts_are_evaluated_by_themselves_with_their_own_scores(truth):

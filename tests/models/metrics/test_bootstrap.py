@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from clickpose.metrics.average_precision import FIGURES, evaluate_keypoints
-from clickpose.metrics.bootstrap import bootstrap, bootstrap_average_precision
+from clickpose.metrics.bootstrap import (
+    bootstrap,
+    bootstrap_average_precision,
+    bootstrap_pair,
+    compare_average_precision,
+)
 from clickpose.metrics.keypoint_sets import KeypointPredictions, predictions_from_coco, truth_from_coco
 from clickpose.skeleton import COCO
 
@@ -85,13 +90,28 @@ def test_average_precision_with_intervals_by_image(reference):
 def test_differences_of_average_precision_are_paired(reference):
     dataset, results = reference.corner_dataset(2, COCO.sigmas, images=30)
     truth, found = truth_from_coco(dataset), predictions_from_coco(dataset, results)
-    same = bootstrap_average_precision(truth, found, COCO.sigma_array, baseline=found, resamples=10)["AP"]
-    assert (same.value, same.low, same.high) == (0, 0, 0)
+    same = compare_average_precision(truth, found, found, COCO.sigma_array, resamples=10)["AP"]
+    assert (same.change.value, same.change.low, same.change.high) == (0, 0, 0)
     worse = KeypointPredictions(found.keypoints + 10, found.scores, found.image_ids)
-    loss = bootstrap_average_precision(truth, worse, COCO.sigma_array, baseline=found, resamples=20)["AP"]
-    expected = evaluate_keypoints(truth, worse, COCO.sigma_array).figures["AP"]
-    expected -= evaluate_keypoints(truth, found, COCO.sigma_array).figures["AP"]
-    assert loss.value == pytest.approx(expected) and loss.high < 0
+    loss = compare_average_precision(truth, found, worse, COCO.sigma_array, resamples=20)
+    assert tuple(loss) == FIGURES
+    before, after = (evaluate_keypoints(truth, some, COCO.sigma_array).figures["AP"] for some in (found, worse))
+    assert loss["AP"].before.value == pytest.approx(before) and loss["AP"].after.value == pytest.approx(after)
+    assert loss["AP"].change.value == pytest.approx(after - before) and loss["AP"].change.high < 0
+    assert loss["AP"].before == bootstrap_average_precision(truth, found, COCO.sigma_array, resamples=20)["AP"]
+
+
+def test_a_pair_has_the_figures_that_both_have():
+    values = np.arange(10.0)
+    pair = bootstrap_pair(
+        lambda drawn: {"mean": values[drawn].mean(), "only before": 1.0},
+        lambda drawn: {"mean": 3 - values[drawn].mean()},
+        np.arange(10), resamples=20, better=lambda name: -1,
+    )  # fmt: skip
+    assert list(pair) == ["mean"] and pair["mean"].better == -1
+    assert pair["mean"].change.value == pytest.approx(3 - 9)
+    spread = pair["mean"].before.high - pair["mean"].before.low
+    assert pair["mean"].change.high - pair["mean"].change.low == pytest.approx(2 * spread)
 
 
 def test_average_precision_of_nobody_has_no_interval():
