@@ -24,6 +24,7 @@ class LossWeights:
         fine_oks: the same with the tolerance divided by sqrt(5); drives the last pixels, where OKS is flat.
         box_l1, box_giou: box.
         predicted_oks, visibility: CCNet's two terms.
+        instance_oks: squared error of the person's score, their combination (CCNet Eq. 7).
         heatmap, heads: the trunk's heads.
     """
 
@@ -34,6 +35,7 @@ class LossWeights:
     box_giou: float = 0.3
     predicted_oks: float = 1.0
     visibility: float = 0.1
+    instance_oks: float = 0.5
     heatmap: float = 0.1
     heads: float = 0.02
 
@@ -69,7 +71,7 @@ def pose_losses(output: DecoderOutput, batch: PersonBatch, fixed: Tensor, sigmas
         "oks": w.oks * _masked_mean(1 - terms, share),
         "fine": w.fine_oks * _masked_mean(1 - terms**5, share),
     }
-    box_l1, giou = _box_terms(output.boxes_norm, batch.box_norm[:, None])
+    box_l1, giou = box_terms(output.boxes_norm, batch.box_norm[:, None])
     known = batch.box_known[:, None]
     losses["box"] = w.box_l1 * _masked_mean(box_l1, known) + w.box_giou * _masked_mean(giou, known)
     score_error = (output.oks_logits.sigmoid() - terms[-1].detach()).square()  # CCNet, Sec. 5
@@ -78,10 +80,19 @@ def pose_losses(output: DecoderOutput, batch: PersonBatch, fixed: Tensor, sigmas
         output.visibility_logits, labelled.float().expand_as(fixed), reduction="none"
     )
     losses["visibility"] = w.visibility * _masked_mean(visible, batch.visibility_known[:, None, None])
+    losses["instance"] = w.instance_oks * _instance_error(output, terms[-1].detach(), free, fixed, batch)
     return losses
 
 
-def _box_terms(boxes: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+def _instance_error(output: DecoderOutput, terms: Tensor, free: Tensor, fixed: Tensor, batch: PersonBatch) -> Tensor:
+    """Return the mean squared error of the predicted score of persons, sum v s / sum v over joints nobody fixed."""
+    visible = output.visibility_logits.sigmoid() * ~fixed
+    predicted = (visible * output.oks_logits.sigmoid()).sum(-1) / visible.sum(-1).clamp(min=1e-3)
+    true = (terms * free).sum(-1) / free.sum(-1).clamp(min=1)
+    return _masked_mean((predicted - true).square(), free.any(-1) & batch.visibility_known[:, None])
+
+
+def box_terms(boxes: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
     """Return the L1 distance and 1 - GIoU (Rezatofighi et al., 2019) of (..., 4) xyxy boxes."""
     l1 = (boxes - truth).abs().sum(-1)
     inner = (torch.minimum(boxes[..., 2:], truth[..., 2:]) - torch.maximum(boxes[..., :2], truth[..., :2])).clamp(min=0)
