@@ -61,14 +61,12 @@ class FigureTable:
     rows: dict[str, dict[str, float]]
 
     def render(self):
-        """Return a ``rich`` table."""
+        """Return a ``rich`` table, without the title (it would be broken at the table's width)."""
         from rich import box
         from rich.table import Table
 
         columns = list(dict.fromkeys(name for row in self.rows.values() for name in row))
-        table = Table(
-            title=self.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
-        )
+        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
         table.add_column("", no_wrap=True)
         for column in columns:
             table.add_column(column, justify="right", no_wrap=True)
@@ -131,6 +129,7 @@ def run_evaluation(
     for entry in figures.values():
         console.print(entry.report, highlight=False)
         for table in entry.tables.values():
+            console.print(table.title, style="bold", highlight=False)
             console.print(table.render())
     if json_path is not None:
         json_path.parent.mkdir(parents=True, exist_ok=True)
