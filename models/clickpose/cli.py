@@ -13,6 +13,7 @@ import typer
 import clickpose
 from clickpose.boxes import xywh_to_xyxy
 from clickpose.data.coco_results import PhotoPoses, read_coco, write_coco
+from clickpose.data.openpose import write_openpose
 from clickpose.image_io import read_image
 from clickpose.skeleton import Skeleton
 from clickpose.skeleton_io import load_skeleton
@@ -59,6 +60,9 @@ def predict(
         Path | None, typer.Option(help="Photo with the skeletons drawn in; a folder where there are several photos.")
     ] = None,
     json: Annotated[Path | None, typer.Option(help="COCO keypoint file to write.")] = None,
+    openpose: Annotated[
+        Path | None, typer.Option(help="Folder for OpenPose JSON, one file a photo; confidences are predicted OKS.")
+    ] = None,
     box: Annotated[
         list[str] | None, typer.Option(help="x,y,width,height of a person in pixels, instead of finding them. Repeat.")
     ] = None,
@@ -96,6 +100,9 @@ def predict(
         with _user_errors():
             json.parent.mkdir(parents=True, exist_ok=True)
             write_coco(json, done, predictor.skeleton)
+    if openpose is not None:
+        with _user_errors():
+            write_openpose(openpose, done)
     if failures:
         raise typer.Exit(2)
 

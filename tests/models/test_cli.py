@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 import clickpose
 from clickpose import cli
 from clickpose.data.coco_results import read_coco
+from clickpose.data.openpose import read_openpose
 from clickpose.predictor import place_clicks
 from clickpose.skeleton import COCO
 from clickpose.structures import Clicks, Poses
@@ -93,6 +94,18 @@ def test_predict_draws_writes_and_reports(calls, photo, tmp_path):
         ("set_image", (120, 100, 3)),
         ("predict", None),
     ]
+
+
+def test_predict_writes_openpose_files_of_all_photos(calls, photo, tmp_path):
+    Image.new("RGB", (80, 90)).save(tmp_path / "other.png")
+    done = run("predict", photo, tmp_path / "other.png", "--openpose", tmp_path / "op")
+    assert done.exit_code == 0
+    assert sorted(path.name for path in (tmp_path / "op").iterdir()) == [
+        "other_keypoints.json", "photo_keypoints.json"
+    ]  # fmt: skip
+    poses = read_openpose(tmp_path / "op" / "photo_keypoints.json")
+    assert poses.instance_scores.tolist() == pytest.approx([0.9, 0.3])
+    assert poses.keypoints[1, 3].tolist() == [60 + 3 * 1.5, 10 + 3 * 4.25]
 
 
 def test_predict_with_boxes_and_threshold(calls, photo, tmp_path):

@@ -1,0 +1,154 @@
+"""Poses as OpenPose's JSON, one file a photo, which SMPLify-style body fitters read; and back.
+
+The third number of each joint is its confidence, by which fitters weight the joint: here the predicted OKS. The body
+is BODY_25, whose neck and mid-hip are the middle of shoulders and hips; of a whole-body skeleton hands (21) and face
+(70, of which the pupils stay empty) are written as well. A joint that is not there is 0, 0, 0.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePath
+
+import numpy as np
+
+from clickpose.boxes import enclosing_box
+from clickpose.data.coco_results import PhotoPoses
+from clickpose.skeleton import COCO, Skeleton
+from clickpose.structures import Pose, Poses
+
+VERSION = 1.3
+SUFFIX = "_keypoints.json"
+BODY_25 = (
+    "nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist",
+    "mid_hip", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle", "right_eye",
+    "left_eye", "right_ear", "left_ear", "left_big_toe", "left_small_toe", "left_heel", "right_big_toe",
+    "right_small_toe", "right_heel",
+)  # fmt: skip
+_MIDDLES = {"neck": ("left_shoulder", "right_shoulder"), "mid_hip": ("left_hip", "right_hip")}
+# field -> part of the skeleton, and how many points OpenPose has there
+_PARTS = {
+    "face_keypoints_2d": ("face", 68, 70),
+    "hand_left_keypoints_2d": ("left_hand", 21, 21),
+    "hand_right_keypoints_2d": ("right_hand", 21, 21),
+}
+_EMPTY = ("pose_keypoints_3d", "face_keypoints_3d", "hand_left_keypoints_3d", "hand_right_keypoints_3d")
+
+
+def to_openpose(poses: Poses) -> dict:
+    """Return the document of one photo.
+
+    Args:
+        poses: of any skeleton; joints are found by name.
+
+    Returns:
+        ``version`` and ``people``, in the order of ``poses``. Neck and mid-hip have the lower confidence of their two
+        joints.
+    """
+    return {"version": VERSION, "people": [_person(pose) for pose in poses]}
+
+
+def from_openpose(document: Mapping, skeleton: Skeleton = COCO) -> Poses:
+    """Read a photo's people.
+
+    OpenPose has neither boxes, visibilities nor a person's score: the box is that of the joints, visibility scores are
+    the confidences, the person's score is the mean confidence of the joints that are there. Neck and mid-hip are
+    dropped where the skeleton has no such joint. People without a joint of the skeleton are left out.
+
+    Raises:
+        ValueError: if it is not such a document.
+    """
+    try:
+        triples = [_triples(person, skeleton) for person in document["people"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"Expected OpenPose people with BODY_25 joints, got a document where {error} fails") from None
+    return Poses.stack(skeleton, [_pose(rows, skeleton) for rows in triples if (rows[:, 2] > 0).any()])
+
+
+def write_openpose(folder: str | Path, photos: Iterable[PhotoPoses]) -> list[Path]:
+    """Write ``NAME_keypoints.json`` for each photo ``NAME.jpg``, as OpenPose does.
+
+    Returns:
+        the files.
+
+    Raises:
+        ValueError: if two photos would have one file.
+    """
+    folder = Path(folder)
+    written: dict[Path, str] = {}
+    for photo in photos:
+        path = folder / f"{PurePath(photo.file_name).stem}{SUFFIX}"
+        if path in written:
+            raise ValueError(f"Expected photos with different names, got {written[path]} and {photo.file_name}")
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(to_openpose(photo.poses), allow_nan=False), encoding="utf-8")
+        written[path] = photo.file_name
+    return list(written)
+
+
+def read_openpose(path: str | Path, skeleton: Skeleton = COCO) -> Poses:
+    """Read :func:`from_openpose` from a file.
+
+    Raises:
+        ValueError: if there is no such file, or it is not OpenPose's; the message names the file.
+    """
+    try:
+        return from_openpose(json.loads(Path(path).read_text(encoding="utf-8")), skeleton)
+    except OSError as error:
+        raise ValueError(f"Cannot read {path}: {error.strerror or error}") from None
+    except ValueError as error:  # JSON and text decoding errors are ValueErrors as well
+        raise ValueError(f"Cannot read {path}: {error}") from None
+
+
+def _person(pose: Pose) -> dict:
+    skeleton = pose.skeleton
+    placed = np.isfinite(pose.keypoints).all(axis=1)
+    rows = np.where(placed[:, None], np.column_stack([pose.keypoints, pose.keypoint_scores]), 0.0)
+    body = [_body_row(name, rows, skeleton) for name in BODY_25]
+    person = {"person_id": [-1], "pose_keypoints_2d": np.concatenate(body).tolist()}
+    for field, (part, joints, points) in _PARTS.items():
+        indices = skeleton.parts.get(part, ())
+        known = rows[list(indices)] if len(indices) == joints else np.zeros((0, 3))
+        padded = np.concatenate([known, np.zeros((points - len(known), 3))]) if len(known) else known
+        person[field] = padded.ravel().tolist()
+    return person | {field: [] for field in _EMPTY}
+
+
+def _body_row(name: str, rows: np.ndarray, skeleton: Skeleton) -> np.ndarray:
+    """Return x, y, confidence of a joint of BODY_25."""
+    joint = skeleton.match(name)
+    if joint is not None:
+        return rows[joint]
+    pair = [skeleton.match(side) for side in _MIDDLES.get(name, ())]
+    if not pair or None in pair:
+        return np.zeros(3)
+    sides = rows[pair]
+    if (sides == 0).all(axis=1).any():  # a side that is not placed
+        return np.zeros(3)
+    return np.array([*sides[:, :2].mean(axis=0), sides[:, 2].min()])
+
+
+def _triples(person: Mapping, skeleton: Skeleton) -> np.ndarray:
+    """Return (K, 3) x, y, confidence of the skeleton's joints; 0 where OpenPose has none."""
+    rows = np.zeros((len(skeleton), 3))
+    body = np.reshape(np.asarray(person["pose_keypoints_2d"], dtype=np.float64), (len(BODY_25), 3))
+    for name, row in zip(BODY_25, body, strict=True):
+        joint = skeleton.match(name)
+        if joint is not None:
+            rows[joint] = row
+    for field, (part, joints, points) in _PARTS.items():
+        indices, values = skeleton.parts.get(part, ()), person.get(field) or ()
+        if len(indices) == joints and len(values):
+            rows[list(indices)] = np.reshape(np.asarray(values, dtype=np.float64), (points, 3))[:joints]
+    if not np.isfinite(rows).all():
+        raise ValueError("finite numbers")
+    return rows
+
+
+def _pose(rows: np.ndarray, skeleton: Skeleton) -> Pose:
+    placed = rows[:, 2] > 0
+    scores = np.clip(rows[:, 2], 0.0, 1.0)
+    box = enclosing_box(rows[placed, :2])
+    keypoints = np.where(placed[:, None], rows[:, :2], np.nan)
+    return Pose(skeleton, keypoints, box, scores, scores, float(scores[placed].mean()))
