@@ -36,6 +36,7 @@ class TrainConfig:
         warmup_steps: linear warm-up.
         decay_share: share of the steps, at the end, over which the rate falls to zero; it is constant before, so that a
             run can be extended without having decayed too early.
+        drop: factor of the rate in those steps instead, such as 0.1; 0 to let it fall.
         ema_decay: moving average of the weights, the one that is kept.
         seed: of everything random.
         workers: data loading processes.
@@ -51,6 +52,7 @@ class TrainConfig:
     clip_norm: float = 1.0
     warmup_steps: int = 150
     decay_share: float = 0.35
+    drop: float = 0.0
     ema_decay: float = 0.998
     seed: int = 0
     workers: int = 1
@@ -105,12 +107,45 @@ def wait_for_all() -> None:
         dist.barrier()
 
 
+def mean_over_processes(value: Tensor) -> Tensor:
+    """Return the mean of a tensor over the processes, the same for all; by itself, as float, where there is one.
+
+    A loss that is divided by a count must be divided by this mean of it, so that averaged gradients are those of one
+    process.
+    """
+    value = value.detach().float()
+    if dist.is_initialized():
+        dist.all_reduce(value)
+        value /= dist.get_world_size()
+    return value
+
+
+def keep_plan(folder: Path, wanted: dict) -> None:
+    """Write down what a working folder is for, or refuse to go on from another one's.
+
+    Args:
+        folder: the working folder.
+        wanted: what must be the same for its files to fit, as JSON holds it.
+
+    Raises:
+        ValueError: names what the folder was made for and what came.
+    """
+    path = folder / "plan.json"
+    wanted = json.loads(json.dumps(wanted))
+    if path.exists() and (found := json.loads(path.read_text())) != wanted:
+        raise ValueError(f"Expected {folder} to go on with {found}, got {wanted}; name another working folder")
+    if rank_and_world()[0] == 0:
+        path.write_text(json.dumps(wanted))
+
+
 def rate_factor(step: int, config: TrainConfig) -> float:
-    """Return the learning rate at ``step`` relative to its base: warm-up, constant, then 1 - sqrt decay."""
+    """Return the learning rate at ``step`` relative to its base: warm-up, constant, then a drop or 1 - sqrt decay."""
     warmup = min(1.0, (step + 1) / max(config.warmup_steps, 1))
     start = config.steps * (1 - config.decay_share)
     if step <= start:
         return warmup
+    if config.drop:
+        return warmup * config.drop
     return warmup * max(0.0, 1 - ((step - start) / (config.steps - start)) ** 0.5)
 
 

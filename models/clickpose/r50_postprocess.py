@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
+from clickpose.networks.clickpose import center_to_corners
 from clickpose.networks.keypoint_decoder import PersonReading
 
 
@@ -24,12 +24,6 @@ class Detections(NamedTuple):
     labels: Tensor
     boxes_xyxy: Tensor
     keypoints: Tensor
-
-
-def center_to_corners(boxes_cxcywh: Tensor) -> Tensor:
-    """Convert (..., 4) boxes from (centre x, centre y, width, height) to (left, top, right, bottom)."""
-    center, half = boxes_cxcywh[..., :2], boxes_cxcywh[..., 2:] / 2
-    return torch.cat([center - half, center + half], -1)
 
 
 def official_detections(reading: PersonReading, image: int, image_hw: tuple[int, int], count: int) -> Detections:

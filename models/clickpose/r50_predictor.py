@@ -17,7 +17,7 @@ from torch import Tensor
 
 from clickpose.boxes import box_iou
 from clickpose.checks import as_array
-from clickpose.frames import LONG_SIDE, SHORT_SIDE, ImageFrame, input_hw
+from clickpose.frames import ImageFrame, input_hw
 from clickpose.networks.backbone import fold_batch_norm, normalise_pixels
 from clickpose.networks.clickpose import PERSON_CLASS, ClickPose
 from clickpose.networks.deformable_attention import Memory
@@ -69,7 +69,7 @@ class R50Predictor(PosePredictor):
         half_cache: keep the memory in half precision: half the bytes, coordinates change by a fraction of a pixel.
         calibrator: gives keypoint and visibility scores.
         engine: ONNX Runtime for encoding and for clicks, instead of torch.
-        short_side, long_side: bounds of the network input, pixels.
+        short_side, long_side: bounds of the network input, pixels; None for those that the network is trained for.
     """
 
     name = "r50"
@@ -77,7 +77,7 @@ class R50Predictor(PosePredictor):
     def __init__(
         self, network: ClickPose, fingerprint: str, skeleton: Skeleton = COCO, device: str = "cpu",
         *, min_score: float = 0.3, half_cache: bool = False, calibrator: Calibrator | None = None,
-        engine: OnnxEngine | None = None, short_side: int = SHORT_SIDE, long_side: int = LONG_SIDE,
+        engine: OnnxEngine | None = None, short_side: int | None = None, long_side: int | None = None,
     ):  # fmt: skip
         if network.config.num_keypoints != len(skeleton):
             raise ValueError(f"Expected a network for {len(skeleton)} keypoints, got {network.config.num_keypoints}")
@@ -88,7 +88,8 @@ class R50Predictor(PosePredictor):
         self.fingerprint = f"{fingerprint}-half" if half_cache else fingerprint
         self.min_score, self.half_cache = min_score, half_cache
         self.calibrator, self.engine = calibrator, engine
-        self.short_side, self.long_side = short_side, long_side
+        self.short_side = short_side or network.config.short_side
+        self.long_side = long_side or network.config.long_side
 
     @classmethod
     def load(

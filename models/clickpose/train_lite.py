@@ -21,7 +21,7 @@ from clickpose.data.coco import PersonRecord, read_coco_persons
 from clickpose.data.feature_cache import FeatureCache, build_feature_cache, collate_features
 from clickpose.data.flip_audit import exchanged_labels
 from clickpose.data.persons import Augmentation, PersonDataset, collate
-from clickpose.engine import TrainConfig, Trainer, rank_and_world, wait_for_all
+from clickpose.engine import TrainConfig, Trainer, keep_plan, rank_and_world, wait_for_all
 from clickpose.frames import CropFrame
 from clickpose.lite_training import CachedLiteTask, LiteTaskConfig, TrunkTask
 from clickpose.lite_weights import describe_skeleton
@@ -112,7 +112,7 @@ def train_lite(plan: LitePlan, device: str = "cpu") -> Path:
         the weights file, ``plan.out / "lite.safetensors"``.
     """
     plan.out.mkdir(parents=True, exist_ok=True)
-    _check_same_plan(plan)
+    keep_plan(plan.out, _fingerprint(plan))
     torch.manual_seed(plan.decoder.seed)
     network = start_network(plan.start, plan.network)
     persons = [
@@ -197,24 +197,15 @@ def predict_with_trunk(trunk: MoveNetThunder, records: Sequence[PersonRecord], b
     return np.stack([frame.from_norm(pose) for frame, pose in zip(frames, np.concatenate(poses), strict=True)])
 
 
-def _check_same_plan(plan: LitePlan) -> None:
-    """Refuse to go on from a working folder of other data, start or seed: its features and checkpoints would not fit.
-
-    Raises:
-        ValueError: names what the folder was made for and what came.
-    """
-    wanted = {
+def _fingerprint(plan: LitePlan) -> dict:
+    """Return what a working folder must go on with: features and checkpoints of another would not fit."""
+    return {
         "data": [
             [str(folder.path.resolve()), folder.weight, *([folder.images] if folder.images else [])]
             for folder in plan.folders
         ],
         "start": str(plan.start.resolve()), "seeds": [plan.trunk.seed, plan.decoder.seed],
     }  # fmt: skip
-    path = plan.out / "plan.json"
-    if path.exists() and (found := json.loads(path.read_text())) != wanted:
-        raise ValueError(f"Expected {plan.out} to go on with {found}, got {wanted}; name another working folder")
-    if rank_and_world()[0] == 0:
-        path.write_text(json.dumps(wanted))
 
 
 def _read_persons(plan: LitePlan, folder: TrainingFolder, trunk: MoveNetThunder, verdicts: Path) -> list[PersonRecord]:

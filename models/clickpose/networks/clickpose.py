@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from clickpose.frames import LONG_SIDE, SHORT_SIDE
 from clickpose.networks.backbone import BackboneConfig, ResNetBackbone
 from clickpose.networks.decoder_layer import DecoderCommon
 from clickpose.networks.deformable_attention import Memory
@@ -36,6 +37,7 @@ class ClickPoseConfig:
         classes: class logits of a query; index 1 is a person.
         human_codes: rows of the human codebook.
         backbone: size of the backbone.
+        short_side, long_side: bounds of the photos that the network is trained for, pixels.
     """
 
     num_keypoints: int = 17
@@ -52,6 +54,8 @@ class ClickPoseConfig:
     classes: int = 2
     human_codes: int = 101
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
+    short_side: int = SHORT_SIDE
+    long_side: int = LONG_SIDE
 
 
 class ClickPose(nn.Module):
@@ -136,7 +140,12 @@ class ClickPose(nn.Module):
         return self.decode_humans(memory, self.find_humans(memory))
 
     def refine(
-        self, memory: Memory, keypoints_norm: Tensor, boxes_norm: Tensor, fixed: Tensor | None = None
+        self,
+        memory: Memory,
+        keypoints_norm: Tensor,
+        boxes_norm: Tensor,
+        fixed: Tensor | None = None,
+        readings: list[PersonReading] | None = None,
     ) -> PersonReading:
         """Feedback: run the human-to-keypoint decoder on corrected poses.
 
@@ -145,9 +154,16 @@ class ClickPose(nn.Module):
             keypoints_norm: (B, N, K, 2) in 0..1 of the image.
             boxes_norm: (B, N, 4) cx, cy, w, h.
             fixed: (B, N, K) bool, keypoints that stay exactly where they are; None to let all drift (parity mode).
+            readings: gets what every layer reports.
         """
         queries = self.keypoint_decoder.feedback(keypoints_norm, boxes_norm)
-        return self.keypoint_decoder(queries, memory, self.common, fixed)
+        return self.keypoint_decoder(queries, memory, self.common, fixed, readings)
+
+
+def center_to_corners(boxes_cxcywh: Tensor) -> Tensor:
+    """Convert (..., 4) boxes from (centre x, centre y, width, height) to (left, top, right, bottom)."""
+    center, half = boxes_cxcywh[..., :2], boxes_cxcywh[..., 2:] / 2
+    return torch.cat([center - half, center + half], -1)
 
 
 def extend_boxes(boxes_norm: Tensor, keypoints_norm: Tensor) -> Tensor:
