@@ -134,8 +134,10 @@ def keep_plan(folder: Path, wanted: dict) -> None:
     wanted = json.loads(json.dumps(wanted))
     if path.exists() and (found := json.loads(path.read_text())) != wanted:
         raise ValueError(f"Expected {folder} to go on with {found}, got {wanted}; name another working folder")
-    if rank_and_world()[0] == 0:
-        path.write_text(json.dumps(wanted))
+    if rank_and_world()[0] == 0 and not path.exists():
+        partial = path.with_suffix(".partial")  # another process may be reading: never show it half a file
+        partial.write_text(json.dumps(wanted))
+        partial.replace(path)
 
 
 def rate_factor(step: int, config: TrainConfig) -> float:
