@@ -75,7 +75,9 @@ def test_fit_and_apply_a_results_file(world):
     calibrator, provenance = load_calibrator(folder / "hrnet.calibration.json")
     assert calibrator.kind == "platt"
     assert calibrator.predict(np.full((1, 17), 0.25)) == pytest.approx(0.5, abs=0.07)  # the square is undone
-    assert provenance.model == "hrnet" and provenance.skeleton == "coco" and "80 persons" in provenance.data
+    assert (
+        provenance.model == "hrnet" and provenance.skeleton == "coco" and "79 persons" in provenance.data
+    )  # one is nowhere near
     figures = provenance.figures
     assert figures["Brier, joints, after"] < figures["Brier, joints, before"]
     assert figures["COCO AR, after"] == figures["COCO AR, before"]

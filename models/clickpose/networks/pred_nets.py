@@ -12,11 +12,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from clickpose.calibration.ccnet_fit import apply_ccnet
 from clickpose.calibration.pred_net import PredNetOutput
+from clickpose.networks.ccnet import CCNet
+from clickpose.networks.clickpose import PERSON_CLASS, ClickPose
+from clickpose.networks.keypoint_decoder import PersonReading
 from clickpose.networks.lite import LiteNetwork
 from clickpose.networks.lite_decoder import PoseQueries
 
@@ -148,6 +153,48 @@ class LitePredNet:
         keypoints = output.keypoints_norm[-1, :, 0] * self.network.config.input_side
         scores, visibility = output.oks_logits[:, 0].sigmoid(), output.visibility_logits[:, 0].sigmoid()
         return PredNetOutput(output.tokens[:, 0], keypoints, scores, visibility)
+
+
+class ClickPosePredNet:
+    """The end-to-end network, prompted with each person's box; features are its decoder's final keypoint tokens.
+
+    Its own scores are the probability of a person, the same for every joint: it has no confidence of a joint.
+
+    Args:
+        network: trained.
+    """
+
+    def __init__(self, network: ClickPose):
+        self.network = network.eval()
+
+    @torch.inference_mode()
+    def predict(self, images: Tensor, boxes_norm: Tensor) -> PredNetOutput:
+        """Predict the P persons of each of B images, (B · P, …) in order.
+
+        Args:
+            images: (B, 3, H, W) as the network takes them.
+            boxes_norm: (B, P, 4) cx, cy, w, h in 0..1 of the image.
+        """
+        memory = self.network.encode(images)
+        reading = self.network.decode_humans(memory, self.network.prompt_humans(memory, boxes_norm), same_rank=True)
+        return self.read(reading, tuple(images.shape[-2:]))
+
+    @staticmethod
+    def read(reading: PersonReading, input_hw: tuple[int, int]) -> PredNetOutput:
+        """Read what the decoder reports, also after clicks: the tokens, and so the scores, follow them."""
+        keypoints = reading.keypoints_norm.flatten(0, 1)
+        extent = keypoints.new_tensor([input_hw[1], input_hw[0]])
+        person = reading.class_logits.flatten(0, 1)[:, PERSON_CLASS, None].sigmoid()
+        tokens = reading.content.flatten(0, 1)[:, 1:]  # the first is the box's
+        return PredNetOutput(tokens, keypoints * extent, person.expand(keypoints.shape[:2]))
+
+
+def token_calibrator(head: CCNet) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """Return what :class:`~clickpose.r50_predictor.R50Predictor` takes as ``calibrator``, of a fitted head.
+
+    It turns (N, 1 + K, C) tokens, the box's first, into scores and visibilities, both (N, K).
+    """
+    return lambda tokens: apply_ccnet(head, torch.from_numpy(tokens[:, 1:]))
 
 
 def decode_heatmaps(heatmaps: Tensor, input_hw: tuple[int, int]) -> tuple[Tensor, Tensor]:

@@ -5,8 +5,10 @@ import torch
 from torch import nn
 
 from clickpose.calibration.pred_net import PredNet
+from clickpose.networks.ccnet import CCNet
 from clickpose.networks.lite import LiteNetwork
 from clickpose.networks.pred_nets import (
+    ClickPosePredNet,
     HookedPredNet,
     LitePredNet,
     decode_detections,
@@ -14,6 +16,7 @@ from clickpose.networks.pred_nets import (
     heatmap_pred_net,
     rle_pred_net,
     sample_maps,
+    token_calibrator,
 )
 
 
@@ -181,6 +184,37 @@ def test_lite_gives_its_final_keypoint_tokens_also_after_clicks(lite):
     torch.testing.assert_close(clicked.keypoints_input[0, 9], torch.tensor([0.4, 0.6]) * 256)
     assert (clicked.features - first.features).abs().max() > 1e-3  # the click is in the tokens
     assert (clicked.scores - first.scores).abs().max() > 1e-5
+
+
+def test_r50_gives_its_final_keypoint_tokens_also_after_clicks(r50):
+    network = r50.tiny_network()
+    images = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+    boxes = torch.tensor([[[0.5, 0.5, 0.4, 0.8], [0.3, 0.5, 0.4, 0.6]]]).expand(2, -1, -1)
+    net = ClickPosePredNet(network)
+    output = net.predict(images, boxes)
+    joints, dim = network.config.num_keypoints, network.config.dim
+    assert output.features.shape == (4, joints, dim) and output.keypoints_input.shape == (4, joints, 2)
+    assert output.keypoints_input[..., 0].max() > 64  # pixels, of the width
+    assert (output.scores == output.scores[:, :1]).all()  # one for the person, none for a joint
+    with torch.inference_mode():
+        memory = network.encode(images)
+        reading = network.decode_humans(memory, network.prompt_humans(memory, boxes), same_rank=True)
+        torch.testing.assert_close(output.features[3], reading.content[1, 1, 1:])
+        fixed = torch.zeros(2, 2, joints, dtype=torch.bool)
+        fixed[..., 9] = True
+        moved = reading.keypoints_norm.clone()
+        moved[..., 9, :] = 0.25
+        clicked = net.read(network.refine(memory, moved, reading.boxes_norm, fixed), (64, 96))
+    torch.testing.assert_close(clicked.keypoints_input[:, 9], torch.tensor([24.0, 16.0]).expand(4, 2))
+    assert (clicked.features - output.features).abs().max() > 1e-3
+
+    head = CCNet(joints, dim)
+    with torch.no_grad():
+        head.weight.normal_(generator=torch.Generator().manual_seed(1))
+    scores, visibility = token_calibrator(head)(reading.content[0].numpy())
+    expected = head(output.features[:2])
+    assert scores == pytest.approx(expected.score_logits.sigmoid().detach().numpy(), abs=1e-6)
+    assert visibility == pytest.approx(expected.visibility_logits.sigmoid().detach().numpy(), abs=1e-6)
 
 
 def test_wrong_use_is_a_sentence(images):
