@@ -37,9 +37,7 @@ def load_lite(path: str | Path) -> tuple[LiteNetwork, Skeleton]:
         WeightsError: if the file is missing, damaged, or not of this network.
     """
     skeleton = read_skeleton(path)
-    listed = read_metadata(path, kind="lite").get("added_joints", "")
-    added = tuple(int(joint) for joint in listed.split(",") if joint)
-    network = LiteNetwork(lite_config(skeleton, added))
+    network = LiteNetwork(read_config(path))
     state = load_weights(path, kind="lite")
     wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     found = {name: tuple(value.shape) for name, value in state.items()}
@@ -51,6 +49,16 @@ def load_lite(path: str | Path) -> tuple[LiteNetwork, Skeleton]:
         )
     network.load_state_dict(state)
     return network, skeleton
+
+
+def read_config(path: str | Path) -> LiteConfig:
+    """Return the configuration of the network in a lite weights file.
+
+    Raises:
+        WeightsError: as :func:`read_skeleton`.
+    """
+    listed = read_metadata(path, kind="lite").get("added_joints", "")
+    return lite_config(read_skeleton(path), tuple(int(joint) for joint in listed.split(",") if joint))
 
 
 def read_skeleton(path: str | Path) -> Skeleton:
