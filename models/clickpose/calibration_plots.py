@@ -44,7 +44,7 @@ def reliability_plot(before: CalibrationSample, after: CalibrationSample) -> str
             upper.plot([0, 1], [0, 1], color=TRUTH, linewidth=1, linestyle="--", label="calibrated")
             for sample, color, name in _both(before, after):
                 scores, oks = _of_level(sample, level)
-                diagram = reliability_diagram(scores, oks)
+                diagram = reliability_diagram(scores, oks, groups=_groups_of(sample, level))
                 upper.fill_between(diagram.scores, diagram.low, diagram.high, color=color, alpha=0.18, linewidth=0)
                 upper.plot(
                     diagram.scores, diagram.outcomes, "o-", color=color, markersize=3.5, linewidth=1.4,
@@ -131,6 +131,14 @@ def _of_level(sample: CalibrationSample, level: str, criterion: str | None = Non
         return sample.instance_scores[sample.measured], sample.instance_oks[sample.measured]
     quality = sample.oks if criterion is None else sample.correct[criterion]
     return sample.scores[sample.labelled], quality[sample.labelled]
+
+
+def _groups_of(sample: CalibrationSample, level: str) -> np.ndarray:
+    """Return whose each of :func:`_of_level` is: a photo's where photos are known, else a person's."""
+    owner = np.arange(len(sample)) if sample.image_ids is None else np.asarray(sample.image_ids)
+    if level == "persons":
+        return owner[sample.measured]
+    return np.broadcast_to(owner[:, None], sample.labelled.shape)[sample.labelled]
 
 
 def _panels(rows: int, columns: int, size: tuple[float, float], **options) -> tuple[Figure, list[list[Axes]]]:

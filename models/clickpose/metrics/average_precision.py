@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -90,22 +90,30 @@ def average_precision(
     return evaluate_keypoints(truth, predictions, skeleton.sigma_array, images, max_detections).figures
 
 
+def with_oracle_scores(truth: KeypointTruth, predictions: KeypointPredictions, sigmas) -> KeypointPredictions:
+    """Return the predictions with their best OKS (:func:`best_oks`) as the score: no confidence ranks better.
+
+    Raises:
+        ValueError: as :func:`best_oks`.
+    """
+    return replace(predictions, scores=best_oks(truth, predictions, sigmas))
+
+
 def oracle_gain(truth: KeypointTruth, predictions: KeypointPredictions, sigmas) -> dict[str, float]:
     """Return how much average precision is lost by scores that do not rank as OKS does (CCNet, Table 1).
 
-    Each score is replaced by the best OKS that the prediction has with a person of its image and category; crowds and
-    ignored persons are left out.
+    With intervals: :func:`~clickpose.metrics.bootstrap.compare_average_precision` of the predictions and those of
+    :func:`with_oracle_scores`.
 
     Returns:
         ``AP`` as it is, ``oracle_AP`` with OKS as the score, and their difference ``gain``.
+
+    Raises:
+        ValueError: as :func:`evaluate_keypoints`.
     """
-    figures = evaluate_keypoints(truth, predictions, sigmas).figures
-    oracle = KeypointPredictions(
-        predictions.keypoints, best_oks(truth, predictions, sigmas), predictions.image_ids, predictions.areas,
-        predictions.category_ids,
-    )  # fmt: skip
-    best = evaluate_keypoints(truth, oracle, sigmas).figures["AP"]
-    return {"AP": figures["AP"], "oracle_AP": best, "gain": best - figures["AP"]}
+    as_is = evaluate_keypoints(truth, predictions, sigmas).figures["AP"]
+    best = evaluate_keypoints(truth, with_oracle_scores(truth, predictions, sigmas), sigmas).figures["AP"]
+    return {"AP": as_is, "oracle_AP": best, "gain": best - as_is}
 
 
 def best_oks(truth: KeypointTruth, predictions: KeypointPredictions, sigmas) -> np.ndarray:

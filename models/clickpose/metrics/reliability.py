@@ -27,7 +27,8 @@ class ReliabilityDiagram:
         counts: (B,) samples in each bin.
         scores: (B,) mean scores.
         outcomes: (B,) mean outcomes; equal to ``scores`` for a calibrated model.
-        low, high: (B,) confidence band of the mean outcome: Wilson's for outcomes of 0 and 1, else by bootstrap.
+        low, high: (B,) confidence band of the mean outcome: by bootstrap, or Wilson's for outcomes of 0 and 1 without
+            groups.
         level: of the band, such as .95.
     """
 
@@ -45,7 +46,7 @@ class ReliabilityDiagram:
 
 
 def reliability_diagram(
-    scores, outcomes, bins: int = BINS, adaptive: bool = True, level: float = 0.95, seed: int = 0
+    scores, outcomes, bins: int = BINS, adaptive: bool = True, level: float = 0.95, groups=None, seed: int = 0
 ) -> ReliabilityDiagram:
     """Return the diagram.
 
@@ -55,6 +56,8 @@ def reliability_diagram(
         bins: how many at most; fewer samples than bins have a bin each.
         adaptive: bins of equal count, of which none parts equal scores; else of equal width.
         level: of the confidence band.
+        groups: (M,) what each sample belongs to (joints to a person or photo), whose samples are drawn together, since
+            bands of samples that are alike would come out too narrow; None for independent samples.
         seed: of the bootstrap.
 
     Raises:
@@ -70,10 +73,12 @@ def reliability_diagram(
         raise ValueError(f"Expected level between 0 and 1, got {level}")
     index = _bin_index(scores, bins, adaptive)
     counts, mean_scores, mean_outcomes = _bin_means(scores, outcomes, index)
-    if np.isin(outcomes, (0, 1)).all():
+    rng = np.random.default_rng(seed)
+    if groups is not None:
+        low, high = _grouped_band(outcomes, index, _group_numbers(groups, len(scores)), level, rng)
+    elif np.isin(outcomes, (0, 1)).all():
         low, high = wilson_interval(mean_outcomes * counts, counts, level)
     else:
-        rng = np.random.default_rng(seed)
         members = [outcomes[index == i] for i in range(len(counts))]
         bands = [_bootstrap_mean(values, level, rng) for values in members]
         low, high = np.reshape(bands, (-1, 2)).T
@@ -153,3 +158,25 @@ def _bootstrap_mean(values: np.ndarray, level: float, rng: np.random.Generator) 
     """Return lower and upper end of the percentile interval of the mean."""
     means = values[rng.integers(0, len(values), (_RESAMPLES, len(values)))].mean(axis=1)
     return np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+
+
+def _group_numbers(groups, count: int) -> np.ndarray:
+    """Return (M,) group numbers 0, 1, …"""
+    groups = np.asarray(groups)
+    if groups.shape != (count,):
+        raise ValueError(f"Expected groups of shape ({count},), got {groups.shape}")
+    return np.unique(groups, return_inverse=True)[1]
+
+
+def _grouped_band(outcomes, index, groups, level: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return lower and upper ends (B,) of the bins' mean outcomes when groups are drawn with all their samples."""
+    if not len(outcomes):
+        return np.empty(0), np.empty(0)
+    shape = (groups.max() + 1, index.max() + 1)  # G, B
+    cell = groups * shape[1] + index
+    counts = np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape)
+    sums = np.bincount(cell, weights=outcomes, minlength=shape[0] * shape[1]).reshape(shape)
+    times_drawn = rng.multinomial(shape[0], np.full(shape[0], 1 / shape[0]), size=_RESAMPLES)  # (R, G)
+    found = times_drawn @ counts
+    means = np.divide(times_drawn @ sums, found, out=np.full(found.shape, np.nan), where=found > 0)
+    return tuple(np.nanquantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0))

@@ -13,6 +13,7 @@ from clickpose.metrics.average_precision import (
     evaluate_keypoints,
     make_engine,
     oracle_gain,
+    with_oracle_scores,
 )
 from clickpose.metrics.coco_engine import similarity_matrices
 from clickpose.metrics.keypoint_sets import (
@@ -248,11 +249,9 @@ def test_the_oracle_ranks_by_oks_and_leaves_recall_alone(truth):
     # the false one first: precision 3/4 at every recall; last: 1
     gain = oracle_gain(gt, found, COCO.sigma_array)
     assert gain == pytest.approx({"AP": 0.75, "oracle_AP": 1.0, "gain": 0.25})
-    perfect = KeypointPredictions(found.keypoints, best_oks(gt, found, COCO.sigma_array), found.image_ids)
-    assert (
-        evaluate_keypoints(gt, perfect, COCO.sigma_array).figures["AR"]
-        == evaluate_keypoints(gt, found, COCO.sigma_array).figures["AR"]
-    )
+    perfect = with_oracle_scores(gt, found, COCO.sigma_array)
+    as_is, best = (evaluate_keypoints(gt, some, COCO.sigma_array).figures for some in (found, perfect))
+    assert as_is["AR"] == best["AR"] and best["AP"] == pytest.approx(1.0)
 
 
 def test_best_oks_stays_within_image_and_category_and_leaves_crowds_out(truth):

@@ -74,6 +74,21 @@ def test_bands_of_oks_are_seeded():
     assert (first.low != other.low).any()
 
 
+def test_bands_of_samples_that_belong_together_are_wider():
+    rng = np.random.default_rng(0)
+    person = np.repeat(np.arange(400), 16)
+    scores, outcomes = np.repeat(rng.uniform(0, 1, 400), 16), np.repeat(rng.integers(0, 2, 400), 16).astype(float)
+    alone = reliability_diagram(scores, outcomes, bins=4)
+    each = reliability_diagram(scores, outcomes, bins=4, groups=np.arange(len(scores)))
+    together = reliability_diagram(scores, outcomes, bins=4, groups=person)
+    np.testing.assert_allclose(each.high - each.low, alone.high - alone.low, rtol=0.15)  # Wilson's, by bootstrap
+    np.testing.assert_allclose((together.high - together.low) / (alone.high - alone.low), 4, rtol=0.2)
+    assert together.ece == alone.ece
+    assert len(reliability_diagram([], [], groups=[]).low) == 0
+    with pytest.raises(ValueError, match=r"Expected groups of shape \(2,\), got \(1,\)"):
+        reliability_diagram([0.1, 0.2], [0.1, 0.2], groups=[1])
+
+
 def test_fewer_samples_than_bins_have_a_bin_each_and_none_have_no_error():
     few = reliability_diagram([0.2, 0.9], [0.5, 0.5], bins=15)
     np.testing.assert_array_equal(few.counts, [1, 1])
