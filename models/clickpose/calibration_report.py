@@ -161,7 +161,7 @@ def _cell(interval: Interval, sign: str = "") -> dict[str, str]:
 
 
 def _plots(before: CalibrationSample, after: CalibrationSample, skeleton: Skeleton) -> list[dict[str, str]]:
-    from clickpose import calibration_plots as plots
+    import clickpose.calibration_plots as plots  # imports matplotlib: only for a report
 
     by_name = len(skeleton) <= _MOST_JOINTS_BY_NAME or not skeleton.parts
     groups = {name: (joint,) for joint, name in enumerate(skeleton.names)} if by_name else skeleton.parts
