@@ -11,5 +11,5 @@ def register_backends() -> None:
         "config_cls": "clickpose_fiftyone.evaluation.PoseEvaluationConfig"
     }
     fo.annotation_config.backends["labelstudio_pose"] = {
-        "config_cls": "clickpose_fiftyone.labelstudio_pose.LabelStudioPoseConfig"
+        "config_cls": "clickpose_fiftyone.labelstudio_pose.LabelStudioPoseBackendConfig"
     }

@@ -40,7 +40,7 @@ _SAME_PERSON_IOU = 0.5
 _MOVED = 1e-6  # of the photo's side: less is the rounding of percentages
 
 
-class LabelStudioPoseConfig(foua.AnnotationBackendConfig):
+class LabelStudioPoseBackendConfig(foua.AnnotationBackendConfig):
     """Options of the backend.
 
     Args:

@@ -53,6 +53,7 @@ def predict_poses(
     model: str | PosePredictor = "lite",
     prompt_field: str | None = None,
     min_score: float = 0.0,
+    checkpoint: str | None = None,
     progress: Progress | None = None,
 ) -> PredictSummary:
     """Predict the poses of everybody, or of the people in the boxes of a field.
@@ -65,12 +66,13 @@ def predict_poses(
         model: name for :func:`clickpose.load`, or a predictor.
         prompt_field: Detections field whose boxes are the persons; None to find them.
         min_score: leave out people with a lower predicted OKS.
+        checkpoint: weights to load instead of the shipped ones; ``"r50"`` ships none.
         progress: called with (photos done, photos in all).
 
     Raises:
         ValueError: if the collection, a field or the threshold cannot serve.
     """
-    run = iterate_predictions(samples, pred_field, model, prompt_field, min_score)
+    run = iterate_predictions(samples, pred_field, model, prompt_field, min_score, checkpoint)
     while True:
         try:
             done, total = next(run)
@@ -86,13 +88,14 @@ def iterate_predictions(
     model: str | PosePredictor = "lite",
     prompt_field: str | None = None,
     min_score: float = 0.0,
+    checkpoint: str | None = None,
 ) -> Generator[tuple[int, int], None, PredictSummary]:
     """Predict step by step, as :func:`predict_poses`: yields (photos done, photos in all), returns the summary.
 
     Nothing is written unless the generator is exhausted.
     """
     _check(samples, pred_field, prompt_field, min_score)
-    predictor = shared_predictor(model) if isinstance(model, str) else model
+    predictor = shared_predictor(model, checkpoint) if isinstance(model, str) else model
     summary = PredictSummary()
     ids, paths = samples.values(["id", "filepath"])
     prompts = [None] * len(ids) if prompt_field is None else samples.values(prompt_field)

@@ -17,16 +17,20 @@ KEPT_REGIONS = 64  # encoded persons of the lite network, about 0.5 MB each
 
 PREDICTOR_LOCK = threading.RLock()  # predictors hold the photo that was set: one at a time
 
-_PREDICTORS: dict[str, PosePredictor] = {}
+_PREDICTORS: dict[tuple[str, str | None], PosePredictor] = {}
 _REGIONS: OrderedDict[tuple[str, str], list[EncodedRegion]] = OrderedDict()
 
 
-def shared_predictor(name: str = "lite") -> PosePredictor:
-    """Return the predictor of a name, loaded once in this process."""
+def shared_predictor(name: str = "lite", checkpoint: str | None = None) -> PosePredictor:
+    """Return the predictor of a name and weights, loaded once in this process.
+
+    Raises:
+        ValueError: for another name, or weights that cannot be read.
+    """
     with PREDICTOR_LOCK:
-        if name not in _PREDICTORS:
-            _PREDICTORS[name] = clickpose.load(name)
-        return _PREDICTORS[name]
+        if (name, checkpoint) not in _PREDICTORS:
+            _PREDICTORS[name, checkpoint] = clickpose.load(name, checkpoint=checkpoint)
+        return _PREDICTORS[name, checkpoint]
 
 
 def refine_cached(predictor: PosePredictor, path: str, pose: Pose, clicks: dict[str, tuple[float, float]]) -> Pose:

@@ -5,7 +5,7 @@ from fiftyone.operators import types
 
 from .base import LOW, PoseOperator, field_input, fields_of_params, prediction_input
 
-MODELS = ("lite",)
+MODELS = ("lite", "r50")
 
 
 class PredictPoses(PoseOperator):
@@ -19,6 +19,8 @@ class PredictPoses(PoseOperator):
     def define_inputs(self, ctx, inputs):
         """Model, field, boxes, threshold."""
         inputs.enum("model", MODELS, label="Network", default="lite", required=True)
+        if ctx.params.get("model") == "r50":
+            inputs.str("checkpoint", label="Weights of the network (a checkpoint of Click-Pose)", required=True)
         inputs.str("pred_field", label="Field to write", default="pred", required=True)
         field_input(ctx, inputs, "prompt_field", "Boxes of the people (empty: find them)", fo.Detections, None, False)
         inputs.float("min_score", label="Leave out people with a lower predicted OKS", default=0.0, min=0, max=1)
@@ -29,7 +31,7 @@ class PredictPoses(PoseOperator):
         from clickpose_fiftyone.predict import iterate_predictions
 
         try:
-            options = fields_of_params(ctx, "pred_field", "model", "prompt_field", "min_score")
+            options = fields_of_params(ctx, "pred_field", "model", "prompt_field", "min_score", "checkpoint")
             run = iterate_predictions(self._samples(ctx), **options)
             while True:
                 try:

@@ -50,7 +50,7 @@ class PosePanel(Panel):
             panel.view("problem", types.AlertView(severity="info", label=problem))
         else:
             self.show(ctx, panel)
-        return types.Property(panel, view=types.GridView(orientation="vertical", gap=2, padding=2, align_x="center"))
+        return types.Property(panel, view=types.GridView(orientation="vertical", gap=2, padding=2))
 
 
 def sentences(method):
@@ -125,4 +125,5 @@ def plot(ctx, panel, name: str, figure, on_click=None, **kwargs) -> None:
     """Show a Plotly figure; its data goes to the panel's data, which is not sent back with every event."""
     traces, layout = figure
     ctx.panel.set_data(name, traces)
-    panel.plot(name, layout=layout, config={"displayModeBar": False, "responsive": True}, on_click=on_click, **kwargs)
+    config = {"displayModeBar": False, "responsive": True}
+    panel.plot(name, layout=layout, config=config, on_click=on_click, width="100%", height=layout["height"], **kwargs)

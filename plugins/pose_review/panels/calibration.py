@@ -45,11 +45,13 @@ class CalibrationPanel(PosePanel):
         target = 0.9 if target is None else float(target)
         plan = auto_accept(samples, field, target, write=False)
         plot(ctx, panel, "scores", plots.score_figure(score_histogram(samples, field), plan.threshold), self.on_score)
-        row = panel.h_stack("accept", gap=3, align_y="center", align_x="center")
-        row.float("target", label="Target OKS of accepted people", default=target, min=0.5, max=1.0,
-                  view=types.SliderView(space=6), on_change=self.on_target)  # fmt: skip
-        row.btn("apply", label="Auto-accept", icon="done_all", variant="contained", on_click=self.on_accept)
+        label = "Target OKS of the people who are accepted unseen"
+        panel.float("target", label=label, default=target, min=0.5, max=1.0, view=types.SliderView(),
+                    on_change=self.on_target)  # fmt: skip
         panel.md(str(plan), name="plan")
+        panel.btn(
+            "apply", label="Auto-accept these people", icon="done_all", variant="outlined", on_click=self.on_accept
+        )
         self._show_labelled(ctx, panel, samples, field)
 
     def _show_labelled(self, ctx, panel, samples, field: str) -> None:

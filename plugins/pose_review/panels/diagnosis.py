@@ -38,7 +38,7 @@ class DiagnosisPanel(PosePanel):
         diagnosis = stored_diagnosis(samples, field)
         if diagnosis is not None:
             plot(ctx, panel, "errors", plots.diagnosis_figure(diagnosis), self.on_cell)
-        row = panel.h_stack("actions", gap=2, align_x="center")
+        row = panel.h_stack("actions", gap=2)
         row.btn("again", label="Diagnose again", icon="refresh", variant="outlined", on_click=self.on_again)
         row.btn("search", label="Find label errors", icon="search", variant="outlined", on_click=self.on_search)
         self._show_label_errors(ctx, panel)

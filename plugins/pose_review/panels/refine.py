@@ -89,12 +89,12 @@ class RefinePanel(PosePanel):
         active = ctx.panel.get_state("active")
         whole = bool(ctx.panel.get_state("whole_photo"))
         figure = canvas_figure(person.sample.filepath, poses[-1], before, active, whole)
-        plot(ctx, panel, "canvas", figure, self.on_canvas, width="100%", height=640)
+        plot(ctx, panel, "canvas", figure, self.on_canvas)
         panel.md(_explain(person, poses, clicks, active), name="explain")
 
     def _show_controls(self, ctx, panel, person, clicks) -> None:
         people = ctx.panel.get_state("people") or []
-        row = panel.h_stack("controls", gap=2, align_y="center", align_x="center")
+        row = panel.h_stack("controls", gap=2, align_y="center")
         if len(people) > 1:
             choices = types.DropdownView(space=4)
             for number, (label_id, score) in enumerate(people, 1):
@@ -105,7 +105,7 @@ class RefinePanel(PosePanel):
         for name in person.pose.skeleton.names:
             joints.add_choice(name, label=name.replace("_", " "))
         row.enum("joint", joints.values(), label="Joint", view=joints, on_change=self.on_joint)
-        buttons = panel.h_stack("buttons", gap=1, align_x="center")
+        buttons = panel.h_stack("buttons", gap=1)
         saved = person.revision > 0
         buttons.btn("undo", label="Undo saved" if saved and not clicks else "Undo", icon="undo", variant="outlined",
                     disabled=not (clicks or saved), on_click=self.on_undo)  # fmt: skip

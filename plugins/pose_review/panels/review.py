@@ -32,13 +32,12 @@ class ReviewPanel(PosePanel):
         """Draw progress and cards."""
         samples, field = photos_of(ctx), prediction_field(ctx)
         queue = review_queue(samples, field, _PAGE)
-        share = queue.done / queue.total
-        panel.md(f"### {queue.done} of {queue.total} people settled", name="heading")
-        ctx.panel.set_data("bar", {"progress": share, "label": f"{share:.0%}", "variant": "linear"})
-        panel.obj("bar", view=types.ProgressView())
+        panel.md(
+            f"#### {progress_bar(queue.done, queue.total)} {queue.done} of {queue.total} people settled", name="heading"
+        )
         ids = [item.label_id for item in queue.items]
         params = {"label_ids": ids, "sample_ids": list(dict.fromkeys(item.sample_id for item in queue.items))}
-        row = panel.h_stack("actions", gap=2, align_x="center")
+        row = panel.h_stack("actions", gap=1)
         for name, label, icon, event in (
             ("accept_page", "Accept all", "done_all", self.on_accept),
             ("send_page", "Send to Label Studio", "send", self.on_send),
@@ -50,13 +49,13 @@ class ReviewPanel(PosePanel):
         if not queue.items:
             panel.md("Everybody is settled.", name="empty")
             return
-        grid = panel.grid("cards", gap=2, align_x="center", orientation="2d", columns=4)
+        grid = panel.grid("cards", gap=2, orientation="2d", columns=4)
         for number, item in enumerate(queue.items):
             self._show_card(grid, number, item, _picture(samples, field, item))
 
     def _show_card(self, grid, number: int, item, picture: str | None) -> None:
         params = {"label_id": item.label_id, "sample_id": item.sample_id, "label_ids": [item.label_id]}
-        box = grid.v_stack(f"card{number}", gap=0.5, align_x="center", variant="paper", width="188px")
+        box = grid.v_stack(f"card{number}", gap=0.5, variant="paper", width="190px")
         if picture is not None:
             view = types.ImageView(
                 height="220px", width="176px", alt="person", operator=self.method_to_uri("on_open"), params=params
@@ -65,9 +64,9 @@ class ReviewPanel(PosePanel):
         worst = ", ".join(name.replace("_", " ") for name in item.low_joints[:2])
         missing = "" if picture is not None else " · photo missing"
         box.md(f"**{item.pred_oks:.2f}** · {worst}{' · refined' if item.refined else ''}{missing}", name="text")
-        buttons = box.h_stack("buttons", gap=0.5, align_x="center")
+        buttons = box.h_stack("buttons", gap=0.5)
         buttons.btn("accept", label="Accept", icon="check", on_click=self.on_accept, params=params)
-        buttons.btn("refine", label="Refine", icon="touch_app", on_click=self.on_open, params=params)
+        buttons.btn("refine", label="", icon="touch_app", on_click=self.on_open, params=params)
 
     @notices
     def on_accept(self, ctx):
@@ -99,6 +98,12 @@ class ReviewPanel(PosePanel):
         """Show the page's photos and ask for Label Studio's address."""
         self.on_show(ctx)
         ctx.prompt("@clickpose/pose_review/send_to_label_studio")
+
+
+def progress_bar(done: int, total: int, cells: int = 20) -> str:
+    """Return a bar of text."""
+    full = round(cells * done / total) if total else 0
+    return "▰" * full + "▱" * (cells - full)
 
 
 def _picture(samples, field: str, item) -> str | None:

@@ -1,0 +1,121 @@
+"""Columns, flags, colours and the review queue on photos that do not exist: nothing here may read one."""
+
+import fiftyone as fo
+import numpy as np
+import pytest
+
+from clickpose_fiftyone.auto_accept import auto_accept, plan_acceptance
+from clickpose_fiftyone.colours import color_by_confidence, score_bins
+from clickpose_fiftyone.columns import PersonColumns, write_min_pred_oks
+from clickpose_fiftyone.review import ACCEPTED, mark_persons, review_queue, worst_persons, worst_samples
+from clickpose_fiftyone.selection import farthest_first, select_for_labelling
+from clickpose_fiftyone.visibility import flag_low_visibility
+
+
+def test_columns_are_pixels_and_survive_a_write(person_dataset):
+    dataset = person_dataset((2, 0, 1))
+    columns = PersonColumns(dataset, "pred")
+    assert columns.counts.tolist() == [2, 0, 1] and len(columns) == 3
+    label = dataset.last().pred.keypoints[0]
+    np.testing.assert_allclose(columns.keypoints[2], np.array(label.points) * (640, 480))
+    left, top, width, height = label.bounding_box
+    box = [left * 640, top * 480, (left + width) * 640, (top + height) * 480]
+    np.testing.assert_allclose(columns.boxes_xyxy[2], box)
+    columns.write("quality", np.array([0.5, np.nan, 0.25]))
+    assert PersonColumns(dataset, "pred").values("quality") == [0.5, None, 0.25]
+
+
+def test_the_lowest_predicted_oks_is_indexed_and_sorts(person_dataset):
+    dataset = person_dataset((2, 0, 1, 3))
+    columns = PersonColumns(dataset, "pred")
+    write_min_pred_oks(columns, columns.scalars("pred_oks"))
+    values = dataset.values("min_pred_oks")
+    assert values[1] is None and values[0] == min(dataset.first().pred.keypoints[i].pred_oks for i in range(2))
+    assert any(name.startswith("min_pred_oks") for name in dataset.list_indexes())
+    assert worst_samples(dataset, "pred").values("min_pred_oks") == sorted(v for v in values if v is not None)
+    persons = worst_persons(dataset, "pred", 3).values("pred.pred_oks")
+    assert persons == sorted(columns.scalars("pred_oks").tolist())[:3]
+
+
+def test_flagging_counts_tags_and_shows_the_hidden_joints(person_dataset):
+    dataset = person_dataset((1, 2))
+    columns = PersonColumns(dataset, "pred")
+    visibility = np.full((3, 17), 0.9)
+    visibility[1, [4, 9]] = 0.1
+    columns.write("visibility", visibility)
+    summary = flag_low_visibility(dataset, "pred", 0.3)
+    assert (summary.joints, summary.persons, summary.photos) == (2, 1, 1)
+    assert dataset.values("num_low_vis") == [0, 2]
+    assert [sorted(tags) for tags in PersonColumns(dataset, "pred").values("tags")] == [[], ["low_visibility"], []]
+    shown = dataset.last().pred_low_vis.keypoints
+    assert [label.label for label in shown] == ["right_ear", "left_wrist"]
+    assert shown[0].points[0] == pytest.approx(dataset.last().pred.keypoints[0].points[4])
+    flag_low_visibility(dataset, "pred", 0.05)  # tags and joints of the earlier threshold go
+    assert dataset.values("num_low_vis") == [0, 0] and not dataset.last().pred_low_vis.keypoints
+
+
+def test_joints_get_the_colour_bin_of_their_score(person_dataset):
+    dataset = person_dataset((1,))
+    scheme = color_by_confidence(dataset, "pred")
+    joints = dataset.first().pred_joints.keypoints
+    assert len(joints) == 17
+    scores = dataset.first().pred.keypoints[0].keypoint_oks
+    assert [joint.oks_bin for joint in joints] == score_bins(np.array(scores))
+    assert score_bins(np.array([0.0, 0.09, 0.1, 1.0, np.nan])) == ["0.0-0.1"] * 2 + ["0.1-0.2", "0.9-1.0", "no score"]
+    assert {field["path"] for field in scheme.fields} == {"pred", "pred_joints", "pred_boxes"}
+
+
+def test_settled_people_leave_the_queue(person_dataset):
+    dataset = person_dataset((2, 1))
+    queue = review_queue(dataset, "pred", 10)
+    assert [item.pred_oks for item in queue.items] == sorted(item.pred_oks for item in queue.items)
+    assert mark_persons(dataset, "pred", [queue.items[0].label_id], ACCEPTED) == 1
+    after = review_queue(dataset, "pred", 10)
+    assert [item.label_id for item in after.items] == [item.label_id for item in queue.items[1:]]
+    assert (after.done, after.total) == (1, 3)
+
+
+def test_acceptance_takes_as_many_as_the_target_allows():
+    plan = plan_acceptance(np.array([0.9, 0.8, 0.4, np.nan]), 0.85, np.array([1.0, 0.5, 0.0, 0.0]))
+    assert (plan.accepted, plan.total, plan.threshold) == (2, 4, 0.8)
+    assert plan.expected_oks == pytest.approx(0.85) and plan.measured_oks == pytest.approx(0.75)
+    assert plan_acceptance(np.array([0.5, 0.5]), 0.6).accepted == 0
+    assert plan_acceptance(np.array([0.9, 0.3, 0.3]), 0.6).accepted == 1  # both of the equal ones would be too many
+
+
+def test_auto_accept_tags_only_with_write(person_dataset):
+    dataset = person_dataset((3, 3))
+    plan = auto_accept(dataset, "pred", 0.5, write=False)
+    assert not dataset.count_label_tags("pred")
+    auto_accept(dataset, "pred", 0.5)
+    assert dataset.count_label_tags("pred") == {"auto_accepted": plan.accepted}
+
+
+def test_selection_is_uncertain_and_diverse(person_dataset):
+    described = np.array([[0.0], [0.01], [5.0], [0.02]])
+    assert farthest_first(described, np.array([1.0, 0.9, 0.1, 0.8]), 2, 0.0).tolist() == [0, 1]
+    assert farthest_first(described, np.array([1.0, 0.9, 0.1, 0.8]), 2, 1.0).tolist() == [0, 2]
+    dataset = person_dataset((1,) * 6)
+    chosen = select_for_labelling(dataset, "pred", 3, 0.0)
+    lowest = np.argsort([sample.pred.keypoints[0].pred_oks for sample in dataset])[:3]
+    assert set(chosen.sample_ids) == {dataset.values("id")[i] for i in lowest}
+    assert dataset.count_sample_tags() == {"to_label": 3}
+
+
+@pytest.mark.parametrize("call", [flag_low_visibility, worst_samples, review_queue, select_for_labelling, auto_accept])
+def test_wrong_collections_are_a_sentence_and_nothing_is_written(call, new_dataset):
+    grouped = new_dataset()
+    grouped.add_group_field("group", default="left")
+    group = fo.Group()
+    grouped.add_sample(fo.Sample("/nowhere/a.jpg", group=group.element("left")))
+    wrong = new_dataset(fo.Sample("/nowhere/a.jpg", pred=fo.Detections()))
+    for dataset, sentence in (
+        (grouped, "grouped"),
+        (new_dataset(fo.Sample("/nowhere/a.mp4")), "videos"),
+        (wrong, "field of Keypoints, got Detections"),
+        (new_dataset(fo.Sample("/nowhere/a.jpg")), "no such field"),
+    ):
+        before = set(dataset.get_field_schema())
+        with pytest.raises(ValueError, match=sentence):
+            call(dataset, "pred")
+        assert set(dataset.get_field_schema()) == before

@@ -1,0 +1,180 @@
+"""Prediction, models, refinement and the round trip to Label Studio's JSON, with a predictor that needs no weights."""
+
+import json
+
+import fiftyone as fo
+import numpy as np
+import pytest
+from PIL import Image
+
+from clickpose.frames import CropFrame
+from clickpose.predictor import EncodedRegion, PosePredictor, place_clicks
+from clickpose.skeleton import COCO
+from clickpose.structures import Poses
+from clickpose_fiftyone.labelstudio_pose import CORRECTED, make_tasks, read_task
+from clickpose_fiftyone.model import PoseModel
+from clickpose_fiftyone.predict import iterate_predictions, predict_poses
+from clickpose_fiftyone.refinement import (
+    accept_refinements,
+    discard_refinements,
+    find_person,
+    refine_pose,
+    refined_pose,
+    save_refinement,
+    undo_refinement,
+)
+from clickpose_labelstudio.labeling_config import build_labeling_config, parse_labeling_config
+
+
+class BoxPredictor(PosePredictor):
+    """Puts the joints on the diagonal of the box; a click moves all free joints by (3, 2) px. Counts encodings."""
+
+    name, skeleton, fingerprint = "box", COCO, "box"
+
+    def __init__(self):
+        self.encoded = 0
+
+    def detect(self, image):
+        return np.array([[10.0, 10.0, 60.0, 90.0]]), np.array([0.9])
+
+    def encode(self, image, boxes_xyxy):
+        self.encoded += len(boxes_xyxy)
+        return [EncodedRegion(CropFrame.around_box(box, 64), box, {}) for box in boxes_xyxy]
+
+    def decode(self, regions, boxes_xyxy=None):
+        boxes = np.reshape([region.prompt_box_xyxy for region in regions], (-1, 4))
+        steps = np.linspace(0.1, 0.9, len(COCO))[None, :, None]
+        keypoints = boxes[:, None, :2] + steps * (boxes[:, None, 2:] - boxes[:, None, :2])
+        scores = np.tile(np.linspace(0.2, 0.9, len(COCO)), (len(boxes), 1))
+        return Poses(COCO, keypoints, boxes, scores, scores, scores.mean(axis=1))
+
+    def covers(self, region, pose):
+        return True
+
+    def refine_region(self, region, pose, clicks):
+        placed = place_clicks(pose, clicks)
+        moved = np.where(placed.fixed[:, None], placed.keypoints, placed.keypoints + np.array([3, 2]))
+        return type(pose)(COCO, moved, pose.box_xyxy, pose.keypoint_scores, pose.visibility_scores, 0.8, placed.fixed)
+
+
+@pytest.fixture
+def photos(new_dataset, tmp_path, rng):
+    """Two small photos and one that is missing."""
+    samples = []
+    for index, size in enumerate([(120, 100), (80, 140)]):
+        path = tmp_path / f"{index}.png"
+        Image.fromarray(rng.integers(0, 255, (size[1], size[0], 3), np.uint8)).save(path)
+        samples.append(fo.Sample(str(path)))
+    return new_dataset(*samples)
+
+
+def test_prediction_writes_finite_linked_columns(photos, tmp_path):
+    photos.add_sample(fo.Sample(str(tmp_path / "missing.png")))
+    summary = predict_poses(photos, "pred", BoxPredictor())
+    assert (summary.photos, summary.persons) == (2, 2)
+    assert list(summary.failures) == [str(tmp_path / "missing.png")] and "Cannot read" in str(summary)
+    assert photos.last().pred is None
+    sample = photos.first()
+    pose, box = sample.pred.keypoints[0], sample.pred_boxes.detections[0]
+    assert np.isfinite(pose.points).all()
+    assert pose.points[0] == pytest.approx([(10 + 0.1 * 50) / 120, (10 + 0.1 * 80) / 100])
+    assert pose.instance._id == box.instance._id
+    assert box.bounding_box == pytest.approx([10 / 120, 10 / 100, 50 / 120, 80 / 100])
+    assert sample.min_pred_oks == pytest.approx(pose.pred_oks) and sample.num_low_vis == 3
+    assert photos.skeletons["pred"].labels == list(COCO.names)
+
+
+def test_a_cancelled_prediction_leaves_no_half_written_field(photos):
+    run = iterate_predictions(photos, "pred", BoxPredictor())
+    assert next(run) == (1, 2)
+    run.close()
+    assert "pred" not in photos.get_field_schema()
+
+
+def test_the_model_takes_boxes_as_prompts(photos):
+    boxes = [fo.Detections(detections=[fo.Detection(bounding_box=[0.25, 0.5, 0.5, 0.25])]), fo.Detections()]
+    photos.set_values("people", boxes)
+    photos.apply_model(PoseModel(BoxPredictor()), label_field="pred", prompt_field="people", batch_size=2,
+                       skip_failures=False)  # fmt: skip
+    assert [len(label.keypoints) for label in photos.values("pred")] == [1, 0]
+    assert photos.first().pred.keypoints[0].bounding_box == pytest.approx([0.25, 0.5, 0.5, 0.25])
+    photos.apply_model(PoseModel(BoxPredictor()), label_field="all", skip_failures=False)
+    assert [len(label.keypoints) for label in photos.values("all")] == [1, 1]
+
+
+@pytest.mark.parametrize("options", [{"pred_field": "has-dash"}, {"pred_field": "filepath"}, {"prompt_field": "none"},
+                                     {"min_score": 2}])  # fmt: skip
+def test_wrong_options_of_prediction_write_nothing(photos, options):
+    before = set(photos.get_field_schema())
+    with pytest.raises(ValueError, match="Expected"):
+        predict_poses(photos, **{"pred_field": "pred", "model": BoxPredictor(), **options})
+    assert set(photos.get_field_schema()) == before
+
+
+@pytest.fixture
+def predicted(photos):
+    predict_poses(photos, "pred", BoxPredictor())
+    return photos
+
+
+def test_refining_keeps_the_click_and_the_original(predicted):
+    label = predicted.first().pred.keypoints[0]
+    original, predictor = list(label.points), BoxPredictor()
+    refine_pose(predicted, label.id, {"nose": (50.0, 60.0)}, model=predictor)
+    refine_pose(predicted, label.id, {"left_eye": (20.0, 30.0)}, model=predictor)
+    assert predictor.encoded == 1  # the second click finds the encoded person
+    now = predicted.first().pred.keypoints[0]
+    assert now.points[0] == pytest.approx([50 / 120, 60 / 100]) and now.points[1] == pytest.approx([20 / 120, 0.3])
+    assert now.points[5] == pytest.approx(np.array(original[5]) + (6 / 120, 4 / 100))
+    assert now.tags == ["refined"] and now.fixed[:3] == [True, True, False]
+    assert predicted.first().min_pred_oks == pytest.approx(0.8)
+    assert undo_refinement(predicted, label.id) == 1
+    assert predicted.first().pred.keypoints[0].points[1] == pytest.approx(np.array(original[1]) + (3 / 120, 2 / 100))
+    assert accept_refinements(predicted) == 1
+    assert discard_refinements(predicted, [label.id]) == 1
+    restored = predicted.first().pred.keypoints[0]
+    assert restored.points == pytest.approx(original) and restored.tags == ["refinement_discarded"]
+
+
+def test_two_users_do_not_overwrite_each_other(predicted):
+    label_id = predicted.first().pred.keypoints[0].id
+    mine, predictor = find_person(predicted, "pred", label_id), BoxPredictor()
+    refine_pose(predicted, label_id, {"nose": (50.0, 60.0)}, model=predictor)
+    before = predicted.first().pred.keypoints[0].points
+    pose = refined_pose(mine, [("nose", 5.0, 5.0)], predictor)[-1]
+    with pytest.raises(ValueError, match="Somebody else refined"):
+        save_refinement(mine, pose, 0)
+    assert predicted.first().pred.keypoints[0].points == before
+
+
+def test_label_studio_brings_everybody_back_to_where_they_were(predicted):
+    tasks = make_tasks(predicted, "pred", lambda path: path)
+    task, sample = tasks[0], predicted.first()
+    label = sample.pred.keypoints[0]
+    assert task["data"]["sample_id"] == sample.id and list(task["data"]["label_ids"].values()) == [label.id]
+    config = parse_labeling_config(build_labeling_config(COCO), COCO)
+    result = json.loads(json.dumps(task["predictions"][0]["result"]))
+    untouched = read_task(task, {"result": result}, config, {label.id: label})
+    assert list(untouched) == [label.id] and untouched[label.id].tags == []
+    wrist = next(item for item in result if item["id"].endswith("left_wrist") and item["type"] == "keypointlabels")
+    wrist["value"].update(x=25.0, y=75.0)
+    result = [item for item in result if not item["id"].endswith("right_ankle")]
+    corrected = read_task(task, {"result": result}, config, {label.id: label})[label.id]
+    joint = COCO.index("left_wrist")
+    assert corrected.points[joint] == pytest.approx([0.25, 0.75])
+    assert corrected.annotated_visibility[joint] in (1, 2) and corrected.annotated_visibility[-1] == 0
+    assert np.isfinite(corrected.points).all() and CORRECTED in corrected.tags
+    assert json.loads(corrected.refinement_history)[0]["points"] == pytest.approx(label.points)
+
+
+def test_new_and_deleted_people_are_told_apart_without_region_ids(predicted):
+    task = make_tasks(predicted, "pred", lambda path: path)[0]
+    label = predicted.first().pred.keypoints[0]
+    config = parse_labeling_config(build_labeling_config(COCO), COCO)
+    renamed = json.loads(json.dumps(task["predictions"][0]["result"]).replace(f"cp-{label.id}", "cp-other"))
+    assert list(read_task(task, {"result": renamed}, config, {label.id: label})) == [label.id]
+    box = next(item for item in renamed if item["type"] == "rectanglelabels")
+    box["value"].update(x=80.0, y=80.0, width=5.0, height=5.0)
+    (new,) = read_task(task, {"result": renamed}, config, {label.id: label})
+    assert new != label.id
+    assert read_task(task, {"result": []}, config, {label.id: label}) == {}
