@@ -133,7 +133,8 @@ def refine(
     """
     with _user_errors():
         image = read_image(photo)
-        photos = read_coco(poses)
+        predictor = clickpose.load(model, checkpoint=checkpoint, device=device, threads=threads)
+        photos = read_coco(poses, predictor.skeleton)
         index = _find_photo(photos, photo, poses)
         _check_size(photo, image.shape[:2], photos[index].image_hw, poses)
         people = photos[index].poses
@@ -143,7 +144,6 @@ def refine(
             )
         clicks = _parse_clicks(click, people.skeleton)
         overlays = _overlay_paths([photo], out)
-        predictor = clickpose.load(model, checkpoint=checkpoint, device=device, threads=threads)
         predictor.set_image(image)
         before = people[person]
         after = predictor.refine(before, clicks)
