@@ -7,8 +7,12 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from clickpose import train_command
 from clickpose.cli import app
+from clickpose.lite_weights import describe_skeleton
+from clickpose.skeleton_io import SKELETONS
 from clickpose.train_command import parse_folder
+from clickpose.weights_io import save_weights
 
 RUNNER = CliRunner()
 
@@ -84,6 +88,20 @@ def test_evaluate_shows_pckh_for_mpii(tmp_path):
     row = figures["pckh"]["lite + manual"]
     assert row["C0"] < row["C8"] <= 100
     assert figures["curves"]["lite + manual"][12] == pytest.approx(100)
+
+
+def test_training_goes_on_with_the_joints_of_the_weights(folder, tmp_path, monkeypatch):
+    plans = []
+    monkeypatch.setattr(train_command, "train_lite", lambda plan, device: plans.append(plan) or plan.out / "w")
+    crowdpose = SKELETONS["crowdpose"]
+    header = {"kind": "lite"} | describe_skeleton(crowdpose, (12, 13))
+    save_weights(tmp_path / "adapted.safetensors", {}, header)
+    for start in ([], ["--init", tmp_path / "adapted.safetensors"], ["--init", tmp_path / "thunder.onnx"]):
+        result = RUNNER.invoke(app, ["train", "--data", str(folder), "--out", str(tmp_path), *map(str, start)])
+        assert result.exit_code == 0, result.output
+    assert [plan.skeleton.name for plan in plans] == ["coco", "crowdpose", "coco"]
+    assert [plan.network.decoder.num_keypoints for plan in plans] == [17, 14, 17]
+    assert plans[0].network == plans[2].network and plans[1].network.decoder.added == (12, 13)
 
 
 @pytest.mark.parametrize(
