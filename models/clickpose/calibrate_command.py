@@ -34,13 +34,16 @@ from clickpose.calibration.results_file import (
     with_scores,
 )
 from clickpose.metrics.average_precision import average_precision
+from clickpose.metrics.bootstrap import Comparison, compare_average_precision
 from clickpose.metrics.calibration_figures import CalibrationSample, calibration_figures
+from clickpose.metrics.keypoint_sets import predictions_from_coco, truth_from_coco
 from clickpose.skeleton import Skeleton
 from clickpose.skeleton_io import load_skeleton
 
 CCNET = "ccnet"
 AUTO = "auto"
 METHODS = (AUTO, CCNET, *CALIBRATORS)
+RANKED = ("AP", "AR")  # of COCO's ten figures
 SHOWN = (
     "Pearson, persons", "Pearson, joints", "Spearman, persons", "Spearman, joints", "AUSE, persons", "AUSE, joints",
     "ECE, persons", "ECE, joints", "Brier, persons", "Brier, joints",
@@ -123,9 +126,10 @@ class Outcome:
         provenance: of the calibrator.
         before, after: the confidences against the labels; None where there were none.
         average_precision: COCO's AP and AR before and after, where there was a results file with labels.
+        intervals: returns these two with bootstrap intervals, for the report; a function, since it takes time.
         notes: sentences to show.
         written: files.
-        pictures: for the report's examples, a function, since reading photos takes time.
+        pictures: returns what the report's examples are drawn from.
     """
 
     title: str
@@ -135,6 +139,7 @@ class Outcome:
     before: CalibrationSample | None = None
     after: CalibrationSample | None = None
     average_precision: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    intervals: Callable[[], Mapping[str, Comparison]] | None = None
     notes: Sequence[str] = ()
     written: Sequence[Path] = ()
     pictures: Callable | None = None
@@ -144,7 +149,7 @@ class Outcome:
         if self.before is None:
             return {}
         old, new = calibration_figures(self.before), calibration_figures(self.after)
-        ranking = {} if self.average_precision else {name: (old[name], new[name]) for name in ("AP", "AR")}
+        ranking = {} if self.average_precision else {name: (old[name], new[name]) for name in RANKED}
         return {**self.average_precision, **ranking, **{name: (old[name], new[name]) for name in SHOWN}}
 
     def render(self):
@@ -335,11 +340,11 @@ def write_outcome_report(outcome: Outcome, path: Path) -> None:
         "model": outcome.provenance.model, "weights": outcome.provenance.fingerprint or "not known",
         "calibrator": outcome.method, "fitted on": outcome.provenance.data, "fitted": outcome.provenance.date,
     }  # fmt: skip
-    about |= {f"COCO's {name}": f"{old:.4f} -> {new:.4f}" for name, (old, new) in outcome.average_precision.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     pictures = outcome.pictures() if outcome.pictures else None
+    figures = outcome.intervals() if outcome.intervals else None
     try:
-        write_report(path, outcome.before, outcome.after, outcome.title, about, outcome.skeleton, pictures)
+        write_report(path, outcome.before, outcome.after, outcome.title, about, outcome.skeleton, pictures, figures)
     except ModuleNotFoundError as error:
         raise ValueError(str(error)) from None
 
@@ -415,9 +420,10 @@ def _compared(fits: Mapping) -> list[str]:
 
 
 def _measure(
-    annotations: dict, results: Sequence[dict], given: ResultScores, truth: MatchedTruth, scores: np.ndarray, skeleton
-) -> tuple[CalibrationSample, CalibrationSample, dict[str, tuple[float, float]]]:
-    """Return the samples before and after, and COCO's AP and AR."""
+    annotations: dict, results: Sequence[dict], given: ResultScores, truth: MatchedTruth, scores: np.ndarray,
+    skeleton: Skeleton,
+) -> tuple[CalibrationSample, CalibrationSample, dict[str, tuple[float, float]], Callable]:  # fmt: skip
+    """Return the samples before and after, COCO's AP and AR, and what gives their intervals."""
     raw = np.array([float(result["score"]) for result in results])
     new = instance_scores(scores, given.visibility_scores, given.scores)
     visibility = np.where(truth.matched[:, None], truth.visibility, 0)
@@ -425,9 +431,20 @@ def _measure(
         CalibrationSample(truth.oks, joints, visibility, truth.instance_oks, persons, image_ids=given.image_ids)
         for joints, persons in ((given.scores, raw), (scores, new))
     )
+    changed = with_scores(results, scores, new)
     old_figures = average_precision(annotations, results, skeleton=skeleton)
-    new_figures = average_precision(annotations, with_scores(results, scores, new), skeleton=skeleton)
-    return before, after, {f"COCO {name}": (old_figures[name], new_figures[name]) for name in ("AP", "AR")}
+    new_figures = average_precision(annotations, changed, skeleton=skeleton)
+    figures = {f"COCO {name}": (old_figures[name], new_figures[name]) for name in RANKED}
+    return before, after, figures, lambda: _intervals(annotations, results, changed, skeleton)
+
+
+def _intervals(annotations: dict, before: Sequence[dict], after: Sequence[dict], skeleton: Skeleton):
+    """Return COCO's AP and AR before and after with bootstrap intervals."""
+    truth = truth_from_coco(annotations, skeleton)
+    old, new = (predictions_from_coco(annotations, results, skeleton) for results in (before, after))
+    images = [image["id"] for image in annotations["images"]]
+    compared = compare_average_precision(truth, old, new, skeleton.sigma_array, images)
+    return {f"COCO {name}": compared[name] for name in RANKED}
 
 
 def _read_annotations(path: Path) -> dict:

@@ -151,7 +151,7 @@ def test_a_report_is_written(world):
     result, _ = fit(folder, "--method", "temperature", "--report", folder / "out" / "report.html")
     assert result.exit_code == 0, result.output
     page = (folder / "out" / "report.html").read_text()
-    assert "hrnet" in page and "temperature" in page and "image/jpeg" in page
+    assert "hrnet" in page and "temperature" in page and "image/jpeg" in page and "COCO AP" in page
 
 
 @pytest.mark.parametrize(
