@@ -16,11 +16,11 @@ _PAIR_JOINTS_AT_ONCE = 2_000_000  # bounds the memory for similarities to some 1
 
 
 class ArrayEvaluation(COCOeval_faster):
-    """One evaluation; ``figures`` and ``precision`` are there when it is made.
+    """One evaluation; :meth:`figures` and :meth:`precision` are there when it is made.
 
     Args:
-        truth: :class:`~clickpose.metrics.average_precision.KeypointTruth`.
-        predictions: :class:`~clickpose.metrics.average_precision.KeypointPredictions`.
+        truth: :class:`~clickpose.metrics.keypoint_sets.KeypointTruth`.
+        predictions: :class:`~clickpose.metrics.keypoint_sets.KeypointPredictions`.
         sigmas: (K,) COCO convention.
         images: the ids to evaluate, distinct, in the order in which equal scores are ranked.
         categories: the ids to evaluate, distinct.
@@ -45,6 +45,10 @@ class ArrayEvaluation(COCOeval_faster):
         self.cocoDt = _file(found_cells, predictions.areas, score=predictions.scores)
         self._similarities = _similarities(truth, predictions, sigmas, truth_cells, found_cells, max_detections)
         self.run()
+        if keep_images:
+            self._kept = np.empty(len(self._evalImgs_cpp), dtype=object)  # one for each category, area range, image
+            self._kept[:] = self._evalImgs_cpp
+            self._kept = self._kept.reshape(len(categories), -1, len(images))
 
     def computeOks(self, imgId, catId):
         """Return the (P, G) similarities of one image, best predictions first."""
@@ -62,12 +66,10 @@ class ArrayEvaluation(COCOeval_faster):
         return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
 
     def figures_of(self, drawn: np.ndarray) -> np.ndarray:
-        """Return the ten figures of the images ``drawn`` (indices, repeats allowed); needs ``keep_images``."""
-        if not hasattr(self, "_kept"):
-            shape = (len(self.params.catIds), len(self.params.areaRng), len(self.params.imgIds))
-            self._kept = np.empty(len(self._evalImgs_cpp), dtype=object)
-            self._kept[:] = self._evalImgs_cpp
-            self._kept = self._kept.reshape(shape)
+        """Return the ten figures of the images ``drawn`` (indices, repeats allowed); needs ``keep_images``.
+
+        The other methods then speak of these images as well.
+        """
         self._evalImgs_cpp = self._kept[:, :, drawn].ravel().tolist()
         self._paramsEval.imgIds = list(range(1, len(drawn) + 1))
         self.accumulate()
