@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from urllib.parse import unquote
 
 from clickpose.skeleton import COCO
 from clickpose_labelstudio.label_studio_auth import LabelStudioError
@@ -14,7 +15,7 @@ from clickpose_labelstudio.launch.photos import FILE_NAME_PATTERN, PhotoFolder
 
 BACKEND_TITLE = "Click-Pose"
 BATCH = 4  # photos predicted by one request; Label Studio waits 100 s for it
-VERSIONS = "id,predictions_model_versions"  # all that is asked about tasks
+WANTED = "id,data,predictions_model_versions"  # all that is asked about tasks
 Say = Callable[[str], None]
 
 INSTRUCTION = (
@@ -75,23 +76,28 @@ def register_backend(api: LabelStudioClient, project_id: int, url: str) -> dict:
     return next(b for b in api.backends(project_id) if b["id"] == known["id"])
 
 
-def predict_missing(api: LabelStudioClient, project_id: int, backend: dict, say: Say) -> int:
+def predict_missing(api: LabelStudioClient, project_id: int, backend: dict, say: Say) -> list[str]:
     """Get predictions for the tasks that have none of the backend's present model version.
 
     Returns:
-        the number of tasks still without one, such as those whose photo cannot be read.
+        the file names of the tasks still without one, such as those whose photo cannot be read.
     """
     version = backend.get("model_version")
-    waiting = _tasks_without(api, project_id, version)
+    waiting = [task["id"] for task in _tasks_without(api, project_id, version)]
     for start in range(0, len(waiting), BATCH):
         _predict_batch(api, project_id, waiting[start : start + BATCH])
         say(f"Pre-annotated {min(start + BATCH, len(waiting))} of {len(waiting)} photos")
-    return len(_tasks_without(api, project_id, version)) if waiting else 0
+    return [_file_name(task) for task in _tasks_without(api, project_id, version)] if waiting else []
 
 
-def _tasks_without(api: LabelStudioClient, project_id: int, version: str | None) -> list[int]:
-    """Return the ids of the tasks that have no prediction of a model version."""
-    return [task["id"] for task in api.tasks(project_id, include=VERSIONS) if not _has_version(task, version)]
+def _tasks_without(api: LabelStudioClient, project_id: int, version: str | None) -> list[dict]:
+    """Return the tasks that have no prediction of a model version."""
+    return [task for task in api.tasks(project_id, include=WANTED) if not _has_version(task, version)]
+
+
+def _file_name(task: dict) -> str:
+    image = str((task.get("data") or {}).get("image", f"task {task['id']}"))
+    return unquote(image).rsplit("/", 1)[-1]
 
 
 def _has_version(task: dict, version: str | None) -> bool:

@@ -297,6 +297,11 @@ def label_studio_environment(
     }
 
 
+def _some_of(names: list[str], shown: int = 5) -> str:
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more
+
+
 def _set_up_project(
     url: str, backend_url: str, credentials: Credentials, folder: DataFolder, photos: PhotoFolder, say: Say
 ) -> int:
@@ -307,6 +312,6 @@ def _set_up_project(
         backend = register_backend(api, project_id, backend_url)
         failed = predict_missing(api, project_id, backend, say)
         if failed:
-            say(f"{failed} photos could not be pre-annotated; see {folder.logs}. They can be labelled all the same.")
+            say(f"No prediction for {_some_of(failed)}; the backend says why in {folder.logs}.")
         show_predictions(api, project_id, backend)
     return project_id

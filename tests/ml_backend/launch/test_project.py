@@ -103,16 +103,19 @@ def test_backend_entry_follows_a_change_of_port():
 
 def test_only_tasks_without_this_version_are_predicted_and_one_bad_photo_spoils_nothing():
     versions = [[], ["v1"], ["v1", "v2"], "v2", None, [], [], [], []]
-    tasks = [{"id": i, "predictions_model_versions": version} for i, version in enumerate(versions)]
+    tasks = [
+        {"id": i, "predictions_model_versions": version, "data": {"image": f"/data/local-files/?d=x/{i}%20b.jpg"}}
+        for i, version in enumerate(versions)
+    ]
     api, said = FakeApi(tasks, bad={5}), []
-    assert predict_missing(api, 1, {"model_version": "v2"}, said.append) == 1
+    assert predict_missing(api, 1, {"model_version": "v2"}, said.append) == ["5 b.jpg"]
     assert sorted(api.predicted) == [0, 1, 4, 6, 7, 8]
     assert said[-1] == "Pre-annotated 7 of 7 photos"
 
 
 def test_nothing_to_predict_asks_for_nothing():
     api = FakeApi([{"id": 1, "predictions_model_versions": ["v2"]}])
-    assert predict_missing(api, 1, {"model_version": "v2"}, print) == 0
+    assert predict_missing(api, 1, {"model_version": "v2"}, print) == []
     assert api.predicted == []
 
 
