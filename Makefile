@@ -71,8 +71,10 @@ train-lite: $(VENV)/.installed ## Train the lite network that is shipped
 	@GLIBC_TUNABLES=glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=17179869184 OMP_NUM_THREADS=1 \
 		$(BIN)/clickpose train $(TRAIN_ARGS)
 
-benchmarks: $(VENV)/.installed ## Print the tables behind the figures of the README
-	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+benchmarks: $(VENV)/.installed $(FO_VENV)/.installed ## Print the tables behind the figures of the README
+	@for script in $(filter-out benchmarks/fiftyone.py,$(wildcard benchmarks/[a-z]*.py)); do \
+		echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+	@echo "== benchmarks/fiftyone.py"; $(FO_VENV)/bin/python benchmarks/fiftyone.py
 
 clean: ## Remove caches and build leftovers; keeps annotations (.clickpose) and virtual environments
 	rm -rf build dist artifacts .pytest_cache .ruff_cache .hypothesis models/*.egg-info

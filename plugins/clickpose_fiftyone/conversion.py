@@ -79,6 +79,11 @@ def detection_boxes(detections: fo.Detections | None, image_hw: tuple[int, int])
     return xywh_to_xyxy(np.reshape(given, (-1, 4)) * (width, height, width, height))
 
 
+def instance_of(label: fo.Label) -> fo.Instance | None:
+    """Return what links a label to others; a label without a link may lack the attribute."""
+    return label.get_attribute_value("instance", None)
+
+
 def label_to_pose(label: fo.Keypoint, skeleton: Skeleton, image_hw: tuple[int, int]) -> Pose:
     """Read one person's label as a pose, px.
 

@@ -10,7 +10,7 @@ import numpy as np
 
 import clickpose
 from clickpose.predictor import PosePredictor
-from clickpose_fiftyone.conversion import detection_boxes, poses_to_labels
+from clickpose_fiftyone.conversion import detection_boxes, instance_of, poses_to_labels
 
 
 class PoseModel(fom.Model, fom.SamplesMixin):
@@ -103,7 +103,7 @@ class PoseModel(fom.Model, fom.SamplesMixin):
         image_hw = image.shape[:2]
         self.predictor.set_image(image)
         poses = self.predictor.predict(None if prompt is None else detection_boxes(prompt, image_hw))
-        links = None if prompt is None else [box.instance or fo.Instance() for box in prompt.detections]
+        links = None if prompt is None else [instance_of(box) or fo.Instance() for box in prompt.detections]
         kept = np.flatnonzero(poses.instance_scores >= self.min_score)
         links = None if links is None else [links[person] for person in kept]
         return poses_to_labels(poses.select(kept), image_hw, instances=links)[0]

@@ -12,7 +12,7 @@ from clickpose.image_io import read_image
 from clickpose.predictor import PosePredictor
 from clickpose_fiftyone.checks import plural, require_field, require_images, require_samples, require_writable
 from clickpose_fiftyone.columns import PersonColumns, write_min_pred_oks
-from clickpose_fiftyone.conversion import detection_boxes, poses_to_labels
+from clickpose_fiftyone.conversion import detection_boxes, instance_of, poses_to_labels
 from clickpose_fiftyone.predictors import PREDICTOR_LOCK, shared_predictor
 from clickpose_fiftyone.skeletons import set_skeleton
 from clickpose_fiftyone.visibility import LOW_VISIBILITY, count_low_visibility
@@ -142,7 +142,7 @@ def _predict_photo(predictor, path: str, prompted: bool, prompt, min_score: floa
 def _links(prompt: fo.Detections | None) -> list[fo.Instance]:
     """Return each prompt box's own instance, so that its pose is linked to it; new ones where a box has none."""
     detections = [] if prompt is None else prompt.detections
-    return [detection.instance or fo.Instance() for detection in detections]
+    return [instance_of(detection) or fo.Instance() for detection in detections]
 
 
 def _write(samples, pred_field: str, found: dict, predictor: PosePredictor) -> None:

@@ -16,7 +16,8 @@ from clickpose.image_io import read_image
 from clickpose.predictor import PosePredictor
 from clickpose.structures import Pose
 from clickpose_fiftyone.checks import require_keypoints
-from clickpose_fiftyone.conversion import label_to_pose, pose_attributes
+from clickpose_fiftyone.columns import PersonColumns
+from clickpose_fiftyone.conversion import instance_of, label_to_pose, pose_attributes
 from clickpose_fiftyone.predict import boxes_field_of
 from clickpose_fiftyone.predictors import refine_cached, shared_predictor
 from clickpose_fiftyone.review import ACCEPTED, REFINED
@@ -208,13 +209,12 @@ def discard_refinements(samples, label_ids=None, pred_field: str = "pred") -> in
 
 def refined_ids(samples, pred_field: str = "pred") -> list[str]:
     """Return the label ids of the persons of a view with a saved refinement that is not accepted yet."""
-    require_keypoints(samples, pred_field)
-    paths = [f"{pred_field}.keypoints.{name}" for name in ("id", "tags", HISTORY)]
-    ids, tags, histories = samples.values(paths, unwind=True)
+    columns = PersonColumns(samples, pred_field)
+    states = zip(columns.label_ids, columns.values("tags"), columns.values(HISTORY), strict=True)
     return [
         label_id
-        for label_id, known, history in zip(ids, tags, histories, strict=True)
-        if history and history != "[]" and ACCEPTED not in (known or ())
+        for label_id, tags, history in states
+        if history and json.loads(history) and ACCEPTED not in (tags or ())
     ]
 
 
@@ -252,10 +252,12 @@ def _store(person: Person) -> None:
 
 def _move_linked_box(sample: fo.Sample, boxes_field: str, label: fo.Keypoint) -> None:
     boxes = sample[boxes_field] if boxes_field in sample.field_names else None
-    if boxes is None or label.instance is None:
+    link = instance_of(label)
+    if boxes is None or link is None:
         return
     for box in boxes.detections:
-        if box.instance is not None and box.instance._id == label.instance._id:
+        other = instance_of(box)
+        if other is not None and other.id == link.id:
             box.bounding_box, box.confidence = label["bounding_box"], label["pred_oks"]
 
 

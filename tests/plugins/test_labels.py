@@ -1,0 +1,199 @@
+"""Diagnosis, label errors, calibration and the exchange of COCO files, on people made by hand."""
+
+import copy
+import json
+
+import fiftyone as fo
+import numpy as np
+import pytest
+from PIL import Image
+
+from clickpose.metrics.keypoint_sets import KeypointTruth
+from clickpose.skeleton import COCO
+from clickpose_fiftyone.calibration import apply_calibrator, calibrate, stored_calibration
+from clickpose_fiftyone.coco_exchange import export_coco, import_coco
+from clickpose_fiftyone.columns import PersonColumns
+from clickpose_fiftyone.diagnosis import classify_joints, diagnose, persons_with_error, stored_diagnosis
+from clickpose_fiftyone.label_errors import find_label_errors, stored_label_errors
+
+
+def stand(x=200.0, y=100.0, scale=200.0):
+    """A standing person, px: left joints on the right side of the picture."""
+    rows = {"nose": (0, 0), "eye": (0.05, -0.03), "ear": (0.1, 0), "shoulder": (0.2, 0.25), "elbow": (0.28, 0.5),
+            "wrist": (0.3, 0.75), "hip": (0.15, 0.8), "knee": (0.16, 1.2), "ankle": (0.17, 1.6)}  # fmt: skip
+    points = []
+    for name in COCO.names:
+        side, _, joint = name.rpartition("_")
+        dx, dy = rows[joint]
+        points.append((x + scale * (dx if side == "left" else -dx), y + scale * dy))
+    return np.array(points)
+
+
+def truth_of(*people):
+    keypoints = np.stack(people)
+    boxes = np.concatenate([keypoints.min(axis=1), np.ptp(keypoints, axis=1)], axis=1)
+    visibility = np.full(keypoints.shape[:2], 2)
+    return KeypointTruth(keypoints, visibility, 0.53 * boxes[:, 2:].prod(axis=1), boxes, [0] * len(people))
+
+
+def test_each_kind_of_error_is_told_apart():
+    truth = truth_of(stand(), stand(x=480.0))
+    joint, mirrored = COCO.index("left_wrist"), COCO.index("right_wrist")
+    unit = 2 * COCO.sigma_array[joint] * np.sqrt(truth.areas[0])
+    places = {
+        "good": truth.keypoints[0, joint] + (0.3 * unit, 0),
+        "jitter": truth.keypoints[0, joint] + (1.0 * unit, 0),  # e^-1/2 = .61
+        "inversion": truth.keypoints[0, mirrored],
+        "swap": truth.keypoints[1, joint],
+        "miss": truth.keypoints[0, joint] + (0, 400.0),
+    }
+    for index, (_, place) in enumerate(places.items()):
+        predicted = truth.keypoints[0].copy()
+        predicted[joint] = place
+        kinds = classify_joints(predicted, truth, 0, [1], COCO)
+        assert kinds[joint] == index and (np.delete(kinds, joint) == 0).all()
+    unlabelled = copy.copy(truth)
+    unlabelled.visibility[0, joint] = 0
+    assert classify_joints(truth.keypoints[0], unlabelled, 0, [1], COCO)[joint] == -1
+
+
+def test_diagnosis_is_stored_and_found_again(person_dataset):
+    dataset = person_dataset((2, 1, 3), noise=2.0)
+    diagnosis = diagnose(dataset, "pred", "gt")
+    again = stored_diagnosis(dataset, "pred")
+    np.testing.assert_array_equal(again.counts, diagnosis.counts)
+    assert again.persons == diagnosis.persons == 6
+    joint = COCO.names[int(diagnosis.counts[:, 0].argmax())]
+    assert len(persons_with_error(dataset, "pred", joint, "good")) == diagnosis.counts[:, 0].max()
+
+
+def labelled_dataset(new_dataset, people, predictions, visibility=None):
+    """One photo a person."""
+    from clickpose_fiftyone.skeletons import set_skeleton
+
+    samples = []
+    for truths, found in zip(people, predictions, strict=True):
+        sample = fo.Sample("/nowhere/a.jpg", metadata=fo.ImageMetadata(width=1000, height=1000))
+        sample["gt"] = fo.Keypoints(keypoints=[_keypoint(p) for p in truths])
+        sample["pred"] = fo.Keypoints(keypoints=[_keypoint(p, predicted=True) for p in found])
+        samples.append(sample)
+    dataset = new_dataset()
+    dataset.add_samples(samples, dynamic=True)
+    for field in ("gt", "pred"):
+        set_skeleton(dataset, field)
+    return dataset
+
+
+def _keypoint(points, predicted=False):
+    visible = np.isfinite(points).all(axis=1)
+    label = fo.Keypoint(label="person", points=(np.asarray(points) / 1000).tolist())
+    low, high = np.nanmin(points, axis=0) / 1000, np.nanmax(points, axis=0) / 1000
+    label["bounding_box"] = [*low.tolist(), *(high - low).tolist()]
+    if predicted:
+        label["keypoint_oks"] = label["confidence"] = [0.95] * len(COCO)
+        label["visibility"], label["pred_oks"] = [0.95] * len(COCO), 0.95
+    else:
+        label["visibility"] = np.where(visible, 2, 0).tolist()
+    return label
+
+
+def test_label_errors_are_found_and_good_labels_are_not(new_dataset):
+    good, other = stand(), stand(x=480.0)
+    flipped = good[COCO.flip_indices]
+    missing = good.copy()
+    missing[COCO.index("nose")] = np.nan
+    stray = good.copy()
+    stray[COCO.index("left_wrist")] = (900, 900)
+    chimera = np.where((np.arange(17) < 9)[:, None], good, other)
+    dataset = labelled_dataset(
+        new_dataset,
+        [[good], [flipped], [missing], [stray], [good, good + 1], [chimera]],
+        [[good], [good], [good], [good], [good], [good, other]],
+    )
+    found = find_label_errors(dataset, "pred", "gt")
+    kinds = {}
+    for error in found.errors:
+        kinds.setdefault(dataset.values("id").index(error.sample_id), set()).add((error.kind, error.joint))
+    assert 0 not in kinds
+    assert kinds[1] >= {("left_right_flip", None)}
+    assert kinds[2] == {("missing_joint", "nose")}
+    assert ("far_from_prediction", "left_wrist") in kinds[3]
+    assert kinds[4] == {("duplicate", None)}
+    assert ("chimera", None) in kinds[5]
+    assert stored_label_errors(dataset, "gt") == found.errors
+    assert dataset.count_label_tags("gt")["label_error"] == len({e.label_id for e in found.errors})
+
+
+def test_calibration_makes_overconfident_scores_mean_their_oks(person_dataset, tmp_path):
+    dataset = person_dataset((4,) * 15, noise=14.0)
+    columns = PersonColumns(dataset, "pred")
+    columns.write("confidence", np.full((60, 17), 0.97))
+    path = tmp_path / "calibrator.json"
+    summary = calibrate(dataset, "pred", "gt", kind="temperature", save_to=path)
+    assert summary.before["ece"] > 0.2 and summary.after["ece"] < 0.06
+    after = PersonColumns(dataset, "pred")
+    assert np.ptp(after.joints("keypoint_oks")) == pytest.approx(0) and after.joints("confidence").min() == 0.97
+    assert dataset.values("min_pred_oks") == [min(scores) for scores in dataset.values("pred.keypoints.pred_oks")]
+    calibrated = after.joints("keypoint_oks")[0, 0]
+    assert stored_calibration(dataset, "pred")["kind"] == "temperature"
+    after.write("keypoint_oks", np.zeros((60, 17)))
+    apply_calibrator(dataset, path)
+    assert PersonColumns(dataset, "pred").joints("keypoint_oks")[0, 0] == pytest.approx(calibrated)
+
+
+def test_too_few_labels_to_calibrate_change_nothing(person_dataset):
+    dataset = person_dataset((2, 1))
+    before = dataset.values("pred.keypoints.pred_oks")
+    with pytest.raises(ValueError, match="at least 20 labelled people"):
+        calibrate(dataset, "pred", "gt")
+    assert dataset.values("pred.keypoints.pred_oks") == before and stored_calibration(dataset, "pred") is None
+
+
+@pytest.fixture
+def coco_file(tmp_path):
+    """A COCO file with everything that importers like to drop."""
+    (tmp_path / "images").mkdir()
+    for name in ("a.jpg", "b.jpg"):
+        Image.fromarray(np.zeros((40, 60, 3), np.uint8)).save(tmp_path / "images" / name)
+    keypoints = [number for x, y in stand(20, 5, 10).tolist() for number in (x, y, 2)]
+    keypoints[3:6], keypoints[8] = [0, 0, 0], 1
+    content = {
+        "info": {"year": 2017}, "licenses": [{"id": 3, "name": "cc"}],
+        "images": [{"id": 7, "file_name": "a.jpg", "width": 60, "height": 40, "license": 3, "coco_url": "x"},
+                   {"id": 9, "file_name": "b.jpg", "width": 60, "height": 40}],
+        "annotations": [
+            {"id": 31, "image_id": 7, "category_id": 1, "keypoints": keypoints, "num_keypoints": 16, "area": 123.4567,
+             "bbox": [10.1, 2.2, 33.3, 31.7], "iscrowd": 0, "segmentation": [[1.5, 2, 3, 4, 5, 6.25]]},
+            {"id": 32, "image_id": 7, "category_id": 1, "keypoints": [0] * 51, "num_keypoints": 0, "area": 50,
+             "bbox": [0, 0, 60, 40], "iscrowd": 1, "segmentation": {"counts": [1, 2], "size": [40, 60]}},
+        ],
+        "categories": [{"id": 1, "name": "person", "supercategory": "person", "keypoints": list(COCO.names),
+                        "skeleton": [[a + 1, b + 1] for a, b in COCO.edges]}],
+    }  # fmt: skip
+    (tmp_path / "annotations.json").write_text(json.dumps(content))
+    return tmp_path, content
+
+
+def test_coco_files_survive_the_round_trip(coco_file, new_dataset):
+    folder, content = coco_file
+    dataset = new_dataset()
+    summary = import_coco(dataset, folder / "annotations.json", folder / "images")
+    assert (summary.photos, summary.persons) == (2, 2)
+    label = dataset.first().gt.keypoints[0]
+    assert label.visibility[:3] == [2, 0, 1] and np.isnan(label.points[1]).all()
+    assert dataset.first().gt_boxes.detections[0].instance.id == label.instance.id
+    export_coco(dataset, folder / "out.json")
+    assert json.loads((folder / "out.json").read_text()) == content
+
+
+def test_a_broken_coco_file_writes_nothing(coco_file, new_dataset):
+    folder, content = coco_file
+    dataset = new_dataset()
+    (folder / "images" / "b.jpg").unlink()
+    with pytest.raises(ValueError, match=r"b\.jpg"):
+        import_coco(dataset, content, folder / "images")
+    content["annotations"][0]["keypoints"].pop()
+    content["images"].pop()
+    with pytest.raises(ValueError, match="51 numbers"):
+        import_coco(dataset, content, folder / "images")
+    assert len(dataset) == 0 and "gt" not in dataset.get_field_schema()

@@ -1,0 +1,201 @@
+"""The plugin through FiftyOne's own execution contexts: what is listed is registered, operators and panels answer."""
+
+import json
+
+import fiftyone as fo
+import fiftyone.operators as foo
+import numpy as np
+import pytest
+import yaml
+from fiftyone.operators.executor import ExecutionContext, Executor
+from PIL import Image
+
+from clickpose_fiftyone.install import install_plugin, plugin_folder, remove_plugin
+
+PLUGIN = "@clickpose/pose_review"
+MANIFEST = yaml.safe_load((plugin_folder() / "fiftyone.yml").read_text())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def installed(fiftyone_home):
+    install_plugin(fiftyone_home / "plugins")
+
+
+@pytest.fixture
+def dataset(person_dataset, tmp_path, rng):
+    """Annotated and predicted people, on photos that exist."""
+    dataset = person_dataset((2, 3, 1) * 4, noise=5.0)
+    paths = []
+    for index in range(len(dataset)):
+        paths.append(str(tmp_path / f"{index}.jpg"))
+        Image.fromarray(np.full((480, 640, 3), 90, np.uint8)).save(paths[-1])
+    dataset.set_values("filepath", paths)
+    return dataset
+
+
+class Answer:
+    """What an operator or a panel's event asked the app to do."""
+
+    def __init__(self, dataset, name, params, view=None):
+        self.uri = f"{PLUGIN}/{name}"
+        executor = Executor()
+        request = {"dataset_name": dataset.name, "params": params}
+        if view is not None:
+            request["view"] = view._serialize()
+        context = ExecutionContext(request, executor=executor, operator_uri=self.uri)
+        self.result = foo.get_operator(self.uri).execute(context)
+        if hasattr(self.result, "__next__"):
+            self.result = list(self.result)
+        self.requests = executor.to_json()["requests"]
+        json.dumps(self.requests)  # it has to travel
+
+    def of(self, kind):
+        return [r["params"] for r in self.requests if (r.get("operator_uri") or r.get("invocation_uri")) == kind]
+
+    @property
+    def state(self):
+        merged = {}
+        for params in self.of("patch_panel_state"):
+            merged.update(params["state"])
+        return merged
+
+    @property
+    def notices(self):
+        return [params["message"] for params in self.of("notify")]
+
+
+def panel(dataset, name, method="on_load", state=None, **params):
+    event = {"panel_id": "p", "panel_state": state or {}, "__method__": method, **params}
+    return Answer(dataset, name, event)
+
+
+def test_all_that_is_listed_is_registered_with_a_risk_level():
+    for name in (*MANIFEST["operators"], *MANIFEST["panels"]):
+        operator = foo.get_operator(f"{PLUGIN}/{name}")
+        assert operator.config.label
+        if name in MANIFEST["operators"]:
+            assert operator.config.risk_level.value != "dangerous" and operator.config.icon
+
+
+def test_installing_twice_and_removing_leave_what_is_not_ours(tmp_path):
+    target = install_plugin(tmp_path)
+    assert (target / "fiftyone.yml").is_file()
+    assert (install_plugin(tmp_path, copy=True) / "panels" / "refine.py").is_file()
+    assert remove_plugin(tmp_path) and not remove_plugin(tmp_path)
+    target.mkdir()
+    (target / "mine.txt").write_text("mine")
+    with pytest.raises(ValueError, match="something else"):
+        install_plugin(tmp_path)
+    assert (target / "mine.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", MANIFEST["operators"])
+def test_every_form_of_an_empty_dataset_is_a_sentence(name, new_dataset):
+    dataset = new_dataset()
+    uri = f"{PLUGIN}/{name}"
+    context = ExecutionContext({"dataset_name": dataset.name, "params": {}}, executor=Executor(), operator_uri=uri)
+    inputs = foo.get_operator(uri).resolve_input(context)
+    problem = inputs.type.properties.get("problem")
+    if name != "import_coco":
+        assert problem.invalid and problem.error_message.startswith("Expected")
+
+
+def test_operators_answer_and_write(dataset):
+    for name, params in (
+        ("flag_low_visibility", {"threshold": 0.2}),
+        ("calibrate", {"kind": "temperature"}),
+        ("evaluate_poses", {}),
+        ("diagnose", {}),
+        ("find_label_errors", {}),
+        ("select_for_labelling", {"budget": 3}),
+        ("auto_accept", {"target": 0.6}),
+        ("set_up_colours", {}),
+    ):
+        answer = Answer(dataset, name, {"pred_field": "pred", **params})
+        assert "error" not in answer.result, (name, answer.result)
+        assert answer.notices == [answer.result["message"]]
+    dataset.reload()
+    wanted = {"num_low_vis", "min_pred_oks", "eval_tp", "pred_joints", "pred_low_vis"}
+    assert wanted <= set(dataset.get_field_schema())
+    assert dataset.list_evaluations() == ["eval"]
+
+
+def test_an_operator_without_labels_says_so_and_writes_nothing(dataset):
+    dataset.delete_sample_field("gt")
+    before = set(dataset.get_field_schema(flat=True))
+    for name in ("calibrate", "evaluate_poses", "diagnose", "find_label_errors"):
+        answer = Answer(dataset, name, {"pred_field": "pred", "gt_field": "gt"})
+        assert 'Expected "gt" to be a field of Keypoints' in answer.result["error"]
+    assert set(dataset.get_field_schema(flat=True)) == before
+
+
+def test_operators_work_from_python(dataset):
+    answer = foo.get_operator(f"{PLUGIN}/flag_low_visibility")(dataset, pred_field="pred", threshold=0.2)
+    assert "visibility below 0.2" in answer["message"]
+    with pytest.raises(ValueError, match=r"threshold in 0\.\.1"):
+        foo.get_operator(f"{PLUGIN}/flag_low_visibility")(dataset, pred_field="pred", threshold=2)
+
+
+def test_panels_draw(dataset):
+    Answer(dataset, "calibrate", {"pred_field": "pred", "kind": "temperature"})
+    assert panel(dataset, "review_panel").state == {"problem": None}
+    drawn = panel(dataset, "calibration_panel")
+    assert {key for params in drawn.of("patch_panel_data") for key in params["data"]} == {
+        "scores", "reliability", "sparsification", "precision", "joints"
+    }  # fmt: skip
+    assert "errors" in panel(dataset, "diagnosis_panel").of("patch_panel_data")[0]["data"]
+
+
+def test_clicking_a_bar_shows_those_people(dataset):
+    scores = dataset.values("pred.keypoints.pred_oks", unwind=True)
+    low = int(10 * min(scores)) / 10
+    answer = panel(dataset, "calibration_panel", "on_score", {"pred_field": "pred"}, x=low + 0.05, y=1)
+    assert answer.of("set_view")
+    wanted = sum(low <= score < low + 0.1 for score in scores)
+    assert answer.notices[0].startswith(f"{wanted} people")
+
+
+def test_accepting_in_the_review_panel_can_be_undone(dataset):
+    label_id = dataset.first().pred.keypoints[0].id
+    answer = panel(dataset, "review_panel", "on_accept", label_ids=[label_id])
+    assert dataset.count_label_tags("pred") == {"accepted": 1}
+    panel(dataset, "review_panel", "on_undo", answer.state)
+    assert dataset.count_label_tags("pred") == {}
+
+
+def test_a_panel_of_a_dataset_without_poses_is_a_sentence(new_dataset):
+    dataset = new_dataset(fo.Sample("/nowhere/a.jpg"))
+    for name in MANIFEST["panels"]:
+        assert "No predicted poses yet" in panel(dataset, name).state["problem"]
+
+
+def test_the_refine_panel_chooses_a_joint_and_saves_a_click(dataset, monkeypatch):
+    from clickpose_fiftyone import refinement
+
+    moved = []
+
+    def fake(predictor, path, pose, clicks):
+        moved.append(clicks)
+        (joint, position), keypoints = next(iter(clicks.items())), pose.keypoints + 1.0
+        keypoints[pose.skeleton.index(joint)] = position
+        return type(pose)(pose.skeleton, keypoints, pose.box_xyxy, pose.keypoint_scores, pose.visibility_scores, 0.9)
+
+    monkeypatch.setattr(refinement, "refine_cached", fake)
+    monkeypatch.setattr(refinement, "shared_predictor", lambda name: None)
+    state = panel(dataset, "refine_panel").state
+    assert state["problem"] is None and state["clicks"] == []
+    person = refinement.find_person(dataset, "pred", state["label_id"])
+    x, y = person.pose.keypoints[9].tolist()
+    state |= panel(dataset, "refine_panel", "on_canvas", state, x=x, y=y).state
+    assert state["active"] == "left_wrist" and not moved
+    state |= panel(dataset, "refine_panel", "on_canvas", state, x=300.0, y=200.0).state
+    assert state["clicks"] == [["left_wrist", 300.0, 200.0]] and state["active"] is None
+    panel(dataset, "refine_panel", "on_save", state)
+    saved = refinement.find_person(dataset, "pred", state["label_id"])
+    np.testing.assert_allclose(saved.pose.keypoints[9], (300, 200))
+    np.testing.assert_allclose(saved.pose.keypoints[5], person.pose.keypoints[5] + 1)
+    assert saved.revision == 1
+    state |= {"clicks": []}
+    panel(dataset, "refine_panel", "on_undo", state)
+    restored = refinement.find_person(dataset, "pred", state["label_id"])
+    np.testing.assert_allclose(restored.pose.keypoints, person.pose.keypoints)
