@@ -128,16 +128,14 @@ def make_trainer(plan: R50Plan, device: str = "cpu") -> Trainer:
     """Prepare what :func:`train_r50` runs; see there."""
     photos = _photos(plan)
     weights = [weight for dataset, (_, weight) in zip(photos, plan.data, strict=True) for _ in range(len(dataset))]
-    dataset = torch.utils.data.ConcatDataset(photos) if len(photos) > 1 else photos[0]
+    dataset = photos[0].joined(photos[1:])
     plan.out.mkdir(parents=True, exist_ok=True)
     keep_plan(plan.out, _fingerprint(plan))
     torch.manual_seed(plan.preset.train.seed)
-    network = start_network(plan, photos[0])
+    network = start_network(plan, dataset)
     train = plan.preset.train
-    if plan.steps is None:
-        train = dataclasses.replace(train, steps=max(1, round(plan.preset.epochs * sum(weights) / train.batch_size)))
-    else:
-        train = dataclasses.replace(train, steps=plan.steps)
+    steps = plan.steps or max(1, round(plan.preset.epochs * sum(weights) / train.batch_size))
+    train = dataclasses.replace(train, steps=steps)
     task = R50Task(network, plan.skeleton, plan.preset.task)
     return Trainer(task, dataset, weights, collate_photos, train, plan.out, device)
 
@@ -163,7 +161,8 @@ def start_network(plan: R50Plan, photos: PhotoDataset) -> ClickPose:
         load_backbone(network.backbone, plan.backbone)
     else:
         few = collate_photos([photos[i] for i in range(min(len(photos), _NORMALISATION_PHOTOS))])
-        fit_normalisation(network.backbone, normalise_pixels(few.image))
+        pixels = normalise_pixels(few.image).masked_fill(few.padding_mask[:, None], 0.0)
+        fit_normalisation(network.backbone, pixels)
     return network
 
 

@@ -7,6 +7,7 @@ sides, or a random cut from the photo followed by it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -114,6 +115,12 @@ class PhotoDataset(Dataset):
             for image in data.images
             if people[image.image_id]
         ]
+
+    def joined(self, others: Sequence[PhotoDataset]) -> PhotoDataset:
+        """Return the samples of this and other data sets of the same skeleton, one after the other."""
+        whole = copy(self)
+        whole.photos = [photo for dataset in (self, *others) for photo in dataset.photos]
+        return whole
 
     def __len__(self) -> int:
         return len(self.photos)
