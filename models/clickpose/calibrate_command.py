@@ -362,6 +362,7 @@ def _fit(results, dataset, annotations, name, mark, skeleton, options, source: P
     candidates = _candidates(options, skeleton, given)
     sized = any(candidate.needs_area for candidate in candidates.values())
     method, errors = choose_calibrator(candidates, *labelled, given.area if sized else None, groups)
+    own = float(np.square(given.scores - truth.oks)[truth.visibility > 0].mean())
     calibrator = candidates[method]
     area = given.area if calibrator.needs_area else None
     held_out = cross_validate(calibrator, *labelled, area, groups)
@@ -371,7 +372,7 @@ def _fit(results, dataset, annotations, name, mark, skeleton, options, source: P
     outcome = Outcome(
         f"{name}, {described}, {method}", skeleton, method, Provenance.today(name, skeleton, described, mark),
         *_measure(annotations, aligned, given, truth, held_out, skeleton),
-        notes=[f"{kind}: mean squared error {error:.4f}" for kind, error in errors.items() if len(errors) > 1],
+        notes=[f"{kind}: mean squared error {error:.4f}" for kind, error in {"as they are": own, **errors}.items()],
         written=_write_results(options.calibrated, results, dataset, given, scores),
         pictures=_pictures_of(annotations, aligned, given, skeleton, options.images, source),
     )  # fmt: skip

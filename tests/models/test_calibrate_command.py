@@ -18,7 +18,7 @@ from clickpose.metrics.average_precision import average_precision
 from clickpose.networks.lite import LiteNetwork
 from clickpose.skeleton import COCO
 from clickpose.structures import Poses
-from clickpose.weights_io import fingerprint, save_weights
+from clickpose.weights_io import fingerprint, save_weights, verify_checksum
 
 RUNNER = CliRunner()
 
@@ -117,7 +117,7 @@ def test_auto_chooses_by_cross_validation_and_says_so(world):
     folder, *_ = world
     result, output = fit(folder, "--out", folder / "c")  # the suffix is added
     assert result.exit_code == 0, result.output
-    for kind in ("isotonic", "platt", "temperature", "closed_form"):
+    for kind in ("as they are", "isotonic", "platt", "temperature", "closed_form"):
         assert f"{kind}: mean squared error 0." in output
     assert load_calibrator(folder / "c.json")[0].kind in ("isotonic", "platt", "closed_form")
 
@@ -138,6 +138,14 @@ def test_results_in_a_dataset_are_matched_by_file_name_and_stay_in_it(world):
     assert written["images"] == document["images"]
     assert [w["image_id"] for w in written["annotations"]] == [a["image_id"] for a in document["annotations"]]
     assert written["annotations"][0]["score"] != results[0]["score"]
+
+
+def test_a_calibrator_among_the_shipped_files_is_listed_with_its_checksum(world, monkeypatch):
+    folder, *_ = world
+    monkeypatch.setattr("clickpose.weights_io.WEIGHTS_FOLDER", folder)
+    result, _ = fit(folder, "--method", "temperature", "--out", folder / "x.calibration.json")
+    assert result.exit_code == 0, result.output
+    verify_checksum(folder / "x.calibration.json")
 
 
 @pytest.mark.parametrize("world", [8], indirect=True)
