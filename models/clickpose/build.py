@@ -8,7 +8,11 @@ from clickpose.predictor import PosePredictor
 
 
 def load(
-    name: str = "lite", checkpoint: str | Path | None = None, device: str = "cpu", threads: int | None = None
+    name: str = "lite",
+    checkpoint: str | Path | None = None,
+    device: str = "cpu",
+    threads: int | None = None,
+    **options,
 ) -> PosePredictor:
     """Load a pose predictor.
 
@@ -18,13 +22,14 @@ def load(
         checkpoint: weights to load instead of the shipped ones; for r50 an official ``.pth`` or our ``.safetensors``.
         device: a torch device, such as ``"cpu"`` or ``"cuda"``.
         threads: threads for one image; None for the libraries' own choice.
+        options: of that network alone, such as r50's ``skeleton`` and ``min_score``.
 
     Raises:
         ValueError: for another name; WeightsError (a ValueError) if the weights cannot be read.
     """
     if name not in _LOADERS:
         raise ValueError(f"Expected name to be one of {', '.join(map(repr, _LOADERS))}, got {name!r}")
-    return _LOADERS[name](checkpoint, device, threads)
+    return _LOADERS[name](checkpoint, device, threads, **options)
 
 
 def _load_lite(checkpoint, device, threads) -> PosePredictor:
@@ -33,10 +38,10 @@ def _load_lite(checkpoint, device, threads) -> PosePredictor:
     return LitePredictor.load(checkpoint, device=device, threads=threads)
 
 
-def _load_r50(checkpoint, device, threads) -> PosePredictor:
+def _load_r50(checkpoint, device, threads, **options) -> PosePredictor:
     from clickpose.r50_predictor import R50Predictor  # imports torch: only when it is wanted
 
-    return R50Predictor.load(checkpoint, device=device, threads=threads)
+    return R50Predictor.load(checkpoint, device=device, threads=threads, **options)
 
 
 _LOADERS = {"lite": _load_lite, "r50": _load_r50}

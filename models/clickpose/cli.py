@@ -284,6 +284,9 @@ def evaluate(
         Path | None, typer.Option(help="Picture of AP against clicks to write; a folder for several.")
     ] = None,
     model: Annotated[str, typer.Option(help="Name of the network; none to evaluate --results alone.")] = "lite",
+    model_skeleton: Annotated[
+        str | None, typer.Option(help="Joints of an r50 checkpoint if not COCO's: crowdpose, humanart21 … or a file.")
+    ] = None,
     checkpoint: Checkpoint = None,
     device: Device = "cpu",
     threads: Threads = None,
@@ -302,19 +305,20 @@ def evaluate(
         clickpose evaluate mpii_val.json --format mpii --images mpii/images
 
         clickpose evaluate val/ --model none --results vitpose=vitpose_results.json
+
+        clickpose evaluate crowdpose_test.json --format crowdpose --images images/ --boxes detected
+        --model r50 --checkpoint clickpose_crowdpose.pth --model-skeleton crowdpose
     """
     with _user_errors():
         from clickpose.click_protocol import ClickProtocol
-        from clickpose.evaluate_command import EvaluationPlan, parse_results, run_evaluation
+        from clickpose.evaluate_command import EvaluationPlan, load_network, parse_results, run_evaluation
 
         protocol = ClickProtocol(
             strategy, clicks, noise, loop=loop, joints=tuple(joints.split(",")) if joints else None
         )
         other = load_skeleton(skeleton) if skeleton else None
         plan = EvaluationPlan(sources, format_name, images, other, boxes, parse_results(results or []), protocol, first)
-        network = (
-            None if model == "none" else clickpose.load(model, checkpoint=checkpoint, device=device, threads=threads)
-        )
+        network = load_network(model, checkpoint, device, threads, model_skeleton)
         run_evaluation(plan, network, json, plot)
 
 

@@ -18,6 +18,7 @@ from clickpose.interactive_evaluation import ClickedPoses, evaluate_poses, evalu
 from clickpose.metrics.clicks import CLICK_CAP, NOC_TARGETS
 from clickpose.predictor import PosePredictor
 from clickpose.skeleton import Skeleton
+from clickpose.skeleton_io import load_skeleton
 from clickpose.structures import Poses
 
 COLUMNS = (0, 1, 2, 3, 4, 6, 8)  # clicks that the tables show
@@ -137,6 +138,31 @@ def run_evaluation(
     if plot_path is not None:
         for name, entry in figures.items():
             plot_curves(_plot_path(plot_path, name, len(figures)), entry.curves, name)
+
+
+def load_network(
+    name: str, checkpoint: Path | None, device: str, threads: int | None, skeleton: str | None = None
+) -> PosePredictor | None:
+    """Load the network to evaluate.
+
+    Args:
+        name: as for :func:`clickpose.build.load`, or ``"none"``.
+        checkpoint, device, threads: as there.
+        skeleton: name or file of the joints of an r50 checkpoint; None for COCO's. Lite weights know their own.
+
+    Raises:
+        ValueError: for an unknown name, weights that cannot be read, or a skeleton with another network than r50.
+    """
+    from clickpose.build import load
+
+    if name == "none":
+        return None
+    options = {}
+    if name == "r50":  # AP takes poses of every score; leaving out the doubtful ones is for showing
+        options = {"min_score": 0.0, "skeleton": load_skeleton(skeleton or "coco")}
+    elif skeleton is not None:
+        raise ValueError(f"Expected a model skeleton with the network r50 alone, got one with {name!r}")
+    return load(name, checkpoint, device, threads, **options)
 
 
 def parse_results(texts: Sequence[str]) -> dict[str, Path]:

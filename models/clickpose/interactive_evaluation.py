@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from PIL import Image
@@ -18,7 +19,7 @@ from clickpose.click_protocol import ClickProtocol, SimulatedAnnotator
 from clickpose.data.records import ImageRecord, PersonRecord, PoseDataset
 from clickpose.metrics.average_precision import average_precision_by_part, evaluate_keypoints, make_engine
 from clickpose.metrics.clicks import CLICK_CAP, ClickCurve
-from clickpose.metrics.keypoint_sets import KeypointPredictions
+from clickpose.metrics.keypoint_sets import KeypointPredictions, KeypointTruth
 from clickpose.metrics.oks import oks
 from clickpose.metrics.pck import MPII_NOT_COUNTED, pck
 from clickpose.predictor import PosePredictor, place_clicks
@@ -58,6 +59,11 @@ class ClickedPoses:
         """Persons of the data set without a pose."""
         return len(self.dataset.persons) - int((self.persons >= 0).sum())
 
+    @cached_property
+    def truth(self) -> KeypointTruth:
+        """The annotated persons as arrays."""
+        return self.dataset.truth()
+
     def predictions(self, clicks: int) -> KeypointPredictions:
         """Return the poses after ``clicks`` clicks a person."""
         n = min(clicks, self.clicks)
@@ -68,7 +74,7 @@ class ClickedPoses:
         with_people = [person.image_id for person in self.dataset.persons]
         ids = sorted(set(with_people) if image_ids is None else set(with_people) & set(image_ids))
         sigmas = self.dataset.skeleton.sigma_array
-        return 100 * evaluate_keypoints(self.dataset.truth(), self.predictions(clicks), sigmas, ids).figures["AP"]
+        return 100 * evaluate_keypoints(self.truth, self.predictions(clicks), sigmas, ids).figures["AP"]
 
     def person_curve(self) -> ClickCurve:
         """Return OKS over clicks of the persons that were found, in the order of the poses."""
@@ -84,9 +90,7 @@ class ClickedPoses:
     def part_precision(self, clicks: int) -> dict[str, float]:
         """Return AP in percent after ``clicks`` clicks by part of the body, and ``"whole"`` (COCO-WholeBody)."""
         skeleton = self.dataset.skeleton
-        figures = average_precision_by_part(
-            self.dataset.truth(), self.predictions(clicks), skeleton.sigma_array, skeleton.parts
-        )
+        figures = average_precision_by_part(self.truth, self.predictions(clicks), skeleton.sigma_array, skeleton.parts)
         return {part: 100 * values["AP"] for part, values in figures.items()}
 
     def pckh(self, clicks: int, threshold: float = 0.5) -> float:
@@ -110,19 +114,19 @@ class ClickedPoses:
     def image_clicks(self, targets: Iterable[float], cap: int = CLICK_CAP) -> dict[float, float]:
         """Return NoC@target by image: the mean number of rounds, one click for every found person each, until the
         image's own AP reaches the target; ``cap`` for an image that never gets there, NaN without images."""
-        sigmas, truth = self.dataset.skeleton.sigma_array, self.dataset.truth()
+        sigmas = self.dataset.skeleton.sigma_array
         ids = sorted({person.image_id for person in self.dataset.persons})
         reached = {target: np.full(len(ids), float(cap)) for target in targets}
         best = min(self.clicks, cap)
         for n in range(best, -1, -1):
-            precision = self._image_precisions(truth, n, sigmas, ids)
+            precision = self._image_precisions(n, sigmas, ids)
             for target, rounds in reached.items():
                 # from the last round down: what stays is the first round that reaches the target
                 rounds[precision >= target - 1e-9] = n
         return {target: float(rounds.mean()) if len(ids) else float("nan") for target, rounds in reached.items()}
 
-    def _image_precisions(self, truth, clicks: int, sigmas: np.ndarray, ids: list) -> np.ndarray:
-        engine = make_engine(truth, self.predictions(clicks), sigmas, ids, keep_images=True)
+    def _image_precisions(self, clicks: int, sigmas: np.ndarray, ids: list) -> np.ndarray:
+        engine = make_engine(self.truth, self.predictions(clicks), sigmas, ids, keep_images=True)
         return np.array([engine.figures_of(np.array([number]))[0] for number in range(len(ids))])
 
 

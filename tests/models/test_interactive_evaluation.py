@@ -281,3 +281,17 @@ def test_photos_are_read_in_the_frame_of_their_annotations(tmp_path):
     assert pixels.shape == (20, 60, 3) and (pixels == [9, 8, 7]).all()
     with pytest.raises(ValueError, match=r"Cannot read the photo .*b.png"):
         read_pixels(ImageRecord(1, tmp_path / "b.png", (20, 60)))
+
+
+@pytest.mark.parametrize("detect", [False, True])
+def test_the_end_to_end_network_goes_through_the_same_evaluation(dataset, r50, detect):
+    from clickpose.r50_predictor import R50Predictor
+
+    predictor = R50Predictor(r50.tiny_network(), "tiny", min_score=0.0, short_side=96, long_side=160)
+    found = evaluate_predictor(predictor, dataset, ClickProtocol(clicks=17), detect)
+    refined = found["refined"]
+    clicked = refined.persons >= 0
+    assert (clicked.all() and refined.missed == 0) if not detect else clicked.sum() == 3 - refined.missed
+    curve = refined.person_curve().oks
+    np.testing.assert_allclose(curve[:, 17], 1.0)  # every labelled joint was put in place and is held there
+    np.testing.assert_allclose(curve[:, 0], found["manual"].person_curve().oks[:, 0])

@@ -115,6 +115,8 @@ def test_training_goes_on_with_the_joints_of_the_weights(folder, tmp_path, monke
         (["evaluate", "nowhere", "--format", "lspet"], "Expected a format of coco, humanart"),
         (["evaluate", "nowhere", "--results", "file.json"], "Expected --results name=FILE with different names"),
         (["evaluate", "nowhere", "--model", "none"], "Expected a network or a results file to evaluate, got neither"),
+        (["evaluate", "nowhere", "--model-skeleton", "crowdpose"], "a model skeleton with the network r50 alone"),
+        (["evaluate", "nowhere", "--model", "r50"], "Expected a checkpoint for the network r50, got none"),
     ],
 )
 def test_wrong_use_is_one_sentence(arguments, sentence):

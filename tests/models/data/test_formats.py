@@ -59,7 +59,7 @@ def test_golden_values(fixture, format_name, images, persons, ignored, joints, l
         for image in dataset.images:
             with Image.open(image.path) as photo:
                 assert (photo.height, photo.width) == image.image_hw
-    # boxes are corners, not sizes, in the same frame as the joints (real labels stray from them: one person of AI Challenger)
+    # boxes are corners, not sizes, in the same frame as the joints; a few labels of AI Challenger stray from them
     inside = [
         ((p.keypoints >= p.box_xyxy[:2] - 9) & (p.keypoints <= p.box_xyxy[2:] + 9))[p.labelled] for p in dataset.persons
     ]
