@@ -132,7 +132,7 @@ def test_plots_are_svg_and_differ_with_the_data(before, after):
 
 def test_one_person_is_enough_for_a_page(tmp_path, before, after):
     page = write(tmp_path, before.take([1]), after.take([1]))
-    assert "1 persons" in page and "not defined" in page
+    assert "1 person with 4 labelled joints on 1 photo." in page and "not defined" in page
 
 
 def test_large_skeletons_are_shown_by_part(tmp_path, before, after):

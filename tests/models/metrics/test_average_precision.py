@@ -24,6 +24,7 @@ from clickpose.metrics.keypoint_sets import (
 )
 from clickpose.metrics.oks import oks, oks_matrix
 from clickpose.skeleton import COCO, Skeleton
+from clickpose.skeleton_io import load_skeleton
 
 MEDIUM, LARGE = 50.0**2, 150.0**2  # COCO: medium from 32^2, large from 96^2 px
 
@@ -301,6 +302,32 @@ def test_parts_are_evaluated_by_themselves_with_their_own_scores(truth):
     assert last["whole"] == figures["whole"]
     oks_of_whole = oks(found.keypoints[1], gt.keypoints[1], gt.areas[1], COCO.sigma_array)
     assert figures["whole"]["AR"] == pytest.approx((2 + np.mean(oks_of_whole >= np.linspace(0.5, 0.95, 10))) / 3)
+
+
+def test_wholebody_by_part_equals_pycocotools_on_each_part_alone(reference):
+    wholebody = load_skeleton("wholebody")
+    annotations, results = reference.corner_dataset(1, wholebody.sigmas, images=12)
+    rng = np.random.default_rng(0)
+    for row in annotations["annotations"]:  # some people without a hand, some without feet
+        triples = np.reshape(row["keypoints"], (-1, 3))
+        for joints in wholebody.parts.values():
+            triples[list(joints), 2] *= rng.random() < 0.7
+        row["keypoints"] = triples.ravel().tolist()
+        row["num_keypoints"] = int((triples[:, 2] > 0).sum())
+    gt, found = truth_from_coco(annotations, wholebody), predictions_from_coco(annotations, results, wholebody)
+    actual = average_precision_by_part(gt, found, wholebody.sigma_array, wholebody.parts)
+    assert {"body", "feet", "face", "whole"} <= set(actual)
+    for part, joints in {**wholebody.parts, "whole": range(133)}.items():
+        alone, alone_results = copy.deepcopy((annotations, results))
+        for row in alone["annotations"] + alone_results:
+            triples = np.reshape(row["keypoints"], (-1, 3))[list(joints)]
+            row["keypoints"] = triples.ravel().tolist()
+            if "num_keypoints" in row:
+                row["num_keypoints"] = int((triples[:, 2] > 0).sum())
+        for row, area in zip(alone_results, found.areas.tolist(), strict=True):
+            row["bbox"] = [0.0, 0.0, area, 1.0]  # the whole person's size decides, for every part
+        expected = reference.pycocotools_evaluation(alone, alone_results, wholebody.sigma_array[list(joints)]).stats
+        np.testing.assert_allclose(list(actual[part].values()), nan_for_absent(expected), rtol=0, atol=1e-12)
 
 
 def test_wrong_arrays_are_refused(truth):
