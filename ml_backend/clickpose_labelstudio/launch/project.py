@@ -86,7 +86,7 @@ def predict_missing(api: LabelStudioClient, project_id: int, backend: dict, say:
     waiting = [task["id"] for task in _tasks_without(api, project_id, version)]
     for start in range(0, len(waiting), BATCH):
         _predict_batch(api, project_id, waiting[start : start + BATCH])
-        say(f"Pre-annotated {min(start + BATCH, len(waiting))} of {len(waiting)} photos")
+        say(f"Pre-annotating: {min(start + BATCH, len(waiting))} of {len(waiting)} photos")
     return [_file_name(task) for task in _tasks_without(api, project_id, version)] if waiting else []
 
 

@@ -110,7 +110,7 @@ def test_only_tasks_without_this_version_are_predicted_and_one_bad_photo_spoils_
     api, said = FakeApi(tasks, bad={5}), []
     assert predict_missing(api, 1, {"model_version": "v2"}, said.append) == ["5 b.jpg"]
     assert sorted(api.predicted) == [0, 1, 4, 6, 7, 8]
-    assert said[-1] == "Pre-annotated 7 of 7 photos"
+    assert said[-1] == "Pre-annotating: 7 of 7 photos"
 
 
 def test_nothing_to_predict_asks_for_nothing():
