@@ -159,7 +159,7 @@ class DeformableAttention(nn.Module):
         return (torch.einsum("bqhc,hdc->bqhd", sums, weight) + bias).flatten(2)
 
     def read_grid(self, query: Tensor, references: Tensor, memory: Memory) -> Tensor:
-        """Sample with ``grid_sample``, level by level: the form for GPUs, for export, and where gradients are wanted."""
+        """Sample with ``grid_sample``, level by level: the form for GPUs, for export and for gradients."""
         values = self.value_proj(memory.tokens)
         if memory.padding_mask is not None:
             values = values.masked_fill(memory.padding_mask[..., None], 0.0)
