@@ -365,7 +365,8 @@ def calibrate(
         --out runs/mine/lite.calibration --report report.html
     """
     with _user_errors():
-        from clickpose.calibrate_command import CalibrateOptions, CalibrateRequest, calibrate_from_options
+        from clickpose.calibrate_command import CalibrateRequest, calibrate_from_options
+        from clickpose.calibrate_outcome import CalibrateOptions
 
         request = CalibrateRequest(
             results, annotations, name, apply, tuple(data or ()), model, checkpoint, skeleton, clicks, cache, device,

@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from clickpose.calibrate_command import CalibrateOptions, fit_model
+from clickpose.calibrate_outcome import CalibrateOptions
+from clickpose.calibrate_results import fit_model
 from clickpose.calibration.calibrator_file import load_calibrator, load_ccnet
 from clickpose.calibration.results_file import result_scores
 from clickpose.cli import app
