@@ -155,11 +155,23 @@ def _against_predictions(truth: _Truth, predictions: PersonColumns) -> list[Labe
     for person in np.flatnonzero(~truth.people.crowd & (truth.visibility > 0).any(axis=1)).tolist():
         photo = predictions_of.get(truth.people.image_ids[person], np.array([], int))
         own = int(matches.prediction_of[person])
+        own = own if own >= 0 else _mirrored_match(truth, person, predictions, photo)
         if own >= 0:
             found += _exchanged_sides(truth, person, predictions.keypoints[own], sure[own])
             found += _joints_apart(truth, person, predictions.keypoints[own], sure[own], joint_oks[own])
         found += _chimera(truth, person, predictions.keypoints[photo], sure[photo])
     return found
+
+
+def _mirrored_match(truth: _Truth, person: int, predictions: PersonColumns, photo: np.ndarray) -> int:
+    """Return the prediction that fits a person with left and right exchanged, -1 for none: a wholly exchanged person
+    hardly overlaps with itself."""
+    order = truth.skeleton.flip_indices
+    keypoints, seen = truth.people.keypoints[person][order], truth.visibility[person][order] > 0
+    if not len(photo):
+        return -1
+    similar = oks(predictions.keypoints[photo], keypoints, truth.areas[person], truth.skeleton.sigma_array, seen)
+    return int(photo[similar.argmax()]) if similar.max() >= 0.5 else -1
 
 
 def _exchanged_sides(truth: _Truth, person: int, predicted: np.ndarray, sure: np.ndarray) -> list[LabelError]:

@@ -20,9 +20,7 @@ def download_model(model_name, model_path):
     from clickpose.weights_io import WEIGHTS_FOLDER
 
     if model_name != "clickpose-lite":
-        raise ValueError(
-            f"Expected weights for {model_name}: clickpose_fiftyone.PoseModel('r50', checkpoint='<file>')"
-        )
+        raise ValueError(f"Expected weights for {model_name}: clickpose_fiftyone.PoseModel('r50', checkpoint='<file>')")
     Path(model_path).write_bytes((WEIGHTS_FOLDER / "lite.safetensors").read_bytes())
 
 

@@ -132,8 +132,8 @@ def test_an_operator_without_labels_says_so_and_writes_nothing(dataset):
 def test_operators_work_from_python(dataset):
     answer = foo.get_operator(f"{PLUGIN}/flag_low_visibility")(dataset, pred_field="pred", threshold=0.2)
     assert "visibility below 0.2" in answer["message"]
-    with pytest.raises(ValueError, match=r"threshold in 0\.\.1"):
-        foo.get_operator(f"{PLUGIN}/flag_low_visibility")(dataset, pred_field="pred", threshold=2)
+    with pytest.raises(ValueError, match="Expected a name of letters"):
+        foo.get_operator(f"{PLUGIN}/evaluate_poses")(dataset, eval_key="not-a-name")
 
 
 def test_panels_draw(dataset):
