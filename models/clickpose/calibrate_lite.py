@@ -40,7 +40,7 @@ def fit_lite(
     records = [record for folder in folders for record in read_coco_persons(folder, skeleton)]
     data = collect_lite(network, records, skeleton, clicks, cache, mark)
     fits = _lite_fits(data, skeleton, options)
-    method = min(fits, key=lambda name: fits[name].errors[:, 1].mean())
+    method = min(fits, key=lambda name: np.nanmean(fits[name].errors[:, 1]))
     fit, described = fits[method], f"{', '.join(folder.name for folder in folders)}: {len(records)} persons"
     outcome = Outcome(
         f"{MODEL} {mark}, {described}, {method}", skeleton, method,
@@ -77,8 +77,8 @@ def _compared(fits: Mapping) -> list[str]:
     """Say how the methods compare with each other and with the network's own scores."""
     if len(fits) < 2:
         return []
-    own = next(iter(fits.values())).errors[:, 0].mean()
-    lines = [f"{name}: {fit.errors[:, 1].mean():.4f}" for name, fit in fits.items()]
+    own = np.nanmean(next(iter(fits.values())).errors[:, 0])
+    lines = [f"{name}: {np.nanmean(fit.errors[:, 1]):.4f}" for name, fit in fits.items()]
     return [f"over all numbers of clicks, own scores: {own:.4f}; " + "; ".join(lines)]
 
 
