@@ -18,6 +18,11 @@ def _exponential(squared_distances: np.ndarray, area: np.ndarray, sigmas: np.nda
     return np.where(np.isnan(exponent), 0.0, np.exp(-exponent))
 
 
+def _squared_lengths(offsets: np.ndarray) -> np.ndarray:
+    """Return dx^2 + dy^2 (...) of (..., 2) offsets; written out, since NumPy is slow in sums of two."""
+    return np.square(offsets[..., 0]) + np.square(offsets[..., 1])
+
+
 def _as_keypoints(name: str, value) -> np.ndarray:
     keypoints = np.asarray(value, dtype=np.float64)
     if keypoints.ndim < 2 or keypoints.shape[-1] != 2:
@@ -44,8 +49,7 @@ def keypoint_oks(keypoints_a, keypoints_b, area, sigmas) -> np.ndarray:
     sigmas = as_array("sigmas", sigmas, (keypoints_a.shape[-2],))
     if keypoints_b.shape[-2] != len(sigmas):
         raise ValueError(f"Expected keypoints_b of shape (..., {len(sigmas)}, 2), got {keypoints_b.shape}")
-    squared_distances = np.square(keypoints_a - keypoints_b).sum(axis=-1)
-    return _exponential(squared_distances, np.asarray(area, dtype=np.float64), sigmas)
+    return _exponential(_squared_lengths(keypoints_a - keypoints_b), np.asarray(area, dtype=np.float64), sigmas)
 
 
 def oks(keypoints_a, keypoints_b, area, sigmas, visibility=None) -> np.ndarray:
@@ -130,7 +134,7 @@ def oks_pairs(pred, gt, gt_visibility, gt_area, gt_boxes_xywh, sigmas) -> np.nda
     corners, extents = boxes_xywh[bare, None, :2], boxes_xywh[bare, None, 2:]  # (bare, 1, 2)
     low, high = corners - extents, corners + 2 * extents
     outside = np.maximum(low - pred[bare], 0) + np.maximum(pred[bare] - high, 0)  # (bare, K, 2)
-    similarity[bare] = _exponential(np.square(outside).sum(axis=-1), area[bare], sigmas).mean(axis=-1)
+    similarity[bare] = _exponential(_squared_lengths(outside), area[bare], sigmas).mean(axis=-1)
     return similarity
 
 
