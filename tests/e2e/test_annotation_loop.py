@@ -512,6 +512,34 @@ def test_untested_label_studio_is_left_alone(editor, task_id):
     assert editor.page.locator(".clickpose-overlay").count() == 0
 
 
+def test_smart_click_remains_where_the_bridge_stays_off(editor, task_id, artifacts):
+    """A joint's label, the smart tool, then ctrl and a click on the joint's place: stock Label Studio."""
+    editor.configure_bridge(testedVersions=["0.1"])
+    page = editor.page
+    editor.goto(task_id)
+    person = editor.persons()[0]
+    before = editor.places()
+    elbow, hip = f"{person}-left_elbow", f"{person}-left_hip"
+    page.get_by_text("Auto-Annotation", exact=True).click()
+    page.get_by_text("Auto-Accept Suggestions", exact=True).click()
+    page.locator(".lsf-toolbar .lsf-tool").last.click()  # the smart one
+    page.get_by_text("left_elbow", exact=True).first.click()
+    page.wait_for_timeout(500)
+    x, y = before[elbow][0] + 4, before[elbow][1] + 1
+    page.keyboard.down("Control")
+    page.mouse.click(*editor.screen_of(x, y))
+    page.keyboard.up("Control")
+    try:
+        editor.wait(
+            f"Math.abs(Htx.annotationStore.selected.regions.find(r => r.cleanId == '{hip}').x - {before[hip][0]}) > .1"
+        )
+    finally:
+        page.screenshot(path=artifacts / "smart-click.png")
+    after = editor.places()
+    assert after[elbow] == pytest.approx([x, y], abs=0.2)
+    assert moved_by(before[hip], after[hip]) == pytest.approx(SHIFT_PCT, abs=1e-6)
+
+
 def test_backend_entry_follows_a_change_of_address(stack):
     api = stack.api()
     elsewhere = stack.backend.url.replace("127.0.0.1", "localhost")
