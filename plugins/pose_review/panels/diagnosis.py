@@ -49,7 +49,7 @@ class DiagnosisPanel(PosePanel):
             panel.md("No suspicious labels are listed.", name="none")
             return
         people = len({error.label_id for error in errors})
-        panel.md(f"#### {people} labelled people look wrong, most suspicious first", name="heading")
+        panel.md(f"**{people} labelled people look wrong**, most suspicious first", name="heading")
         rows = [
             {"id": error.label_id, "what": str(error).replace("_", " "), "suspicion": f"{error.suspicion:.2f}"}
             for error in errors[:_LISTED]

@@ -100,7 +100,7 @@ class ReviewPanel(PosePanel):
         ctx.prompt("@clickpose/pose_review/send_to_label_studio")
 
 
-def progress_bar(done: int, total: int, cells: int = 20) -> str:
+def progress_bar(done: int, total: int, cells: int = 16) -> str:
     """Return a bar of text."""
     full = round(cells * done / total) if total else 0
     return "▰" * full + "▱" * (cells - full)
