@@ -164,7 +164,11 @@ def ccnet_loss(output, oks: Tensor, visibility: Tensor, visibility_weight: float
 
 
 def fit_ccnet(
-    head: nn.Module, table: FeatureTable, config: CCNetConfig | None = None, checkpoint: Path | None = None
+    head: nn.Module,
+    table: FeatureTable,
+    config: CCNetConfig | None = None,
+    checkpoint: Path | None = None,
+    loss_function: Callable[..., Tensor] = ccnet_loss,
 ) -> list[float]:
     """Fit a fresh head in place.
 
@@ -174,6 +178,7 @@ def fit_ccnet(
         config: how.
         checkpoint: file that is written after every epoch; a fit that was stopped goes on from it and ends as it would
             have. None for no such file.
+        loss_function: another loss of the arguments of :func:`ccnet_loss`, to compare with.
 
     Returns:
         mean loss of each epoch.
@@ -195,7 +200,7 @@ def fit_ccnet(
             progress = (epoch + step / len(batches)) / config.epochs
             optimizer.param_groups[0]["lr"] = config.learning_rate * (1 + math.cos(math.pi * progress)) / 2
             output = head(table.features[rows])
-            loss = ccnet_loss(output, table.oks[rows], table.visibility[rows], config.visibility_weight)
+            loss = loss_function(output, table.oks[rows], table.visibility[rows], config.visibility_weight)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -131,10 +131,13 @@ class FeatureCache(Dataset):
     def __len__(self) -> int:
         return int(self.ends[-1])
 
+    def locate(self, view: int) -> tuple[dict[str, np.ndarray], int]:
+        """Return the part that holds a view, its arrays by name, and the view's row there."""
+        number = int(np.searchsorted(self.ends, view, side="right"))
+        return self.parts[number], int(view - (self.ends[number - 1] if number else 0))
+
     def __getitem__(self, index: int | tuple[int, int]) -> FeatureBatch:
-        row = index[0] if isinstance(index, tuple) else index
-        number = int(np.searchsorted(self.ends, row, side="right"))
-        part, row = self.parts[number], row - (self.ends[number - 1] if number else 0)
+        part, row = self.locate(index[0] if isinstance(index, tuple) else index)
 
         def read(name: str) -> Tensor:
             return torch.from_numpy(np.array(part[name][row]))
