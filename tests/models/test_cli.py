@@ -145,7 +145,7 @@ def test_predict_answers_mistakes_with_one_sentence(calls, photo, tmp_path, argu
 
 
 def test_unknown_model_and_bad_weights_are_one_sentence(photo, tmp_path):
-    assert_one_sentence(run("predict", photo, "--model", "big"), "Expected name to be one of 'lite', got 'big'")
+    assert_one_sentence(run("predict", photo, "--model", "big"), "Expected name to be one of 'lite', 'r50', got 'big'")
     assert_one_sentence(run("predict", photo, "--checkpoint", tmp_path / "none.safetensors"), "none.safetensors")
 
 
