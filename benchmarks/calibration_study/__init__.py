@@ -1,0 +1,1 @@
+"""What ``calibration_tables.py`` measures: networks, tables, occlusion, whole bodies, body fitting; a module each."""

@@ -1,0 +1,359 @@
+"""The four pose networks of the study, trained or loaded, and what they predict for annotated persons.
+
+``SBL`` (heatmaps) and ``RLE`` (regression) are trained here on frozen features of the lite network's trunk; ``MoveNet``
+is the published network, heads and all; ``lite`` is the shipped network. Everybody is cut out by the annotated box.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from clickpose.calibration.ccnet_fit import FeatureTable
+from clickpose.calibration.expected_oks import RENDERING_SIGMA
+from clickpose.calibration.heatmap_sigma import sigma_from_heatmap
+from clickpose.data.coco import read_coco_persons
+from clickpose.data.feature_cache import FeatureCache, build_feature_cache
+from clickpose.data.persons import Augmentation, PersonDataset, collate
+from clickpose.data.records import PersonRecord
+from clickpose.engine import TrainConfig, Trainer
+from clickpose.frames import CropFrame
+from clickpose.head_training import HeadSamples, HeatmapTask, RleTask, collate_heads
+from clickpose.lite_predictor import DEFAULT_FILE
+from clickpose.lite_weights import load_lite
+from clickpose.metrics.oks import keypoint_oks, oks
+from clickpose.networks.heatmap_head import HeatmapHead
+from clickpose.networks.lite import LiteNetwork
+from clickpose.networks.movenet import HEAD_STRIDE, MoveNetFeatures, MoveNetThunder, decode_heads, scale_pixels
+from clickpose.networks.movenet_onnx import read_movenet_onnx
+from clickpose.networks.pred_nets import HookedPredNet, LitePredNet, capture, heatmap_pred_net, rle_pred_net
+from clickpose.networks.rle_head import ResidualFlow, RleHead
+from clickpose.skeleton import COCO
+from clickpose.weights_io import fingerprint
+
+INPUT_SIDE = 256
+MOVENET_RENDERING_SIGMA = 1.4  # cells, measured on its heatmaps
+_AUGMENTATION = Augmentation(margin=(1.15, 1.4), rotation_probability=0.4, truncation_probability=0.3)
+_VIEWS = 2  # of each training person, where no cache is given
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to train and measure, and with what effort.
+
+    Attributes:
+        shared: folder with ``data/`` and ``weights/``.
+        out: working folder; what is finished there is not done again.
+        lite: lite weights, whose trunk the heads stand on; None for the shipped ones.
+        features: a feature cache of the same trunk that ``clickpose train`` left (``RUN/features``); None to make one.
+        heatmap_steps, rle_steps: optimiser steps of the two heads, 32 views each.
+        persons: of each split, at most; None for all.
+        ccnet_epochs: passes over the training persons.
+        resamples: bootstrap draws.
+    """
+
+    shared: Path
+    out: Path
+    lite: Path | None = None
+    features: Path | None = None
+    heatmap_steps: int = 2500
+    rle_steps: int = 5000
+    persons: int | None = None
+    ccnet_epochs: int = 8
+    resamples: int = 200
+
+    def records(self, split: str) -> list[PersonRecord]:
+        """Return the annotated persons of a split."""
+        return read_coco_persons(self.shared / "data" / split)[: self.persons]
+
+
+class Prediction(NamedTuple):
+    """Of B persons: ``features`` (B, F) or (B, K, F), ``keypoints_input`` (B, K, 2) and ``deviations_input`` (B, K) in
+    input pixels (infinite where the network tells none), ``scores`` and ``visible`` (B, K): the network's confidences,
+    and the weights by which its usual instance score averages them."""
+
+    features: Tensor
+    keypoints_input: Tensor
+    scores: Tensor
+    visible: Tensor
+    deviations_input: Tensor
+
+
+@dataclass(frozen=True)
+class StudyNetwork:
+    """A pose network on a trunk.
+
+    Attributes:
+        name: for tables.
+        trunk: which of the trunks it reads.
+        predict: trunk's features, (B, 4) prompt boxes, whether deviations are wanted -> prediction.
+    """
+
+    name: str
+    trunk: str
+    predict: Callable[[MoveNetFeatures, Tensor, bool], Prediction]
+
+
+@dataclass(frozen=True)
+class Networks:
+    """``trunks`` by name, the networks that read them, and what identifies their weights."""
+
+    trunks: dict[str, MoveNetThunder]
+    members: tuple[StudyNetwork, ...]
+    source: str
+
+    @torch.inference_mode()
+    def predict(self, image: Tensor, prompt_norm: Tensor, deviations: bool = False) -> dict[str, Prediction]:
+        """Predict from crops (B, 3, S, S) uint8 and prompt boxes (B, 4) in 0..1 of the crop; each trunk runs once."""
+        scaled = scale_pixels(image.contiguous(memory_format=torch.channels_last))
+        features = {name: trunk(scaled) for name, trunk in self.trunks.items()}
+        return {net.name: net.predict(features[net.trunk], prompt_norm, deviations) for net in self.members}
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkRun:
+    """What a network predicts for N persons.
+
+    Attributes:
+        table: features, OKS terms, visibility, the network's confidences.
+        keypoints: (N, K, 2) px.
+        visible: (N, K) weights of the network's usual instance score.
+        deviations: (N, K) px; infinite where the network tells none.
+        instance_oks: (N,).
+    """
+
+    table: FeatureTable
+    keypoints: np.ndarray
+    visible: np.ndarray
+    deviations: np.ndarray
+    instance_oks: np.ndarray
+
+    @property
+    def scores(self) -> np.ndarray:
+        """(N, K) the network's confidences."""
+        return self.table.scores.numpy().astype(np.float64)
+
+
+def build_networks(settings: Settings) -> Networks:
+    """Train the two heads (or go on), load the others."""
+    lite_path = settings.lite or DEFAULT_FILE
+    lite = load_lite(lite_path)[0].eval().to(memory_format=torch.channels_last)
+    cache = _feature_cache(settings, lite.trunk)
+    heatmap = HeatmapHead()
+    _train(HeatmapTask(heatmap), cache, settings, "heatmap", settings.heatmap_steps, bf16=True)
+    rle, flow = RleHead(), ResidualFlow()
+    _train(RleTask(rle, flow), cache, settings, "rle", settings.rle_steps, bf16=False)
+    thunder, onnx = MoveNetThunder(), settings.shared / "weights" / "movenet-thunder-heads.onnx"
+    thunder.load_state_dict(read_movenet_onnx(onnx))
+    members = (
+        StudyNetwork("SBL", "lite", _heatmap_network(heatmap.eval())),
+        StudyNetwork("RLE", "lite", _rle_network(rle.eval(), flow.eval().deviation())),
+        StudyNetwork("MoveNet", "thunder", _movenet_network(thunder.eval())),
+        StudyNetwork("lite", "lite", _lite_network(lite)),
+    )
+    trunks = {"lite": lite.trunk, "thunder": thunder.to(memory_format=torch.channels_last)}
+    heads = hashlib.sha256(b"".join(v.numpy().tobytes() for m in (heatmap, rle) for v in m.state_dict().values()))
+    return Networks(trunks, members, f"{fingerprint(lite_path)} {fingerprint(onnx)} {heads.hexdigest()[:12]}")
+
+
+def predict_persons(networks: Networks, settings: Settings, split: str, deviations: bool) -> dict[str, NetworkRun]:
+    """Return what each network predicts for the persons of a split; kept in the working folder."""
+    records = settings.records(split)
+    source = {"weights": networks.source, "split": split, "persons": str(len(records)), "deviations": str(deviations)}
+    paths = {net.name: settings.out / "predictions" / f"{split}_{net.name}.safetensors" for net in networks.members}
+    found = {name: _load_run(path, source) for name, path in paths.items()}
+    if all(run is not None for run in found.values()):
+        return found
+    parts: dict[str, list[Prediction]] = {name: [] for name in paths}
+    loader = DataLoader(PersonDataset(records, COCO, INPUT_SIDE), 32, collate_fn=collate)
+    for batch in tqdm(loader, desc=f"predicting {split}", unit="batch", mininterval=5):
+        for name, prediction in networks.predict(batch.image, batch.prompt_norm, deviations).items():
+            parts[name].append(prediction)
+    runs = {}
+    for name, rows in parts.items():
+        runs[name] = _as_run(Prediction(*(torch.cat(column) for column in zip(*rows, strict=True))), records)
+        _save_run(paths[name], runs[name], source)
+    return runs
+
+
+def labelled_oks(keypoints: np.ndarray, records: Sequence[PersonRecord]) -> np.ndarray:
+    """Return the (N, K) OKS terms of (N, K, 2) px; 0 where the joint is not labelled."""
+    truth = np.stack([record.keypoints for record in records])
+    area = np.array([record.area for record in records])
+    labelled = np.stack([record.labelled for record in records])
+    return np.where(labelled, keypoint_oks(keypoints, truth, area, COCO.sigma_array), 0.0)
+
+
+def from_input(points_input: np.ndarray, records: Sequence[PersonRecord]) -> np.ndarray:
+    """Map (N, K, 2) pixels of the crops to original pixels."""
+    pairs = zip(points_input, records, strict=True)
+    return np.stack([CropFrame.around_box(r.box_xyxy, INPUT_SIDE).from_norm(p / INPUT_SIDE) for p, r in pairs])
+
+
+def _as_run(prediction: Prediction, records: Sequence[PersonRecord]) -> NetworkRun:
+    keypoints = from_input(prediction.keypoints_input.double().numpy(), records)
+    scale = np.array([CropFrame.around_box(r.box_xyxy, INPUT_SIDE).scale for r in records])
+    visibility = np.stack([r.visibility for r in records])
+    area = np.array([r.area for r in records])
+    images = {r.image_id: number for number, r in enumerate(records)}
+    table = FeatureTable(
+        prediction.features.half(),
+        torch.from_numpy(labelled_oks(keypoints, records)).float(),
+        torch.from_numpy(visibility).long(),
+        prediction.scores.float().clamp(0, 1),
+        torch.tensor([images[r.image_id] for r in records]),
+    )
+    whole = oks(keypoints, np.stack([r.keypoints for r in records]), area, COCO.sigma_array, visibility)
+    deviations = prediction.deviations_input.double().numpy() / scale[:, None]
+    return NetworkRun(table, keypoints, prediction.visible.double().numpy(), deviations, whole)
+
+
+_ARRAYS = ("keypoints", "visible", "deviations", "instance_oks")
+
+
+def _save_run(path: Path, run: NetworkRun, source: dict[str, str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {name: torch.from_numpy(np.ascontiguousarray(getattr(run, name))) for name in _ARRAYS}
+    tensors |= {f"table.{name}": getattr(run.table, name).contiguous() for name in FeatureTable.__dataclass_fields__}
+    partial = path.with_suffix(".partial")
+    save_file(tensors, partial, {"source": json.dumps(source)})
+    partial.replace(path)
+
+
+def _load_run(path: Path, source: dict[str, str]) -> NetworkRun | None:
+    """Return a kept run; None if there is none of this source."""
+    if not path.exists():
+        return None
+    with safe_open(path, framework="pt") as file:
+        if file.metadata().get("source") != json.dumps(source):
+            return None
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    table = FeatureTable(*(tensors[f"table.{name}"] for name in FeatureTable.__dataclass_fields__))
+    return NetworkRun(table, *(tensors[name].numpy() for name in _ARRAYS))
+
+
+def _feature_cache(settings: Settings, trunk: MoveNetThunder) -> FeatureCache:
+    """Return the training views' features: the given ones, or own ones of ``coco_train``."""
+    if settings.features is not None:
+        parts = sorted(settings.features.glob("part*"), key=lambda path: int(path.name[4:])) or [settings.features]
+    else:
+        records = settings.records("coco_train")
+        dataset = PersonDataset(records, COCO, INPUT_SIDE, _AUGMENTATION)
+        parts = [settings.out / "features"]
+        views = [(person, view) for person in range(len(records)) for view in range(_VIEWS)]
+        build_feature_cache(trunk, dataset, views, parts[0])
+    cache = FeatureCache(*parts)
+    _check_same_trunk(cache, trunk)
+    return cache
+
+
+@torch.inference_mode()
+def _check_same_trunk(cache: FeatureCache, trunk: MoveNetThunder) -> None:
+    """Refuse features of another trunk: its own heatmap layer must give the cached heatmaps from the cached map."""
+    features = cache[0].features()
+    heatmaps = trunk.eval().heatmap(features.pyramid4[None])[0]
+    wanted = features.heatmap_logits
+    difference = ((heatmaps - wanted).square().mean() / wanted.var()).sqrt().item()
+    if difference > 0.05:  # eight bits and bfloat16 make about 0.01
+        raise ValueError(
+            f"Expected features of the lite weights' trunk, got ones whose heatmaps differ by {difference:.0%}"
+        )
+
+
+def _train(task, cache: FeatureCache, settings: Settings, name: str, steps: int, bf16: bool) -> None:
+    """Train a head, or go on; leaves the averaged weights in it."""
+    torch.manual_seed(0)
+    config = TrainConfig(
+        steps=steps, learning_rate=1e-3, warmup_steps=min(100, steps // 5), ema_decay=0.995, workers=0, bf16=bf16,
+        checkpoint_steps=250,
+    )  # fmt: skip
+    samples = HeadSamples(cache, task.maps)
+    trainer = Trainer(task, samples, [1.0] * len(samples), collate_heads, config, settings.out / name)
+    print(f"{name}: {len(samples)} views, {steps} steps", flush=True)
+    trainer.run()
+    task.model.load_state_dict(trainer.average)
+
+
+def _heatmap_network(head: HeatmapHead) -> Callable:
+    net = heatmap_pred_net(head, "final", (INPUT_SIDE, INPUT_SIDE))
+
+    def predict(trunk: MoveNetFeatures, prompt_norm: Tensor, deviations: bool) -> Prediction:
+        with capture(head.final, "output") as seen:
+            output = net.predict(trunk)
+        return _of_heatmaps(output, seen[-1], RENDERING_SIGMA, deviations)
+
+    return predict
+
+
+def _movenet_network(trunk: MoveNetThunder) -> Callable:
+    """MoveNet's own heads; the penultimate features are what its heatmap layer reads."""
+    heads = _Heads(trunk)
+    size = (INPUT_SIDE, INPUT_SIDE)
+    net = HookedPredNet(heads, "heatmap.1", lambda trunk: decode_heads(trunk)[:2], "input", "keypoints", size)
+
+    def predict(features: MoveNetFeatures, prompt_norm: Tensor, deviations: bool) -> Prediction:
+        output = net.predict(features)
+        return _of_heatmaps(output, features.heatmap_logits.sigmoid(), MOVENET_RENDERING_SIGMA, deviations)
+
+    return predict
+
+
+class _Heads(torch.nn.Module):
+    """Lets MoveNet's heatmap layer run once more on the trunk's map, so that its input can be read."""
+
+    def __init__(self, trunk: MoveNetThunder):
+        super().__init__()
+        self.heatmap = trunk.heatmap
+
+    def forward(self, features: MoveNetFeatures) -> MoveNetFeatures:
+        return features._replace(heatmap_logits=self.heatmap(features.pyramid4))
+
+
+def _of_heatmaps(output, heatmaps: Tensor, rendering_sigma: float, deviations: bool) -> Prediction:
+    """Complete the prediction of a heatmap network; joints above .2 count in its instance score (Eq. 5)."""
+    found = torch.full(output.scores.shape, torch.inf)
+    if deviations:
+        flat = heatmaps.float().flatten(0, 1).numpy()
+        fitted = sigma_from_heatmap(flat, rendering_sigma, float(HEAD_STRIDE)).reshape(output.scores.shape)
+        found = torch.from_numpy(fitted).float()
+    visible = (output.scores > 0.2).float()
+    return Prediction(output.features, output.keypoints_input, output.scores, visible, found)
+
+
+def _rle_network(head: RleHead, deviation: float) -> Callable:
+    net = rle_pred_net(head, "final", (INPUT_SIDE, INPUT_SIDE))
+
+    def predict(trunk: MoveNetFeatures, prompt_norm: Tensor, deviations: bool) -> Prediction:
+        with capture(head.final, "output") as seen:
+            output = net.predict(trunk)
+        scales = seen[-1].float().unflatten(1, (-1, 4))[..., 2:].sigmoid()
+        found = scales.square().mean(dim=-1).sqrt() * deviation * INPUT_SIDE
+        everywhere = torch.ones_like(output.scores)
+        return Prediction(output.features, output.keypoints_input, output.scores, everywhere, found)
+
+    return predict
+
+
+def _lite_network(network: LiteNetwork) -> Callable:
+    """The shipped network's own scores, before any calibration file."""
+    net = LitePredNet(network)
+
+    def predict(trunk: MoveNetFeatures, prompt_norm: Tensor, deviations: bool) -> Prediction:
+        person = network.describe(trunk, decode_heads(trunk), prompt_norm)
+        output = net.decode(person, network.initial_queries(person))
+        nowhere = torch.full_like(output.scores, torch.inf)
+        return Prediction(output.features, output.keypoints_input, output.scores, output.visibility_scores, nowhere)
+
+    return predict

@@ -1,0 +1,97 @@
+"""Fig. 3: a blurred patch of growing size hides a wrist; does its confidence fall as its OKS does?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from tqdm import tqdm
+
+from calibration_study.networks import INPUT_SIDE, Networks, from_input, labelled_oks
+from clickpose.calibration.ccnet_fit import apply_ccnet
+from clickpose.data.persons import PersonDataset, collate
+from clickpose.data.records import PersonRecord
+from clickpose.metrics.correlation import pearson
+from clickpose.networks.ccnet import CCNet
+from clickpose.skeleton import COCO
+
+PATCHES = (0, 16, 32, 48, 64, 96)  # sides, input pixels
+WRISTS = (COCO.index("left_wrist"), COCO.index("right_wrist"))
+_BATCH = 16
+_COARSE = 16  # the patch shows the photo at 1/16 of its resolution
+_CURVES = ("OKS", "original", "CCNet")
+
+
+def occlusion_curves(
+    networks: Networks, heads: Mapping[str, CCNet], records: list[PersonRecord], persons: int = 200
+) -> dict[str, dict]:
+    """Return, for each network, mean OKS of the wrist and its mean original and CCNet confidence by patch size.
+
+    Args:
+        networks: frozen.
+        heads: fitted CCNet heads by the network's name.
+        records: of whom persons with a visible wrist are taken, one wrist each.
+        persons: at most that many.
+
+    Returns:
+        name -> ``patches``, the three curves as [mean, standard error] rows, and ``pearson`` of each confidence with
+        OKS over all patches.
+    """
+    chosen = [(record, wrist) for record in records if (wrist := _visible_wrist(record)) is not None][:persons]
+    values = {name: np.zeros((len(_CURVES), len(PATCHES), len(chosen))) for name in heads}
+    dataset = PersonDataset([record for record, _ in chosen], COCO, INPUT_SIDE)
+    for start in tqdm(range(0, len(chosen), _BATCH), desc="hiding wrists", unit="batch", mininterval=5):
+        rows = range(start, min(start + _BATCH, len(chosen)))
+        batch = collate([dataset[row] for row in rows])
+        wrists = torch.tensor([chosen[row][1] for row in rows])
+        centers = batch.keypoints_norm[torch.arange(len(rows)), wrists] * INPUT_SIDE
+        for place, side in enumerate(PATCHES):
+            predictions = networks.predict(hide(batch.image, centers, side), batch.prompt_norm)
+            for name, head in heads.items():
+                found = _of_wrists(predictions[name], head, [chosen[row][0] for row in rows], wrists)
+                values[name][:, place, rows.start : rows.stop] = found
+    return {name: _summary(curves) for name, curves in values.items()}
+
+
+def hide(image: Tensor, centers: Tensor, side: float) -> Tensor:
+    """Blur a square patch of each photo.
+
+    Args:
+        image: (B, 3, S, S) uint8.
+        centers: (B, 2) x, y of the patches, px.
+        side: px; 0 changes nothing.
+    """
+    height, width = image.shape[-2:]
+    coarse = F.interpolate(image.float(), scale_factor=1 / _COARSE, mode="area")
+    blurred = F.interpolate(coarse, (height, width), mode="bilinear", align_corners=False)
+    x = (torch.arange(width) + 0.5 - centers[:, :1]).abs() < side / 2  # (B, W)
+    y = (torch.arange(height) + 0.5 - centers[:, 1:]).abs() < side / 2
+    patch = (y[:, :, None] & x[:, None, :])[:, None]
+    return torch.where(patch, blurred.round().to(torch.uint8), image)
+
+
+def _visible_wrist(record: PersonRecord) -> int | None:
+    """Return the first wrist that the annotator saw; None without one."""
+    return next((wrist for wrist in WRISTS if record.visibility[wrist] == 2), None)
+
+
+def _of_wrists(prediction, head: CCNet, records: list[PersonRecord], wrists: Tensor) -> np.ndarray:
+    """Return (3, B): OKS, original and CCNet confidence of each person's wrist."""
+    keypoints = from_input(prediction.keypoints_input.double().numpy(), records)
+    calibrated = apply_ccnet(head, prediction.features)[0]
+    original = prediction.scores.double().clamp(0, 1).numpy()
+    rows = np.arange(len(records))
+    return np.stack([values[rows, wrists] for values in (labelled_oks(keypoints, records), original, calibrated)])
+
+
+def _summary(curves: np.ndarray) -> dict:
+    count = max(curves.shape[2], 1)
+    errors = curves.std(axis=2) / np.sqrt(count)
+    result = {"patches": list(PATCHES), "persons": curves.shape[2]}
+    for name, mean, error in zip(_CURVES, curves.mean(axis=2), errors, strict=True):
+        result[name] = np.column_stack([mean, error]).round(5).tolist()
+    oks = curves[0].ravel()
+    return result | {"pearson": {name: pearson(curves[i].ravel(), oks) for i, name in ((1, "original"), (2, "CCNet"))}}

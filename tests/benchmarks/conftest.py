@@ -1,0 +1,6 @@
+"""Makes the benchmarks' modules importable, as they are when a benchmark is run."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
