@@ -21,6 +21,7 @@ from clickpose.engine import TrainConfig
 from clickpose.interactive_evaluation import evaluate_predictor
 from clickpose.networks.backbone import BackboneConfig
 from clickpose.networks.clickpose import ClickPoseConfig
+from clickpose.r50_noise import NoiseConfig
 from clickpose.r50_predictor import R50Predictor
 from clickpose.r50_training import R50TaskConfig
 from clickpose.train_r50 import R50Plan, R50Preset, train_r50
@@ -39,7 +40,7 @@ def reduced_preset(photos: int) -> R50Preset:
         batch_size=photos, learning_rate=1e-3, trunk_learning_rate=1e-3, weight_decay=0.0, clip_norm=5.0,
         warmup_steps=50, decay_share=0.4, ema_decay=0.98, workers=0, checkpoint_steps=100, bf16=False,
     )  # fmt: skip
-    task = R50TaskConfig(denoising_groups=4, denoising_queries=8, pose_variants=1, click_rounds=(2,), refined_persons=3)
+    task = R50TaskConfig(noise=NoiseConfig(groups=4, queries=8, pose_variants=1, click_rounds=(2,)), refined_persons=3)
     return R50Preset(network, train, 1, PhotoScales.plain(SHORT_SIDE, LONG_SIDE), task)
 
 

@@ -10,23 +10,21 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
 
 from clickpose.data.photos import PhotoBatch
 from clickpose.engine import TrainConfig, mean_over_processes
 from clickpose.feedback import click_worst
 from clickpose.matcher import NOBODY, MatchCosts, Targets
 from clickpose.networks.backbone import Bottleneck, FrozenBatchNorm, ResNetBackbone, normalise_pixels
-from clickpose.networks.clickpose import PERSON_CLASS, ClickPose, center_to_corners, extend_boxes
+from clickpose.networks.clickpose import PERSON_CLASS, ClickPose, extend_boxes
 from clickpose.networks.deformable_attention import Memory
 from clickpose.networks.human_decoder import BoxReading, HumanQueries, prompt_mask
-from clickpose.networks.keypoint_decoder import PERSON_CODE, PersonQueries, PersonReading
-from clickpose.pose_errors import PoseErrorConfig, corrupt_poses
+from clickpose.networks.keypoint_decoder import PersonQueries, PersonReading
 from clickpose.r50_losses import Assignment, assign_by_matching, stage_losses
+from clickpose.r50_noise import Noise, NoiseConfig, draw_noise
 from clickpose.skeleton import Skeleton
 
 _PERSON_PRIOR = 0.01  # RetinaNet's (2017, Sec. 4.1): at first hardly any query is a person
@@ -38,55 +36,19 @@ class R50TaskConfig:
 
     Attributes:
         costs: weights of the losses, and of the costs of matching.
-        denoising_groups: copies of each true box as human queries, at most; 0 for none.
-        denoising_queries: such queries of a photo, about; with many people there are fewer groups.
-        box_noise: a noisy box's centre moves by up to this share of its half sides, its sides change by up to it.
-        code_noise: share of the noisy boxes with a random row of the codebook for the person's.
-        denoising_person, denoising_box, denoising_pose: coefficients of its terms and of the reconstruction's.
-        pose_variants: corrupted copies of each true pose.
-        pose_errors: how they are corrupted.
-        known_share: share of them whose right keypoints are held, as clicked ones are.
-        click_rounds: rounds of the loop; round n clicks 1..click_rounds[n] more joints. Empty: no loop.
-        refined_persons: persons of a photo that the loop runs on, those with an annotation first.
+        noise: denoising, corrupted poses, clicks.
+        denoising_person, denoising_box, denoising_pose: coefficients of denoising's terms and of the reconstruction's.
+        refined_persons: persons of a photo that the feedback loop runs on, those with an annotation first.
         hold_clicks: keep clicked keypoints in place, as our predictor does; the published network lets them drift.
     """
 
     costs: MatchCosts = field(default_factory=MatchCosts)
-    denoising_groups: int = 50
-    denoising_queries: int = 200
-    box_noise: float = 0.4
-    code_noise: float = 0.2
+    noise: NoiseConfig = field(default_factory=NoiseConfig)
     denoising_person: float = 0.3
     denoising_box: float = 0.5
     denoising_pose: float = 0.5
-    pose_variants: int = 3
-    pose_errors: PoseErrorConfig = field(default_factory=PoseErrorConfig)
-    known_share: float = 0.5
-    click_rounds: tuple[int, ...] = (1, 3)
     refined_persons: int = 20
     hold_clicks: bool = True
-
-
-class _Noise(NamedTuple):
-    """Random inputs of a batch; D noisy boxes of a photo, group by group, then V · N corrupted poses, V times N.
-
-    Attributes:
-        boxes_norm: (B, D, 4) cx, cy, w, h.
-        codes: (B, D) rows of the human codebook.
-        person: (B, D) whose box it is, -1 for filled-up places.
-        weight: (B, D) 1 / number of the photo's groups.
-        poses_norm: (B, V · N, K, 2).
-        held: (B, V · N, K) bool.
-        clicks: (B, rounds, N) how many joints each person gets clicked.
-    """
-
-    boxes_norm: Tensor
-    codes: Tensor
-    person: Tensor
-    weight: Tensor
-    poses_norm: Tensor
-    held: Tensor
-    clicks: Tensor
 
 
 class R50Task:
@@ -122,7 +84,8 @@ class R50Task:
         self.sigmas = self.sigmas.to(batch.boxes_norm.device)
         targets = Targets(*(getattr(batch, name) for name in Targets._fields))
         memory = self._encode(batch)
-        noise = self._noise(batch, targets)
+        codes = self.model.config.human_codes
+        noise = draw_noise(batch.seed, targets, self.skeleton, codes, self.config.noise)
         humans, guided, found = self._human_stage(memory, targets, noise, batch)
         reading, assignment, posed = self._pose_stage(memory, humans, guided, targets, noise, batch)
         clicked = self._feedback(memory, reading, assignment, targets, noise)
@@ -135,14 +98,14 @@ class R50Task:
         return self.model.encode(pixels.contiguous(memory_format=torch.channels_last), padding)
 
     def _human_stage(
-        self, memory: Memory, targets: Targets, noise: _Noise, batch: PhotoBatch
+        self, memory: Memory, targets: Targets, noise: Noise, batch: PhotoBatch
     ) -> tuple[HumanQueries, HumanQueries, dict[str, Tensor]]:
         """Find the humans, beside the noisy boxes, which see them unseen.
 
         Returns:
             the best human queries; those of one noisy box for each person; losses.
         """
-        model, task = self.model, self.config
+        model = self.model
         proposals = model.proposals(memory, model.config.queries)
         own, noisy = proposals.content.shape[1], noise.boxes_norm.shape[1]
         readings: list[BoxReading] = []
@@ -157,15 +120,15 @@ class R50Task:
         by_design = Assignment.known(noise.person, noise.weight)
         losses = _sum_terms(
             [self._matched(stage, targets, batch)[1] for stage in stages]
-            + [self._denoising(reading, by_design, targets) for reading in denoised]
+            + [self._denoising(reading, by_design, targets) for reading in denoised if noisy]
         )
         best = HumanQueries(*(part[:, :own] for part in queries)).best(model.config.persons)
-        people = targets.present.shape[1] if task.denoising_groups else 0
+        people = targets.present.shape[1] if self.config.noise.groups else 0
         guided = HumanQueries(*(part[:, own : own + people] for part in queries))
         return best, guided, losses
 
     def _pose_stage(
-        self, memory: Memory, humans: HumanQueries, guided: HumanQueries, targets: Targets, noise: _Noise,
+        self, memory: Memory, humans: HumanQueries, guided: HumanQueries, targets: Targets, noise: Noise,
         batch: PhotoBatch,
     ) -> tuple[PersonReading, Assignment, dict[str, Tensor]]:  # fmt: skip
         """Decode poses: of the humans found, of one noisy box for each person, and from corrupted poses.
@@ -178,7 +141,7 @@ class R50Task:
         decoder = self.model.keypoint_decoder
         own, prompted = humans.content.shape[1], guided.content.shape[1]
         boxes = noise.boxes_norm if prompted else targets.boxes_norm
-        wrong = boxes[:, : targets.present.shape[1]].repeat(1, self.config.pose_variants, 1)
+        wrong = boxes[:, : targets.present.shape[1]].repeat(1, self.config.noise.pose_variants, 1)
         parts = [decoder.expand(humans), decoder.expand(guided, True), decoder.feedback(noise.poses_norm, wrong)]
         queries = PersonQueries(*(torch.cat(fields, 1) for fields in zip(*parts, strict=True)))
         free = noise.held.new_zeros(len(noise.held), own + prompted, noise.held.shape[2])
@@ -199,7 +162,7 @@ class R50Task:
         return found, assignment, _sum_terms(losses)
 
     def _feedback(
-        self, memory: Memory, reading: PersonReading, assignment: Assignment, targets: Targets, noise: _Noise
+        self, memory: Memory, reading: PersonReading, assignment: Assignment, targets: Targets, noise: Noise
     ) -> dict[str, Tensor]:
         """Click the worst joints of matched persons, run the decoder again, and so on (Ll)."""
         reading, assignment = _refined_persons(reading, assignment, self.config.refined_persons)
@@ -215,7 +178,7 @@ class R50Task:
             held = fixed if self.config.hold_clicks else None
             reading = self.model.keypoint_decoder(queries, memory, self.model.common, held, readings)
             losses += [stage_losses(r, assignment, targets, self.sigmas, self.config.costs) for r in readings]
-        return {"feedback": _total(losses) / max(len(self.config.click_rounds), 1)} if losses else {}
+        return {"feedback": _total(losses) / max(len(self.config.noise.click_rounds), 1)} if losses else {}
 
     def _matched(
         self, reading: BoxReading | PersonReading, targets: Targets, batch: PhotoBatch
@@ -234,72 +197,13 @@ class R50Task:
 
     def _reconstruction(self, reading: PersonReading, people: Tensor, targets: Targets) -> dict[str, Tensor]:
         """Return Lr: the L1 of the pose, and the box's terms as its box was noisy."""
-        variants = self.config.pose_variants
+        variants = self.config.noise.pose_variants
         if not variants:
             return {}
         assignment = Assignment.known(people.repeat(1, variants), 1 / variants)
         terms = stage_losses(reading, assignment, targets, self.sigmas, self.config.costs)
         box, pose = self.config.denoising_box * terms["box"], self.config.denoising_pose * terms["keypoints"]
         return {"reconstruction": box + pose}
-
-    def _noise(self, batch: PhotoBatch, targets: Targets) -> _Noise:
-        """Draw everything random, photo by photo, each from its seed."""
-        cpu = Targets(*(field.cpu() for field in targets))
-        drawn = [self._noise_of(int(seed), *photo) for seed, *photo in zip(batch.seed, *cpu, strict=True)]
-        boxes, codes, person, weight, *rest = zip(*drawn, strict=True)
-        padded = [pad_sequence(part, batch_first=True) for part in (boxes, codes)]
-        padded += [pad_sequence(person, batch_first=True, padding_value=NOBODY), pad_sequence(weight, batch_first=True)]
-        return _Noise(*(field.to(batch.image.device) for field in (*padded, *map(torch.stack, rest))))
-
-    def _noise_of(
-        self, seed: int, boxes: Tensor, keypoints: Tensor, labelled: Tensor, area: Tensor, aspect: Tensor,
-        present: Tensor,
-    ) -> tuple[Tensor, ...]:  # fmt: skip
-        """Return one photo's part of :class:`_Noise`. Draws are made for present people alone, padding changes none."""
-        task, generator = self.config, torch.Generator().manual_seed(seed)
-        people, places = int(present.sum()), len(present)
-        groups = min(task.denoising_groups, max(1, task.denoising_queries // max(people, 1)))
-        noisy = noisy_boxes(boxes[:people].repeat(groups, 1), task.box_noise, generator)
-        other = torch.rand(len(noisy), generator=generator) < task.code_noise
-        rows = torch.randint(self.model.config.human_codes, (len(noisy),), generator=generator)
-        codes = torch.where(other, rows, PERSON_CODE)
-        person = torch.arange(people).repeat(groups)
-        # The first group fills the places of all people of the batch, so that it can be cut out of it.
-        places_of = [_fill_first(x, people, places, fill) for x, fill in ((noisy, 0), (codes, 0), (person, NOBODY))]
-        weight = torch.full((len(places_of[2]),), 1 / max(groups, 1))
-
-        variants = task.pose_variants
-        unit = aspect.float()
-        wrong, kept = corrupt_poses(
-            (keypoints[:people] * unit).repeat(variants, 1, 1), area[:people].repeat(variants),
-            (center_to_corners(boxes[:people]) * unit.repeat(2)).repeat(variants, 1), self.sigmas.cpu(),
-            self.skeleton.flip_pairs, generator, task.pose_errors,
-        )  # fmt: skip
-        known = torch.rand(len(kept), 1, generator=generator) < task.known_share
-        held = kept & labelled[:people].repeat(variants, 1) & known
-        poses = (wrong / unit).view(variants, people, *wrong.shape[1:])
-        shape = (variants, places, keypoints.shape[1])
-        all_poses, all_held = poses.new_full((*shape, 2), 0.5), held.new_zeros(shape)
-        all_poses[:, :people], all_held[:, :people] = poses, held.view(variants, people, -1)
-        clicks = torch.zeros(len(task.click_rounds), places, dtype=torch.long)
-        for number, most in enumerate(task.click_rounds):
-            clicks[number, :people] = torch.randint(1, most + 1, (people,), generator=generator)
-        return *places_of, weight, all_poses.flatten(0, 1), all_held.flatten(0, 1), clicks
-
-
-def noisy_boxes(boxes_norm: Tensor, scale: float, generator: torch.Generator) -> Tensor:
-    """Move the centres of (M, 4) boxes cx, cy, w, h by up to ``scale`` half sides, and change the sides by up to it."""
-    noise = (torch.rand(boxes_norm.shape, generator=generator) * 2 - 1) * scale
-    center = boxes_norm[:, :2] + noise[:, :2] * boxes_norm[:, 2:] / 2
-    return torch.cat([center, boxes_norm[:, 2:] * (1 + noise[:, 2:])], 1).clamp(0, 1)
-
-
-def _fill_first(values: Tensor, people: int, places: int, fill: int) -> Tensor:
-    """Put ``places - people`` filled-up rows after the first ``people`` rows."""
-    if not len(values):
-        return values
-    filler = values.new_full((places - people, *values.shape[1:]), fill)
-    return torch.cat([values[:people], filler, values[people:]])
 
 
 def _click(

@@ -19,6 +19,7 @@ from clickpose.engine import TrainConfig, Trainer, keep_plan, rank_and_world
 from clickpose.networks.backbone import BackboneConfig, ResNetBackbone, normalise_pixels
 from clickpose.networks.clickpose import ClickPose, ClickPoseConfig
 from clickpose.r50_checkpoint import load_network, save_network
+from clickpose.r50_noise import NoiseConfig
 from clickpose.r50_training import R50Task, R50TaskConfig, fit_normalisation, prepare_for_training
 from clickpose.skeleton import Skeleton
 from clickpose.weights_io import WeightsError, check_present
@@ -68,7 +69,7 @@ PRESETS = {
         ),
         epochs=60,
         scales=PhotoScales.around(256),
-        task=R50TaskConfig(denoising_groups=5, denoising_queries=40, pose_variants=2, refined_persons=10),
+        task=R50TaskConfig(noise=NoiseConfig(groups=5, queries=40, pose_variants=2), refined_persons=10),
     ),
 }  # fmt: skip
 
