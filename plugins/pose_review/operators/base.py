@@ -3,6 +3,7 @@
 import fiftyone as fo
 import fiftyone.operators as foo
 from fiftyone.operators import types
+from fiftyone.operators.executor import ExecutionContext, Executor
 
 from clickpose_fiftyone.backends import register_backends
 from clickpose_fiftyone.checks import fields_of, require_images, require_samples
@@ -91,9 +92,11 @@ class PoseOperator(foo.Operator):
         Raises:
             ValueError: with the sentence that the app would show.
         """
-        done = foo.execute_operator(self.uri, {"view": samples.view()}, params=params)
-        result = getattr(done, "result", done) or {}
-        if isinstance(result, dict) and "error" in result:
+        request = {"dataset_name": samples._root_dataset.name, "view": samples.view()._serialize(), "params": params}
+        result = self.execute(ExecutionContext(request, executor=Executor(), operator_uri=self.uri))
+        if self.generator:  # the last thing that a run yields is its answer
+            *_, result = result
+        if "error" in result:
             raise ValueError(result["error"])
         return result
 
