@@ -4,6 +4,7 @@ import dataclasses
 import importlib.util
 import json
 import math
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -102,7 +103,8 @@ def test_every_parameter_gets_a_finite_gradient_and_every_idea_a_term(tiny, phot
     sum(terms.values()).backward()
     for name, parameter in task.model.named_parameters():
         assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), name
-        assert parameter.grad.abs().max() > 0, name
+        if not re.fullmatch(r"input_projection\.\d\.0\.bias", name):  # one channel a group: its norm takes it away
+            assert parameter.grad.abs().max() > 1e-5, name
 
 
 def test_noise_changes_nothing_of_what_the_network_says_by_itself(tiny, photos):
@@ -167,7 +169,7 @@ def test_two_processes_have_the_gradients_of_one(tiny, tmp_path):
     assert other.returncode == 0, errors
     for name, parameter in shared.model.named_parameters():
         scale = wanted[name].abs().max()
-        torch.testing.assert_close(parameter.grad, wanted[name], rtol=0, atol=2e-4 * float(scale) + 1e-7, msg=name)
+        torch.testing.assert_close(parameter.grad, wanted[name], rtol=0, atol=1e-4 * float(scale) + 1e-5, msg=name)
 
 
 def test_a_resumed_run_has_the_losses_of_an_uninterrupted_one(tiny, tmp_path):
