@@ -61,11 +61,10 @@ class Report:
         (self.out / "figures.json").write_text(json.dumps(self.figures, indent=1), encoding="utf-8")
 
 
-def interval_text(interval: Interval, scale: float) -> str:
-    """Write value and interval."""
+def interval_text(interval: Interval, scale: float = 1.0) -> str:
+    """Write value and interval with one digit."""
     low, value, high = (scale * x for x in (interval.low, interval.value, interval.high))
-    digits = 1 if scale > 1 else 3
-    return f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+    return f"{value:.1f} [{low:.1f}, {high:.1f}]"
 
 
 def change_text(name: str, figure: Comparison) -> str:
@@ -182,7 +181,7 @@ def body_table(report: Report, found: dict[str, Evaluation], calibrated: dict[st
         figures[name] = body_fitting.table6(errors, weightings)
     columns = list(next(iter(figures.values()), {}))
     rows = [["PA-MPJPE, mm", *columns]]
-    rows += [[name, *(interval_text(cells[c], 1.0 + 1e-9) for c in columns)] for name, cells in figures.items()]
+    rows += [[name, *(interval_text(cells[c]) for c in columns)] for name, cells in figures.items()]
     values = {n: {c: [i.value, i.low, i.high] for c, i in cells.items()} for n, cells in figures.items()}
     if figures:
         report.add("table6", "Table 6: 3D bodies fitted to keypoints, by weight of the joints", rows, values)

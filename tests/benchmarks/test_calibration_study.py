@@ -10,7 +10,7 @@ from calibration_study import body_fitting, occlusion, tables, wholebody
 from calibration_study.body_fitting import StickBody, aligned_errors, fit_bodies, project, rotation_matrices
 from calibration_tables import change_text, interval_text
 
-from clickpose.calibration.ccnet_fit import ccnet_loss
+from clickpose.calibration.ccnet_fit import CCNetConfig, FeatureTable, apply_ccnet, ccnet_loss, fit_ccnet
 from clickpose.metrics.bootstrap import Comparison, Interval
 from clickpose.networks.ccnet import CCNetOutput
 from clickpose.skeleton import COCO
@@ -113,6 +113,21 @@ def test_other_losses_are_least_at_the_right_score_and_keep_the_visibility_term(
     assert tables.aleatoric_loss(output(0.5), oks, visibility, 0.0).item() == pytest.approx(squared / 2, rel=1e-5)
     unsure = tables.aleatoric_loss(output(0.5, 2.0), oks, visibility, 0.0).item()
     assert unsure == pytest.approx(squared / 2 * np.exp(-2.0) + 1.0, rel=1e-5)
+
+
+def test_ccnet_is_fitted_by_the_likelihood_and_finds_the_uncertain_half():
+    generator = torch.Generator().manual_seed(0)
+    sides = torch.randint(0, 2, (400, 1), generator=generator).float()
+    oks = torch.where(sides > 0, 0.8, torch.rand(400, 1, generator=generator))
+    visibility, groups = torch.full((400, 1), 2), torch.arange(400)
+    table = FeatureTable(sides, oks, visibility, torch.full((400, 1), 0.5), groups)
+    head = tables.AleatoricCCNet(table)
+    losses = fit_ccnet(head, table, CCNetConfig(epochs=6, learning_rate=0.3), loss_function=tables.aleatoric_loss)
+    assert losses[-1] < losses[0]
+    scores, _, _ = apply_ccnet(head, torch.tensor([[0.0], [1.0]]))
+    assert scores[:, 0] == pytest.approx([0.5, 0.8], abs=0.06)
+    log_variance = head(torch.tensor([[0.0], [1.0]])).log_variance[:, 0].tolist()
+    assert log_variance[0] == pytest.approx(np.log(1 / 12), abs=0.5) and log_variance[1] < log_variance[0] - 1
 
 
 def test_whole_bodies_are_ranked_best_by_the_part_s_own_score():
