@@ -6,7 +6,8 @@ fitted as SMPLify does (Bogo et al., ECCV 2016: Geman-McClure's robust distance 
 pose), starting from the truth moved by as much as image-based regressors are off.
 
 :class:`StickBody` is an articulated figure of our own, with the proportions of an adult and hinges in elbows and knees:
-no surface, only the 17 joints that the error is measured on.
+no surface, only the 17 joints that the error is measured on. A body with a surface takes its place by
+:class:`Body`.
 """
 
 from __future__ import annotations
