@@ -7,7 +7,8 @@ Trains a heatmap network (SBL) and a regression network (RLE) on frozen features
 shipped lite network beside them, fits CCNet on ``coco_train``, and evaluates on ``coco_dev`` with annotated boxes.
 Prints, and writes into the working folder: ``tables.md``, ``figures.json``, ``reliability.png``, ``occlusion.png``,
 ``aggregation.png``. What is finished in the working folder is not done again. Brackets are 95 % bootstrap intervals
-over photos (Table 3: over simulations; Table 6: over bodies). About 45 minutes on one core.
+over photos (Table 3: over simulations; Table 6: over bodies). Allow an hour or more on one core, most of it for
+running the networks over ``coco_train``; ``--persons 3000`` takes about half of it.
 """
 
 from __future__ import annotations
