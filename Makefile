@@ -13,7 +13,7 @@ DATA_DIR ?= .clickpose
 RUN_ARGS ?=
 REVIEW_ARGS ?=
 SHARED ?= ../shared
-TRAIN_ARGS ?= --data $(SHARED)/data/coco_train:2 --data $(SHARED)/data/lspet:0.75 \
+TRAIN_ARGS ?= --data $(SHARED)/data/coco_train:3 --data $(SHARED)/data/lspet:0.5 \
 	--init $(SHARED)/weights/movenet-thunder-heads.onnx
 PYTEST_ARGS ?=
 

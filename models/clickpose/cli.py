@@ -173,8 +173,8 @@ def train(
     out: Annotated[
         Path | None, typer.Option(help="Working folder; a stopped run goes on from it. By default runs/<model>.")
     ] = None,
-    trunk_steps: Annotated[int, typer.Option(min=1, help="lite: steps of the trunk, 32 persons each.")] = 700,
-    decoder_steps: Annotated[int, typer.Option(min=1, help="lite: steps of the decoder, 32 persons each.")] = 2300,
+    trunk_steps: Annotated[int, typer.Option(min=1, help="lite: steps of the trunk, 32 persons each.")] = 1100,
+    decoder_steps: Annotated[int, typer.Option(min=1, help="lite: steps of the decoder, 32 persons each.")] = 5700,
     preset: Annotated[
         str, typer.Option(help="r50: paper (needs a GPU), or small: the same modules for two CPU cores.")
     ] = "paper",

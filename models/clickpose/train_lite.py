@@ -76,11 +76,11 @@ class LitePlan:
     start: Path
     out: Path
     trunk: TrainConfig = field(
-        default_factory=lambda: TrainConfig(steps=700, warmup_steps=100, ema_decay=0.995, trunk_learning_rate=1e-4)
+        default_factory=lambda: TrainConfig(steps=1100, warmup_steps=100, ema_decay=0.995, trunk_learning_rate=1e-4)
     )
     trunk_blend: float = 0.65
     decoder: TrainConfig = field(
-        default_factory=lambda: TrainConfig(steps=2300, clip_norm=2.0, learning_rate=1e-3, ema_decay=0.995)
+        default_factory=lambda: TrainConfig(steps=5700, clip_norm=2.0, learning_rate=1e-3, ema_decay=0.995)
     )
     task: LiteTaskConfig = field(default_factory=LiteTaskConfig)
     network: LiteConfig = field(default_factory=LiteConfig)
