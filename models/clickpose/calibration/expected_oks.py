@@ -80,12 +80,15 @@ def expected_oks_full(covariance, l, offset=(0.0, 0.0)) -> np.ndarray:  # noqa: 
         raise ValueError(f"Expected offset of shape (..., 2), got {offset.shape}")
     a, b, c = covariance[..., 0, 0], covariance[..., 0, 1], covariance[..., 1, 1]
     tolerance = 1e-9 * (a + c)
-    valid = (a >= 0) & (c >= 0) & (np.abs(covariance[..., 1, 0] - b) <= tolerance) & (a * c - b * b >= -(tolerance**2))
+    # relative to the squared trace: the determinant of a singular one, such as that of two samples, rounds below 0
+    determinant_from = -1e-12 * np.square(a + c)
+    symmetric, product = np.abs(covariance[..., 1, 0] - b) <= tolerance, a * c - b * b
+    valid = (a >= 0) & (c >= 0) & symmetric & (product >= determinant_from)
     if not (np.isfinite(covariance).all() and valid.all()):
         raise ValueError("Expected covariance to be finite, symmetric and positive semi-definite, got one that is not")
     variance = np.square(check_positive("l", np.asarray(l, dtype=np.float64)))
+    determinant = np.maximum(product, 0.0) + variance * (a + c + variance)  # of M
     a, c = a + variance, c + variance
-    determinant = a * c - b * b
     dx, dy = offset[..., 0], offset[..., 1]
     mahalanobis = (c * dx * dx - 2 * b * dx * dy + a * dy * dy) / determinant
     return variance / np.sqrt(determinant) * np.exp(-mahalanobis / 2)

@@ -17,6 +17,7 @@ from clickpose.calibration.expected_oks import (
     sigma_of_heatmap_score,
     sigma_of_laplace_scale,
 )
+from clickpose.calibration.heatmap_sigma import covariance_from_spread
 from clickpose.metrics.oks import keypoint_oks
 from clickpose.skeleton import COCO
 
@@ -67,6 +68,13 @@ def test_full_covariance_agrees_with_isotropic_and_broadcasts():
     offset = np.array([1.5, -2.0])
     full = expected_oks_full(np.square(s)[:, None, None] * np.eye(2), length, offset)
     np.testing.assert_allclose(full, expected_oks(s, length, 2.5))
+
+
+def test_covariances_of_two_samples_are_singular_and_count_whatever_their_rounding():
+    samples = np.random.default_rng(4).normal(100, 5, (2, 300, 2))
+    covariance = covariance_from_spread(samples)
+    spread = np.square(samples[0] - samples[1]).sum(1) / 2  # the one variance that is not 0
+    np.testing.assert_allclose(expected_oks_full(covariance, 5.0), 1 / np.sqrt(1 + spread / 25.0), rtol=1e-9)
 
 
 def test_values_by_hand():
