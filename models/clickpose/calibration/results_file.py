@@ -9,10 +9,9 @@ score.
 from __future__ import annotations
 
 import contextlib
-import copy
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,11 +19,18 @@ import numpy as np
 
 from clickpose.calibration.aggregation import USUAL_THRESHOLD, mean_above_threshold, visibility_weighted
 from clickpose.checks import as_array, check_unit_range
+from clickpose.metrics.average_precision import MAX_DETECTIONS
+from clickpose.metrics.keypoint_sets import (
+    KeypointPredictions,
+    KeypointTruth,
+    predictions_from_coco,
+    truth_from_coco,
+)
 from clickpose.metrics.oks import keypoint_oks
 from clickpose.skeleton import Skeleton
 
 MATCH_FROM = 0.1  # OKS; COCO's .5 would hide the poor predictions, and fit calibrators that do not know them
-MAX_DETECTIONS = 20  # COCO's, for keypoints
+_NOWHERE = 1e7  # px, for a joint that is not placed: near to nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,12 +105,11 @@ def result_scores(results: Sequence[dict], skeleton: Skeleton) -> ResultScores:
     try:
         rows = [_triples(result["keypoints"], joints) for result in results]
         triples = np.stack(rows) if rows else np.zeros((0, joints, 3))
-        person = [float(result["score"]) for result in results]
+        person = as_array("score", [result["score"] for result in results], ("N",))
         images = [result["image_id"] for result in results]
     except KeyError as error:
         raise ValueError(f"Expected {error} in every result, got one without it") from None
-    third_are_scores = not np.isin(triples[..., 2], (0, 1, 2)).all()
-    scores = triples[..., 2] if third_are_scores else np.repeat(np.reshape(person, (-1, 1)), joints, axis=1)
+    scores = triples[..., 2] if _thirds_are_scores(triples[..., 2]) else np.repeat(person[:, None], joints, axis=1)
     own = _per_joint("keypoint_scores", results, joints)
     scores = scores if own is None else own
     visibility = _per_joint("visibility_scores", results, joints)
@@ -140,7 +145,7 @@ def with_scores(results: Sequence[dict], keypoint_scores: np.ndarray, scores: np
         keypoint_scores: (N, K), written to ``keypoint_scores`` and, where they stood there, to ``keypoints``' thirds.
         scores: (N,) of the persons.
     """
-    third_are_scores = not all(value in (0, 1, 2) for result in results for value in result["keypoints"][2::3])
+    third_are_scores = _thirds_are_scores([result["keypoints"][2::3] for result in results])
     changed = []
     for result, joints, score in zip(results, keypoint_scores.tolist(), scores.tolist(), strict=True):
         result = {**result, "keypoint_scores": joints, "score": score}
@@ -162,61 +167,82 @@ def match_to_truth(
 
     Args:
         annotations: a COCO keypoint dataset (parsed JSON); not changed.
-        results: of its images.
+        results: of its images; a joint that is NaN is not placed, its OKS term is 0.
         skeleton: the joints, whose sigmas count.
         min_oks: what counts as found, above 0 to 1.
 
     Raises:
-        ValueError: if a result names an image that the dataset lacks, or ``min_oks`` is out of range.
+        ValueError: if a result names an image that the dataset lacks, a result or an annotation lacks a field or has
+            another number of joints, or ``min_oks`` is out of range.
     """
     if not 0 < min_oks <= 1:
         raise ValueError(f"Expected min_oks above 0 and at most 1, got {min_oks}")
-    given = result_scores(results, skeleton)
-    persons = {annotation["id"]: annotation for annotation in annotations["annotations"]}
-    count, joints = given.scores.shape
-    truth, visibility = np.zeros((count, joints, 2)), np.zeros((count, joints), int)
-    area, ignored = np.ones(count), np.zeros(count, bool)
-    matched = np.zeros(count, bool)
-    for row, (annotation_id, is_ignored) in _evaluate(annotations, results, skeleton, min_oks).items():
-        ignored[row] = is_ignored
-        if annotation_id and not is_ignored:
-            person = persons[annotation_id]
-            triples = _triples(person["keypoints"], joints)
-            matched[row], truth[row], visibility[row] = True, triples[:, :2], triples[:, 2].astype(int)
-            area[row] = person["area"]
+    persons = truth_from_coco(annotations, skeleton)
+    found = predictions_from_coco(annotations, results, skeleton)
+    owner, ignored = _match(persons, found, skeleton, min_oks)
+    matched = (owner >= 0) & ~ignored
+    own = owner[matched]
+    truth, visibility = np.zeros(found.keypoints.shape), np.zeros(found.keypoints.shape[:2], int)
+    terms = np.zeros(visibility.shape)
+    truth[matched], visibility[matched] = persons.keypoints[own], persons.visibility[own].astype(int)
+    terms[matched] = keypoint_oks(found.keypoints[matched], truth[matched], persons.areas[own], skeleton.sigma_array)
     labelled = visibility > 0
-    terms = np.where(labelled, keypoint_oks(given.keypoints, truth, area, skeleton.sigma_array), 0.0)
+    terms = np.where(labelled, terms, 0.0)
     return MatchedTruth(matched, ignored, terms, visibility, visibility_weighted(terms, labelled), truth)
 
 
-def _evaluate(annotations, results, skeleton, min_oks) -> dict[int, tuple[int, bool]]:
-    """Return, for each result that counts, the id of its annotation (0 without one) and whether it is ignored."""
-    from pycocotools.coco import COCO as CocoFile
+def _match(
+    persons: KeypointTruth, found: KeypointPredictions, skeleton: Skeleton, min_oks: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the row (P,) of each prediction's person, -1 without one, and (P,) bool whether that is an ignored one."""
     from pycocotools.cocoeval import COCOeval
 
-    known = {image["id"] for image in annotations["images"]}
-    if unknown := [result["image_id"] for result in results if result["image_id"] not in known]:
-        raise ValueError(f"Expected results for images of the dataset, got image_id {unknown[0]!r}")
-    if not results:
-        return {}
+    owner, ignored = np.full(len(found), -1), np.zeros(len(found), bool)
+    if not len(found):
+        return owner, ignored
     with contextlib.redirect_stdout(io.StringIO()):
-        dataset = CocoFile()
-        dataset.dataset = copy.deepcopy(annotations)  # pycocotools marks annotations as ignored in place
-        for person in dataset.dataset["annotations"]:
-            person.setdefault("iscrowd", 0)
-            person.setdefault("num_keypoints", sum(v > 0 for v in person["keypoints"][2::3]))
-        dataset.createIndex()
-        evaluation = COCOeval(dataset, dataset.loadRes(copy.deepcopy(list(results))), "keypoints")
+        evaluation = COCOeval(*_coco_files(persons, found), "keypoints")
         evaluation.params.kpt_oks_sigmas = skeleton.sigma_array
         evaluation.params.iouThrs = np.array([min_oks])
         evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
         evaluation.params.maxDets = [MAX_DETECTIONS]
         evaluation.evaluate()
-    found = {}
     for image in filter(None, evaluation.evalImgs):
-        for id_, match, ignore in zip(image["dtIds"], image["dtMatches"][0], image["dtIgnore"][0], strict=True):
-            found[id_ - 1] = (int(match), bool(ignore))  # loadRes counts results from 1
-    return found
+        rows = np.asarray(image["dtIds"], int) - 1
+        owner[rows] = np.asarray(image["dtMatches"][0], int) - 1  # pycocotools says 0 for nobody
+        ignored[rows] = np.asarray(image["dtIgnore"][0], bool)
+    return owner, ignored
+
+
+def _coco_files(persons: KeypointTruth, found: KeypointPredictions) -> tuple:
+    """Return both as pycocotools wants them, numbered from 1: ids of the dataset's own may be 0 or stand twice."""
+    from pycocotools.coco import COCO as CocoFile
+
+    dataset = CocoFile()
+    labelled = np.concatenate([persons.keypoints, persons.visibility[..., None]], axis=2)
+    columns = {
+        "id": range(1, len(persons) + 1), "image_id": persons.image_ids, "category_id": persons.category_ids,
+        "keypoints": labelled.reshape(len(persons), -1).tolist(), "area": persons.areas.tolist(),
+        "bbox": persons.boxes_xywh.tolist(), "iscrowd": persons.crowd.astype(int).tolist(),
+        "num_keypoints": (~persons.ignored).astype(int).tolist(),
+    }  # fmt: skip
+    dataset.dataset = {
+        "images": [{"id": image} for image in dict.fromkeys([*persons.image_ids, *found.image_ids])],
+        "categories": [{"id": category} for category in dict.fromkeys(persons.category_ids)],
+        "annotations": _rows(columns),
+    }
+    dataset.createIndex()
+    points = np.where(np.isfinite(found.keypoints), found.keypoints, _NOWHERE)
+    triples = np.concatenate([points, np.ones((*points.shape[:2], 1))], axis=2)
+    detections = {
+        "image_id": found.image_ids, "category_id": found.category_ids, "score": found.scores.tolist(),
+        "keypoints": triples.reshape(len(found), -1).tolist(),
+    }  # fmt: skip
+    return dataset, dataset.loadRes(_rows(detections))
+
+
+def _rows(columns: Mapping[str, Sequence]) -> list[dict]:
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def _triples(values: Sequence[float], joints: int) -> np.ndarray:
@@ -225,6 +251,11 @@ def _triples(values: Sequence[float], joints: int) -> np.ndarray:
     if array.size != 3 * joints:
         raise ValueError(f"Expected {3 * joints} numbers in keypoints, got {array.size}")
     return array.reshape(-1, 3)
+
+
+def _thirds_are_scores(thirds) -> bool:
+    """Tell confidences from COCO visibilities, by the third numbers (N, K) of all results."""
+    return not np.isin(thirds, (0, 1, 2)).all()
 
 
 def _per_joint(name: str, results: Sequence[dict], joints: int) -> np.ndarray | None:
@@ -239,7 +270,7 @@ def _per_joint(name: str, results: Sequence[dict], joints: int) -> np.ndarray | 
 
 def _area(result: dict, triples: np.ndarray) -> float:
     if "area" in result:
-        return float(result["area"])
+        return float(as_array("area", result["area"], ()))
     if result.get("bbox"):
-        return float(result["bbox"][2] * result["bbox"][3])
+        return float(as_array("bbox", result["bbox"], (4,))[2:].prod())
     return float(np.ptp(triples[:, :2], axis=0).prod())

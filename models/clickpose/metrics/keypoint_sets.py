@@ -121,15 +121,15 @@ def truth_from_coco(annotations: dict, skeleton: Skeleton = COCO) -> KeypointTru
         ValueError: if an annotation lacks a field or has another number of joints.
     """
     listed = {category["id"] for category in annotations.get("categories", [])}
-    rows = [row for row in annotations["annotations"] if not listed or row["category_id"] in listed]
     try:
+        rows = [row for row in annotations["annotations"] if not listed or row["category_id"] in listed]
         triples = _triples([row["keypoints"] for row in rows], skeleton)
         crowd = np.array([bool(row.get("iscrowd", 0)) for row in rows], dtype=bool)
         labelled = (triples[..., 2] > 0).sum(axis=1)
         counts = [row.get("num_keypoints", count) for row, count in zip(rows, labelled.tolist(), strict=True)]
         return KeypointTruth(
             triples[..., :2], triples[..., 2], [row["area"] for row in rows],
-            np.reshape([row["bbox"] for row in rows], (-1, 4)), [row["image_id"] for row in rows], crowd,
+            _boxes(rows), [row["image_id"] for row in rows], crowd,
             crowd | (np.asarray(counts, dtype=int) == 0), [row["category_id"] for row in rows],
         )  # fmt: skip
     except KeyError as error:
@@ -153,7 +153,7 @@ def predictions_from_coco(annotations: dict, results: Sequence[dict], skeleton: 
         triples = _triples([result["keypoints"] for result in results], skeleton)
         areas = None
         if len(results) and results[0].get("bbox"):
-            areas = np.reshape([result["bbox"] for result in results], (-1, 4)).astype(np.float64)[:, 2:].prod(axis=1)
+            areas = _boxes(results)[:, 2:].prod(axis=1)
         return KeypointPredictions(
             triples[..., :2], [result["score"] for result in results], [result["image_id"] for result in results],
             areas, [result["category_id"] for result in results],
@@ -165,9 +165,17 @@ def predictions_from_coco(annotations: dict, results: Sequence[dict], skeleton: 
 def _triples(rows: list, skeleton: Skeleton) -> np.ndarray:
     """Return (N, K, 3) x, y, visibility."""
     numbers = 3 * len(skeleton)
-    if wrong := [len(row) for row in rows if len(row) != numbers]:
-        raise ValueError(f"Expected {numbers} numbers in keypoints, got {wrong[0]}")
-    return np.asarray(rows, dtype=np.float64).reshape(-1, len(skeleton), 3)
+    try:
+        if wrong := [len(row) for row in rows if len(row) != numbers]:
+            raise ValueError(f"Expected {numbers} numbers in keypoints, got {wrong[0]}")
+        return as_array("keypoints", rows, ("N", numbers) if rows else ("N",)).reshape(-1, len(skeleton), 3)
+    except TypeError:  # of len
+        raise ValueError(f"Expected {numbers} numbers in keypoints, got none") from None
+
+
+def _boxes(rows: Sequence[dict]) -> np.ndarray:
+    """Return (N, 4) x, y, width, height."""
+    return as_array("bbox", [row["bbox"] for row in rows] or np.zeros((0, 4)), ("N", 4))
 
 
 def _extents(keypoints: np.ndarray) -> np.ndarray:

@@ -98,6 +98,52 @@ def test_more_than_twenty_in_an_image_do_not_count():
     assert not match_to_truth(dataset(person(11, 0)), given, COCO).matched.any()
 
 
+def test_ids_of_annotations_may_be_0_alike_or_absent():
+    given = [result(0, 0.9, jitter=3.0), result(400, 0.8, jitter=2.0)]
+    expected = match_to_truth(dataset(person(11, 0), person(12, 400)), given, COCO)
+    assert expected.matched.all()
+    for ids in ((0, 1), (5, 5), (None, None)):
+        people = [person(id_, at) for id_, at in zip(ids, (0, 400), strict=True)]
+        if None in ids:
+            people = [{name: value for name, value in row.items() if name != "id"} for row in people]
+        found = match_to_truth(dataset(*people), given, COCO)
+        np.testing.assert_array_equal(found.oks, expected.oks)
+        np.testing.assert_array_equal(found.truth, expected.truth)
+
+
+def test_a_joint_that_is_not_placed_has_an_oks_of_0_and_the_others_count():
+    annotation, given = person(11, 0), result(0, 0.9)
+    given["keypoints"][3] = float("nan")
+    found = match_to_truth(dataset(annotation), [given], COCO)
+    assert found.matched.all()
+    assert found.oks[0].tolist() == pytest.approx([1.0, 0.0] + [1.0] * 15)
+    assert found.instance_oks[0] == pytest.approx(16 / 17)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"area": None}, "Expected areas of 0 px² or more, got nan"),
+        ({"area": -3.0}, r"Expected areas of 0 px² or more, got -3\.0"),
+        ({"keypoints": [1.0] * 48}, "Expected 51 numbers in keypoints, got 48"),
+        ({"keypoints": None}, "Expected 51 numbers in keypoints, got none"),
+        ({"keypoints": [float("nan")] * 2 + [2.0] * 49}, "Expected finite keypoints where visibility is above 0"),
+        ({"bbox": [1.0, 2.0]}, r"Expected bbox of shape \(N, 4\)"),
+    ],
+)
+def test_broken_annotations_are_refused(change, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        match_to_truth(dataset(person(11, 0) | change), [result(0, 0.9)], COCO)
+
+
+@pytest.mark.parametrize("field", ["area", "bbox", "keypoints", "category_id", "image_id"])
+def test_fields_that_annotations_lack_are_named(field):
+    annotation = person(11, 0)
+    del annotation[field]
+    with pytest.raises(ValueError, match=f"Expected '{field}' in every annotation, got one without it"):
+        match_to_truth(dataset(annotation), [result(0, 0.9)], COCO)
+
+
 def test_nobody_found_gives_empty_arrays():
     found = match_to_truth(dataset(person(11, 0)), [], COCO)
     assert found.oks.shape == (0, 17) and found.instance_oks.shape == (0,)
@@ -147,6 +193,10 @@ def test_lists_and_datasets_are_read(tmp_path):
         ({"keypoint_scores": [0.5] * 16 + [1.2]}, r"Expected finite keypoint scores within 0\.\.1, got 1\.2"),
         ({"keypoint_scores": [0.5] * 16 + [float("nan")]}, r"Expected finite keypoint scores within 0\.\.1, got nan"),
         ({"visibility_scores": [2.0] * 17}, r"Expected finite visibility_scores within 0\.\.1"),
+        ({"score": None}, r"Expected finite keypoint scores within 0\.\.1, got nan"),
+        ({"score": "high"}, r"Expected score of shape \(N,\), got list: could not convert"),
+        ({"bbox": [1.0, 2.0]}, r"Expected bbox of shape \(4,\), got \(2,\)"),
+        ({"area": "large"}, r"Expected area of shape \(\), got str"),
         ({"score": 3.0}, r"Expected finite keypoint scores within 0\.\.1, got 3"),
     ],
 )
@@ -159,6 +209,11 @@ def test_wrong_use_is_a_sentence(tmp_path):
     truth = dataset(person(11, 0))
     with pytest.raises(ValueError, match="Expected 'score' in every result"):
         result_scores([{"image_id": 1, "keypoints": [0] * 51}], COCO)
+    for field in ("category_id", "bbox"):
+        second = result(0, 0.9, bbox=[0, 0, 2, 3])
+        del second[field]
+        with pytest.raises(ValueError, match=f"Expected '{field}' in every result, got one without it"):
+            match_to_truth(truth, [result(0, 0.9, bbox=[0, 0, 2, 3]), second], COCO)
     with pytest.raises(ValueError, match="in all results or in none, got them in 1 of 2"):
         result_scores([result(0, 0.9), result(0, 0.9, keypoint_scores=[0.5] * 17)], COCO)
     with pytest.raises(ValueError, match="Expected results for images of the dataset, got image_id 7"):
