@@ -49,6 +49,8 @@ class CalibrateRequest:
             raise ValueError("Expected --name, the model that made the results: a calibrator fits one model only")
         if self.results is not None and self.apply is None and self.annotations is None:
             raise ValueError("Expected --annotations to fit on, or --apply with a fitted calibrator, got neither")
+        if self.data and self.annotations is not None:
+            raise ValueError("Expected no --annotations beside --data, whose folders hold their annotations.json")
 
 
 def calibrate_from_options(
@@ -64,6 +66,12 @@ def calibrate_from_options(
     Raises:
         ValueError: for files, folders or options that cannot be used.
     """
+    if request.apply is not None and options.out is not None:
+        raise ValueError("Expected --calibrated for the results of --apply, got --out, which is for a fit")
+    if request.apply is not None and options.calibrated is None and request.annotations is None:
+        raise ValueError(
+            "Expected --calibrated to write to, or --annotations to measure with, for --apply, got neither"
+        )
     outcome = _run(request, options, progress)
     if options.report is None:
         return outcome

@@ -27,6 +27,7 @@ from clickpose.calibration.results_file import (
     result_scores,
     with_scores,
 )
+from clickpose.checks import check_unit_range
 from clickpose.metrics.average_precision import average_precision
 from clickpose.metrics.bootstrap import compare_average_precision
 from clickpose.metrics.calibration_figures import CalibrationSample
@@ -115,8 +116,9 @@ def apply_calibrator(
         return Outcome(title, skeleton, calibrator.kind, provenance, written=written)
     annotations = _read_annotations(annotations_file)
     aligned = _align_images(results, dataset, annotations)
-    measured = _measure(annotations, aligned, given, match_to_truth(annotations, aligned, skeleton), scores, skeleton)
-    pictures = _pictures_of(annotations, aligned, given, skeleton, options.images, annotations_file)
+    truth = match_to_truth(annotations, aligned, skeleton)
+    measured = _measure(annotations, aligned, given, truth, scores, skeleton)
+    pictures = _pictures_of(annotations, aligned, given, truth, options.images, annotations_file)
     return Outcome(title, skeleton, calibrator.kind, provenance, *measured, written=written, pictures=pictures)
 
 
@@ -126,8 +128,12 @@ def _fit(results, dataset, annotations, name, mark, skeleton, options, source: P
     aligned = _align_images(results, dataset, annotations)
     given = result_scores(results, skeleton)
     truth = match_to_truth(annotations, aligned, skeleton)
-    if not truth.matched.any():
+    photos = len(set(given.image_ids[truth.matched].tolist()))
+    if not photos:
         raise ValueError(f"Expected results of the annotated people of {source}, found none near any of them")
+    if photos < 2:
+        raise ValueError(f"Expected people on at least two photos of {source}, one to fit on and one to measure on, "
+                         "got one photo")  # fmt: skip
     labelled = (given.scores, truth.oks, truth.visibility)
     groups = np.array([result["image_id"] for result in aligned], dtype=object).astype(str)
     candidates = _candidates(options, skeleton, given)
@@ -139,13 +145,13 @@ def _fit(results, dataset, annotations, name, mark, skeleton, options, source: P
     held_out = cross_validate(calibrator, *labelled, area, groups)
     calibrator.fit(*labelled, area)
     scores = calibrator.predict(given.scores, area)
-    described = f"{source.parent.name}/{source.name}: {int(truth.matched.sum())} persons"
+    described = f"{'/'.join(source.parts[-2:])}: {int(truth.matched.sum())} persons"
     outcome = Outcome(
         f"{name}, {described}, {method}", skeleton, method, Provenance.today(name, skeleton, described, mark),
         *_measure(annotations, aligned, given, truth, held_out, skeleton),
         notes=[f"{kind}: mean squared error {error:.4f}" for kind, error in {"as they are": own, **errors}.items()],
         written=_write_results(options.calibrated, results, dataset, given, scores),
-        pictures=_pictures_of(annotations, aligned, given, skeleton, options.images, source),
+        pictures=_pictures_of(annotations, aligned, given, truth, options.images, source),
     )  # fmt: skip
     return save_fit(outcome, calibrator, options.out)
 
@@ -163,7 +169,7 @@ def _measure(
     skeleton: Skeleton,
 ) -> tuple[CalibrationSample, CalibrationSample, dict[str, tuple[float, float]], Callable]:  # fmt: skip
     """Return the samples before and after, COCO's AP and AR, and what gives their intervals."""
-    raw = np.array([float(result["score"]) for result in results])
+    raw = check_unit_range("score of the results", np.array([float(result["score"]) for result in results]))
     new = instance_scores(scores, given.visibility_scores, given.scores)
     visibility = np.where(truth.matched[:, None], truth.visibility, 0)
     before, after = (
@@ -192,6 +198,8 @@ def _read_annotations(path: Path) -> dict:
     content = read_json(path, "COCO keypoints")
     if not isinstance(content, dict) or not {"images", "annotations"} <= content.keys():
         raise ValueError(f"Expected COCO keypoints (images, annotations) in {path}, got something else")
+    if not all(isinstance(image, dict) and "id" in image for image in content["images"]):
+        raise ValueError(f"Expected images with an id in {path}, got one without")
     return content
 
 
@@ -199,11 +207,22 @@ def _align_images(results: Sequence[dict], dataset: dict | None, annotations: di
     """Give results that came with photos of their own numbering the ids of the annotated photos, by file name."""
     if dataset is None:
         return list(results)
-    ids = {Path(str(image["file_name"])).name: image["id"] for image in annotations["images"]}
-    names = {image["id"]: Path(str(image["file_name"])).name for image in dataset["images"]}
-    if missing := [name for name in names.values() if name not in ids]:
-        raise ValueError(f"Expected results of annotated photos, got {missing[0]}, which the annotations lack")
-    return [{**result, "image_id": ids[names[result["image_id"]]]} for result in results]
+    by_name = {str(image.get("file_name", "")): image["id"] for image in annotations["images"]}
+    # folders may differ, but then a bare name must say which photo is meant
+    by_bare_name: dict[str, list] = {}
+    for name, id_ in by_name.items():
+        by_bare_name.setdefault(Path(name).name, []).append(id_)
+    ids = {}
+    for image in dataset.get("images", []):
+        name = str(image.get("file_name", ""))
+        candidates = [by_name[name]] if name in by_name else by_bare_name.get(Path(name).name, [])
+        if not name or len(candidates) != 1:
+            number = "several" if len(candidates) > 1 else "none"
+            raise ValueError(f"Expected one annotated photo of the name {name!r}, as the results' photo, got {number}")
+        ids[image.get("id")] = candidates[0]
+    if missing := [result.get("image_id") for result in results if result.get("image_id") not in ids]:
+        raise ValueError(f"Expected results of the photos that stand beside them, got image_id {missing[0]!r}")
+    return [{**result, "image_id": ids[result["image_id"]]} for result in results]
 
 
 def _write_results(path: Path | None, results, dataset: dict | None, given: ResultScores, scores) -> list[Path]:
@@ -216,7 +235,7 @@ def _write_results(path: Path | None, results, dataset: dict | None, given: Resu
     return [path]
 
 
-def _pictures_of(annotations, results, given: ResultScores, skeleton, images: Path | None, source: Path):
+def _pictures_of(annotations, results, given: ResultScores, truth: MatchedTruth, images: Path | None, source: Path):
     """Return a function that gathers what the report's examples are drawn from; None without photos."""
     folder = images or source.parent / "images"
     if not folder.is_dir():
@@ -232,11 +251,11 @@ def _pictures_of(annotations, results, given: ResultScores, skeleton, images: Pa
             xywh_to_xyxy(result["bbox"]) if result.get("bbox") else enclosing_box(points)
             for result, points in zip(results, given.keypoints, strict=True)
         ]
-        truth = match_to_truth(annotations, results, skeleton).truth
-        return PersonPictures(
-            [folder / image["file_name"] for image in chosen],
-            np.array([(image["height"], image["width"]) for image in chosen]).reshape(-1, 2),
-            given.keypoints, truth, np.reshape(boxes, (-1, 4)),
-        )  # fmt: skip
+        try:
+            paths = [folder / image["file_name"] for image in chosen]
+            images_hw = np.reshape([(image["height"], image["width"]) for image in chosen], (-1, 2))
+        except KeyError as error:
+            raise ValueError(f"Expected {error} of every annotated photo for the report's examples, got none") from None
+        return PersonPictures(paths, images_hw, given.keypoints, truth.truth, np.reshape(boxes, (-1, 4)))
 
     return gather

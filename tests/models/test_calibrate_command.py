@@ -141,6 +141,45 @@ def test_results_in_a_dataset_are_matched_by_file_name_and_stay_in_it(world):
     assert written["annotations"][0]["score"] != results[0]["score"]
 
 
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda d, r: d["images"][0].pop("id"), "Expected images with an id"),
+        (lambda d, r: r["images"].pop(), "Expected results of the photos that stand beside them, got image_id 139"),
+        (lambda d, r: r.pop("images"), "Expected results of the photos that stand beside them, got image_id 100"),
+        (lambda d, r: d["images"][3].pop("file_name"), "Expected one annotated photo of the name '3.png'"),
+        (
+            lambda d, r: (
+                d["images"][3].update(file_name="a/x.png"),
+                d["images"][4].update(file_name="b/x.png"),
+                r["images"][3].update(file_name="x.png"),
+            ),
+            "Expected one annotated photo of the name 'x.png', as the results' photo, got several",
+        ),
+    ],
+)
+def test_photos_that_cannot_be_told_are_refused(world, change, sentence):
+    folder, dataset, results = world
+    document = {"images": [dict(image) for image in dataset["images"]], "annotations": results}
+    change(dataset, document)
+    (folder / "gt.json").write_text(json.dumps(dataset))
+    (folder / "val.json").write_text(json.dumps(document))
+    result, output = fit(folder, "--method", "platt")
+    assert result.exit_code == 2 and sentence in output
+
+
+def test_photos_of_the_same_name_in_two_folders_are_told_apart(world):
+    folder, dataset, results = world
+    expected = fit(folder, "--method", "platt")[1]
+    for i, image in enumerate(dataset["images"]):
+        image["file_name"] = f"{'ab'[i % 2]}/{i // 2}.png"
+    document = {"images": dataset["images"][::-1], "annotations": results}
+    (folder / "gt.json").write_text(json.dumps(dataset))
+    (folder / "val.json").write_text(json.dumps(document))
+    result, output = fit(folder, "--method", "platt")
+    assert result.exit_code == 0 and output == expected
+
+
 def test_a_calibrator_among_the_shipped_files_is_listed_with_its_checksum(world, monkeypatch):
     folder, *_ = world
     monkeypatch.setattr("clickpose.weights_io.WEIGHTS_FOLDER", folder)
@@ -189,9 +228,18 @@ def test_a_calibrator_of_something_else_is_refused(world, change, sentence):
         (["--apply", "c.json", "--data", "x"], "Expected --results for --apply"),
         (["--results", "no.json", "--annotations", "no.json", "--name", "a"], "Expected COCO keypoints at no.json"),
         (
-            ["--results", "val.json", "--name", "a", "--apply", "x.safetensors"],
+            ["--results", "val.json", "--name", "a", "--apply", "x.safetensors", "--calibrated", "out.json"],
             "Expected a post-hoc calibrator (.json)",
         ),
+        (
+            ["--results", "val.json", "--name", "a", "--apply", "c.json"],
+            "Expected --calibrated to write to, or --annotations to measure with, for --apply, got neither",
+        ),
+        (
+            ["--results", "val.json", "--name", "a", "--apply", "c.json", "--out", "d.json"],
+            "Expected --calibrated for the results of --apply, got --out",
+        ),
+        (["--data", "x", "--annotations", "gt.json"], "Expected no --annotations beside --data"),
         (["--data", "x", "--method", "magic"], "Expected --method to be one of auto, ccnet, isotonic"),
         (["--data", "x"], "Expected COCO keypoints at x"),
         (["--data", "x", "--checkpoint", "no.safetensors"], "Expected lite weights in no.safetensors"),
@@ -208,7 +256,9 @@ def test_wrong_use_is_one_sentence(arguments, sentence, tmp_path, monkeypatch):
     ("spoil", "sentence"),
     [
         (lambda r: r.clear(), "Expected results of the annotated people"),
-        (lambda r: r[0].update(score=float("nan")), "finite"),
+        (lambda r: r[0].update(score=float("nan")), "Expected finite scores, got nan"),
+        (lambda r: r[0].update(score=2.5), "Expected finite score of the results within 0..1, got 2.5"),
+        (lambda r: r.__setitem__(slice(2, None), []), "Expected people on at least two photos"),
         (lambda r: r[0]["keypoints"].__setitem__(2, 1.5), "Expected finite keypoint scores within 0..1, got 1.5"),
         (lambda r: r[0]["keypoints"].pop(), "numbers in keypoints, got 50"),
         (lambda r: r[0].update(image_id=7), "Expected results for images of the dataset, got image_id 7"),
