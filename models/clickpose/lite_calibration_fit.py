@@ -6,6 +6,7 @@ click and after one, two, … of them. A clicked joint needs no score and is lef
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +90,7 @@ def collect_lite(
         records: persons with a labelled keypoint.
         skeleton: theirs.
         clicks: how many, one joint at a time.
-        cache: folder that keeps the result; a result of the same weights and persons is read from there.
+        cache: folder that keeps the result; a result of the same weights, photos and labels is read from there.
         fingerprint: of the weights.
         batch_size: persons at once.
 
@@ -98,7 +99,7 @@ def collect_lite(
     """
     if not records:
         raise ValueError("Expected labelled persons to fit on, got none")
-    source = {"weights": fingerprint, "persons": ",".join(f"{r.image_path.name}:{r.annotation_id}" for r in records)}
+    source = {"weights": fingerprint, "persons": _labels_digest(records)}
     cached = _read_cache(cache, source, clicks)
     if cached is not None:
         return cached
@@ -234,6 +235,16 @@ def _report(fitted, data: LiteCalibrationData, scores: np.ndarray, visibility: n
         table_sample(first, scores[:count], visibility[:count].astype(np.float64)),
         np.array([row or [np.nan, np.nan] for row in errors]),
     )
+
+
+def _labels_digest(records: Sequence[PersonRecord]) -> str:
+    """Return what changes with the photos' paths, the persons, or a corrected label."""
+    digest = hashlib.sha256()
+    for record in records:
+        digest.update(f"{record.image_path.resolve()}\0{record.annotation_id}\0{record.area!r}\0".encode())
+        for labels in (record.keypoints, record.visibility, record.box_xyxy):
+            digest.update(np.ascontiguousarray(labels, dtype=np.float64).tobytes())
+    return digest.hexdigest()
 
 
 def _read_cache(cache: Path | None, source: dict[str, str], clicks: int) -> LiteCalibrationData | None:

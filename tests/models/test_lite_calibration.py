@@ -201,6 +201,10 @@ def test_features_are_collected_once(network, records, tmp_path):
     np.testing.assert_array_equal(again.keypoints, first.keypoints)
     with pytest.raises(AttributeError):
         collect_lite(None, records, COCO, 1, tmp_path / "cache", "weights2")
+    corrected = np.add(records[3].keypoints, [1.0, 0.0])
+    relabelled = [*records[:3], replace(records[3], keypoints=corrected), *records[4:]]
+    with pytest.raises(AttributeError):  # the same persons, but their OKS is another
+        collect_lite(None, relabelled, COCO, 1, tmp_path / "cache", "weights1")
     with pytest.raises(ValueError, match="Expected labelled persons to fit on, got none"):
         collect_lite(network, [], COCO)
 
