@@ -66,17 +66,25 @@ def calibrate_from_options(
     Raises:
         ValueError: for files, folders or options that cannot be used.
     """
-    if request.apply is not None and options.out is not None:
-        raise ValueError("Expected --calibrated for the results of --apply, got --out, which is for a fit")
-    if request.apply is not None and options.calibrated is None and request.annotations is None:
-        raise ValueError(
-            "Expected --calibrated to write to, or --annotations to measure with, for --apply, got neither"
-        )
+    if request.apply is not None:
+        _check_apply(request, options)
     outcome = _run(request, options, progress)
     if options.report is None:
         return outcome
     write_outcome_report(outcome, options.report)
     return replace(outcome, written=[*outcome.written, options.report])
+
+
+def _check_apply(request: CalibrateRequest, options: CalibrateOptions) -> None:
+    """Refuse what applying a calibrator cannot do, before anything is written."""
+    if options.out is not None:
+        raise ValueError("Expected --calibrated for the results of --apply, got --out, which is for a fit")
+    if request.annotations is None and options.report is not None:
+        raise ValueError("Expected --annotations for a report: without labels there is nothing to measure")
+    if request.annotations is None and options.calibrated is None:
+        raise ValueError(
+            "Expected --calibrated to write to, or --annotations to measure with, for --apply, got neither"
+        )
 
 
 def _run(request: CalibrateRequest, options: CalibrateOptions, progress: Callable | None) -> Outcome:

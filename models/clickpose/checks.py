@@ -30,6 +30,18 @@ def as_array(name: str, value, shape: tuple, dtype=np.float64) -> np.ndarray:
     return array
 
 
+def check_finite(name: str, values: np.ndarray) -> np.ndarray:
+    """Return ``values`` if all of them are finite.
+
+    Raises:
+        ValueError: otherwise; the message shows the first value that is not.
+    """
+    wrong = ~np.isfinite(values)
+    if wrong.any():
+        raise ValueError(f"Expected finite {name}, got {values[wrong][0]} ({int(wrong.sum())} such values)")
+    return values
+
+
 def check_unit_range(name: str, values: np.ndarray) -> np.ndarray:
     """Return ``values`` if all of them are finite and within 0..1.
 

@@ -80,8 +80,9 @@ class FeatureTable:
                 raise ValueError(f"Expected {name} of shape {(persons, joints)}, got {found}")
         if self.groups.shape != (persons,):
             raise ValueError(f"Expected groups of shape ({persons},), got {tuple(self.groups.shape)}")
-        if not self.features.isfinite().all():
-            raise ValueError("Expected finite features, got NaN or infinity")
+        for name in ("features", "scores", "visibility_scores"):
+            if not getattr(self, name).isfinite().all():
+                raise ValueError(f"Expected finite {name}, got NaN or infinity")
         labelled = self.oks[self.visibility > 0]
         if not ((labelled >= 0) & (labelled <= 1)).all():
             raise ValueError("Expected finite oks of labelled keypoints within 0..1, got a value that is not")

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from clickpose.calibration.aggregation import USUAL_THRESHOLD, mean_above_threshold, visibility_weighted
-from clickpose.checks import as_array, check_unit_range
+from clickpose.checks import as_array, check_finite, check_unit_range
 from clickpose.metrics.average_precision import MAX_DETECTIONS
 from clickpose.metrics.keypoint_sets import (
     KeypointPredictions,
@@ -99,13 +99,14 @@ def result_scores(results: Sequence[dict], skeleton: Skeleton) -> ResultScores:
     """Read the confidences of results.
 
     Raises:
-        ValueError: if a result lacks a field, has another number of joints, or a confidence that is not within 0..1.
+        ValueError: if a result lacks a field, has another number of joints, a score that is not finite, or a confidence
+            of a joint that is not within 0..1.
     """
     joints = len(skeleton)
     try:
         rows = [_triples(result["keypoints"], joints) for result in results]
         triples = np.stack(rows) if rows else np.zeros((0, joints, 3))
-        person = as_array("score", [result["score"] for result in results], ("N",))
+        person = check_finite("score", as_array("score", [result["score"] for result in results], ("N",)))
         images = [result["image_id"] for result in results]
     except KeyError as error:
         raise ValueError(f"Expected {error} in every result, got one without it") from None

@@ -209,6 +209,8 @@ def test_persons_are_selected_together():
         ({"features": torch.ones(40, 3, 3)}, r"Expected features of shape \(N, F\) or \(N, K, F\)"),
         ({"features": torch.ones(39, 3)}, r"Expected features of shape \(N, F\) or \(N, K, F\)"),
         ({"features": torch.full((40, 3), torch.nan)}, "Expected finite features"),
+        ({"scores": torch.full((40, 2), torch.inf)}, "Expected finite scores, got NaN or infinity"),
+        ({"visibility_scores": torch.full((40, 2), torch.nan)}, "Expected finite visibility_scores"),
         ({"oks": torch.full((40, 2), 1.5)}, "Expected finite oks of labelled keypoints"),
         ({"oks": torch.full((40, 2), torch.nan)}, "Expected finite oks of labelled keypoints"),
         ({"visibility": torch.ones(40, 3)}, r"Expected visibility of shape \(40, 2\), got \(40, 3\)"),
