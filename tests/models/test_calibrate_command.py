@@ -9,9 +9,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from clickpose.calibrate_outcome import CalibrateOptions
-from clickpose.calibrate_results import fit_model
+from clickpose.calibrate_results import fit_model, fit_results
 from clickpose.calibration.calibrator_file import load_calibrator, load_ccnet
-from clickpose.calibration.results_file import result_scores
+from clickpose.calibration.results_file import match_to_truth, result_scores
 from clickpose.cli import app
 from clickpose.lite_calibration import CCNetScores
 from clickpose.lite_predictor import LitePredictor
@@ -112,6 +112,38 @@ def test_figures_are_of_photos_that_were_not_fitted_on(world):
     assert result.exit_code == 0, result.output
     figures = load_calibrator(folder / "c.json")[1].figures
     assert figures["Pearson, joints, after"] < 0.25
+
+
+def test_people_of_one_photo_are_not_fitted_on_each_other(tmp_path):
+    """The one photo whose people are right has a confidence of its own: from other photos nobody can tell."""
+    dataset, results = make_world(10, 0)
+    for annotation, entry in zip(dataset["annotations"], results, strict=True):
+        right = annotation["image_id"] == 104
+        oks, score = (1.0, 0.9) if right else (0.3, 0.5)
+        triples = np.reshape(annotation["keypoints"], (17, 3))
+        distance = np.sqrt(-2 * np.log(oks) * annotation["area"]) * 2 * COCO.sigma_array
+        found = np.column_stack([triples[:, 0] + distance, triples[:, 1], np.full(17, score)])
+        entry["keypoints"] = found.ravel().tolist()
+    (tmp_path / "gt.json").write_text(json.dumps(dataset))
+    (tmp_path / "val.json").write_text(json.dumps(results))
+    options = CalibrateOptions("isotonic")
+    outcome = fit_results(tmp_path / "val.json", tmp_path / "gt.json", "hrnet", COCO, options)
+    right = outcome.before.image_ids == 104
+    assert outcome.before.oks[right].max() == pytest.approx(1) and outcome.before.instance_oks[right].min() > 0.9
+    assert outcome.after.scores[right] == pytest.approx(0.3)
+    assert outcome.notes[1] == f"isotonic: mean squared error {outcome.figures()['Brier, joints'][1]:.4f}"
+
+
+def test_only_labelled_joints_of_people_that_were_found_are_measured(world):
+    folder, dataset, results = world
+    options = CalibrateOptions("temperature")
+    outcome = fit_results(folder / "val.json", folder / "gt.json", "hrnet", COCO, options)
+    truth = match_to_truth(dataset, results, COCO)
+    assert truth.matched.sum() == 79  # of 80
+    for sample in (outcome.before, outcome.after):
+        np.testing.assert_array_equal(sample.measured, truth.matched)
+        np.testing.assert_array_equal(sample.labelled, truth.visibility > 0)
+        np.testing.assert_array_equal(sample.oks, truth.oks)
 
 
 def test_auto_chooses_by_cross_validation_and_says_so(world):

@@ -57,6 +57,7 @@ def test_a_ccnet_head_survives_its_file(tmp_path, provenance):
 def test_another_model_weights_or_skeleton_is_refused(provenance):
     provenance.check("hrnet", COCO, "0123456789ab")
     provenance.check("hrnet", COCO)  # a results file does not say which weights
+    replace(provenance, fingerprint="").check("hrnet", COCO, "ffff")  # nor did the one that it was fitted on
     with pytest.raises(
         CalibratorError, match="Expected confidences of 'hrnet', the model of the calibrator, got 'lite'"
     ):

@@ -13,7 +13,7 @@ from clickpose.calibration.results_file import (
     with_scores,
 )
 from clickpose.metrics.oks import oks
-from clickpose.skeleton import COCO
+from clickpose.skeleton import COCO, Skeleton
 
 RNG = np.random.default_rng(0)
 BODY = RNG.uniform(0, 100, (17, 2))
@@ -77,6 +77,13 @@ def test_poor_predictions_count_from_the_given_oks():
     assert 0.1 < value < 0.5
     assert match_to_truth(truth, given, COCO).matched.all()
     assert not match_to_truth(truth, given, COCO, min_oks=0.5).matched.any()
+
+
+def test_the_skeletons_sigmas_decide_who_is_found():
+    strict = Skeleton("strict", COCO.names, COCO.edges, COCO.flip_pairs, tuple(s / 4 for s in COCO.sigmas))
+    truth, given = dataset(person(11, 0)), [result(0, 0.9, jitter=6.0)]
+    assert match_to_truth(truth, given, COCO, min_oks=0.5).matched.all()
+    assert not match_to_truth(truth, given, strict, min_oks=0.5).matched.any()
 
 
 def test_unlabelled_joints_do_not_count():
@@ -170,7 +177,7 @@ def test_only_confidences_change():
 
 
 def test_instance_scores_by_visibility_else_by_raw_threshold():
-    scores, raw = np.array([[0.8, 0.4, 0.2]]), np.array([[0.9, 0.3, 0.1]])
+    scores, raw = np.array([[0.8, 0.4, 0.7]]), np.array([[0.9, 0.3, 0.1]])
     assert instance_scores(scores, np.array([[1.0, 1.0, 0.0]])) == pytest.approx(0.6)
     assert instance_scores(scores, None, raw) == pytest.approx(0.6)  # the third joint's raw score is too low
     assert instance_scores(raw, None) == pytest.approx(0.6)

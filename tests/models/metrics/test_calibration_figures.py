@@ -10,9 +10,11 @@ from clickpose.metrics.calibration_figures import (
     compare,
     figures_with_intervals,
 )
-from clickpose.metrics.correlation import pearson
+from clickpose.metrics.correlation import pearson, spearman
 from clickpose.metrics.oks import keypoint_oks, oks
 from clickpose.metrics.ranked_precision import ranked_precision
+from clickpose.metrics.reliability import reliability_diagram
+from clickpose.metrics.risk_coverage import risk_coverage
 from clickpose.metrics.sparsification import ause
 from clickpose.skeleton import COCO
 
@@ -37,6 +39,14 @@ def test_figures_are_those_of_the_single_measures_over_what_is_labelled():
     figures = calibration_figures(data)
     labelled = data.labelled
     assert figures["Pearson, joints"] == pearson(data.scores[labelled], data.oks[labelled])
+    joints = data.scores[labelled], data.oks[labelled]
+    assert figures["Spearman, joints"] == spearman(*joints)
+    assert figures["ECE, joints"] == reliability_diagram(*joints).ece
+    assert figures["Brier, joints"] == np.square(joints[0] - joints[1]).mean()
+    assert figures["AURC, joints"] == risk_coverage(joints[0], 1 - joints[1]).area
+    persons = data.instance_scores, data.instance_oks
+    assert figures["Pearson, persons"] == pearson(*persons) and figures["Spearman, persons"] == spearman(*persons)
+    assert figures["ECE, persons"] == reliability_diagram(*persons).ece
     assert figures["AUSE-PCK.5"] == ause(data.scores[labelled], data.oks[labelled] <= 0.5)
     assert figures["AUSE, persons"] == ause(data.instance_scores, 1 - data.instance_oks)
     assert figures["AP left to gain"] == pytest.approx(figures["AP, OKS as score"] - figures["AP"])
@@ -81,6 +91,9 @@ def test_photos_are_drawn_where_they_are_known():
     many = np.repeat(np.arange(6), 10)
     alone = figures_with_intervals(sample(), resamples=60)["AR"]
     by_photo = figures_with_intervals(sample(image_ids=many), resamples=60)["AR"]
+    assert alone.value == by_photo.value and alone != by_photo
+    alone = compare(sample(), sample(noise=0.4), resamples=60)["AR"].before
+    by_photo = compare(sample(image_ids=many), sample(noise=0.4, image_ids=many), resamples=60)["AR"].before
     assert alone.value == by_photo.value and alone != by_photo
 
 

@@ -24,6 +24,9 @@ def test_head_size_is_0_6_of_the_head_boxs_diagonal_and_pelvis_does_not_count():
     heads = [[0.0, 0, 30, 40], [5, 5, 65, 85]]  # diagonals 50 and 100
     np.testing.assert_allclose(head_sizes(heads), [30, 60])
     skeleton = Skeleton("three", ("head", "pelvis", "knee"), (), (), (0.1, 0.1, 0.1))
+    for spine in ("thorax", "pelvis"):  # neither counts
+        other = Skeleton("three", ("head", spine, "knee"), (), (), (0.1, 0.1, 0.1))
+        assert pckh(FOUND, TRUTH, VISIBILITY, heads, other).mean == pytest.approx(2 / 3)
     # limits at .5: 15 and 30 px; at .1: 3 and 6
     assert pckh(FOUND, TRUTH, VISIBILITY, heads, skeleton).mean == pytest.approx(2 / 3)
     strict = pckh(FOUND, TRUTH, VISIBILITY, heads, skeleton, threshold=0.1)
