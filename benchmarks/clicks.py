@@ -26,16 +26,16 @@ from clickpose.networks.movenet_onnx import read_movenet_onnx
 from clickpose.train_lite import predict_with_trunk
 
 CLICKS = (0, 1, 2, 3, 4, 6, 8)
+NOISE_SIGMAS = 0.25  # of a click along each axis, in units of 2 sigma · sqrt(area): half the joint's OKS sigma
 
 
-def thunder_curve(records: list[PersonRecord], onnx: Path) -> ClickCurve:
-    """Return the baseline's curve."""
+def thunder_terms_of(records: list[PersonRecord], onnx: Path) -> np.ndarray:
+    """Return the baseline's OKS terms (N, K)."""
     trunk = MoveNetThunder()
     trunk.load_state_dict(read_movenet_onnx(onnx))
     poses = predict_with_trunk(trunk, records)
     sigmas = clickpose.COCO.sigma_array
-    terms = np.stack([keypoint_oks(p, r.keypoints, r.area, sigmas) for p, r in zip(poses, records, strict=True)])
-    return manual_correction_curve(terms, np.stack([record.labelled for record in records]))
+    return np.stack([keypoint_oks(p, r.keypoints, r.area, sigmas) for p, r in zip(poses, records, strict=True)])
 
 
 def rows_of(evaluation: ClickEvaluation, baseline: ClickCurve, chosen: np.ndarray) -> dict[str, dict[str, float]]:
@@ -65,8 +65,9 @@ def print_rows(title: str, rows: dict[str, dict[str, float]]) -> None:
 def evaluate_set(name: str, args: argparse.Namespace, network: torch.nn.Module) -> dict:
     """Evaluate one data set; print and return its tables."""
     records = read_coco_persons(args.shared / "data" / name)
-    baseline = thunder_curve(records, args.shared / "weights" / "movenet-thunder-heads.onnx")
+    thunder = thunder_terms_of(records, args.shared / "weights" / "movenet-thunder-heads.onnx")
     worst = evaluate_clicks(network, records, clickpose.COCO)
+    baseline = manual_correction_curve(thunder, worst.labelled)
     everyone = np.ones(len(records), bool)
     result = {"all": rows_of(worst, baseline, everyone)}
     print_rows(f"{name}, all {len(records)} persons", result["all"])
@@ -82,19 +83,27 @@ def evaluate_set(name: str, args: argparse.Namespace, network: torch.nn.Module) 
     result["pearson"] = worst.score_correlation()
     print(f"Pearson of predicted instance score and OKS before any click: {result['pearson']:.3f}")
     if not args.quick:
-        result["other_annotators"] = other_annotators(records, network, worst)
+        result["other_annotators"] = other_annotators(records, network, worst, thunder)
         print_rows(f"{name}, other annotators", result["other_annotators"])
     return result
 
 
-def other_annotators(records, network, worst: ClickEvaluation) -> dict[str, dict[str, float]]:
+def other_annotators(
+    records, network, worst: ClickEvaluation, thunder_terms: np.ndarray
+) -> dict[str, dict[str, float]]:
     """Other click strategies, and clicks with noise of half the joint's OKS sigma (0.25 of 2 sigma · sqrt(area))."""
     rows = {"worst": worst.refined.summary(CLICKS)}
     for strategy in ("lowest_score", "random"):
         rows[strategy] = evaluate_clicks(network, records, clickpose.COCO, ClickProtocol(strategy)).refined.summary(
             CLICKS
         )
-    noisy = ClickProtocol(noise_sigmas=0.25)
+    noisy = ClickProtocol(noise_sigmas=NOISE_SIGMAS)
+    # A click that is off by (x, y) standard deviations has the OKS term exp(-noise² (x² + y²) / 2).
+    off = np.random.default_rng(0).standard_normal((*worst.labelled.shape, 2))
+    clicked = np.exp(-(NOISE_SIGMAS**2) * (off**2).sum(-1) / 2)
+    for name, terms in (("MoveNet Thunder", thunder_terms), ("our first pose", worst.first_terms)):
+        curve = manual_correction_curve(terms, worst.labelled, clicked_terms=clicked)
+        rows[f"{name} + manual, noisy clicks"] = curve.summary(CLICKS)
     rows["worst, noisy clicks"] = evaluate_clicks(network, records, clickpose.COCO, noisy).refined.summary(CLICKS)
     return rows
 

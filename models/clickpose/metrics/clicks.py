@@ -48,19 +48,22 @@ class ClickCurve:
         return figures | {f"NoC{round(t * 100)}": self.number_of_clicks(t) for t in NOC_TARGETS}
 
 
-def manual_correction_curve(keypoint_terms: np.ndarray, labelled: np.ndarray, clicks: int = CLICK_CAP) -> ClickCurve:
-    """Return the curve of "model + manual correction": each click makes the worst joint right, nothing else moves.
+def manual_correction_curve(
+    keypoint_terms: np.ndarray, labelled: np.ndarray, clicks: int = CLICK_CAP, clicked_terms: np.ndarray | None = None
+) -> ClickCurve:
+    """Return the curve of "model + manual correction": each click puts the worst joint in place, nothing else moves.
 
     Args:
         keypoint_terms: (N, K) OKS terms of the model's joints.
         labelled: (N, K) bool.
         clicks: how many.
+        clicked_terms: (N, K) OKS terms of where the annotator would put each joint; None for exactly right.
     """
-    terms = np.sort(np.where(labelled, keypoint_terms, 1.0), axis=1)
-    count = labelled.sum(axis=1, keepdims=True)
-    unlabelled = terms.shape[1] - count
-    values = []
-    for n in range(clicks + 1):
-        remaining = np.concatenate([np.ones_like(terms[:, :n]), terms[:, n:]], axis=1)
-        values.append((remaining.sum(axis=1, keepdims=True) - unlabelled) / count)
-    return ClickCurve(np.concatenate(values, axis=1))
+    order = np.argsort(np.where(labelled, keypoint_terms, np.inf), axis=1)  # worst first, unlabelled last
+    placed = np.ones_like(keypoint_terms) if clicked_terms is None else clicked_terms
+    before, after, counted = (np.take_along_axis(array, order, axis=1) for array in (keypoint_terms, placed, labelled))
+    values = [
+        (np.concatenate([after[:, :n], before[:, n:]], axis=1) * counted).sum(axis=1) / counted.sum(axis=1)
+        for n in range(clicks + 1)
+    ]
+    return ClickCurve(np.stack(values, axis=1))

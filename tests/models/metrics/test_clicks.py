@@ -25,6 +25,13 @@ def test_manual_correction_mends_the_worst_labelled_joint_first():
     np.testing.assert_allclose(curve.oks[0], [1.6 / 3, 2.4 / 3, 2.9 / 3, 1.0, 1.0])
 
 
+def test_an_imprecise_annotator_leaves_what_was_placed_imprecise():
+    terms, labelled = np.array([[0.2, 0.9, 0.0, 0.5]]), np.array([[True, True, False, True]])
+    placed = np.array([[0.7, 0.6, 1.0, 0.8]])
+    curve = manual_correction_curve(terms, labelled, clicks=4, clicked_terms=placed)
+    np.testing.assert_allclose(curve.oks[0], [1.6 / 3, 2.1 / 3, 2.4 / 3, 2.1 / 3, 2.1 / 3])
+
+
 def test_a_curve_has_two_axes():
     with pytest.raises(ValueError, match=r"Expected oks of shape \(N, clicks\), got \(3,\)"):
         ClickCurve([1.0, 2.0, 3.0])
