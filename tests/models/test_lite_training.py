@@ -81,7 +81,7 @@ def test_one_step_reports_every_term_and_changes_trunk_neck_and_decoder(folder, 
     trainer = make_trainer(folder, tmp_path)
     before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
     terms = trainer.train_step(collate([trainer.dataset[i] for i in range(4)]))
-    assert set(terms) == {"l1", "oks", "fine", "box", "score", "visibility", "heatmap", "heads"}
+    assert set(terms) == {"l1", "oks", "fine", "box", "score", "visibility", "instance", "heatmap", "heads"}
     changed = {
         name.split(".")[0] for name, value in trainer.model.state_dict().items() if not value.equal(before[name])
     }

@@ -22,13 +22,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-backgroun
 PATIENCE_MS = 180_000  # for a busy machine
 NAME = "clickpose-browser-test"
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        "CLICKPOSE_FIFTYONE_BROWSER" not in os.environ,
-        reason="takes minutes on a busy machine; set CLICKPOSE_FIFTYONE_BROWSER=1",
-    ),
-]
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")

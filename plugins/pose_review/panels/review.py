@@ -33,7 +33,7 @@ class ReviewPanel(PosePanel):
         samples, field = photos_of(ctx), prediction_field(ctx)
         queue = review_queue(samples, field, _PAGE)
         panel.md(
-            f"#### {progress_bar(queue.done, queue.total)} {queue.done} of {queue.total} people settled", name="heading"
+            f"{progress_bar(queue.done, queue.total)} **{queue.done} of {queue.total} people settled**", name="heading"
         )
         ids = [item.label_id for item in queue.items]
         params = {"label_ids": ids, "sample_ids": list(dict.fromkeys(item.sample_id for item in queue.items))}
