@@ -173,8 +173,11 @@ def train(
     out: Annotated[
         Path | None, typer.Option(help="Working folder; a stopped run goes on from it. By default runs/<model>.")
     ] = None,
-    trunk_steps: Annotated[int, typer.Option(min=1, help="lite: steps of the trunk, 32 persons each.")] = 1100,
-    decoder_steps: Annotated[int, typer.Option(min=1, help="lite: steps of the decoder, 32 persons each.")] = 5700,
+    trunk_steps: Annotated[
+        int | None,
+        typer.Option(min=1, help="lite: steps of the trunk, 32 persons each. By default those of make train-lite."),
+    ] = None,
+    decoder_steps: Annotated[int | None, typer.Option(min=1, help="lite: steps of the decoder, likewise.")] = None,
     preset: Annotated[
         str, typer.Option(help="r50: paper (needs a GPU), or small: the same modules for two CPU cores.")
     ] = "paper",

@@ -49,10 +49,10 @@ def parse_folder(text: str) -> TrainingFolder:
 
 @dataclass(frozen=True)
 class LiteOptions:
-    """Options that only lite has: steps of the trunk and of the decoder."""
+    """Options that only lite has: steps of the trunk and of the decoder; None for those of :class:`LitePlan`."""
 
-    trunk_steps: int = 700
-    decoder_steps: int = 2300
+    trunk_steps: int | None = None
+    decoder_steps: int | None = None
 
 
 @dataclass(frozen=True)
@@ -120,8 +120,8 @@ def _lite_plan(data: Sequence[str], start: Path | None, out: Path, options: Lite
         plan = dataclasses.replace(plan, network=read_config(plan.start), skeleton=read_skeleton(plan.start))
     return dataclasses.replace(
         plan,
-        trunk=dataclasses.replace(plan.trunk, steps=options.trunk_steps, seed=seed),
-        decoder=dataclasses.replace(plan.decoder, steps=options.decoder_steps, seed=seed),
+        trunk=dataclasses.replace(plan.trunk, steps=options.trunk_steps or plan.trunk.steps, seed=seed),
+        decoder=dataclasses.replace(plan.decoder, steps=options.decoder_steps or plan.decoder.steps, seed=seed),
     )
 
 

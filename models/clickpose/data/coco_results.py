@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from clickpose.boxes import box_area, enclosing_box, xywh_to_xyxy, xyxy_to_xywh
+from clickpose.data.json_file import read_json_as
 from clickpose.skeleton import COCO, Skeleton
 from clickpose.structures import Pose, Poses
 
@@ -144,12 +145,7 @@ def read_coco(path: str | Path, skeleton: Skeleton = COCO) -> list[PhotoPoses]:
     Raises:
         ValueError: if there is no such file, or it is not a COCO keypoint dataset; the message names the file.
     """
-    try:
-        return from_coco(json.loads(Path(path).read_text(encoding="utf-8")), skeleton)
-    except OSError as error:
-        raise ValueError(f"Cannot read {path}: {error.strerror or error}") from None
-    except ValueError as error:  # JSON and text decoding errors are ValueErrors as well
-        raise ValueError(f"Cannot read {path}: {error}") from None
+    return read_json_as(path, lambda content: from_coco(content, skeleton))
 
 
 def _annotation(pose: Pose) -> dict:

@@ -15,6 +15,7 @@ import numpy as np
 
 from clickpose.boxes import enclosing_box
 from clickpose.data.coco_results import PhotoPoses
+from clickpose.data.json_file import read_json_as
 from clickpose.skeleton import COCO, Skeleton
 from clickpose.structures import Pose, Poses
 
@@ -93,12 +94,7 @@ def read_openpose(path: str | Path, skeleton: Skeleton = COCO) -> Poses:
     Raises:
         ValueError: if there is no such file, or it is not OpenPose's; the message names the file.
     """
-    try:
-        return from_openpose(json.loads(Path(path).read_text(encoding="utf-8")), skeleton)
-    except OSError as error:
-        raise ValueError(f"Cannot read {path}: {error.strerror or error}") from None
-    except ValueError as error:  # JSON and text decoding errors are ValueErrors as well
-        raise ValueError(f"Cannot read {path}: {error}") from None
+    return read_json_as(path, lambda content: from_openpose(content, skeleton))
 
 
 def _person(pose: Pose) -> dict:
