@@ -151,6 +151,15 @@ class Editor:
         self.page.mouse.move(*end, steps=3)
         self.page.mouse.up()
 
+    def delete(self, region_id: str, left: int) -> None:
+        """Click a region and press Backspace; ``left`` regions remain."""
+        self.page.mouse.click(*self.screen(region_id))
+        self.wait("Htx.annotationStore.selected.selectedRegions.length == 1")
+        self.page.wait_for_timeout(500)
+        self.page.keyboard.press("Backspace")
+        self.wait(f"Htx.annotationStore.selected.regions.length == {left}")
+        self.page.wait_for_timeout(500)  # a press that comes sooner is taken for a part of the click before
+
     def wait_applied(self, count: int) -> None:
         """Wait until the bridge has applied this many answers since the page was loaded."""
         self.wait(f"__clickposeBridge.diagnostics.applied >= {count}")

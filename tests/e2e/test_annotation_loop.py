@@ -558,12 +558,7 @@ def test_placed_keypoint_joins_its_person(editor, task_id):
     person = editor.persons()[0]
     wrist = f"{person}-left_wrist"
     before = editor.places()
-    editor.page.mouse.click(*editor.screen(wrist))
-    editor.wait("Htx.annotationStore.selected.selectedRegions.length == 1")
-    editor.page.wait_for_timeout(500)
-    editor.page.keyboard.press("Backspace")
-    editor.wait("Htx.annotationStore.selected.regions.length == 35")
-    editor.page.wait_for_timeout(500)  # a press that comes sooner is taken for a part of the click before
+    editor.delete(wrist, left=35)
     editor.page.keyboard.press("q")  # the label "left_wrist"
     editor.wait("Htx.annotationStore.selected.objects[0].activeStates().length == 1")
     editor.page.mouse.click(*editor.screen_of(42, before[wrist][1]))  # beside the box, which would be selected
@@ -582,12 +577,7 @@ def test_missing_joint_is_placed_inside_its_box_with_ctrl(editor, task_id):
     person = editor.persons()[0]
     knee = f"{person}-right_knee"
     before = editor.places()
-    editor.page.mouse.click(*editor.screen(knee))
-    editor.wait("Htx.annotationStore.selected.selectedRegions.length == 1")
-    editor.page.wait_for_timeout(500)
-    editor.page.keyboard.press("Backspace")
-    editor.wait("Htx.annotationStore.selected.regions.length == 35")
-    editor.page.wait_for_timeout(500)
+    editor.delete(knee, left=35)
     editor.page.get_by_text("right_knee", exact=True).first.click()
     editor.wait("Htx.annotationStore.selected.objects[0].activeStates().length == 1")
     x, y = before[knee][0] + 4, before[knee][1] + 2
