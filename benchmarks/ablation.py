@@ -20,13 +20,13 @@ from pathlib import Path
 import torch
 
 import clickpose
-from clickpose.click_evaluation import evaluate_clicks
-from clickpose.click_protocol import ClickProtocol
 from clickpose.data.coco import PersonRecord, read_coco_persons
 from clickpose.data.feature_cache import FeatureCache, collate_features
 from clickpose.engine import TrainConfig, Trainer
-from clickpose.lite_training import CachedLiteTask, LiteTaskConfig
-from clickpose.lite_weights import load_lite
+from clickpose.evaluation.click_protocol import ClickProtocol
+from clickpose.lite.click_evaluation import evaluate_clicks
+from clickpose.lite.task import CachedLiteTask, LiteTaskConfig
+from clickpose.lite.weights import load_lite
 from clickpose.networks.lite import LiteConfig, LiteNetwork
 from clickpose.networks.lite_decoder import DecoderConfig
 

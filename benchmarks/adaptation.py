@@ -18,16 +18,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from clickpose.adapt_command import AdaptPlan, adapt
-from clickpose.click_evaluation import evaluate_clicks
-from clickpose.click_protocol import ClickProtocol
+from clickpose.commands.adapt import AdaptPlan, adapt
 from clickpose.data.coco import PersonRecord, read_coco_persons
 from clickpose.data.flip_audit import exchanged_labels
-from clickpose.lite_predictor import DEFAULT_FILE
-from clickpose.lite_weights import load_lite
+from clickpose.evaluation.click_protocol import ClickProtocol
+from clickpose.lite.click_evaluation import evaluate_clicks
+from clickpose.lite.predictor import DEFAULT_FILE
+from clickpose.lite.train import predict_with_trunk
+from clickpose.lite.weights import load_lite
 from clickpose.skeleton import Skeleton
 from clickpose.skeleton_io import load_skeleton
-from clickpose.train_lite import predict_with_trunk
 
 NEW_JOINTS = ("neck", "head_top")
 COLUMNS = (0, 1, 2, 3, 4)

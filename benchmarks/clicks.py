@@ -17,13 +17,13 @@ import numpy as np
 import torch
 
 import clickpose
-from clickpose.click_evaluation import ClickEvaluation, ClickProtocol, evaluate_clicks
 from clickpose.data.coco import PersonRecord, read_coco_persons
+from clickpose.lite.click_evaluation import ClickEvaluation, ClickProtocol, evaluate_clicks
+from clickpose.lite.train import predict_with_trunk
 from clickpose.metrics.clicks import NOC_TARGETS, ClickCurve, manual_correction_curve
 from clickpose.metrics.oks import keypoint_oks
 from clickpose.networks.movenet import MoveNetThunder
 from clickpose.networks.movenet_onnx import read_movenet_onnx
-from clickpose.train_lite import predict_with_trunk
 
 CLICKS = (0, 1, 2, 3, 4, 6, 8)
 NOISE_SIGMAS = 0.25  # of a click along each axis, in units of 2 sigma · sqrt(area): half the joint's OKS sigma

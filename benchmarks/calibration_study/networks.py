@@ -31,8 +31,8 @@ from clickpose.data.records import PersonRecord
 from clickpose.engine import TrainConfig, Trainer
 from clickpose.frames import CropFrame
 from clickpose.head_training import HeadSamples, HeatmapTask, RleTask, collate_heads
-from clickpose.lite_predictor import DEFAULT_FILE
-from clickpose.lite_weights import load_lite
+from clickpose.lite.predictor import DEFAULT_FILE
+from clickpose.lite.weights import load_lite
 from clickpose.metrics.oks import keypoint_oks, oks
 from clickpose.networks.heatmap_head import HeatmapHead
 from clickpose.networks.lite import LiteNetwork

@@ -33,13 +33,13 @@ def load(
 
 
 def _load_lite(checkpoint, device, threads) -> PosePredictor:
-    from clickpose.lite_predictor import LitePredictor  # imports torch: only when it is wanted
+    from clickpose.lite.predictor import LitePredictor  # imports torch: only when it is wanted
 
     return LitePredictor.load(checkpoint, device=device, threads=threads)
 
 
 def _load_r50(checkpoint, device, threads, **options) -> PosePredictor:
-    from clickpose.r50_predictor import R50Predictor  # imports torch: only when it is wanted
+    from clickpose.r50.predictor import R50Predictor  # imports torch: only when it is wanted
 
     return R50Predictor.load(checkpoint, device=device, threads=threads, **options)
 

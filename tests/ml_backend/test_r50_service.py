@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clickpose.r50_predictor import R50Predictor
+from clickpose.r50.predictor import R50Predictor
 from clickpose_labelstudio.labeling_config import build_labeling_config
 from clickpose_labelstudio.region_store import DiskRegionStore
 from clickpose_labelstudio.service import AnnotationService
 from clickpose_labelstudio.settings import ServiceSettings
 
 XML = build_labeling_config()
-NETWORKS = Path(__file__).parents[1] / "models" / "r50_networks.py"
+NETWORKS = Path(__file__).parents[1] / "models" / "r50" / "tiny_networks.py"
 
 
 @pytest.fixture

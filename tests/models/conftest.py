@@ -20,8 +20,9 @@ def shared_folder() -> Path:
 
 @pytest.fixture(scope="session")
 def r50() -> ModuleType:
-    """The module ``r50_networks.py``: a tiny end-to-end network, by path as this folder is not on ``sys.path``."""
-    spec = importlib.util.spec_from_file_location("clickpose_test_r50", Path(__file__).with_name("r50_networks.py"))
+    """The module ``r50/tiny_networks.py``: a tiny end-to-end network, by path as tests are not on ``sys.path``."""
+    path = Path(__file__).parent / "r50" / "tiny_networks.py"
+    spec = importlib.util.spec_from_file_location("clickpose_test_r50", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -16,7 +16,7 @@ def test_unknown_names_are_answered_with_the_known_ones():
 def test_options_reach_the_network(monkeypatch):
     calls = []
     lite = types.SimpleNamespace(load=lambda checkpoint, **options: calls.append((checkpoint, options)) or "predictor")
-    monkeypatch.setitem(sys.modules, "clickpose.lite_predictor", types.SimpleNamespace(LitePredictor=lite))
+    monkeypatch.setitem(sys.modules, "clickpose.lite.predictor", types.SimpleNamespace(LitePredictor=lite))
     assert clickpose.load("lite", checkpoint="my.safetensors", device="cuda", threads=2) == "predictor"
     assert clickpose.load() == "predictor"
     assert calls == [("my.safetensors", {"device": "cuda", "threads": 2}), (None, {"device": "cpu", "threads": None})]

@@ -190,7 +190,7 @@ class ClickPosePredNet:
 
 
 def token_calibrator(head: CCNet) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """Return what :class:`~clickpose.r50_predictor.R50Predictor` takes as ``calibrator``, of a fitted head.
+    """Return what :class:`~clickpose.r50.predictor.R50Predictor` takes as ``calibrator``, of a fitted head.
 
     It turns (N, 1 + K, C) tokens, the box's first, into scores and visibilities, both (N, K).
     """

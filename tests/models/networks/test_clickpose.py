@@ -9,8 +9,8 @@ from clickpose.networks.clickpose import ClickPose, ClickPoseConfig, extend_boxe
 from clickpose.networks.deformable_attention import Memory
 from clickpose.networks.keypoint_decoder import PersonReading
 from clickpose.networks.position_embedding import inverse_sigmoid
-from clickpose.r50_checkpoint import official_names, to_official
-from clickpose.r50_postprocess import official_detections
+from clickpose.r50.checkpoint import official_names, to_official
+from clickpose.r50.postprocess import official_detections
 
 JOINTS = 17
 COORDINATES, LOGITS = 1e-5, 1e-4

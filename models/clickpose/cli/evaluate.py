@@ -1,0 +1,76 @@
+"""``clickpose evaluate``: options; :mod:`clickpose.commands.evaluate` does it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clickpose.cli.errors import user_errors
+from clickpose.cli.options import Checkpoint, Device, Threads
+from clickpose.skeleton_io import load_skeleton
+
+
+def evaluate(
+    sources: Annotated[
+        list[Path],
+        typer.Argument(help="Folders with annotations.json and images/, or annotation files.", show_default=False),
+    ],
+    format_name: Annotated[
+        str,
+        typer.Option("--format", help="coco, humanart, humanart21, ochuman, crowdpose, mpii, wholebody, aic or halpe."),
+    ] = "coco",
+    images: Annotated[Path | None, typer.Option(help="Folder of the photos. By default beside the file.")] = None,
+    skeleton: Annotated[str | None, typer.Option(help="Skeleton file of COCO-format data with other joints.")] = None,
+    boxes: Annotated[str, typer.Option(help="Where the persons come from: ground-truth or detected.")] = "ground-truth",
+    results: Annotated[
+        list[str] | None, typer.Option(help="name=FILE: COCO results of another model, corrected by hand. Repeat.")
+    ] = None,
+    strategy: Annotated[str, typer.Option(help="Clicked joint: worst, lowest_score, random or farthest.")] = "worst",
+    loop: Annotated[str, typer.Option(help="progressive: refine after every click; once: after all.")] = "progressive",
+    clicks: Annotated[int, typer.Option(min=0, help="Most clicks a person.")] = 17,
+    joints: Annotated[str | None, typer.Option(help="Click these joints only: left_wrist,right_wrist,…")] = None,
+    noise: Annotated[float, typer.Option(min=0, help="Click noise an axis, in 2 sigma times sqrt(area).")] = 0.0,
+    first: Annotated[int | None, typer.Option(min=1, help="Only that many photos.")] = None,
+    json: Annotated[Path | None, typer.Option(help="File to write the figures to.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Picture of AP against clicks to write; a folder for several.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="Name of the network; none to evaluate --results alone.")] = "lite",
+    model_skeleton: Annotated[
+        str | None, typer.Option(help="Joints of an r50 checkpoint if not COCO's: crowdpose, humanart21 … or a file.")
+    ] = None,
+    checkpoint: Checkpoint = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+) -> None:
+    """Measure how the poses of labelled people improve with simulated clicks.
+
+    "C2" is COCO's AP (percent) after two clicks a person, "NoC90" the mean number of clicks until an image's AP, or a
+    person's OKS, is .90. People whom the detector misses are counted apart and get no click.
+
+    Examples:
+
+        clickpose evaluate my_people/
+
+        clickpose evaluate val/ --boxes detected --strategy lowest_score --json figures.json --plot curves.png
+
+        clickpose evaluate mpii_val.json --format mpii --images mpii/images
+
+        clickpose evaluate val/ --model none --results vitpose=vitpose_results.json
+
+        clickpose evaluate crowdpose_test.json --format crowdpose --images images/ --boxes detected
+        --model r50 --checkpoint clickpose_crowdpose.pth --model-skeleton crowdpose
+    """
+    with user_errors():
+        from clickpose.commands.evaluate import EvaluationPlan, load_network, parse_results, run_evaluation
+        from clickpose.evaluation.click_protocol import ClickProtocol
+
+        protocol = ClickProtocol(
+            strategy, clicks, noise, loop=loop, joints=tuple(joints.split(",")) if joints else None
+        )
+        other = load_skeleton(skeleton) if skeleton else None
+        plan = EvaluationPlan(sources, format_name, images, other, boxes, parse_results(results or []), protocol, first)
+        network = load_network(model, checkpoint, device, threads, model_skeleton)
+        run_evaluation(plan, network, json, plot)

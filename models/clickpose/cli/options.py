@@ -1,0 +1,16 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Model = Annotated[str, typer.Option(help="Name of the network: lite, or r50 (needs --checkpoint).")]
+Checkpoint = Annotated[
+    Path | None,
+    typer.Option(help="Weights to load instead of the shipped ones; for r50 also a folder of clickpose export."),
+]
+Device = Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1 …")]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads. By default the libraries choose.")]

@@ -1,0 +1,82 @@
+"""``clickpose predict``: the people of photos, as overlays, COCO or OpenPose files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import clickpose
+from clickpose.cli.errors import complain, user_errors
+from clickpose.cli.options import Checkpoint, Device, Model, Threads
+from clickpose.cli.photos import overlay_paths, parse_boxes, photo_paths, save_overlay, track_photos
+from clickpose.data.coco_results import PhotoPoses, write_coco
+from clickpose.data.openpose import write_openpose
+from clickpose.image_io import read_image
+
+
+def predict(
+    photos: Annotated[list[Path], typer.Argument(help="Photos, or folders of photos.", show_default=False)],
+    out: Annotated[
+        Path | None, typer.Option(help="Photo with the skeletons drawn in; a folder where there are several photos.")
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="COCO keypoint file to write.")] = None,
+    openpose: Annotated[
+        Path | None, typer.Option(help="Folder for OpenPose JSON, one file a photo; confidences are predicted OKS.")
+    ] = None,
+    box: Annotated[
+        list[str] | None, typer.Option(help="x,y,width,height of a person in pixels, instead of finding them. Repeat.")
+    ] = None,
+    threshold: Annotated[float, typer.Option(min=0, max=1, help="Leave out people with a lower predicted OKS.")] = 0.0,
+    model: Model = "lite",
+    checkpoint: Checkpoint = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+) -> None:
+    """Find the people of photos and their keypoints.
+
+    Examples:
+
+        clickpose predict photo.jpg --out overlay.png
+
+        clickpose predict holiday/ --out drawn/ --json poses.json --threshold 0.5
+
+        clickpose predict photo.jpg --box 120,40,200,480 --json poses.json
+    """
+    with user_errors():
+        paths = photo_paths(photos)
+        boxes_xyxy = parse_boxes(box)
+        if boxes_xyxy is not None and len(paths) > 1:
+            raise ValueError(f"Expected one photo with --box, got {len(paths)}")
+        overlays = overlay_paths(paths, out)
+        predictor = clickpose.load(model, checkpoint=checkpoint, device=device, threads=threads)
+    done, failures = [], 0
+    for path in track_photos(paths):
+        try:
+            done.append(_predict_photo(predictor, path, boxes_xyxy, threshold, overlays.get(path)))
+        except (ValueError, OSError) as error:  # one bad photo does not stop the others
+            failures += 1
+            complain(error)
+    if json is not None:
+        with user_errors():
+            json.parent.mkdir(parents=True, exist_ok=True)
+            write_coco(json, done, predictor.skeleton)
+    if openpose is not None:
+        with user_errors():
+            write_openpose(openpose, done)
+    if failures:
+        raise typer.Exit(2)
+
+
+def _predict_photo(predictor, path: Path, boxes_xyxy, threshold: float, overlay: Path | None) -> PhotoPoses:
+    """Predict, draw and report one photo."""
+    image = read_image(path)
+    predictor.set_image(image)
+    poses = predictor.predict(boxes_xyxy)
+    poses = poses.select(poses.instance_scores >= threshold)
+    save_overlay(overlay, image, poses)
+    scores = ", ".join(f"{score:.2f}" for score in poses.instance_scores)
+    count = f"{len(poses)} {'person' if len(poses) == 1 else 'people'}"
+    typer.echo(f"{path}: {count}" + (f", predicted OKS {scores}" if scores else ""))
+    return PhotoPoses(path.as_posix(), image.shape[:2], poses)

@@ -1,0 +1,95 @@
+"""``clickpose refine``: keypoints of one person put right in a COCO file; the others follow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+import clickpose
+from clickpose.cli.errors import user_errors
+from clickpose.cli.options import Checkpoint, Device, Model, Threads
+from clickpose.cli.photos import overlay_paths, parse_clicks, save_overlay
+from clickpose.data.coco_results import PhotoPoses, read_coco, write_coco
+from clickpose.image_io import read_image
+from clickpose.structures import Pose, Poses
+
+
+def refine(
+    photo: Annotated[Path, typer.Argument(help="The photo.", show_default=False)],
+    poses: Annotated[Path, typer.Option(help="COCO keypoint file with the photo's people, as predict writes it.")],
+    click: Annotated[list[str], typer.Option(help="joint=x,y: where the joint really is, in pixels. Repeat.")],
+    person: Annotated[int, typer.Option(min=0, help="Which of the photo's people, counted from 0.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Photo with the skeletons drawn in.")] = None,
+    json: Annotated[Path | None, typer.Option(help="COCO keypoint file to write; may be the one that is read.")] = None,
+    model: Model = "lite",
+    checkpoint: Checkpoint = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+) -> None:
+    """Put keypoints of one person right; the person's other keypoints and box follow.
+
+    Clicked keypoints stay exactly where they were put, also in later refinements of the written file.
+
+    Examples:
+
+        clickpose refine photo.jpg --poses poses.json --click left_wrist=120,88 --out overlay.png
+
+        clickpose refine photo.jpg --poses poses.json --person 2 --click nose=40,52 --click left_hip=61,190
+        --json poses.json
+    """
+    with user_errors():
+        image = read_image(photo)
+        predictor = clickpose.load(model, checkpoint=checkpoint, device=device, threads=threads)
+        photos = read_coco(poses, predictor.skeleton)
+        index = _find_photo(photos, photo, poses)
+        _check_size(photo, image.shape[:2], photos[index].image_hw, poses)
+        people = photos[index].poses
+        if person >= len(people):
+            raise ValueError(
+                f"Expected --person to be below {len(people)}, the number of people of {photo}, got {person}"
+            )
+        clicks = parse_clicks(click, people.skeleton)
+        overlays = overlay_paths([photo], out)
+        predictor.set_image(image)
+        before = people[person]
+        after = predictor.refine(before, clicks)
+        refined = [after if i == person else pose for i, pose in enumerate(people)]
+        photos[index] = PhotoPoses(photos[index].file_name, image.shape[:2], Poses.stack(people.skeleton, refined))
+        if json is not None:
+            json.parent.mkdir(parents=True, exist_ok=True)
+            write_coco(json, photos, people.skeleton)
+        save_overlay(overlays.get(photo), image, photos[index].poses)
+    _report_refinement(photo, person, before, after, clicks)
+
+
+def _report_refinement(photo: Path, person: int, before: Pose, after: Pose, clicks: dict) -> None:
+    moved = np.nan_to_num(np.linalg.norm(after.keypoints - before.keypoints, axis=1), nan=np.inf) >= 0.5
+    others = int(moved.sum()) - sum(moved[after.skeleton.index(name)] for name in clicks)
+    typer.echo(
+        f"{photo}: person {person}, {', '.join(clicks)} placed, {others} other keypoints moved, "
+        f"predicted OKS {before.instance_score:.2f} -> {after.instance_score:.2f}"
+    )
+
+
+def _find_photo(photos: Sequence[PhotoPoses], photo: Path, source: Path) -> int:
+    """Return the index of a photo in a COCO file: by path, else by file name, else the only one."""
+    for same in (lambda name: Path(name) == photo, lambda name: Path(name).name == photo.name):
+        found = [i for i, entry in enumerate(photos) if same(entry.file_name)]
+        if len(found) == 1:
+            return found[0]
+    if len(photos) == 1:
+        return 0
+    raise ValueError(f"Expected {source} to hold the people of {photo.name}, got {len(photos)} photos and not that one")
+
+
+def _check_size(photo: Path, image_hw: tuple[int, int], written_hw: tuple[int, int], source: Path) -> None:
+    """Refuse a photo that has been scaled or turned since its poses were written: all positions would be wrong."""
+    if image_hw != tuple(written_hw):
+        (height, width), (then_height, then_width) = image_hw, written_hw
+        raise ValueError(
+            f"Expected {photo} to be {then_width} x {then_height} pixels, as {source} says, got {width} x {height}"
+        )

@@ -1,0 +1,77 @@
+"""``clickpose train``: options; :mod:`clickpose.commands.train` does it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clickpose.cli.errors import user_errors
+from clickpose.cli.options import Device, Model, Threads
+
+
+def train(
+    data: Annotated[
+        list[str] | None,
+        typer.Option(help="COCO-format folder (annotations.json, images/), with :weight if not 1. Repeat."),
+    ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            "--init",
+            help="Weights to go on from. lite: MoveNet Thunder (.onnx) or lite weights, by default the shipped ones; "
+            "r50: a Click-Pose checkpoint, by default a fresh network.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Working folder; a stopped run goes on from it. By default runs/<model>.")
+    ] = None,
+    trunk_steps: Annotated[
+        int | None,
+        typer.Option(min=1, help="lite: steps of the trunk, 32 persons each. By default those of make train-lite."),
+    ] = None,
+    decoder_steps: Annotated[int | None, typer.Option(min=1, help="lite: steps of the decoder, likewise.")] = None,
+    preset: Annotated[
+        str, typer.Option(help="r50: paper (needs a GPU), or small: the same modules for two CPU cores.")
+    ] = "paper",
+    steps: Annotated[int | None, typer.Option(min=1, help="r50: steps. By default the preset's epochs.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="r50: photos a step, all processes together.")] = None,
+    format_name: Annotated[str, typer.Option("--format", help="r50: format of the data, as for evaluate.")] = "coco",
+    skeleton: Annotated[
+        str | None, typer.Option(help="r50: name or YAML file of the joints, where they are not COCO's.")
+    ] = None,
+    backbone: Annotated[
+        Path | None, typer.Option(help="r50: ResNet-50 weights (.pth, torchvision's names) for a fresh network.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    model: Model = "lite",
+    device: Device = "cpu",
+    threads: Threads = None,
+) -> None:
+    """Train lite, or the paper's end-to-end network; also across processes under torchrun.
+
+    Examples:
+
+        clickpose train --data my_people/ --out runs/mine
+
+        clickpose train --data coco_train:2 --data lspet:0.75 --init movenet-thunder-heads.onnx
+
+        clickpose predict photo.jpg --checkpoint runs/mine/lite.safetensors --out overlay.png
+
+        clickpose train --model r50 --data train2017.json --backbone resnet50.pth --device cuda
+
+        clickpose train --model r50 --preset small --data my_people/
+    """
+    with user_errors():
+        from clickpose.commands.train import LiteOptions, R50Options, train_from_options
+
+        options = {
+            "lite": LiteOptions(trunk_steps, decoder_steps),
+            "r50": R50Options(preset, steps, batch_size, format_name, skeleton, backbone),
+        }
+        if model not in options:
+            raise ValueError(f"Expected --model to be one of {', '.join(options)}, got {model!r}")
+        out = out or Path("runs") / model
+        weights = train_from_options(data or [], start, out, options[model], seed, device, threads)
+    typer.echo(f"wrote {weights}")

@@ -1,0 +1,320 @@
+"""``clickpose evaluate``: figures of simulated clicks over labelled data sets, as tables, JSON and curves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from clickpose.calibration.results_file import read_results
+from clickpose.data.coco_results import from_coco_results
+from clickpose.data.formats import read_dataset
+from clickpose.data.records import PoseDataset
+from clickpose.evaluation.click_protocol import ClickProtocol
+from clickpose.evaluation.interactive import ClickedPoses, evaluate_poses, evaluate_predictor
+from clickpose.metrics.clicks import CLICK_CAP, NOC_TARGETS
+from clickpose.predictor import PosePredictor
+from clickpose.skeleton import Skeleton
+from clickpose.skeleton_io import load_skeleton
+from clickpose.structures import Poses
+
+COLUMNS = (0, 1, 2, 3, 4, 6, 8)  # clicks that the tables show
+BOXES = ("ground-truth", "detected")
+
+
+@dataclass(frozen=True)
+class EvaluationPlan:
+    """What to evaluate.
+
+    Attributes:
+        sources: annotation files, or folders with ``annotations.json`` and ``images``.
+        format_name: of the data sets; see :data:`~clickpose.data.formats.FORMATS`.
+        images: folder of the photos; None to look beside the annotations.
+        skeleton: joints of COCO-format data with other ones than COCO's.
+        boxes: ``"ground-truth"`` or ``"detected"``: where a network's persons come from.
+        results: COCO results files of other models by name: manual baselines.
+        protocol: the annotator.
+        first: only that many photos of each data set.
+    """
+
+    sources: Sequence[Path]
+    format_name: str = "coco"
+    images: Path | None = None
+    skeleton: Skeleton | None = None
+    boxes: str = "ground-truth"
+    results: Mapping[str, Path] = field(default_factory=dict)
+    protocol: ClickProtocol = field(default_factory=ClickProtocol)
+    first: int | None = None
+
+    def __post_init__(self):
+        if self.boxes not in BOXES:
+            raise ValueError(f"Expected boxes to be one of {', '.join(BOXES)}, got {self.boxes!r}")
+
+
+@dataclass(frozen=True)
+class FigureTable:
+    """Named rows of named figures."""
+
+    title: str
+    rows: dict[str, dict[str, float]]
+
+    def render(self):
+        """Return a ``rich`` table, without the title (it would be broken at the table's width)."""
+        from rich import box
+        from rich.table import Table
+
+        columns = list(dict.fromkeys(name for row in self.rows.values() for name in row))
+        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        table.add_column("", no_wrap=True)
+        for column in columns:
+            table.add_column(column, justify="right", no_wrap=True)
+        for name, row in self.rows.items():
+            table.add_row(name, *(_cell(column, row.get(column)) for column in columns))
+        return table
+
+
+def _cell(column: str, value: float | None) -> str:
+    if value is None or np.isnan(value):
+        return ""
+    digits = 0 if column in ("found", "missed") else 1 if column.startswith("C") else 2
+    return f"{value:.{digits}f}"
+
+
+@dataclass(frozen=True)
+class DatasetFigures:
+    """The figures of one data set.
+
+    Attributes:
+        report: what was read, in one sentence.
+        tables: by the key under which JSON has them.
+        curves: AP in percent after 0, 1, 2, … clicks, by row name; what the plot shows.
+    """
+
+    report: str
+    tables: dict[str, FigureTable]
+    curves: dict[str, list[float]]
+
+    def to_json(self) -> dict:
+        """Return the figures as JSON has them: NaN becomes null."""
+
+        def clean(row: Mapping[str, float]) -> dict:
+            return {name: None if np.isnan(value) else value for name, value in row.items()}
+
+        tables = {key: {name: clean(row) for name, row in table.rows.items()} for key, table in self.tables.items()}
+        return {"data": self.report, **tables, "curves": self.curves}
+
+
+def run_evaluation(
+    plan: EvaluationPlan, predictor: PosePredictor | None, json_path: Path | None = None, plot_path: Path | None = None
+) -> None:
+    """Evaluate, print the tables, and write JSON and plots.
+
+    Args:
+        plan: what to evaluate.
+        predictor: the network, or None.
+        json_path: file for the figures.
+        plot_path: picture of the curves; a folder where there are several data sets.
+
+    Raises:
+        ValueError, FileNotFoundError: as :func:`evaluate_plan`.
+    """
+    from rich.console import Console
+
+    from clickpose.evaluation.click_plot import plot_curves
+
+    figures = evaluate_plan(plan, predictor, _progress_bar)
+    console = Console()
+    for entry in figures.values():
+        console.print(entry.report, highlight=False)
+        for table in entry.tables.values():
+            console.print(table.title, style="bold", highlight=False)
+            console.print(table.render())
+    if json_path is not None:
+        json_path.parent.mkdir(parents=True, exist_ok=True)
+        json_path.write_text(json.dumps({name: entry.to_json() for name, entry in figures.items()}, indent=1))
+    if plot_path is not None:
+        for name, entry in figures.items():
+            plot_curves(_plot_path(plot_path, name, len(figures)), entry.curves, name)
+
+
+def load_network(
+    name: str, checkpoint: Path | None, device: str, threads: int | None, skeleton: str | None = None
+) -> PosePredictor | None:
+    """Load the network to evaluate.
+
+    Args:
+        name: as for :func:`clickpose.build.load`, or ``"none"``.
+        checkpoint, device, threads: as there.
+        skeleton: name or file of the joints of an r50 checkpoint; None for COCO's. Lite weights know their own.
+
+    Raises:
+        ValueError: for an unknown name, weights that cannot be read, or a skeleton with another network than r50.
+    """
+    from clickpose.build import load
+
+    if name == "none":
+        return None
+    options = {}
+    if name == "r50":  # AP takes poses of every score; leaving out the doubtful ones is for showing
+        options = {"min_score": 0.0, "skeleton": load_skeleton(skeleton or "coco")}
+    elif skeleton is not None:
+        raise ValueError(f"Expected a model skeleton with the network r50 alone, got one with {name!r}")
+    return load(name, checkpoint, device, threads, **options)
+
+
+def parse_results(texts: Sequence[str]) -> dict[str, Path]:
+    """Read ``name=FILE`` options.
+
+    Raises:
+        ValueError: for another form, or a name given twice.
+    """
+    found: dict[str, Path] = {}
+    for text in texts:
+        name, equals, path = text.partition("=")
+        if not (name and equals and path) or name in found:
+            raise ValueError(f"Expected --results name=FILE with different names, got {text!r}")
+        found[name] = Path(path)
+    return found
+
+
+def _progress_bar(images):
+    from tqdm import tqdm
+
+    return tqdm(images, desc="clicking", unit="photo", leave=False)
+
+
+def _plot_path(given: Path, name: str, count: int) -> Path:
+    path = given if count == 1 and given.suffix else given / f"{name}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def evaluate_plan(plan: EvaluationPlan, predictor: PosePredictor | None, progress=iter) -> dict[str, DatasetFigures]:
+    """Evaluate each data set.
+
+    Args:
+        plan: what to evaluate.
+        predictor: the network; None to evaluate results files alone.
+        progress: wraps the list of photos, such as ``tqdm.tqdm``.
+
+    Returns:
+        figures by name of the data set.
+
+    Raises:
+        FileNotFoundError: for a missing file.
+        ValueError: for an unknown format, a broken file, nothing to evaluate, or a data set without labelled persons.
+    """
+    if predictor is None and not plan.results:
+        raise ValueError("Expected a network or a results file to evaluate, got neither")
+    figures = {}
+    for source in plan.sources:
+        dataset = read_dataset(source, plan.format_name, plan.images, plan.skeleton)
+        if plan.first is not None:
+            dataset = dataset.first_images(plan.first)
+        if not dataset.persons:
+            raise ValueError(f"Expected labelled persons in {source}, found none")
+        figures[dataset.name] = figures_of(dataset, _rows(plan, dataset, predictor, progress), plan.protocol)
+    return figures
+
+
+def _rows(plan: EvaluationPlan, dataset: PoseDataset, predictor, progress) -> dict[str, ClickedPoses]:
+    """Simulate the clicks of every row of the tables."""
+    rows = {}
+    for name, path in plan.results.items():
+        rows[f"{name} + manual"] = evaluate_poses(dataset, _read_poses(path, dataset), plan.protocol)
+    if predictor is not None:
+        found = evaluate_predictor(predictor, dataset, plan.protocol, plan.boxes == "detected", progress)
+        rows |= {f"{predictor.name} + manual": found["manual"], f"{predictor.name} refined": found["refined"]}
+    return rows
+
+
+def _read_poses(path: Path, dataset: PoseDataset) -> dict[Hashable, Poses]:
+    results, _ = read_results(path)
+    try:
+        return from_coco_results(results, dataset.skeleton)
+    except ValueError as error:
+        raise ValueError(f"Cannot read the results {path}: {error}") from None
+
+
+def figures_of(dataset: PoseDataset, rows: Mapping[str, ClickedPoses], protocol: ClickProtocol) -> DatasetFigures:
+    """Compute the tables of a data set.
+
+    Args:
+        dataset: as it was read.
+        rows: the clicked poses by row name.
+        protocol: the annotator.
+    """
+    columns = [n for n in COLUMNS if n <= protocol.clicks]
+    how = f"{protocol.strategy.replace('_', ' ')} joint clicked, {protocol.loop} loop" + (
+        f", noise {protocol.noise_sigmas:g}" if protocol.noise_sigmas else ""
+    )
+    curves = {name: [row.average_precision(n) for n in range(row.clicks + 1)] for name, row in rows.items()}
+    cap = min(CLICK_CAP, protocol.clicks)
+    tables = {
+        "average_precision": FigureTable(
+            f"AP (percent) after n clicks a person; clicks, at most {cap}, until an image's AP\n({how})",
+            {name: _image_figures(row, curves[name], columns) for name, row in rows.items()},
+        ),
+        "persons": FigureTable(
+            f"each found person alone: OKS over .5:.05:.95 (percent); clicks, at most {cap}, until a person's OKS",
+            {name: _person_figures(row, columns) for name, row in rows.items()},
+        ),
+        "people": FigureTable(
+            "found and missed persons; correlation of their scores with OKS before any click",
+            {name: _people_figures(row) for name, row in rows.items()},
+        ),
+    }
+    tables |= _special_tables(dataset, rows, columns)
+    shared = next(iter(rows.values())).dataset.skeleton
+    note = "" if len(shared) == len(dataset.skeleton) else f"; compared {len(shared)} joints: {', '.join(shared.names)}"
+    return DatasetFigures(dataset.report() + note, tables, curves)
+
+
+def _image_figures(row: ClickedPoses, curve: list[float], columns: list[int]) -> dict[str, float]:
+    noc = row.image_clicks(NOC_TARGETS, min(CLICK_CAP, row.clicks))
+    return {f"C{n}": curve[n] for n in columns} | {f"NoC{round(100 * t)}": value for t, value in noc.items()}
+
+
+def _person_figures(row: ClickedPoses, columns: list[int]) -> dict[str, float]:
+    curve, cap = row.person_curve(), min(CLICK_CAP, row.clicks)
+    if not len(curve.oks):
+        return {}
+    noc = {f"NoC{round(100 * t)}": curve.number_of_clicks(t, cap) for t in NOC_TARGETS}
+    return {f"C{n}": curve.average_precision(n) for n in columns} | noc
+
+
+def _people_figures(row: ClickedPoses) -> dict[str, float]:
+    """Count who was found, and correlate the scores with the true OKS before any click."""
+    figures = {"found": float(len(row.dataset.persons) - row.missed), "missed": float(row.missed)}
+    first, scores = row.person_curve().oks[:, 0], row.scores[0][row.persons >= 0]
+    if len(first) > 1 and first.std() and scores.std():
+        figures["Pearson"] = float(np.corrcoef(scores, first)[0, 1])
+    return figures
+
+
+def _special_tables(dataset: PoseDataset, rows: Mapping[str, ClickedPoses], columns: list[int]) -> dict:
+    """Return what single data sets are measured by: PCKh (MPII), parts (WholeBody), crowding (CrowdPose)."""
+    tables = {}
+    if any(person.head_size for person in dataset.persons):
+        pckh = {name: {f"C{n}": row.pckh(n) for n in columns} for name, row in rows.items()}
+        tables["pckh"] = FigureTable("PCKh@.5 after n clicks a person (percent)", pckh)
+    if dataset.skeleton.name == "wholebody":
+        parts = {name: {n: row.part_precision(n) for n in columns} for name, row in rows.items()}
+        by_part = {
+            f"{name}, {part}": {f"C{n}": after[n][part] for n in columns}
+            for name, after in parts.items()
+            for part in after[0]
+        }
+        tables["parts"] = FigureTable("AP by part after n clicks a person (percent)", by_part)
+    if dataset.groups:
+        groups = {
+            f"{name}, {group}": {f"C{n}": row.average_precision(n, ids) for n in columns}
+            for name, row in rows.items()
+            for group, ids in dataset.groups.items()
+            if ids
+        }
+        tables["groups"] = FigureTable("AP by group of images after n clicks a person (percent)", groups)
+    return tables

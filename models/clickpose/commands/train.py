@@ -1,0 +1,147 @@
+"""``clickpose train``: options to a plan."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from clickpose.data.formats import read_dataset
+from clickpose.data.records import PoseDataset
+from clickpose.lite.predictor import DEFAULT_FILE
+from clickpose.lite.train import LitePlan, TrainingFolder, train_lite
+from clickpose.lite.weights import read_config, read_skeleton
+from clickpose.r50.train import PRESETS, R50Plan, train_r50
+from clickpose.skeleton_io import load_skeleton
+
+
+def parse_weighted(text: str) -> tuple[Path, float]:
+    """Read ``path`` or ``path:weight``.
+
+    Raises:
+        ValueError: if the weight is not above 0.
+    """
+    path, colon, number = text.rpartition(":")
+    try:
+        weight = float(number) if colon else 1.0
+    except ValueError:  # the colon belongs to the path
+        path, colon, weight = text, "", 1.0
+    if not weight > 0:
+        raise ValueError(f"Expected a weight above 0, got {text!r}")
+    return Path(path if colon else text), weight
+
+
+def parse_folder(text: str) -> TrainingFolder:
+    """Read ``path`` or ``path:weight`` of a folder of COCO form.
+
+    Raises:
+        ValueError: if the folder has no ``annotations.json`` or the weight is not above 0.
+    """
+    folder = TrainingFolder(*parse_weighted(text))
+    if not (folder.path / "annotations.json").is_file():
+        raise ValueError(f"Expected a folder with annotations.json and images/, got {folder.path}")
+    return folder
+
+
+@dataclass(frozen=True)
+class LiteOptions:
+    """Options that only lite has: steps of the trunk and of the decoder; None for those of :class:`LitePlan`."""
+
+    trunk_steps: int | None = None
+    decoder_steps: int | None = None
+
+
+@dataclass(frozen=True)
+class R50Options:
+    """Options that only r50 has.
+
+    Attributes:
+        preset: name of one of the presets.
+        steps, batch_size: instead of the preset's; None for those.
+        format_name: format of the data sets.
+        skeleton: name or file of the skeleton of COCO-format data; None for COCO's.
+        backbone: published weights of the backbone, for a fresh network.
+    """
+
+    preset: str = "paper"
+    steps: int | None = None
+    batch_size: int | None = None
+    format_name: str = "coco"
+    skeleton: str | None = None
+    backbone: Path | None = None
+
+
+def train_from_options(
+    data: Sequence[str],
+    start: Path | None,
+    out: Path,
+    options: LiteOptions | R50Options,
+    seed: int,
+    device: str,
+    threads: int | None,
+) -> Path:
+    """Build the plan and run it; under ``torchrun`` as one of its processes.
+
+    Returns:
+        the weights file.
+
+    Raises:
+        ValueError: for folders, weights or settings that cannot be used.
+    """
+    if not data:
+        raise ValueError("Expected at least one --data folder, got none")
+    torch.set_num_threads(threads or 1)  # one thread a process is fastest on small machines
+    device = _join_processes(device)
+    if isinstance(options, R50Options):
+        return train_r50(_r50_plan(data, start, out, options, seed, device), device)
+    return train_lite(_lite_plan(data, start, out, options, seed), device)
+
+
+def _join_processes(device: str) -> str:
+    """Become one of ``torchrun``'s processes, where it started this one; return the device of this process."""
+    if "RANK" not in os.environ:
+        return device
+    if device == "cuda":
+        device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
+        torch.cuda.set_device(device)
+    if not torch.distributed.is_initialized():
+        torch.distributed.init_process_group("gloo" if device == "cpu" else "nccl")
+    return device
+
+
+def _lite_plan(data: Sequence[str], start: Path | None, out: Path, options: LiteOptions, seed: int) -> LitePlan:
+    """Plan to go on from ``start``, with the joints of its weights; MoveNet's are COCO's."""
+    plan = LitePlan([parse_folder(text) for text in data], start or DEFAULT_FILE, out)
+    if plan.start.suffix == ".safetensors":
+        plan = dataclasses.replace(plan, network=read_config(plan.start), skeleton=read_skeleton(plan.start))
+    return dataclasses.replace(
+        plan,
+        trunk=dataclasses.replace(plan.trunk, steps=options.trunk_steps or plan.trunk.steps, seed=seed),
+        decoder=dataclasses.replace(plan.decoder, steps=options.decoder_steps or plan.decoder.steps, seed=seed),
+    )
+
+
+def _r50_plan(
+    data: Sequence[str], start: Path | None, out: Path, options: R50Options, seed: int, device: str
+) -> R50Plan:
+    if options.preset not in PRESETS:
+        raise ValueError(f"Expected a preset of {', '.join(PRESETS)}, got {options.preset!r}")
+    preset = PRESETS[options.preset]
+    batch_size = options.batch_size or preset.train.batch_size
+    bf16 = preset.train.bf16 and device != "cpu"
+    train = dataclasses.replace(preset.train, seed=seed, batch_size=batch_size, bf16=bf16)
+    return R50Plan(
+        [_read_source(text, options) for text in data], dataclasses.replace(preset, train=train), out, start,
+        options.backbone, options.steps,
+    )  # fmt: skip
+
+
+def _read_source(text: str, options: R50Options) -> tuple[PoseDataset, float]:
+    """Read the data set of ``path`` or ``path:weight``: a folder, or an annotation file."""
+    path, weight = parse_weighted(text)
+    skeleton = None if options.skeleton is None else load_skeleton(options.skeleton)
+    return read_dataset(path, options.format_name, skeleton=skeleton), weight

@@ -1,0 +1,309 @@
+"""Measure a pose network with simulated clicks as the paper does, image by image, through the common interface.
+
+C_n is COCO's AP over the images with people after every found person got n clicks; NoC@t is how many clicks a person it
+takes until the AP of an image, or the OKS of a person, is t (Click-Pose, Sec. 4.1). Where people are detected, a person
+whom the detector misses gets no pose and no click: such persons are counted apart and lower every C_n.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from PIL import Image
+
+from clickpose.boxes import box_iou
+from clickpose.data.records import ImageRecord, PersonRecord, PoseDataset
+from clickpose.evaluation.click_protocol import ClickProtocol, SimulatedAnnotator
+from clickpose.metrics.average_precision import average_precision_by_part, evaluate_keypoints, make_engine
+from clickpose.metrics.clicks import CLICK_CAP, ClickCurve
+from clickpose.metrics.keypoint_sets import KeypointPredictions, KeypointTruth
+from clickpose.metrics.oks import oks
+from clickpose.metrics.pck import MPII_NOT_COUNTED, pck
+from clickpose.predictor import PosePredictor, place_clicks
+from clickpose.skeleton import Skeleton
+from clickpose.structures import Clicks, Pose, Poses
+
+Refine = Callable[[Pose, Clicks], Pose]
+FirstPoses = Callable[[ImageRecord, list[PersonRecord]], Poses]
+MATCH_IOU = 0.3
+
+
+@dataclass(frozen=True, eq=False)
+class ClickedPoses:
+    """The poses of P predicted people over 0, 1, …, C clicks a person.
+
+    Attributes:
+        dataset: what was evaluated, with the joints that were compared.
+        keypoints: (1 + C, P, K, 2) px, K joints of the data set.
+        scores: (1 + C, P) instance scores.
+        image_ids: P ids.
+        persons: (P,) index into ``dataset.persons`` of whom a pose was taken for; -1 for nobody.
+    """
+
+    dataset: PoseDataset
+    keypoints: np.ndarray
+    scores: np.ndarray
+    image_ids: list[Hashable]
+    persons: np.ndarray
+
+    @property
+    def clicks(self) -> int:
+        """Most clicks a person."""
+        return len(self.keypoints) - 1
+
+    @property
+    def missed(self) -> int:
+        """Persons of the data set without a pose."""
+        return len(self.dataset.persons) - int((self.persons >= 0).sum())
+
+    @cached_property
+    def truth(self) -> KeypointTruth:
+        """The annotated persons as arrays."""
+        return self.dataset.truth()
+
+    def predictions(self, clicks: int) -> KeypointPredictions:
+        """Return the poses after ``clicks`` clicks a person."""
+        n = min(clicks, self.clicks)
+        return KeypointPredictions(self.keypoints[n], self.scores[n], self.image_ids)
+
+    def average_precision(self, clicks: int, image_ids: Iterable[Hashable] | None = None) -> float:
+        """Return C_n in percent, over the images with people or those given; NaN without any."""
+        with_people = [person.image_id for person in self.dataset.persons]
+        ids = sorted(set(with_people) if image_ids is None else set(with_people) & set(image_ids))
+        sigmas = self.dataset.skeleton.sigma_array
+        return 100 * evaluate_keypoints(self.truth, self.predictions(clicks), sigmas, ids).figures["AP"]
+
+    def person_curve(self) -> ClickCurve:
+        """Return OKS over clicks of the persons that were found, in the order of the poses."""
+        found = np.flatnonzero(self.persons >= 0)
+        records = [self.dataset.persons[i] for i in self.persons[found]]
+        joints = len(self.dataset.skeleton)
+        truth = np.reshape([r.keypoints for r in records], (-1, joints, 2))
+        labelled = np.reshape([r.labelled for r in records], (-1, joints))
+        area = np.array([r.area for r in records], dtype=np.float64)
+        sigmas = self.dataset.skeleton.sigma_array
+        return ClickCurve(np.stack([oks(k[found], truth, area, sigmas, labelled) for k in self.keypoints], axis=1))
+
+    def part_precision(self, clicks: int) -> dict[str, float]:
+        """Return AP in percent after ``clicks`` clicks by part of the body, and ``"whole"`` (COCO-WholeBody)."""
+        skeleton = self.dataset.skeleton
+        figures = average_precision_by_part(self.truth, self.predictions(clicks), skeleton.sigma_array, skeleton.parts)
+        return {part: 100 * values["AP"] for part, values in figures.items()}
+
+    def pckh(self, clicks: int, threshold: float = 0.5) -> float:
+        """Return PCKh@threshold in percent after ``clicks`` clicks, over persons with a head size (MPII).
+
+        The joints of a missed person are wrong.
+        """
+        skeleton, measured = self.dataset.skeleton, [i for i, p in enumerate(self.dataset.persons) if p.head_size]
+        records = [self.dataset.persons[i] for i in measured]
+        keypoints = np.full((len(self.dataset.persons), len(skeleton), 2), np.nan)
+        found = self.persons >= 0
+        keypoints[self.persons[found]] = self.keypoints[min(clicks, self.clicks)][found]
+        not_counted = [joint for joint, name in enumerate(skeleton.names) if name in MPII_NOT_COUNTED]
+        figures = pck(
+            keypoints[measured], np.reshape([r.keypoints for r in records], (-1, len(skeleton), 2)),
+            np.reshape([r.visibility for r in records], (-1, len(skeleton))), [r.head_size for r in records],
+            threshold, not_counted,
+        )  # fmt: skip
+        return 100 * figures.mean
+
+    def image_clicks(self, targets: Iterable[float], cap: int = CLICK_CAP) -> dict[float, float]:
+        """Return NoC@target by image: the mean number of rounds, one click for every found person each, until the
+        image's own AP reaches the target; ``cap`` for an image that never gets there, NaN without images."""
+        sigmas = self.dataset.skeleton.sigma_array
+        ids = sorted({person.image_id for person in self.dataset.persons})
+        reached = {target: np.full(len(ids), float(cap)) for target in targets}
+        best = min(self.clicks, cap)
+        for n in range(best, -1, -1):
+            precision = self._image_precisions(n, sigmas, ids)
+            for target, rounds in reached.items():
+                # from the last round down: what stays is the first round that reaches the target
+                rounds[precision >= target - 1e-9] = n
+        return {target: float(rounds.mean()) if len(ids) else float("nan") for target, rounds in reached.items()}
+
+    def _image_precisions(self, clicks: int, sigmas: np.ndarray, ids: list) -> np.ndarray:
+        engine = make_engine(self.truth, self.predictions(clicks), sigmas, ids, keep_images=True)
+        return np.array([engine.figures_of(np.array([number]))[0] for number in range(len(ids))])
+
+
+def evaluate_predictor(
+    predictor: PosePredictor, dataset: PoseDataset, protocol: ClickProtocol, detect: bool = False, progress=iter
+) -> dict[str, ClickedPoses]:
+    """Simulate clicks with a network.
+
+    Args:
+        predictor: the network; joints that it and the data set share are compared and clicked.
+        dataset: the annotated photos.
+        protocol: the annotator.
+        detect: find the people with the network's detector; otherwise start from ground-truth boxes.
+        progress: wraps the list of photos, such as ``tqdm.tqdm``.
+
+    Returns:
+        ``"manual"``: a click moves nothing but its joint; ``"refined"``: the network moves the rest.
+
+    Raises:
+        ValueError: if network and data set have no joint in common, or a photo cannot be read.
+    """
+    dataset, columns = shared_joints(dataset, predictor.skeleton)
+
+    def first_poses(image: ImageRecord, people: list[PersonRecord]) -> Poses:
+        predictor.set_image(read_pixels(image))
+        return predictor.predict(None if detect else np.reshape([p.box_xyxy for p in people], (-1, 4)))
+
+    def refine(pose: Pose, clicks: Clicks) -> Pose:
+        names = predictor.skeleton.names
+        return predictor.refine(pose, {names[joint]: clicks.positions[joint] for joint in np.flatnonzero(clicks.mask)})
+
+    simulation = _Simulation(dataset, predictor.skeleton, columns, protocol)
+    return simulation.run(first_poses, {"manual": correct_by_hand, "refined": refine}, not detect, progress)
+
+
+def evaluate_poses(dataset: PoseDataset, poses: dict[Hashable, Poses], protocol: ClickProtocol) -> ClickedPoses:
+    """Simulate clicks on any model's results, a click moving nothing but its joint: the manual baseline.
+
+    Args:
+        dataset: the annotated photos.
+        poses: by image id; images without an entry have none.
+        protocol: the annotator.
+    """
+    skeleton = next((found.skeleton for found in poses.values()), dataset.skeleton)
+    dataset, columns = shared_joints(dataset, skeleton)
+    nobody = Poses.stack(skeleton, [])
+    simulation = _Simulation(dataset, skeleton, columns, protocol)
+
+    def first_poses(image: ImageRecord, people: list[PersonRecord]) -> Poses:
+        return poses.get(image.image_id, nobody)
+
+    return simulation.run(first_poses, {"manual": correct_by_hand}, False, iter)["manual"]
+
+
+def correct_by_hand(pose: Pose, clicks: Clicks) -> Pose:
+    """Move the clicked joints and nothing else; they count as certain, and the person's score rises in proportion."""
+    placed = place_clicks(pose, clicks)
+    scores = np.where(clicks.mask, np.maximum(pose.keypoint_scores, 1.0), pose.keypoint_scores)
+    before = pose.keypoint_scores.mean()
+    rise = scores.mean() / before if before > 0 else 1.0
+    return replace(placed, keypoint_scores=scores, instance_score=pose.instance_score * rise)
+
+
+def shared_joints(dataset: PoseDataset, skeleton: Skeleton) -> tuple[PoseDataset, list[int]]:
+    """Reduce a data set to the joints that ``skeleton`` has too.
+
+    Returns:
+        the data set, and for each of its joints the place in ``skeleton``.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    places = [skeleton.match(name) for name in dataset.skeleton.names]
+    shared = [joint for joint, place in enumerate(places) if place is not None]
+    if not shared:
+        theirs = ", ".join(dataset.skeleton.names)
+        raise ValueError(f"Expected joints of {dataset.name} among {', '.join(skeleton.names)}, got {theirs}")
+    return dataset.with_joints(shared), [places[joint] for joint in shared]
+
+
+def match_people(boxes_xyxy: np.ndarray, people: list[PersonRecord]) -> np.ndarray:
+    """Return for each of (P, 4) predicted boxes the index of the person it is taken for, -1 for nobody.
+
+    The pair of largest overlap first (IoU of at least :data:`MATCH_IOU`), each box and person once: how an annotator
+    would tell whose skeleton it is. A person left over was missed.
+    """
+    matches = np.full(len(boxes_xyxy), -1)
+    if not people or not len(boxes_xyxy):
+        return matches
+    overlaps = box_iou(boxes_xyxy, np.stack([person.box_xyxy for person in people]))
+    while overlaps.max() >= MATCH_IOU:
+        box, person = np.unravel_index(overlaps.argmax(), overlaps.shape)
+        matches[box] = person
+        overlaps[box], overlaps[:, person] = -1, -1
+    return matches
+
+
+def read_pixels(image: ImageRecord) -> np.ndarray:
+    """Read a photo as (H, W, 3) uint8 RGB in the frame of its annotations.
+
+    Raises:
+        ValueError: if it cannot be read; names the file.
+    """
+    height, width = image.image_hw
+    try:
+        with Image.open(image.path) as photo:
+            photo = photo.convert("RGB")
+    except OSError as error:
+        raise ValueError(f"Cannot read the photo {image.path}: {error}") from None
+    if photo.size != (width, height):  # stored at another size
+        photo = photo.resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(photo)
+
+
+@dataclass(frozen=True, eq=False)
+class _Simulation:
+    """What stays the same over the photos: ``columns`` are the places of the data set's joints in ``skeleton``."""
+
+    dataset: PoseDataset
+    skeleton: Skeleton
+    columns: list[int]
+    protocol: ClickProtocol
+
+    def run(self, first_poses: FirstPoses, corrections: dict[str, Refine], in_order: bool, progress) -> dict:
+        """Click through all photos with people; ``in_order``: the poses are those of the people, one each."""
+        states: dict[str, list[list[Pose]]] = {name: [] for name in corrections}
+        image_ids: list[Hashable] = []
+        persons: list[int] = []
+        people_of = self.dataset.persons_by_image()
+        for number, image in enumerate(progress(self.dataset.images)):
+            indices = people_of[image.image_id]
+            if not indices:  # C_n and NoC are over images with people
+                continue
+            people = [self.dataset.persons[i] for i in indices]
+            poses = first_poses(image, people)
+            matches = np.arange(len(people)) if in_order else match_people(poses.boxes_xyxy, people)
+            for i, pose in enumerate(poses):
+                truth = people[matches[i]] if matches[i] >= 0 else None
+                for name, correct in corrections.items():
+                    rng = np.random.default_rng([self.protocol.seed, number, i])
+                    states[name].append(self._states(pose, truth, correct, rng))
+            image_ids += [image.image_id] * len(poses)
+            persons += [indices[match] if match >= 0 else -1 for match in matches]
+        matched = np.array(persons, dtype=int)
+        return {
+            name: ClickedPoses(self.dataset, *self._stack(rows), image_ids, matched) for name, rows in states.items()
+        }
+
+    def _states(self, pose: Pose, truth: PersonRecord | None, correct: Refine, rng: np.random.Generator) -> list[Pose]:
+        """Return the pose after 0, 1, … clicks; it repeats when nothing is left to click."""
+        clicks = self.protocol.clicks
+        if truth is None:
+            return [pose] * (1 + clicks)
+        annotator = SimulatedAnnotator(self.protocol, truth, self.dataset.skeleton, rng)
+        states, once = [pose], self.protocol.loop == "once"
+        order = self._order(annotator, pose)
+        for n in range(1, clicks + 1):
+            chosen = order[:n] if once else self._order(annotator, states[-1])[:1]
+            left = len(chosen) == n if once else len(chosen) == 1
+            start = pose if once else states[-1]
+            states.append(correct(start, self._clicks(annotator, chosen)) if left else states[-1])
+        return states
+
+    def _order(self, annotator: SimulatedAnnotator, pose: Pose) -> np.ndarray:
+        columns = self.columns
+        return annotator.order(pose.keypoints[columns], pose.keypoint_scores[columns], pose.fixed[columns])
+
+    def _clicks(self, annotator: SimulatedAnnotator, joints: np.ndarray) -> Clicks:
+        """Return clicks on joints of the data set as clicks on the network's."""
+        positions, mask = np.zeros((len(self.skeleton), 2)), np.zeros(len(self.skeleton), bool)
+        places = np.array(self.columns)[joints]
+        positions[places], mask[places] = annotator.targets[joints], True
+        return Clicks(positions, mask)
+
+    def _stack(self, rows: list[list[Pose]]) -> tuple[np.ndarray, np.ndarray]:
+        """Return keypoints (1 + C, P, K, 2) and scores (1 + C, P)."""
+        steps, joints = 1 + self.protocol.clicks, len(self.columns)
+        keypoints = np.reshape([[pose.keypoints[self.columns] for pose in row] for row in rows], (-1, steps, joints, 2))
+        scores = np.reshape([[pose.instance_score for pose in row] for row in rows], (-1, steps))
+        return keypoints.swapaxes(0, 1), scores.T

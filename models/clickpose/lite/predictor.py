@@ -1,0 +1,197 @@
+"""The lite network behind the predictor interface: crops in, poses out, clicks held exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from clickpose.data.crops import frame_matrix, warp_crop
+from clickpose.detector import PersonDetector
+from clickpose.frames import CropFrame
+from clickpose.lite.calibration import LiteScores, ScoreReader, find_calibration, load_score_reader, raw_scores
+from clickpose.lite.weights import load_lite, read_skeleton
+from clickpose.networks.lite import LiteNetwork
+from clickpose.networks.lite_decoder import DecoderOutput, EncodedPerson, PoseQueries
+from clickpose.predictor import EncodedRegion, PosePredictor, place_clicks, prompt_box, visible_boxes
+from clickpose.skeleton import COCO, Skeleton
+from clickpose.structures import Clicks, Pose, Poses
+from clickpose.weights_io import WEIGHTS_FOLDER, fingerprint, verify_checksum
+
+DEFAULT_FILE = WEIGHTS_FOLDER / "lite.safetensors"
+_ENCODE_BATCH = 8
+_CLICK_BORDER = 0.02  # a click nearer to the crop's edge than this share of its side is better seen in a new crop
+
+
+class LitePredictor(PosePredictor):
+    """Box-prompted Click-Pose for a CPU; see :class:`~clickpose.predictor.PosePredictor` for the methods.
+
+    Args:
+        network: trained network.
+        detector: finds the people when no boxes are given.
+        fingerprint: of the weights.
+        device: torch device.
+        read_scores: turns a decoding into keypoint scores and visibilities; the network's own, or calibrated ones.
+        skeleton: the joints that the network was made for.
+    """
+
+    name = "lite"
+
+    def __init__(
+        self,
+        network: LiteNetwork,
+        detector: PersonDetector,
+        fingerprint: str,
+        device: str = "cpu",
+        read_scores: ScoreReader = raw_scores,
+        skeleton: Skeleton = COCO,
+    ):
+        self.device = torch.device(device)
+        self.network = network.eval().to(self.device, memory_format=torch.channels_last)
+        self.detector = detector
+        self.fingerprint = fingerprint
+        self.read_scores = read_scores
+        self.skeleton = skeleton
+
+    @classmethod
+    def load(
+        cls, checkpoint: str | Path | None = None, device: str = "cpu", threads: int | None = None
+    ) -> LitePredictor:
+        """Load the shipped weights, checked against their checksum, or others, with their calibration if it lies beside
+        them (:mod:`clickpose.lite.calibration`).
+
+        Args:
+            checkpoint: a ``.safetensors`` file that ``clickpose train`` wrote; None for the shipped one.
+            device: torch device.
+            threads: CPU threads of torch (a setting of the whole process) and of the detector; None leaves them.
+
+        Raises:
+            WeightsError: if the file is missing, damaged, or not of this network; or the calibration beside it is
+                damaged or was fitted for other weights.
+        """
+        path = Path(checkpoint) if checkpoint is not None else DEFAULT_FILE
+        network, skeleton = load_network(path), read_skeleton(path)
+        if threads is not None:
+            torch.set_num_threads(threads)
+        calibration, read_scores = find_calibration(path), raw_scores
+        if calibration is not None:
+            if path == DEFAULT_FILE:
+                verify_checksum(calibration)
+            read_scores, _ = load_score_reader(calibration, skeleton, fingerprint(path), device)
+        return cls(network, PersonDetector.load(threads=threads), fingerprint(path), device, read_scores, skeleton)
+
+    def detect(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See :meth:`PosePredictor.detect`."""
+        return self.detector.detect(self._check_image(image))
+
+    @torch.inference_mode()
+    def encode(self, image: np.ndarray, boxes_xyxy: np.ndarray | None) -> list[EncodedRegion]:
+        """See :meth:`PosePredictor.encode`. The part of a box outside the image is cut off first.
+
+        Raises:
+            ValueError: if a box is not finite, has no area, or lies wholly outside the image.
+        """
+        image = self._check_image(image)
+        boxes = visible_boxes(boxes_xyxy, image.shape[:2])
+        photo, side = Image.fromarray(image), self.network.config.input_side
+        frames = [CropFrame.around_box(box, side) for box in boxes]
+        regions = []
+        for start in range(0, len(boxes), _ENCODE_BATCH):
+            chosen = slice(start, start + _ENCODE_BATCH)
+            regions += self._encode_batch(photo, frames[chosen], boxes[chosen])
+        return regions
+
+    def _encode_batch(self, photo: Image.Image, frames: list[CropFrame], boxes: np.ndarray) -> list[EncodedRegion]:
+        side = self.network.config.input_side
+        crops = np.stack([warp_crop(photo, frame_matrix(frame), side) for frame in frames])
+        image = torch.from_numpy(crops).to(self.device).permute(0, 3, 1, 2)  # channels last in memory
+        prompts = np.stack([_box_to_norm(frame, box) for frame, box in zip(frames, boxes, strict=True)])
+        person = self.network.encode(image, self._tensor(prompts)).person
+        arrays = {f"map{level}": feature.half().cpu().numpy() for level, feature in enumerate(person.maps)}
+        arrays |= {name: getattr(person, name).float().cpu().numpy() for name in _SMALL_FIELDS}
+        return [
+            EncodedRegion(frame, box, {name: array[i] for name, array in arrays.items()})
+            for i, (frame, box) in enumerate(zip(frames, boxes, strict=True))
+        ]
+
+    @torch.inference_mode()
+    def decode(self, regions: Sequence[EncodedRegion], boxes_xyxy: np.ndarray | None = None) -> Poses:
+        """See :meth:`PosePredictor.decode`; each region knows its box."""
+        poses = []
+        for start in range(0, len(regions), _ENCODE_BATCH):
+            chosen = regions[start : start + _ENCODE_BATCH]
+            person = self._person(chosen)
+            queries = self.network.initial_queries(person)
+            output = self.network.decode(person, queries)
+            fixed = queries.fixed.cpu().numpy()
+            scores = self.read_scores(output)
+            poses += [self._pose(region.frame, output, scores, i, fixed[i, 0]) for i, region in enumerate(chosen)]
+        return Poses.stack(self.skeleton, poses)
+
+    def covers(self, region: EncodedRegion, pose: Pose) -> bool:
+        """See :meth:`PosePredictor.covers`: the person's box centre and every fixed joint must be well inside."""
+        center = (pose.box_xyxy[:2] + pose.box_xyxy[2:]) / 2
+        return region.frame.contains(np.vstack([center, pose.keypoints[pose.fixed]]), _CLICK_BORDER)
+
+    @torch.inference_mode()
+    def refine_region(self, region: EncodedRegion, pose: Pose, clicks: Clicks) -> Pose:
+        """See :meth:`PosePredictor.refine_region`."""
+        placed = place_clicks(pose, clicks)
+        person = self._person([region])
+        keypoints = self._tensor(region.frame.to_norm(placed.keypoints))[None]
+        keypoints = torch.where(keypoints.isfinite(), keypoints, person.initial_norm)
+        fixed = torch.from_numpy(placed.fixed).to(self.device)[None, None]
+        box = self._tensor(_box_to_norm(region.frame, prompt_box(placed)))[None, None]
+        output = self.network.decode(person, PoseQueries(keypoints[:, None], fixed, box))
+        refined = self._pose(region.frame, output, self.read_scores(output), 0, placed.fixed)
+        # Held through the decoder in float32 crop units; the caller gets the very numbers the human gave.
+        exact = np.where(placed.fixed[:, None], placed.keypoints, refined.keypoints)
+        box_xyxy = prompt_box(Pose.from_keypoints(self.skeleton, exact, refined.box_xyxy, placed.fixed))
+        return Pose(
+            self.skeleton, exact, box_xyxy, refined.keypoint_scores, refined.visibility_scores,
+            refined.instance_score, placed.fixed,
+        )  # fmt: skip
+
+    def _tensor(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.asarray(array, dtype=np.float32)).to(self.device)
+
+    def _person(self, regions: Sequence[EncodedRegion]) -> EncodedPerson:
+        """Rebuild the decoder's input from cached regions."""
+        fields = {name: self._stack(regions, name) for name in _SMALL_FIELDS}
+        levels = len(self.network.config.decoder.level_channels)
+        return EncodedPerson(maps=tuple(self._stack(regions, f"map{level}") for level in range(levels)), **fields)
+
+    def _stack(self, regions: Sequence[EncodedRegion], name: str) -> Tensor:
+        return torch.stack([torch.from_numpy(region.features[name]) for region in regions]).to(self.device).float()
+
+    def _pose(self, frame: CropFrame, output: DecoderOutput, read: LiteScores, index: int, fixed: np.ndarray) -> Pose:
+        """Read person ``index`` (variant 0) of a decoder output, in original pixels, with its scores."""
+        keypoints = frame.from_norm(output.keypoints_norm[-1, index, 0].cpu().numpy())
+        low, high = frame.from_norm(output.boxes_norm[-1, index, 0].cpu().numpy().reshape(2, 2))
+        scores = np.where(fixed, 1.0, read.keypoints[index, 0])
+        visibility = np.where(fixed, 1.0, read.visibility[index, 0])
+        instance = float((scores * visibility).sum() / max(visibility.sum(), 1e-9))  # CCNet: sum v s / sum v
+        return Pose(self.skeleton, keypoints, np.concatenate([low, high]), scores, visibility, instance, fixed)
+
+
+def load_network(path: Path) -> LiteNetwork:
+    """Load the network alone, without detector and calibration; the shipped file is checked against its checksum.
+
+    Raises:
+        WeightsError: if the file is missing, damaged, or not of this network.
+    """
+    if path == DEFAULT_FILE:
+        verify_checksum(path)
+    network, _ = load_lite(path)
+    return network.eval()
+
+
+_SMALL_FIELDS = ("candidates_norm", "candidate_scores", "initial_norm", "prompt_norm")
+
+
+def _box_to_norm(frame: CropFrame, box_xyxy: np.ndarray) -> np.ndarray:
+    return frame.to_norm(box_xyxy.reshape(2, 2)).reshape(4)

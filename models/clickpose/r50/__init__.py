@@ -1,0 +1,1 @@
+"""The end-to-end network (r50): checkpoints, predictor, ONNX graphs, losses, training."""

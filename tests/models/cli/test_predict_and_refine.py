@@ -1,0 +1,234 @@
+"""The command line, with a predictor that needs no weights."""
+
+import builtins
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import typer
+from PIL import Image
+from typer.testing import CliRunner
+
+import clickpose
+from clickpose import cli
+from clickpose.cli.integrations import mount_label_studio
+from clickpose.data.coco_results import read_coco
+from clickpose.data.openpose import read_openpose
+from clickpose.predictor import place_clicks
+from clickpose.skeleton import COCO
+from clickpose.structures import Clicks, Poses
+
+
+class FakePredictor:
+    """Finds a confident and a doubtful person; refining moves every free joint by (1, 2)."""
+
+    skeleton = COCO
+
+    def __init__(self, calls):
+        self.calls = calls
+
+    def set_image(self, image):
+        self.calls.append(("set_image", image.shape))
+
+    def predict(self, boxes_xyxy=None):
+        self.calls.append(("predict", None if boxes_xyxy is None else boxes_xyxy.tolist()))
+        boxes = np.array([[10.0, 10, 50, 90], [60, 10, 90, 90]]) if boxes_xyxy is None else boxes_xyxy
+        count = len(boxes)
+        keypoints = boxes[:, None, :2] + np.arange(17)[:, None] * np.array([1.5, 4.25])
+        scores = np.array([0.9, 0.3])[np.arange(count) % 2]
+        return Poses(COCO, keypoints, boxes, np.tile(scores[:, None], 17), np.ones((count, 17)), scores)
+
+    def refine(self, pose, clicks):
+        self.calls.append(("refine", clicks))
+        moved = place_clicks(pose, Clicks.from_mapping(COCO, clicks))
+        keypoints = np.where(moved.fixed[:, None], moved.keypoints, moved.keypoints + np.array([1, 2]))
+        return replace(moved, keypoints=keypoints, instance_score=0.95)
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """What reached the predictor."""
+    made = []
+    monkeypatch.setattr(clickpose, "load", lambda name, **options: made.append((name, options)) or FakePredictor(made))
+    return made
+
+
+@pytest.fixture
+def photo(tmp_path):
+    Image.new("RGB", (100, 120), (120, 120, 120)).save(tmp_path / "photo.jpg")
+    return tmp_path / "photo.jpg"
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
+
+
+def assert_one_sentence(result, *parts):
+    assert result.exit_code == 2
+    assert len(result.stderr.strip().splitlines()) == 1 and "Traceback" not in result.output
+    for part in parts:
+        assert part in result.stderr
+
+
+def test_version_and_help_with_examples():
+    assert run("--version").stdout == f"clickpose {clickpose.__version__}\n"
+    for command in ("predict", "refine"):
+        result = run(command, "--help")
+        assert result.exit_code == 0 and f"clickpose {command} photo.jpg" in result.output
+    for command in ("predict", "refine", "serve", "labelstudio"):
+        assert command in run("--help").output
+
+
+def test_predict_draws_writes_and_reports(calls, photo, tmp_path):
+    result = run("predict", photo, "--out", tmp_path / "new" / "drawn.png", "--json", tmp_path / "new" / "poses.json")
+    assert result.exit_code == 0, result.output
+    assert result.stdout == f"{photo}: 2 people, predicted OKS 0.90, 0.30\n"
+    drawn = np.asarray(Image.open(tmp_path / "new" / "drawn.png"))
+    assert drawn.shape == (120, 100, 3) and (drawn != 120).any()
+    (entry,) = read_coco(tmp_path / "new" / "poses.json")
+    assert entry.file_name == photo.as_posix() and entry.image_hw == (120, 100)
+    np.testing.assert_array_equal(entry.poses.keypoints[1, 16], [60 + 1.5 * 16, 10 + 4.25 * 16])
+    assert calls == [
+        ("lite", {"checkpoint": None, "device": "cpu", "threads": None}),
+        ("set_image", (120, 100, 3)),
+        ("predict", None),
+    ]
+
+
+def test_predict_writes_openpose_files_of_all_photos(calls, photo, tmp_path):
+    Image.new("RGB", (80, 90)).save(tmp_path / "other.png")
+    done = run("predict", photo, tmp_path / "other.png", "--openpose", tmp_path / "op")
+    assert done.exit_code == 0
+    assert sorted(path.name for path in (tmp_path / "op").iterdir()) == [
+        "other_keypoints.json", "photo_keypoints.json"
+    ]  # fmt: skip
+    poses = read_openpose(tmp_path / "op" / "photo_keypoints.json")
+    assert poses.instance_scores.tolist() == pytest.approx([0.9, 0.3])
+    assert poses.keypoints[1, 3].tolist() == [60 + 3 * 1.5, 10 + 3 * 4.25]
+
+
+def test_predict_with_boxes_and_threshold(calls, photo, tmp_path):
+    result = run("predict", photo, "--box", "1,2,30,40", "--box", "5,6,7.5,8", "--threshold", 0.5, "--threads", 2)
+    assert result.stdout == f"{photo}: 1 person, predicted OKS 0.90\n"
+    assert calls[0][1]["threads"] == 2
+    assert calls[-1] == ("predict", [[1, 2, 31, 42], [5, 6, 12.5, 14]])
+
+
+def test_predict_takes_folders_and_goes_on_after_a_bad_photo(calls, photo, tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"text")
+    (tmp_path / "notes.txt").write_text("not a photo")
+    result = run("predict", tmp_path, "--out", tmp_path / "drawn", "--json", tmp_path / "poses.json")
+    assert_one_sentence(result, "Cannot read", "broken.png")
+    assert sorted(path.name for path in (tmp_path / "drawn").iterdir()) == ["photo.png"]
+    assert len(json.loads((tmp_path / "poses.json").read_text())["images"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["missing.jpg"], ["Cannot read missing.jpg: No such file"]),
+        (["PHOTO", "--box", "1,2,3"], ["Expected --box x,y,width,height in pixels, got '1,2,3'"]),
+        (["PHOTO", "--box", "1,2,nan,4"], ["Expected --box x,y,width,height in pixels"]),
+        (["PHOTO", "--box", "1,2,0,4"], ["width and height above 0, got '1,2,0,4'"]),
+        (["PHOTO", "missing.jpg", "--box", "1,2,3,4"], ["Expected one photo with --box, got 2"]),
+        (["PHOTO", "--out", "PHOTO"], ["Expected --out to leave the photos alone"]),
+        (["PHOTO", "elsewhere/photo.png", "--out", "FOLDER/drawn"], ["Expected photos with different names"]),
+        (["FOLDER/empty"], ["Expected photos", "got none"]),
+        (["PHOTO", "--out", "FOLDER/x.unknown"], ["unknown"]),
+    ],
+)
+def test_predict_answers_mistakes_with_one_sentence(calls, photo, tmp_path, arguments, parts):
+    (tmp_path / "empty").mkdir()
+    filled = [a.replace("PHOTO", str(photo)).replace("FOLDER", str(tmp_path)) for a in arguments]
+    assert_one_sentence(run("predict", *filled), *parts)
+
+
+def test_unknown_model_and_bad_weights_are_one_sentence(photo, tmp_path):
+    assert_one_sentence(run("predict", photo, "--model", "big"), "Expected name to be one of 'lite', 'r50', got 'big'")
+    assert_one_sentence(run("predict", photo, "--checkpoint", tmp_path / "none.safetensors"), "none.safetensors")
+
+
+def test_refine_moves_one_person_and_keeps_clicks_over_several_runs(calls, photo, tmp_path):
+    poses = tmp_path / "poses.json"
+    assert run("predict", photo, "--json", poses).exit_code == 0
+    before = read_coco(poses)[0].poses
+    result = run("refine", photo, "--poses", poses, "--person", 1, "--click", "LWrist=70.5,33", "--json", poses)
+    assert result.exit_code == 0, result.output
+    assert "person 1, left_wrist placed, 16 other keypoints moved, predicted OKS 0.30 -> 0.95" in result.stdout
+    result = run(
+        "refine",
+        photo,
+        "--poses",
+        poses,
+        "--person",
+        1,
+        "--click",
+        "nose=61,12",
+        "--json",
+        poses,
+        "--out",
+        tmp_path / "d.png",
+    )
+    assert result.exit_code == 0 and (tmp_path / "d.png").is_file()
+    after = read_coco(poses)[0].poses
+    np.testing.assert_array_equal(after.keypoints[0], before.keypoints[0])
+    np.testing.assert_array_equal(after.keypoints[1, [0, 9]], [[61, 12], [70.5, 33]])
+    np.testing.assert_array_equal(after.keypoints[1, 5], before.keypoints[1, 5] + [2, 4])
+    assert np.flatnonzero(after.fixed[1]).tolist() == [0, 9] and not after.fixed[0].any()
+
+
+@pytest.mark.parametrize(
+    ("changes", "parts"),
+    [
+        ({"--person": "2"}, ["Expected --person to be below 2", "got 2"]),
+        ({"--click": "tail=1,2"}, ["Expected --click joint=x,y with a joint of nose, left_eye", "got 'tail=1,2'"]),
+        ({"--click": "nose=1"}, ["Expected --click joint=x,y in pixels, got 'nose=1'"]),
+        ({"--click": "nose"}, ["Expected --click joint=x,y in pixels, got 'nose'"]),
+        ({"--poses": "none.json"}, ["Cannot read none.json: No such file"]),
+    ],
+)
+def test_refine_answers_mistakes_with_one_sentence(calls, photo, tmp_path, changes, parts):
+    poses = tmp_path / "poses.json"
+    assert run("predict", photo, "--json", poses).exit_code == 0
+    options = {"--poses": str(poses), "--click": "nose=1,2", **changes}
+    assert_one_sentence(run("refine", photo, *[part for pair in options.items() for part in pair]), *parts)
+
+
+def test_refine_refuses_a_photo_that_was_scaled_since(calls, photo, tmp_path):
+    poses = tmp_path / "poses.json"
+    run("predict", photo, "--json", poses)
+    with Image.open(photo) as image:
+        width, height = image.size
+        image.resize((width // 2, height)).save(photo)
+    result = run("refine", photo, "--poses", poses, "--click", "nose=1,1")
+    assert_one_sentence(result, f"{width} x {height} pixels", f"got {width // 2} x {height}")
+
+
+def test_refine_finds_the_photo_by_path_then_name(calls, photo, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    for name in ("photo.jpg", "second.jpg"):
+        Image.open(photo).save(other / name)
+    poses = tmp_path / "poses.json"
+    assert run("predict", other, "--json", poses).exit_code == 0
+    assert run("refine", photo, "--poses", poses, "--click", "nose=1,2").exit_code == 0
+    Image.open(photo).save(tmp_path / "third.jpg")
+    result = run("refine", tmp_path / "third.jpg", "--poses", poses, "--click", "nose=1,2")
+    assert_one_sentence(result, "to hold the people of third.jpg, got 2 photos and not that one")
+
+
+def test_without_the_integration_its_commands_say_what_to_install(monkeypatch):
+    real_import = builtins.__import__
+
+    def without_integration(name, *arguments):
+        if name.startswith("clickpose_labelstudio"):
+            raise ImportError(name)
+        return real_import(name, *arguments)
+
+    monkeypatch.setattr(builtins, "__import__", without_integration)
+    bare = typer.Typer()
+    mount_label_studio(bare)
+    for arguments in (["serve", "--port", "9"], ["labelstudio", "export", "--x"]):
+        result = CliRunner().invoke(bare, arguments)
+        assert_one_sentence(result, 'pip install "clickpose[labelstudio]"')

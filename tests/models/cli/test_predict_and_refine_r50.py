@@ -1,0 +1,52 @@
+"""predict and refine on the command line with a checkpoint of the end-to-end network (tiny, random)."""
+
+import argparse
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+from clickpose import cli
+from clickpose.data.coco_results import read_coco
+from clickpose.r50.checkpoint import to_official
+from clickpose.skeleton import COCO
+
+
+@pytest.fixture
+def checkpoint(r50, tmp_path):
+    network = r50.tiny_network()
+    args = argparse.Namespace(nheads=network.config.heads, num_queries=network.config.queries)
+    torch.save({"model": to_official(network.state_dict(), network.config), "args": args}, tmp_path / "tiny.pth")
+    return tmp_path / "tiny.pth"
+
+
+@pytest.fixture
+def photo(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (120, 100, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    return tmp_path / "photo.png"
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
+
+
+def test_predict_in_a_box_and_refine(checkpoint, photo, tmp_path):
+    poses = tmp_path / "poses.json"
+    model = ("--model", "r50", "--checkpoint", checkpoint)
+    done = run("predict", photo, "--box", "10,10,60,90", "--json", poses, *model)
+    assert done.exit_code == 0, done.output
+    (before,) = read_coco(poses)[0].poses
+    done = run("refine", photo, "--poses", poses, "--click", "left_wrist=40.25,50", "--json", poses, *model)
+    assert done.exit_code == 0, done.output
+    (after,) = read_coco(poses)[0].poses
+    assert after.keypoints[COCO.index("left_wrist")].tolist() == [40.25, 50.0]
+    assert np.abs(after.keypoints - before.keypoints).max(axis=1).min() > 0  # everything else moved
+
+
+def test_without_a_checkpoint_a_sentence_says_that_one_is_needed(photo):
+    done = run("predict", photo, "--model", "r50")
+    assert done.exit_code == 2
+    assert "Expected a checkpoint for the network r50, got none: its weights are not shipped" in done.output

@@ -1,0 +1,240 @@
+"""Calibrated scores of lite: a file beside the weights, read at every decoding, refused where it does not fit."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from clickpose.calibration.calibrator_file import Provenance, save_calibrator, save_ccnet
+from clickpose.calibration.ccnet_fit import CCNetConfig, FeatureTable
+from clickpose.calibration.posthoc import ClosedFormCalibrator, PlattCalibrator
+from clickpose.data.coco import read_coco_persons
+from clickpose.lite.calibration import (
+    CCNetScores,
+    PosthocScores,
+    calibration_files,
+    find_calibration,
+    load_score_reader,
+    raw_scores,
+)
+from clickpose.lite.calibration_fit import (
+    LiteCalibrationData,
+    apply_to_table,
+    collect_lite,
+    fit_lite_ccnet,
+    fit_lite_posthoc,
+)
+from clickpose.lite.predictor import LitePredictor
+from clickpose.networks.ccnet import CCNet
+from clickpose.networks.lite import LiteConfig, LiteNetwork
+from clickpose.networks.lite_decoder import DecoderConfig
+from clickpose.skeleton import COCO
+from clickpose.weights_io import WeightsError, fingerprint, save_weights
+
+BOXES = np.array([[20.0, 30.0, 120.0, 220.0], [150.0, 40.0, 230.0, 200.0]])
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    network = LiteNetwork(
+        LiteConfig(64, DecoderConfig(flip_pairs=COCO.flip_pairs, dim=16, heads=2, layers=2, ffn_dim=24))
+    )
+    for head in (*network.decoder.keypoint_heads, *network.decoder.box_heads):
+        torch.nn.init.normal_(head[-1].weight, std=0.3)
+    return network.eval()
+
+
+def random_head(joints=17, features=16):
+    head = CCNet(joints, features)
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        head.weight.copy_(torch.randn(head.weight.shape, generator=generator))
+    return head
+
+
+@pytest.fixture
+def image():
+    return np.random.default_rng(0).integers(0, 256, (240, 260, 3), dtype=np.uint8)
+
+
+def poses_of(network, read_scores, image):
+    predictor = LitePredictor(network, None, "test", read_scores=read_scores)
+    predictor.set_image(image)
+    before = predictor.predict(BOXES)
+    return before, predictor.refine(before[0], {"left_wrist": (60.0, 100.0)})
+
+
+def test_calibration_changes_scores_after_every_click_and_nothing_else(network, image):
+    raw, raw_clicked = poses_of(network, raw_scores, image)
+    new, new_clicked = poses_of(network, CCNetScores(random_head()), image)
+    np.testing.assert_array_equal(new.keypoints, raw.keypoints)
+    np.testing.assert_array_equal(new.boxes_xyxy, raw.boxes_xyxy)
+    np.testing.assert_array_equal(new_clicked.keypoints, raw_clicked.keypoints)
+    assert np.abs(new.keypoint_scores - raw.keypoint_scores).min() > 0
+    free = ~new_clicked.fixed
+    assert np.abs(new_clicked.keypoint_scores - new[0].keypoint_scores)[free].max() > 1e-3  # follows the click
+    assert new_clicked.keypoint_scores[COCO.index("left_wrist")] == 1.0
+    weighted = (new.keypoint_scores * new.visibility_scores).sum(1) / new.visibility_scores.sum(1)
+    np.testing.assert_allclose(new.instance_scores, weighted)
+
+
+def test_a_posthoc_calibrator_maps_the_networks_own_scores(network, image):
+    scores = np.random.default_rng(1).uniform(0, 1, (200, 17))
+    calibrator = PlattCalibrator().fit(scores, scores**2, np.ones((200, 17)))
+    raw, _ = poses_of(network, raw_scores, image)
+    new, _ = poses_of(network, PosthocScores(calibrator), image)
+    np.testing.assert_allclose(new.keypoint_scores, calibrator.predict(raw.keypoint_scores))
+    np.testing.assert_array_equal(new.visibility_scores, raw.visibility_scores)
+    closed = ClosedFormCalibrator(COCO.sigma_array)
+    with pytest.raises(ValueError, match="Expected a calibrator that needs no area for lite, got closed_form"):
+        PosthocScores(closed)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """A whole lite network on disk, of random weights."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "mine.safetensors"
+    save_weights(path, LiteNetwork().state_dict(), {"kind": "lite", "skeleton": "coco"})
+    return path
+
+
+@pytest.fixture
+def beside(weights):
+    """The two files that may lie beside the weights; removed afterwards."""
+    files = calibration_files(weights)
+    yield files
+    for path in files:
+        path.unlink(missing_ok=True)
+
+
+def test_the_file_beside_the_weights_is_used(weights, beside):
+    assert find_calibration(weights) is None
+    assert LitePredictor.load(weights).read_scores is raw_scores
+    head_file, json_file = beside
+    assert [path.name for path in beside] == ["mine.calibration.safetensors", "mine.calibration.json"]
+    provenance = Provenance.today("lite", COCO, "test", fingerprint(weights))
+    save_ccnet(head_file, random_head(features=128).state_dict(), provenance)
+    reader = LitePredictor.load(weights).read_scores
+    assert isinstance(reader, CCNetScores) and reader.head.num_features == 128
+    calibrator = PlattCalibrator().fit(np.full((2, 17), 0.5), np.ones((2, 17)), np.ones((2, 17)))
+    save_calibrator(json_file, calibrator, provenance)
+    with pytest.raises(WeightsError, match=r"Expected one calibration of .*mine.safetensors, got .* and "):
+        LitePredictor.load(weights)
+    head_file.unlink()
+    assert isinstance(LitePredictor.load(weights).read_scores, PosthocScores)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"fingerprint": "0123456789ab"}, "Expected weights 0123456789ab of 'lite'.*fit again"),
+        ({"model": "r50"}, "Expected confidences of 'r50', the model of the calibrator, got 'lite'"),
+        ({"joints": COCO.names[::-1]}, "Expected the 17 joints of skeleton 'coco'"),
+    ],
+)
+def test_a_calibration_of_something_else_is_refused(weights, beside, change, sentence):
+    provenance = replace(Provenance.today("lite", COCO, "test", fingerprint(weights)), **change)
+    save_ccnet(beside[0], random_head(features=128).state_dict(), provenance)
+    with pytest.raises(WeightsError, match=f"Cannot use the calibration .*{sentence}"):
+        LitePredictor.load(weights)
+
+
+def test_a_damaged_calibration_is_refused(tmp_path):
+    path = tmp_path / "lite.calibration.json"
+    path.write_text("{}")
+    with pytest.raises(WeightsError, match="Cannot use the calibration"):
+        load_score_reader(path, COCO, "")
+
+
+@pytest.fixture
+def records(tmp_path):
+    """Six people in three photos; one has a single labelled joint."""
+    (tmp_path / "images").mkdir()
+    rng = np.random.default_rng(0)
+    images, annotations = [], []
+    for number in range(3):
+        Image.fromarray(rng.integers(0, 256, (240, 260, 3), dtype=np.uint8)).save(tmp_path / "images" / f"{number}.png")
+        images.append({"id": number, "file_name": f"{number}.png", "width": 260, "height": 240})
+        for left, top, right, bottom in BOXES:
+            points = np.column_stack([rng.uniform([left, top], [right, bottom], (17, 2)), rng.choice([0, 1, 2], 17)])
+            if not annotations:
+                points[:, 2] = 0
+                points[4, 2] = 2
+            points[points[:, 2] == 0] = 0
+            annotations.append(
+                {"id": len(annotations) + 1, "image_id": number, "category_id": 1, "iscrowd": 0,
+                 "bbox": [left, top, right - left, bottom - top], "area": 9000.0, "keypoints": points.ravel().tolist()}
+            )  # fmt: skip
+    content = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "person"}]}
+    (tmp_path / "annotations.json").write_text(json.dumps(content))
+    return read_coco_persons(tmp_path)
+
+
+def test_what_is_collected_is_what_the_predictor_does(network, records):
+    data = collect_lite(network, records, COCO, clicks=2, batch_size=4)
+    predictor = LitePredictor(network, None, "test")
+    for i, record in enumerate(records):
+        predictor.set_image(np.asarray(Image.open(record.image_path)))
+        pose = predictor.predict(record.box_xyxy[None])[0]
+        np.testing.assert_allclose(data.keypoints[i], pose.keypoints, atol=1e-2)
+        np.testing.assert_allclose(data.tables[0].scores[i], pose.keypoint_scores, atol=1e-3)
+        worst = np.where(record.labelled, data.tables[0].oks[i], np.inf).argmin()
+        clicked = predictor.refine(pose, {COCO.names[worst]: record.keypoints[worst]})
+        free = ~clicked.fixed
+        np.testing.assert_allclose(data.tables[1].scores[i][free], clicked.keypoint_scores[free], atol=1e-3)
+        assert data.tables[1].visibility[i, worst] == -1  # clicked: left out
+        assert (data.tables[1].visibility[i] == -1).sum() == 1
+    assert (data.tables[2].visibility == -1).sum(1).tolist() == [1, 2, 2, 2, 2, 2]  # the first has one label only
+    assert data.tables[0].groups.tolist() == [0, 0, 1, 1, 2, 2]
+    assert len(data.rows) == 18
+
+
+def test_features_are_collected_once(network, records, tmp_path):
+    first = collect_lite(network, records, COCO, 1, tmp_path / "cache", "weights1")
+    again = collect_lite(None, records, COCO, 1, tmp_path / "cache", "weights1")  # no network needed
+    assert torch.equal(again.rows.features, first.rows.features)
+    np.testing.assert_array_equal(again.keypoints, first.keypoints)
+    with pytest.raises(AttributeError):
+        collect_lite(None, records, COCO, 1, tmp_path / "cache", "weights2")
+    corrected = np.add(records[3].keypoints, [1.0, 0.0])
+    relabelled = [*records[:3], replace(records[3], keypoints=corrected), *records[4:]]
+    with pytest.raises(AttributeError):  # the same persons, but their OKS is another
+        collect_lite(None, relabelled, COCO, 1, tmp_path / "cache", "weights1")
+    with pytest.raises(ValueError, match="Expected labelled persons to fit on, got none"):
+        collect_lite(network, [], COCO)
+
+
+def synthetic_data(persons=120):
+    """Tokens that tell the OKS, and raw scores that are too sure of it."""
+    rng = np.random.default_rng(0)
+    tables = []
+    for clicks in range(2):
+        truth = rng.normal(size=(persons, 17))
+        oks = 1 / (1 + np.exp(-truth))
+        features = np.stack([truth, rng.normal(size=truth.shape)], axis=2)
+        sure = 1 / (1 + np.exp(-(3 * truth + rng.normal(size=truth.shape))))
+        visibility = rng.choice([0, 2], truth.shape, p=[0.2, 0.8])
+        visibility[:, 0] = -1 if clicks else 2
+        arrays = (features, oks, visibility, sure)
+        columns = [torch.from_numpy(a).float() for a in arrays]
+        tables.append(FeatureTable(*columns, torch.arange(persons) // 2, torch.full((persons, 17), 0.9)))
+    return LiteCalibrationData(tuple(tables), np.zeros((persons, 17, 2)))
+
+
+def test_both_kinds_of_fit_improve_people_they_have_not_seen():
+    data = synthetic_data()
+    config = CCNetConfig(epochs=10, learning_rate=5e-2)
+    for fit, better in ((fit_lite_ccnet(data, config, 2), 0.3), (fit_lite_posthoc(data, PlattCalibrator(), 2), 0.6)):
+        assert fit.errors.shape == (2, 2)
+        assert (fit.errors[:, 1] < better * fit.errors[:, 0]).all()
+        np.testing.assert_array_equal(fit.before.oks, fit.after.oks)
+        assert fit.before.visibility.min() == 0
+        scores, visibility = apply_to_table(fit.fitted, data.tables[0])
+        error = np.square(scores - data.tables[0].oks.numpy())[data.tables[0].visibility > 0].mean()
+        assert error < fit.errors[0, 1] * 1.1  # fitted on everybody: in sample no worse than out of fold
+        assert visibility.shape == scores.shape

@@ -1,0 +1,173 @@
+"""Training: it learns, it resumes, it averages gradients over processes as one process would."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from clickpose.data.coco import read_coco_persons
+from clickpose.data.feature_cache import FeatureCache, build_feature_cache, collate_features
+from clickpose.data.persons import Augmentation, PersonDataset, collate
+from clickpose.engine import EpochSampler, TrainConfig, Trainer, rate_factor
+from clickpose.feedback import oks_terms
+from clickpose.lite.task import LiteTask, LiteTaskConfig
+from clickpose.lite.train import LitePlan, TrainingFolder, train_lite
+from clickpose.losses import LossWeights, pose_losses
+from clickpose.networks.lite import LiteConfig, LiteNetwork
+from clickpose.networks.lite_decoder import DecoderConfig
+from clickpose.skeleton import COCO
+from clickpose.weights_io import read_metadata, save_weights
+
+TINY = LiteConfig(64, DecoderConfig(flip_pairs=COCO.flip_pairs, dim=32, heads=2, layers=2, ffn_dim=48))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Four made-up people on noise."""
+    import json
+
+    folder = tmp_path_factory.mktemp("people")
+    (folder / "images").mkdir()
+    rng = np.random.default_rng(0)
+    images, annotations = [], []
+    for i in range(4):
+        Image.fromarray(rng.integers(0, 256, (80, 90, 3), dtype=np.uint8)).save(folder / "images" / f"{i}.png")
+        images.append({"id": i, "file_name": f"{i}.png", "width": 90, "height": 80})
+        points = np.concatenate([rng.uniform([15, 10], [70, 70], (17, 2)), rng.integers(1, 3, (17, 1))], 1)
+        annotations.append(
+            {"id": i, "image_id": i, "category_id": 1, "bbox": [10, 5, 65, 70], "area": 2400.0, "iscrowd": 0,
+             "keypoints": points.ravel().tolist()}
+        )  # fmt: skip
+    (folder / "annotations.json").write_text(json.dumps({"images": images, "annotations": annotations}))
+    return folder
+
+
+def make_trainer(folder, out, **changes):
+    torch.manual_seed(0)
+    config = TrainConfig(
+        steps=6, batch_size=2, warmup_steps=2, workers=0, checkpoint_steps=3, bf16=False, learning_rate=2e-3
+    )
+    dataset = PersonDataset(read_coco_persons(folder), COCO, 64, Augmentation())
+    task = LiteTask(LiteNetwork(TINY), COCO, LiteTaskConfig(frozen_blocks=2))
+    return Trainer(task, dataset, [1.0] * len(dataset), collate, dataclasses.replace(config, **changes), out)
+
+
+def test_the_decoder_overfits_four_people(folder):
+    torch.manual_seed(0)
+    network = LiteNetwork(TINY)
+    batch = collate([PersonDataset(read_coco_persons(folder), COCO, 64)[i] for i in range(4)])
+    sigmas = torch.tensor(COCO.sigmas)
+    with torch.no_grad():
+        person = network.encode(batch.image, batch.prompt_norm).person
+    queries = network.initial_queries(person)
+    optimizer = torch.optim.AdamW(network.decoder.parameters(), 4e-3)
+    for _ in range(320):
+        output = network.decode(person, queries)
+        loss = sum(pose_losses(output, batch, queries.fixed, sigmas, LossWeights()).values())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    final = output.keypoints_norm[-1, :, 0].detach()
+    reached = oks_terms(final, batch.keypoints_norm, batch.area_norm, sigmas)
+    start = oks_terms(person.initial_norm, batch.keypoints_norm, batch.area_norm, sigmas)
+    assert start.mean() < 0.3 and reached.mean() > 0.9
+    # the score head has learned what the layers reached
+    assert (output.oks_logits[:, 0].sigmoid() - reached).abs().mean() < 0.15
+
+
+def test_one_step_reports_every_term_and_changes_trunk_neck_and_decoder(folder, tmp_path):
+    trainer = make_trainer(folder, tmp_path)
+    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    terms = trainer.train_step(collate([trainer.dataset[i] for i in range(4)]))
+    assert set(terms) == {"l1", "oks", "fine", "box", "score", "visibility", "instance", "heatmap", "heads"}
+    changed = {
+        name.split(".")[0] for name, value in trainer.model.state_dict().items() if not value.equal(before[name])
+    }
+    assert changed == {"trunk", "neck", "decoder"}
+
+
+def test_cached_features_train_like_fresh_ones(folder, tmp_path):
+    torch.manual_seed(0)
+    network = LiteNetwork(TINY)
+    dataset = PersonDataset(read_coco_persons(folder), COCO, 64, Augmentation())
+    views = [(i, seed) for i in range(4) for seed in range(2)]
+    build_feature_cache(network.trunk, dataset, views[:5], tmp_path / "first", batch_size=3)
+    build_feature_cache(network.trunk, dataset, views[5:], tmp_path / "second", batch_size=3)
+    cache = FeatureCache(tmp_path / "first", tmp_path / "second")
+    assert len(cache) == 8
+    cached, fresh = collate_features([cache[5], cache[(2, 99)]]), collate([dataset[views[5]], dataset[views[2]]])
+    assert torch.equal(cached.keypoints_norm, fresh.keypoints_norm)
+    with torch.inference_mode():
+        ours = network.describe(cached.features(), cached.pose(), cached.prompt_norm)
+        theirs = network.encode(fresh.image, fresh.prompt_norm).person
+    for ours_map, theirs_map in zip(ours.maps, theirs.maps, strict=True):
+        assert (ours_map - theirs_map).abs().max() < 0.03 * theirs_map.abs().max()
+    with pytest.raises(FileNotFoundError, match="Expected a finished feature cache"):
+        FeatureCache(tmp_path / "nothing")
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(folder, tmp_path):
+    whole = make_trainer(folder, tmp_path / "whole")
+    whole.run()
+    interrupted = make_trainer(folder, tmp_path / "parts")
+    interrupted.config = dataclasses.replace(interrupted.config, checkpoint_steps=3)
+    original = interrupted.train_step
+
+    def stop_after_four(batch):
+        if interrupted.step == 4:
+            raise KeyboardInterrupt
+        return original(batch)
+
+    interrupted.train_step = stop_after_four
+    with pytest.raises(KeyboardInterrupt):
+        interrupted.run()
+    resumed = make_trainer(folder, tmp_path / "parts")
+    assert resumed.step == 3
+    resumed.run()
+    for name, value in whole.average.items():
+        assert torch.equal(value, resumed.average[name]), name
+
+
+def test_frozen_blocks_keep_their_weights(folder, tmp_path):
+    trainer = make_trainer(folder, tmp_path)
+    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    trainer.run()
+    changed = {name for name, value in trainer.model.state_dict().items() if not torch.equal(value, before[name])}
+    assert not any(name.startswith(("trunk.stem", "trunk.blocks.0.", "trunk.blocks.1.")) for name in changed)
+    assert any(name.startswith("trunk.blocks.2.") for name in changed) and "decoder.codebook" in changed
+
+
+def test_processes_share_a_batch_and_draw_the_same_epoch():
+    weights = [1.0, 2.0, 1.0, 0.5]
+    one = [batch for batch, _ in zip(EpochSampler(weights, 4, seed=3), range(5), strict=False)]
+    parts = [
+        [batch for batch, _ in zip(EpochSampler(weights, 4, seed=3, rank=r, world=2), range(5), strict=False)]
+        for r in range(2)
+    ]
+    for whole, first, second in zip(one, *parts, strict=True):
+        assert sorted(whole) == sorted(first + second)
+    later = next(iter(EpochSampler(weights, 4, seed=3, first_step=3)))
+    assert later == one[3]
+
+
+def test_the_rate_warms_up_stays_and_falls_to_zero():
+    config = TrainConfig(steps=1000, warmup_steps=100, decay_share=0.4)
+    assert rate_factor(0, config) == pytest.approx(0.01)
+    assert rate_factor(99, config) == rate_factor(600, config) == 1.0
+    assert rate_factor(700, config) == pytest.approx(0.5)
+    assert rate_factor(1000, config) == 0.0
+
+
+def test_four_people_to_a_weights_file_and_a_folder_of_another_plan_is_refused(folder, tmp_path):
+    start = tmp_path / "start.safetensors"
+    save_weights(start, LiteNetwork(TINY).state_dict(), {"kind": "lite", "skeleton": "coco"})
+    short = TrainConfig(steps=2, batch_size=2, workers=0, bf16=False)
+    plan = LitePlan([TrainingFolder(folder)], start, tmp_path / "run", short, decoder=short, network=TINY)
+    weights = train_lite(plan)
+    assert read_metadata(weights, "lite")["steps"] == "2"
+    assert train_lite(plan) == weights  # finished: nothing is trained again
+    other = dataclasses.replace(plan, decoder=dataclasses.replace(short, seed=1))
+    with pytest.raises(ValueError, match="name another working folder"):
+        train_lite(other)

@@ -1,0 +1,185 @@
+"""The predictor interface on the end-to-end network (random weights, tiny): one encoding, exact clicks, one person."""
+
+import argparse
+
+import numpy as np
+import pytest
+import torch
+
+import clickpose
+from clickpose.predictor import EncodedRegion
+from clickpose.r50.checkpoint import to_official
+from clickpose.r50.predictor import NO_CONFIDENCE, R50Predictor, input_hw
+from clickpose.skeleton import COCO
+from clickpose.structures import Clicks, Pose
+from clickpose.weights_io import WeightsError
+
+BOXES = np.array([[20.0, 30.0, 120.0, 220.0], [150.0, 40.0, 230.0, 200.0]])
+NO_CLICKS = Clicks(np.zeros((17, 2)), np.zeros(17, bool))
+
+
+@pytest.fixture
+def predictor(r50):
+    predictor = R50Predictor(r50.tiny_network(), "test", min_score=0.0, short_side=96, long_side=160)
+    encode, predictor.encodings = predictor.network.encode, 0
+
+    def counted(pixels):
+        predictor.encodings += 1
+        return encode(pixels)
+
+    predictor.network.encode = counted
+    return predictor
+
+
+@pytest.fixture
+def image():
+    return np.random.default_rng(0).integers(0, 256, (240, 260, 3), dtype=np.uint8)
+
+
+def test_everybody_boxes_and_clicks_cost_one_encoding(predictor, image):
+    predictor.set_image(image)
+    poses = predictor.predict()
+    assert 1 <= len(poses) <= 5
+    assert (np.diff(poses.instance_scores) <= 0).all()
+    drawn = predictor.predict(BOXES)
+    assert len(drawn) == 2
+    predictor.refine(poses[0], {"nose": (30.0, 40.0)})
+    predictor.refine(drawn[1], {"nose": (30.0, 40.0)})
+    assert predictor.encodings == 1
+    predictor.set_image(image)
+    predictor.refine(drawn[1], {"nose": (30.0, 40.0)})
+    assert predictor.encodings == 2
+
+
+def test_clicks_are_exact_after_any_number_of_clicks(predictor, image):
+    predictor.set_image(image)
+    pose = predictor.predict(BOXES)[0]
+    clicks = {"left_wrist": (60.123456789, 100.1), "nose": (0.0, 44.0), "right_ankle": (259.99, 239.5)}
+    for name, position in clicks.items():
+        previous, pose = pose, predictor.refine(pose, {name: position})
+        assert (pose.keypoints != previous.keypoints)[~pose.fixed].all()
+    for name, position in clicks.items():
+        joint = COCO.index(name)
+        assert tuple(pose.keypoints[joint]) == position
+        assert (pose.keypoint_scores[joint], pose.visibility_scores[joint]) == (1.0, 1.0)
+    assert pose.fixed.sum() == 3
+    low, high = pose.box_xyxy[:2], pose.box_xyxy[2:]
+    assert ((pose.keypoints[pose.fixed] >= low) & (pose.keypoints[pose.fixed] <= high)).all()
+
+
+def test_a_person_alone_is_refined_as_in_the_network_itself(predictor, image):
+    (region,) = predictor.encode(image, None)
+    pose = predictor.decode([region])[0]
+    clicks = Clicks.from_mapping(COCO, {"left_knee": (100.0, 120.0)})
+    refined = predictor.refine_region(region, pose, clicks)
+    keypoints = np.where(clicks.mask[:, None], clicks.positions, pose.keypoints) / [260, 240]
+    corners = pose.box_xyxy.reshape(2, 2) / [260, 240]
+    low = np.minimum(corners[0], keypoints.min(0))
+    high = np.maximum(corners[1], keypoints.max(0))
+    box = np.concatenate([(low + high) / 2, high - low])
+    with torch.inference_mode():
+        reading = predictor.network.refine(
+            predictor._memory(region),
+            torch.tensor(keypoints, dtype=torch.float32)[None, None],
+            torch.tensor(box, dtype=torch.float32)[None, None],
+            torch.tensor(clicks.mask)[None, None],
+        )
+    np.testing.assert_allclose(refined.keypoints, reading.keypoints_norm[0, 0].numpy() * [260, 240], atol=1e-3)
+
+
+def test_a_drawn_box_is_answered_alone_or_among_others(predictor, image):
+    regions = predictor.encode(image, BOXES)
+    assert regions[0] is regions[1]
+    together = predictor.decode(regions, BOXES)
+    for i in range(2):
+        alone = predictor.decode(regions[:1], BOXES[i : i + 1])
+        np.testing.assert_allclose(alone.keypoints[0], together.keypoints[i], atol=1e-2)
+        np.testing.assert_allclose(alone.boxes_xyxy[0], together.boxes_xyxy[i], atol=1e-2)
+    assert np.abs(together.keypoints[0] - together.keypoints[1]).max() > 1
+
+
+def test_joints_without_a_position_start_from_the_network_s_estimate(predictor, image):
+    (region,) = predictor.encode(image, None)
+    pose = predictor.decode([region])[0]
+    without = Pose.from_keypoints(COCO, np.where(np.arange(17)[:, None] == 5, np.nan, pose.keypoints), pose.box_xyxy)
+    np.testing.assert_allclose(
+        predictor.refine_region(region, without, NO_CLICKS).keypoints,
+        predictor.refine_region(region, pose, NO_CLICKS).keypoints,
+        atol=1e-3,
+    )
+    nowhere = Pose.from_keypoints(COCO, np.full((17, 2), np.nan), [1.0, 1.0, 3.0, 3.0])  # nobody of the first pass
+    assert np.isfinite(predictor.refine_region(region, nowhere, NO_CLICKS).keypoints).all()
+
+
+def test_the_constant_confidence_and_a_calibrator_in_its_place(predictor, image):
+    predictor.set_image(image)
+    pose = predictor.predict(BOXES[:1])[0]
+    assert np.unique(pose.keypoint_scores).round(4).tolist() == [0.7311] and round(NO_CONFIDENCE, 4) == 0.7311
+    seen = []
+
+    def calibrator(contents):
+        seen.append(contents.shape)
+        return np.full((*contents.shape[:1], 17), 0.25), np.full((*contents.shape[:1], 17), 0.5)
+
+    predictor.calibrator = calibrator
+    predictor.set_image(image)
+    pose = predictor.predict(BOXES[:1])[0]
+    assert set(pose.keypoint_scores) == {0.25} and set(pose.visibility_scores) == {0.5}
+    assert seen == [(5, 18, 32), (1, 18, 32)]  # the first pass, then the drawn box
+
+
+def test_regions_survive_serialisation(predictor, image):
+    (region,) = predictor.encode(image, None)
+    copy = EncodedRegion.from_bytes(region.to_bytes())
+    assert copy.frame == region.frame and copy.prompt_box_xyxy is None
+    assert np.array_equal(predictor.decode([copy]).keypoints, predictor.decode([region]).keypoints)
+    pose = predictor.decode([region])[0]
+    one, other = (predictor.refine_region(r, pose, NO_CLICKS).keypoints for r in (copy, region))
+    assert np.array_equal(one, other)
+
+
+def test_half_the_cache_costs_a_fraction_of_a_pixel(r50, predictor, image):
+    halved = R50Predictor(r50.tiny_network(), "test", min_score=0.0, short_side=96, long_side=160, half_cache=True)
+    assert halved.fingerprint != predictor.fingerprint
+    (full,), (half,) = predictor.encode(image, None), halved.encode(image, None)
+    assert half.features["memory"].nbytes * 2 == full.features["memory"].nbytes
+    pose = predictor.decode([full])[0]
+    one, other = predictor.refine_region(full, pose, NO_CLICKS), halved.refine_region(half, pose, NO_CLICKS)
+    assert 0 < np.abs(one.keypoints - other.keypoints).max() < 0.5
+    assert len(halved.decode([half], BOXES[:1])) == 1
+
+
+@pytest.mark.parametrize(
+    ("image_hw", "wanted"),
+    [
+        ((480, 640), (800, 1066)),  # int(800 · 640 / 480) = 1066, truncated
+        ((640, 427), (1199, 800)),  # int(800 · 640 / 427) = 1199
+        ((800, 1200), (800, 1200)),
+        ((300, 900), (444, 1332)),  # the long side bounds: round(1333 / 3) = 444
+        ((500, 500), (800, 800)),
+    ],
+)
+def test_the_network_sees_images_at_the_size_of_the_paper(image_hw, wanted):
+    assert input_hw(image_hw) == wanted
+
+
+@pytest.mark.parametrize("box", [[np.nan, 0, 10, 10], [300, 10, 400, 50], [50, 50, 20, 90]])
+def test_a_box_that_shows_nobody_is_refused(predictor, image, box):
+    with pytest.raises(ValueError, match="Expected boxes"):
+        predictor.encode(image, np.array([box], dtype=float))
+
+
+def test_no_boxes_no_poses_and_no_encoding(predictor, image):
+    predictor.set_image(image)
+    assert len(predictor.predict(np.zeros((0, 4)))) == 0
+    assert predictor.encodings == 0
+
+
+def test_loading_by_name_needs_a_checkpoint(tmp_path, r50):
+    with pytest.raises(WeightsError, match="Expected a checkpoint for the network r50"):
+        clickpose.load("r50")
+    network = r50.tiny_network()
+    args = argparse.Namespace(nheads=4, num_queries=12)
+    torch.save({"model": to_official(network.state_dict(), network.config), "args": args}, tmp_path / "tiny.pth")
+    loaded = clickpose.load("r50", checkpoint=tmp_path / "tiny.pth")
+    assert loaded.name == "r50" and len(loaded.fingerprint) == 12

@@ -1,0 +1,84 @@
+"""The second of two processes that share a training step: ``python training_rank.py FOLDER``.
+
+Imported, it gives both processes, and the one that works alone, the same task and batches.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from clickpose.data.photos import PhotoDataset, PhotoScales, collate_photos
+from clickpose.data.records import ImageRecord, PersonRecord, PoseDataset
+from clickpose.engine import TrainConfig, Trainer
+from clickpose.networks.backbone import BackboneConfig, normalise_pixels
+from clickpose.networks.clickpose import ClickPose, ClickPoseConfig
+from clickpose.r50.noise import NoiseConfig
+from clickpose.r50.task import R50Task, R50TaskConfig, fit_normalisation, prepare_for_training
+from clickpose.skeleton import COCO
+
+TINY = ClickPoseConfig(
+    dim=32, heads=4, ffn_dim=24, encoder_layers=1, human_layers=2, keypoint_layers=2, queries=12, persons=5,
+    human_codes=4, backbone=BackboneConfig((1, 1, 1, 1), width=4), short_side=64, long_side=96,
+)  # fmt: skip
+TASK = R50TaskConfig(noise=NoiseConfig(groups=3, queries=6, pose_variants=2, click_rounds=(1, 2)), refined_persons=4)
+
+
+def people_dataset(folder: Path, count: int = 4) -> PoseDataset:
+    """Write ``count`` photos of noise, all of one size, with one to three made-up people each; one has a crowd."""
+    images, persons, crowds = [], [], []
+    for number in range(count):
+        rng = np.random.default_rng(number)
+        path = folder / f"{number}.png"
+        pixels = rng.integers(0, 256, (64, 96, 3), dtype=np.uint8)
+        if not path.exists():  # the other process may be reading it
+            Image.fromarray(pixels).save(path)
+        images.append(ImageRecord(number, path, (64, 96)))
+        for _ in range(1 + number % 3):
+            center, half = rng.uniform([25, 20], [70, 44]), rng.uniform(10, 18, 2)
+            points, visibility = center + rng.uniform(-1, 1, (17, 2)) * half, rng.integers(0, 3, 17)
+            visibility[0] = 2
+            box, area = np.concatenate([center - half, center + half]), 2 * half.prod()
+            identity = len(persons)
+            persons.append(PersonRecord(identity, path, (64, 96), points, visibility, box, area, True, number))
+    crowds.append(
+        PersonRecord(99, images[0].path, (64, 96), np.zeros((17, 2)), np.zeros(17, int), np.array([0.0, 0, 30, 30]),
+                     500.0, True, 0, True)
+    )  # fmt: skip
+    return PoseDataset("noise", COCO, images, persons, crowds)
+
+
+def make_task(dataset: PhotoDataset, config: R50TaskConfig = TASK, seed: int = 0, moving: bool = True) -> R50Task:
+    """Return a task with a fresh network; ``moving``: its heads are random, so that every part gets a gradient."""
+    torch.manual_seed(seed)
+    network = ClickPose(TINY)
+    prepare_for_training(network)
+    fit_normalisation(network.backbone, normalise_pixels(collate_photos([dataset[0], dataset[1]]).image))
+    if moving:
+        for name, parameter in network.named_parameters():
+            if name.endswith("layers.2.weight") or "sampling_offsets.weight" in name or "attention_weights" in name:
+                torch.nn.init.normal_(parameter, std=0.1)
+    return R50Task(network, COCO, config)
+
+
+def make_trainer(folder: Path, out: Path, **changes) -> Trainer:
+    """Return a trainer on the photos in ``folder``, without a bound on the gradients unless one is given."""
+    dataset = PhotoDataset(people_dataset(folder), PhotoScales.plain(64, 96))
+    settings = {"steps": 6, "batch_size": 4, "learning_rate": 1e-3, "trunk_learning_rate": 1e-3, "warmup_steps": 2,
+                "workers": 0, "checkpoint_steps": 3, "bf16": False, "clip_norm": 1e9} | changes  # fmt: skip
+    return Trainer(make_task(dataset), dataset, [1.0] * len(dataset), collate_photos, TrainConfig(**settings), out)
+
+
+def step_of(trainer: Trainer, photos: list[int]) -> None:
+    """Take one step on some photos; their random numbers are those of step 0."""
+    trainer.train_step(collate_photos([trainer.dataset[(i, 0)] for i in photos]))
+
+
+if __name__ == "__main__":
+    place = Path(sys.argv[1])
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", f"file://{place / 'meeting'}", rank=1, world_size=2)
+    step_of(make_trainer(place, place / "rank1"), [1, 3])
+    torch.distributed.destroy_process_group()
