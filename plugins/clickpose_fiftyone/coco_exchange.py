@@ -15,6 +15,7 @@ import fiftyone as fo
 import numpy as np
 
 from clickpose.data.coco_results import VISIBLE_FROM
+from clickpose.data.json_file import read_json_as
 from clickpose.image_io import ImageError
 from clickpose_fiftyone.checks import image_sizes, listed, require_keypoints, require_samples, require_writable
 from clickpose_fiftyone.columns import PersonColumns
@@ -62,7 +63,7 @@ def import_coco(
     """
     require_writable(dataset, field, fo.Keypoints)
     require_writable(dataset, boxes_field_of(field), fo.Detections)
-    content = _read(annotations)
+    content = _checked(annotations) if isinstance(annotations, Mapping) else read_json_as(annotations, _checked)
     names, edges = _joints(content)
     records = content["images"][:limit]
     paths = _photo_paths(records, Path(images))
@@ -120,18 +121,18 @@ def to_coco(samples, field: str = "gt") -> dict:
     return {**rest, "images": images, "annotations": annotations}
 
 
-def _read(annotations) -> dict:
-    if not isinstance(annotations, Mapping):
-        try:
-            annotations = json.loads(Path(annotations).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ValueError(f"Cannot read {annotations}: {error.strerror or error}") from None
-        except ValueError as error:
-            raise ValueError(f"Expected COCO keypoints in {annotations}, got no JSON: {error}") from None
-    missing = [key for key in ("images", "annotations", "categories") if not isinstance(annotations.get(key), list)]
+def _checked(content: object) -> dict:
+    """Return a COCO dataset with its three lists.
+
+    Raises:
+        ValueError: if it is something else.
+    """
+    if not isinstance(content, Mapping):
+        raise ValueError(f"Expected COCO keypoints, got a {type(content).__name__}")
+    missing = [key for key in ("images", "annotations", "categories") if not isinstance(content.get(key), list)]
     if missing:
-        raise ValueError(f"Expected a COCO keypoint file with images, annotations and categories, got no {missing[0]}")
-    return dict(annotations)
+        raise ValueError(f"Expected COCO keypoints with images, annotations and categories, got no {missing[0]}")
+    return dict(content)
 
 
 def _joints(content: Mapping) -> tuple[list[str], list[list[int]]]:

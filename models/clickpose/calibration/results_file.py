@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 
 from clickpose.calibration.aggregation import USUAL_THRESHOLD, mean_above_threshold, visibility_weighted
 from clickpose.checks import as_array, check_finite, check_unit_range
+from clickpose.data.json_file import read_json_as
 from clickpose.metrics.average_precision import MAX_DETECTIONS
 from clickpose.metrics.keypoint_sets import (
     KeypointPredictions,
@@ -82,16 +82,14 @@ def read_results(path: str | Path) -> tuple[list[dict], dict | None]:
     Raises:
         ValueError: if there is no such file or it is neither of the two.
     """
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"Cannot read {path}: {error.strerror or error}") from None
-    except ValueError as error:
-        raise ValueError(f"Expected keypoint results in {path}, got no JSON: {error}") from None
+    return read_json_as(path, _from_json)
+
+
+def _from_json(content: object) -> tuple[list[dict], dict | None]:
     dataset = content if isinstance(content, dict) else None
     results = content.get("annotations") if dataset is not None else content
     if not isinstance(results, list) or not all(isinstance(result, dict) for result in results):
-        raise ValueError(f"Expected a list of keypoint results, or a dataset with annotations, in {path}, got neither")
+        raise ValueError("Expected a list of keypoint results, or a dataset with annotations, got neither")
     return results, dataset
 
 

@@ -20,5 +20,7 @@ def read_json_as(path: str | Path, parse: Callable[[object], Content]) -> Conten
         return parse(json.loads(Path(path).read_text(encoding="utf-8")))
     except OSError as error:
         raise ValueError(f"Cannot read {path}: {error.strerror or error}") from None
-    except ValueError as error:  # JSON and text decoding errors are ValueErrors as well
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"Cannot read {path}: Expected JSON, got something else: {error}") from None
+    except ValueError as error:
         raise ValueError(f"Cannot read {path}: {error}") from None

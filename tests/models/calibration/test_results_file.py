@@ -232,10 +232,10 @@ def test_wrong_use_is_a_sentence(tmp_path):
     with pytest.raises(ValueError, match="Cannot read"):
         read_results(tmp_path / "absent.json")
     for text, sentence in (
-        ("x", "got no JSON"),
+        ("x", "Expected JSON"),
         ("3", "got neither"),
         ('{"images": []}', "got neither"),
-        ("[3]", "got"),
+        ("[3]", "got neither"),
     ):
         (tmp_path / "r.json").write_text(text)
         with pytest.raises(ValueError, match=sentence):

@@ -1,25 +1,18 @@
 """predict and refine on the command line with a checkpoint of the end-to-end network (tiny, random)."""
 
-import argparse
-
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from typer.testing import CliRunner
 
 from clickpose import cli
 from clickpose.data.coco_results import read_coco
-from clickpose.r50.checkpoint import to_official
 from clickpose.skeleton import COCO
 
 
 @pytest.fixture
 def checkpoint(r50, tmp_path):
-    network = r50.tiny_network()
-    args = argparse.Namespace(nheads=network.config.heads, num_queries=network.config.queries)
-    torch.save({"model": to_official(network.state_dict(), network.config), "args": args}, tmp_path / "tiny.pth")
-    return tmp_path / "tiny.pth"
+    return r50.write_checkpoint(tmp_path / "tiny.pth", r50.tiny_network())
 
 
 @pytest.fixture

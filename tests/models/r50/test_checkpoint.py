@@ -1,6 +1,5 @@
 """Checkpoints of the end-to-end network: the forms in which official files come, and what is said of wrong ones."""
 
-import argparse
 import dataclasses
 import logging
 
@@ -20,12 +19,9 @@ def network(r50):
     return r50.tiny_network()
 
 
-def write(path, network, **changes):
-    """Write the tiny network as the official code would; ``changes`` replace entries of the file."""
-    args = argparse.Namespace(nheads=network.config.heads, num_queries=network.config.queries, lr=1e-4)
-    content = {"model": to_official(network.state_dict(), network.config), "epoch": 3, "args": args, **changes}
-    torch.save(content, path)
-    return path
+@pytest.fixture(scope="module")
+def write(r50):
+    return r50.write_checkpoint
 
 
 def assert_same(loaded, network):
@@ -35,23 +31,23 @@ def assert_same(loaded, network):
         assert torch.equal(loaded.state_dict()[name], value), name
 
 
-def test_the_official_form_loads_with_its_sizes_read_from_the_tensors(tmp_path, network):
+def test_the_official_form_loads_with_its_sizes_read_from_the_tensors(tmp_path, network, write):
     assert_same(load_network(write(tmp_path / "checkpoint.pth", network)), network)
 
 
 @pytest.mark.parametrize("prefix", ["module.", "module.module."])
-def test_distributed_names_load(tmp_path, network, prefix):
+def test_distributed_names_load(tmp_path, network, prefix, write):
     state = {prefix + name: value for name, value in to_official(network.state_dict(), network.config).items()}
     assert_same(load_network(write(tmp_path / "checkpoint.pth", network, model=state)), network)
 
 
-def test_the_moving_average_is_preferred(tmp_path, network, r50):
+def test_the_moving_average_is_preferred(tmp_path, network, r50, write):
     other = r50.tiny_network(seed=1)
     average = {f"module.{name}": value for name, value in to_official(other.state_dict(), other.config).items()}
     assert_same(load_network(write(tmp_path / "checkpoint.pth", network, ema_model=average)), other)
 
 
-def test_half_precision_tensors_become_full(tmp_path, network):
+def test_half_precision_tensors_become_full(tmp_path, network, write):
     state = {name: value.half() for name, value in to_official(network.state_dict(), network.config).items()}
     loaded = load_network(write(tmp_path / "checkpoint.pth", network, model=state))
     assert {value.dtype for value in loaded.state_dict().values()} == {torch.float32}
@@ -66,7 +62,7 @@ def test_our_own_form_makes_the_round_trip(tmp_path, network):
         torch.testing.assert_close(loaded.state_dict()[name], value, atol=1e-3, rtol=1e-3)  # half precision
 
 
-def test_the_licence_of_official_weights_is_shown_once(tmp_path, network, caplog):
+def test_the_licence_of_official_weights_is_shown_once(tmp_path, network, caplog, write):
     checkpoint_module._show_notice.cache_clear()
     path = write(tmp_path / "checkpoint.pth", network)
     with caplog.at_level(logging.WARNING):
@@ -81,7 +77,7 @@ def test_the_licence_of_official_weights_is_shown_once(tmp_path, network, caplog
     assert not caplog.records
 
 
-def test_another_number_of_keypoints_is_named(tmp_path, r50):
+def test_another_number_of_keypoints_is_named(tmp_path, r50, write):
     network = r50.tiny_network(dataclasses.replace(r50.TINY, num_keypoints=14))
     path = write(tmp_path / "crowdpose.pth", network)
     with pytest.raises(WeightsError, match=r"the 17 keypoints of skeleton 'coco', got 14 keypoints in .*crowdpose.pth"):
@@ -89,14 +85,14 @@ def test_another_number_of_keypoints_is_named(tmp_path, r50):
     assert load_network(path, FOURTEEN).config.num_keypoints == 14
 
 
-def test_a_truncated_file_is_named(tmp_path, network):
+def test_a_truncated_file_is_named(tmp_path, network, write):
     path = write(tmp_path / "checkpoint.pth", network)
     path.write_bytes(path.read_bytes()[:5000])
     with pytest.raises(WeightsError, match="got a truncated file or no checkpoint"):
         load_network(path)
 
 
-def test_missing_and_foreign_and_misshapen_tensors_are_counted_and_named(tmp_path, network):
+def test_missing_and_foreign_and_misshapen_tensors_are_counted_and_named(tmp_path, network, write):
     state = to_official(network.state_dict(), network.config)
     del state["bbox_embed.0.layers.1.bias"]
     state["extra.weight"] = torch.zeros(1)
@@ -110,7 +106,7 @@ def test_missing_and_foreign_and_misshapen_tensors_are_counted_and_named(tmp_pat
         load_network(path)
 
 
-def test_copies_that_differ_are_refused(tmp_path, network):
+def test_copies_that_differ_are_refused(tmp_path, network, write):
     state = to_official(network.state_dict(), network.config)
     state["transformer.decoder.class_embed.0.bias"] = torch.tensor([9.0, 9.0])
     with pytest.raises(WeightsError, match=r"Expected class_embed.0.bias and transformer.decoder.class_embed.0.bias"):

@@ -1,13 +1,9 @@
 """Exported graphs: equal to torch at every size, and a folder that is loaded like a checkpoint."""
 
-import argparse
-
 import numpy as np
 import pytest
-import torch
 
 from clickpose.commands.export import TOLERANCE, export_from_options
-from clickpose.r50.checkpoint import to_official
 from clickpose.r50.onnx import CLICK_FILE, OnnxEngine, export_network
 from clickpose.r50.predictor import R50Predictor
 from clickpose.structures import Clicks
@@ -16,11 +12,7 @@ from clickpose.weights_io import WeightsError
 
 @pytest.fixture(scope="module")
 def checkpoint(r50, tmp_path_factory):
-    network = r50.tiny_network()
-    args = argparse.Namespace(nheads=network.config.heads, num_queries=network.config.queries)
-    path = tmp_path_factory.mktemp("checkpoint") / "tiny.pth"
-    torch.save({"model": to_official(network.state_dict(), network.config), "args": args}, path)
-    return path
+    return r50.write_checkpoint(tmp_path_factory.mktemp("checkpoint") / "tiny.pth", r50.tiny_network())
 
 
 @pytest.fixture(scope="module")

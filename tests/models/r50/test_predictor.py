@@ -1,14 +1,11 @@
 """The predictor interface on the end-to-end network (random weights, tiny): one encoding, exact clicks, one person."""
 
-import argparse
-
 import numpy as np
 import pytest
 import torch
 
 import clickpose
 from clickpose.predictor import EncodedRegion
-from clickpose.r50.checkpoint import to_official
 from clickpose.r50.predictor import NO_CONFIDENCE, R50Predictor, input_hw
 from clickpose.skeleton import COCO
 from clickpose.structures import Clicks, Pose
@@ -178,8 +175,5 @@ def test_no_boxes_no_poses_and_no_encoding(predictor, image):
 def test_loading_by_name_needs_a_checkpoint(tmp_path, r50):
     with pytest.raises(WeightsError, match="Expected a checkpoint for the network r50"):
         clickpose.load("r50")
-    network = r50.tiny_network()
-    args = argparse.Namespace(nheads=4, num_queries=12)
-    torch.save({"model": to_official(network.state_dict(), network.config), "args": args}, tmp_path / "tiny.pth")
-    loaded = clickpose.load("r50", checkpoint=tmp_path / "tiny.pth")
+    loaded = clickpose.load("r50", checkpoint=r50.write_checkpoint(tmp_path / "tiny.pth", r50.tiny_network()))
     assert loaded.name == "r50" and len(loaded.fingerprint) == 12

@@ -1,9 +1,13 @@
 """A tiny end-to-end network with well-scaled random weights, for the tests of everything around it."""
 
+import argparse
+from pathlib import Path
+
 import torch
 
 from clickpose.networks.backbone import BackboneConfig
 from clickpose.networks.clickpose import ClickPose, ClickPoseConfig
+from clickpose.r50.checkpoint import to_official
 
 TINY = ClickPoseConfig(
     dim=32, heads=4, ffn_dim=24, encoder_layers=1, human_layers=1, keypoint_layers=2, queries=12, persons=5,
@@ -21,3 +25,11 @@ def tiny_network(config: ClickPoseConfig = TINY, seed: int = 0) -> ClickPose:
         elif name.endswith(("sampling_offsets.weight", "attention_weights.weight")):
             torch.nn.init.normal_(parameter, std=0.1)
     return network
+
+
+def write_checkpoint(path: Path, network: ClickPose, **changes) -> Path:
+    """Write a network as the official code would; ``changes`` replace entries of the file."""
+    args = argparse.Namespace(nheads=network.config.heads, num_queries=network.config.queries, lr=1e-4)
+    content = {"model": to_official(network.state_dict(), network.config), "epoch": 3, "args": args, **changes}
+    torch.save(content, path)
+    return path
