@@ -18,10 +18,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from torch.utils.data import default_collate
 
 import clickpose
 from clickpose.data.coco import PersonRecord, read_coco_persons
-from clickpose.data.feature_cache import FeatureCache, collate_features
+from clickpose.data.feature_cache import FeatureCache
 from clickpose.engine import TrainConfig, Trainer
 from clickpose.evaluation.click_protocol import ClickProtocol
 from clickpose.lite.click_evaluation import evaluate_clicks
@@ -50,7 +51,7 @@ def train_variant(name: str, weights: Path, cache: FeatureCache, out: Path, step
     config = TrainConfig(steps=steps, learning_rate=1e-3, clip_norm=2.0, ema_decay=0.995, checkpoint_steps=50)
     task = CachedLiteTask(network, clickpose.COCO, VARIANTS[name])
     folder = out / name.replace(" + ", "_").replace(" ", "_")
-    trainer = Trainer(task, cache, [1.0] * len(cache), collate_features, config, folder, device)
+    trainer = Trainer(task, cache, [1.0] * len(cache), default_collate, config, folder, device)
     print(f"training {name!r}: {len(cache)} views, step {trainer.step} of {steps}", flush=True)
     trainer.run()
     network.load_state_dict(trainer.average)

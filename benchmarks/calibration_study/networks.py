@@ -18,7 +18,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, default_collate
 from tqdm import tqdm
 
 from clickpose.calibration.ccnet_fit import FeatureTable
@@ -26,11 +26,11 @@ from clickpose.calibration.expected_oks import RENDERING_SIGMA
 from clickpose.calibration.heatmap_sigma import sigma_from_heatmap
 from clickpose.data.coco import read_coco_persons
 from clickpose.data.feature_cache import FeatureCache, build_feature_cache
-from clickpose.data.persons import Augmentation, PersonDataset, collate
+from clickpose.data.persons import Augmentation, PersonDataset
 from clickpose.data.records import PersonRecord
 from clickpose.engine import TrainConfig, Trainer
 from clickpose.frames import CropFrame
-from clickpose.head_training import HeadSamples, HeatmapTask, RleTask, collate_heads
+from clickpose.head_training import HeadSamples, HeatmapTask, RleTask
 from clickpose.lite.predictor import DEFAULT_FILE
 from clickpose.lite.weights import load_lite
 from clickpose.metrics.oks import keypoint_oks, oks
@@ -177,7 +177,7 @@ def predict_persons(networks: Networks, settings: Settings, split: str, deviatio
     if all(run is not None for run in found.values()):
         return found
     parts: dict[str, list[Prediction]] = {name: [] for name in paths}
-    loader = DataLoader(PersonDataset(records, COCO, INPUT_SIDE), 32, collate_fn=collate)
+    loader = DataLoader(PersonDataset(records, COCO, INPUT_SIDE), 32)
     for batch in tqdm(loader, desc=f"predicting {split}", unit="batch", mininterval=5):
         for name, prediction in networks.predict(batch.image, batch.prompt_norm, deviations).items():
             parts[name].append(prediction)
@@ -280,7 +280,7 @@ def _train(task, cache: FeatureCache, settings: Settings, name: str, steps: int,
         checkpoint_steps=250,
     )  # fmt: skip
     samples = HeadSamples(cache, task.maps)
-    trainer = Trainer(task, samples, [1.0] * len(samples), collate_heads, config, settings.out / name)
+    trainer = Trainer(task, samples, [1.0] * len(samples), default_collate, config, settings.out / name)
     print(f"{name}: {len(samples)} views, {steps} steps", flush=True)
     trainer.run()
     task.model.load_state_dict(trainer.average)

@@ -8,11 +8,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.data import default_collate
 from tqdm import tqdm
 
 from calibration_study.networks import INPUT_SIDE, Networks, from_input, labelled_oks
 from clickpose.calibration.ccnet_fit import apply_ccnet
-from clickpose.data.persons import PersonDataset, collate
+from clickpose.data.persons import PersonDataset
 from clickpose.data.records import PersonRecord
 from clickpose.metrics.correlation import pearson
 from clickpose.networks.ccnet import CCNet
@@ -45,9 +46,9 @@ def occlusion_curves(
     dataset = PersonDataset([record for record, _ in chosen], COCO, INPUT_SIDE)
     for start in tqdm(range(0, len(chosen), _BATCH), desc="hiding wrists", unit="batch", mininterval=5):
         rows = range(start, min(start + _BATCH, len(chosen)))
-        batch = collate([dataset[row] for row in rows])
+        batch = default_collate([dataset[row] for row in rows])
         wrists = torch.tensor([chosen[row][1] for row in rows])
-        centers = batch.keypoints_norm[torch.arange(len(rows)), wrists] * INPUT_SIDE
+        centers = batch.labels.keypoints_norm[torch.arange(len(rows)), wrists] * INPUT_SIDE
         for place, side in enumerate(PATCHES):
             predictions = networks.predict(hide(batch.image, centers, side), batch.prompt_norm)
             for name, head in heads.items():

@@ -55,13 +55,6 @@ class HeadSamples(Dataset):
         return HeadBatch(maps, scales, read("keypoints_norm"), read("visibility"))
 
 
-def collate_heads(samples: list[HeadBatch]) -> HeadBatch:
-    """Stack samples."""
-    maps, scales, keypoints, visibility = zip(*samples, strict=True)
-    stacked = (tuple(torch.stack(column) for column in zip(*values, strict=True)) for values in (maps, scales))
-    return HeadBatch(*stacked, torch.stack(keypoints), torch.stack(visibility))
-
-
 def trunk_maps(batch: HeadBatch, names: Sequence[str]) -> MoveNetFeatures:
     """Return the float maps of a batch by name; the others are None."""
     maps = {

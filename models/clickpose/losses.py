@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from clickpose.data.persons import PersonBatch
+from clickpose.data.persons import PersonLabels
 from clickpose.feedback import oks_terms
 from clickpose.networks.lite_decoder import DecoderOutput
 from clickpose.networks.movenet import HEAD_STRIDE, MoveNetFeatures, decode_heads
@@ -45,12 +45,12 @@ def _masked_mean(values: Tensor, weights: Tensor) -> Tensor:
     return (values * weights).sum() / weights.sum().clamp(min=1)
 
 
-def pose_losses(output: DecoderOutput, batch: PersonBatch, fixed: Tensor, sigmas: Tensor, w: LossWeights) -> dict:
+def pose_losses(output: DecoderOutput, labels: PersonLabels, fixed: Tensor, sigmas: Tensor, w: LossWeights) -> dict:
     """Compare V variants of B decoded persons with the labels.
 
     Args:
         output: decoder output.
-        batch: labels.
+        labels: of the persons.
         fixed: (B, V, K) bool; fixed joints are not supervised, they do not move.
         sigmas: (K,).
         w: weights.
@@ -58,8 +58,8 @@ def pose_losses(output: DecoderOutput, batch: PersonBatch, fixed: Tensor, sigmas
     Returns:
         weighted terms by name.
     """
-    truth, area = batch.keypoints_norm[:, None], batch.area_norm[:, None]
-    labelled = (batch.visibility > 0)[:, None]  # (B, 1, K)
+    truth, area = labels.keypoints_norm[:, None], labels.area_norm[:, None]
+    labelled = (labels.visibility > 0)[:, None]  # (B, 1, K)
     free = labelled & ~fixed
     # Every person counts alike in OKS, however few joints are labelled; the root is halfway, against noise.
     share = free / free.sum(-1, keepdim=True).clamp(min=1).sqrt()
@@ -71,25 +71,25 @@ def pose_losses(output: DecoderOutput, batch: PersonBatch, fixed: Tensor, sigmas
         "oks": w.oks * _masked_mean(1 - terms, share),
         "fine": w.fine_oks * _masked_mean(1 - terms**5, share),
     }
-    box_l1, giou = box_terms(output.boxes_norm, batch.box_norm[:, None])
-    known = batch.box_known[:, None]
+    box_l1, giou = box_terms(output.boxes_norm, labels.box_norm[:, None])
+    known = labels.box_known[:, None]
     losses["box"] = w.box_l1 * _masked_mean(box_l1, known) + w.box_giou * _masked_mean(giou, known)
     score_error = (output.oks_logits.sigmoid() - terms[-1].detach()).square()  # CCNet, Sec. 5
     losses["score"] = w.predicted_oks * _masked_mean(score_error, share)
     visible = F.binary_cross_entropy_with_logits(
         output.visibility_logits, labelled.float().expand_as(fixed), reduction="none"
     )
-    losses["visibility"] = w.visibility * _masked_mean(visible, batch.visibility_known[:, None, None])
-    losses["instance"] = w.instance_oks * _instance_error(output, terms[-1].detach(), free, fixed, batch)
+    losses["visibility"] = w.visibility * _masked_mean(visible, labels.visibility_known[:, None, None])
+    losses["instance"] = w.instance_oks * _instance_error(output, terms[-1].detach(), free, fixed, labels)
     return losses
 
 
-def _instance_error(output: DecoderOutput, terms: Tensor, free: Tensor, fixed: Tensor, batch: PersonBatch) -> Tensor:
+def _instance_error(output: DecoderOutput, terms: Tensor, free: Tensor, fixed: Tensor, labels: PersonLabels) -> Tensor:
     """Return the mean squared error of the predicted score of persons, sum v s / sum v over joints nobody fixed."""
     visible = output.visibility_logits.sigmoid() * ~fixed
     predicted = (visible * output.oks_logits.sigmoid()).sum(-1) / visible.sum(-1).clamp(min=1e-3)
     true = (terms * free).sum(-1) / free.sum(-1).clamp(min=1)
-    return _masked_mean((predicted - true).square(), free.any(-1) & batch.visibility_known[:, None])
+    return _masked_mean((predicted - true).square(), free.any(-1) & labels.visibility_known[:, None])
 
 
 def box_terms(boxes: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
@@ -104,7 +104,7 @@ def box_terms(boxes: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
     return l1, 1 - giou
 
 
-def trunk_losses(trunk: MoveNetFeatures, batch: PersonBatch, w: LossWeights) -> dict:
+def trunk_losses(trunk: MoveNetFeatures, labels: PersonLabels, w: LossWeights) -> dict:
     """Supervise MoveNet's heads with the prompted person alone.
 
     The targets have the form that the published network shows: a Gaussian of 1.4 cells around the true cell
@@ -112,10 +112,10 @@ def trunk_losses(trunk: MoveNetFeatures, batch: PersonBatch, w: LossWeights) -> 
     regression is read at the cell that decoding chooses.
     """
     _, _, height, width = trunk.heatmap_logits.shape
-    device = batch.keypoints_norm.device
-    cells = batch.keypoints_norm * torch.tensor([width, height], dtype=torch.float32, device=device)
+    device = labels.keypoints_norm.device
+    cells = labels.keypoints_norm * torch.tensor([width, height], dtype=torch.float32, device=device)
     cell = cells.floor().clamp(min=0).minimum(torch.tensor([width - 1.0, height - 1.0], device=device))
-    labelled = batch.visibility > 0
+    labelled = labels.visibility > 0
     regressed = decode_heads(trunk).regressed_input / HEAD_STRIDE
     regression_error = (regressed - cells).abs().sum(-1)
     heads = _masked_mean(_offset_error(trunk.offset.float(), cells, cell) + 0.25 * regression_error, labelled)

@@ -5,10 +5,11 @@ import json
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import default_collate
 
 from clickpose.data.feature_cache import MAPS, FeatureCache
 from clickpose.engine import TrainConfig, Trainer
-from clickpose.head_training import HeadSamples, HeatmapTask, RleTask, collate_heads, trunk_maps
+from clickpose.head_training import HeadSamples, HeatmapTask, RleTask, trunk_maps
 from clickpose.networks.heatmap_head import HeatmapHead
 from clickpose.networks.rle_head import ResidualFlow, RleHead
 
@@ -48,14 +49,14 @@ def cache(tmp_path) -> FeatureCache:
 def test_samples_are_the_cache_s_rows_across_parts(cache):
     samples = HeadSamples(cache, HeatmapTask.maps)
     assert len(samples) == 8
-    batch = collate_heads([samples[2], samples[(6, 11)]])
+    batch = default_collate([samples[2], samples[(6, 11)]])
     features = trunk_maps(batch, samples.names)
     for row, view in enumerate((2, 6)):
         whole = cache[view].features()
         for name in HeatmapTask.maps:
             assert torch.equal(getattr(features, name)[row], getattr(whole, name))
-        assert torch.equal(batch.keypoints_norm[row], cache[view].keypoints_norm)
-        assert torch.equal(batch.visibility[row], cache[view].visibility)
+        assert torch.equal(batch.keypoints_norm[row], cache[view].labels.keypoints_norm)
+        assert torch.equal(batch.visibility[row], cache[view].labels.visibility)
     assert features.fine is None and features.top is None
 
 
@@ -68,7 +69,7 @@ def test_a_stopped_run_ends_like_one_that_was_not(cache, tmp_path, kind):
         else:
             task = RleTask(RleHead(input_side=64, hidden=8), ResidualFlow(2, 4))
         config = TrainConfig(steps=4, batch_size=4, warmup_steps=1, workers=0, checkpoint_steps=2, bf16=False)
-        trainer = Trainer(task, HeadSamples(cache, task.maps), [1.0] * 8, collate_heads, config, folder)
+        trainer = Trainer(task, HeadSamples(cache, task.maps), [1.0] * 8, default_collate, config, folder)
         if stop:
             trainer.config = TrainConfig(**{**config.__dict__, "steps": stop, "decay_share": 0.0})
         trainer.run()

@@ -16,45 +16,32 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from clickpose.data.persons import PersonDataset, collate
+from clickpose.data.persons import PersonDataset, PersonLabels
 from clickpose.networks.movenet import MoveNetFeatures, MoveNetPose, MoveNetThunder, decode_heads, scale_pixels
 
 MAPS = ("fine", "middle", "coarse", "top", "pyramid4", "pyramid8", "pyramid16", "heatmap_logits")
 _POSE = MoveNetPose._fields
-_LABELS = (
-    "keypoints_norm", "visibility", "area_norm", "box_norm", "prompt_norm", "box_known", "visibility_known",
-)  # fmt: skip
+_LABELS = PersonLabels._fields
 
 
 class FeatureBatch(NamedTuple):
-    """Cached features of B views with their labels (the fields of ``PersonBatch`` without the image).
+    """Cached features of B views, with prompt and labels as :class:`~clickpose.data.persons.PersonBatch` has them.
 
-    ``maps`` are int8 tensors, ``scales`` their (B, C) float32 factors, both in the order of :data:`MAPS`; the pose
-    fields are those of :class:`~clickpose.networks.movenet.MoveNetPose`.
+    ``maps`` are int8 tensors, ``scales`` their (B, C) float32 factors, both in the order of :data:`MAPS`; ``pose`` is
+    the trunk's decoded one.
     """
 
     maps: tuple[Tensor, ...]
     scales: tuple[Tensor, ...]
-    keypoints_input: Tensor
-    heatmap_scores: Tensor
-    regressed_input: Tensor
-    keypoints_norm: Tensor
-    visibility: Tensor
-    area_norm: Tensor
-    box_norm: Tensor
+    pose: MoveNetPose
     prompt_norm: Tensor
-    box_known: Tensor
-    visibility_known: Tensor
+    labels: PersonLabels
 
     def features(self) -> MoveNetFeatures:
         """Return the float maps; the heads other than the heatmap are None, the pose holds what they said."""
         pairs = zip(MAPS, self.maps, self.scales, strict=True)
         maps = {name: values.float() * scale[..., None, None] for name, values, scale in pairs}
         return MoveNetFeatures(**maps, center_logits=None, regression=None, offset=None)
-
-    def pose(self) -> MoveNetPose:
-        """Return the trunk's decoded pose."""
-        return MoveNetPose(self.keypoints_input, self.heatmap_scores, self.regressed_input)
 
 
 def build_feature_cache(
@@ -78,11 +65,12 @@ def build_feature_cache(
     done.unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
     trunk = trunk.eval().to(memory_format=torch.channels_last)
-    loader = DataLoader(dataset, batch_size, sampler=views, collate_fn=collate, num_workers=1)
+    loader = DataLoader(dataset, batch_size, sampler=views, num_workers=1)
     arrays: dict[str, np.ndarray] = {}
     start = 0
     for batch in tqdm(loader, desc="caching trunk features", unit="batch", mininterval=5):
-        rows = _encode(trunk, batch.image) | {name: getattr(batch, name).numpy() for name in _LABELS}
+        labels = {"prompt_norm": batch.prompt_norm, **batch.labels._asdict()}
+        rows = _encode(trunk, batch.image) | {name: values.numpy() for name, values in labels.items()}
         for name, values in rows.items():
             if name not in arrays:
                 shape = (len(views), *values.shape[1:])
@@ -120,7 +108,7 @@ class FeatureCache(Dataset):
     """
 
     def __init__(self, *folders: Path):
-        names = (*MAPS, *(f"{name}_scale" for name in MAPS), *_POSE, *_LABELS)
+        names = (*MAPS, *(f"{name}_scale" for name in MAPS), *_POSE, "prompt_norm", *_LABELS)
         self.parts = []
         for folder in folders:
             if not (folder / "done.json").exists():
@@ -143,12 +131,5 @@ class FeatureCache(Dataset):
             return torch.from_numpy(np.array(part[name][row]))
 
         maps, scales = tuple(read(name) for name in MAPS), tuple(read(f"{name}_scale") for name in MAPS)
-        return FeatureBatch(maps, scales, *(read(name) for name in (*_POSE, *_LABELS)))
-
-
-def collate_features(samples: list[FeatureBatch]) -> FeatureBatch:
-    """Stack samples."""
-    fields = zip(*samples, strict=True)
-    return FeatureBatch(
-        *(tuple(map(torch.stack, zip(*f, strict=True))) if isinstance(f[0], tuple) else torch.stack(f) for f in fields)
-    )
+        pose = MoveNetPose(*map(read, _POSE))
+        return FeatureBatch(maps, scales, pose, read("prompt_norm"), PersonLabels(*map(read, _LABELS)))

@@ -21,22 +21,27 @@ from clickpose.frames import CropFrame
 from clickpose.skeleton import Skeleton
 
 
-class PersonBatch(NamedTuple):
-    """Crops of B persons; ``_norm`` values are 0..1 of the crop.
+class PersonLabels(NamedTuple):
+    """Labels of B persons; ``_norm`` values are 0..1 of the crop.
 
-    ``image`` (B, 3, S, S) uint8; ``keypoints_norm`` (B, K, 2); ``visibility`` (B, K) 0/1/2; ``area_norm`` (B,);
-    ``box_norm`` and ``prompt_norm`` (B, 4) xyxy; ``box_known`` and ``visibility_known`` (B,) bool: whether box and
-    visibility may be learned from this sample.
+    ``keypoints_norm`` (B, K, 2); ``visibility`` (B, K) 0/1/2; ``area_norm`` (B,); ``box_norm`` (B, 4) xyxy;
+    ``box_known`` and ``visibility_known`` (B,) bool: whether box and visibility may be learned from this sample.
     """
 
-    image: Tensor
     keypoints_norm: Tensor
     visibility: Tensor
     area_norm: Tensor
     box_norm: Tensor
-    prompt_norm: Tensor
     box_known: Tensor
     visibility_known: Tensor
+
+
+class PersonBatch(NamedTuple):
+    """Crops of B persons: ``image`` (B, 3, S, S) uint8, and ``prompt_norm`` (B, 4), the prompt box xyxy in 0..1."""
+
+    image: Tensor
+    prompt_norm: Tensor
+    labels: PersonLabels
 
 
 @dataclass(frozen=True)
@@ -115,16 +120,17 @@ class PersonDataset(Dataset):
         inside = ((keypoints > 0.0) & (keypoints < 1.0)).all(axis=1)
         visibility = np.where(inside, visibility, 0)
         keypoints = np.where((visibility > 0)[:, None], keypoints, 0.5)
-        return PersonBatch(
-            torch.from_numpy(np.ascontiguousarray(crop.transpose(2, 0, 1))),
+        labels = PersonLabels(
             torch.from_numpy(keypoints.astype(np.float32)),
             torch.from_numpy(visibility.astype(np.int64)),
             torch.tensor(record.area * abs(np.linalg.det(view.matrix[:, :2])), dtype=torch.float32),
             torch.from_numpy(_map_box(view.matrix, record.box_xyxy).astype(np.float32)),
-            torch.from_numpy(_map_box(view.matrix, view.prompt_xyxy).astype(np.float32)),
             torch.tensor(record.visibility_known and not view.rotated),
             torch.tensor(record.visibility_known),
         )
+        image = torch.from_numpy(np.ascontiguousarray(crop.transpose(2, 0, 1)))
+        prompt = torch.from_numpy(_map_box(view.matrix, view.prompt_xyxy).astype(np.float32))
+        return PersonBatch(image, prompt, labels)
 
     def _record_and_photo(self, index: int, rng: np.random.Generator) -> tuple[PersonRecord, Image.Image]:
         """Return a person and the photo, by chance truncated."""
@@ -203,8 +209,3 @@ def read_photo(path: Path) -> Image.Image:
     """Open a photo of a data set as RGB."""
     with Image.open(path) as photo:
         return photo.convert("RGB")
-
-
-def collate(samples: list[PersonBatch]) -> PersonBatch:
-    """Stack samples."""
-    return PersonBatch(*(torch.stack(values) for values in zip(*samples, strict=True)))

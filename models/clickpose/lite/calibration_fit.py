@@ -27,7 +27,7 @@ from clickpose.calibration.ccnet_fit import (
 )
 from clickpose.calibration.posthoc import PosthocCalibrator, cross_validate
 from clickpose.data.coco import PersonRecord
-from clickpose.data.persons import PersonDataset, collate
+from clickpose.data.persons import PersonDataset
 from clickpose.feedback import click_worst, oks_terms
 from clickpose.frames import CropFrame
 from clickpose.metrics.calibration_figures import CalibrationSample
@@ -104,7 +104,7 @@ def collect_lite(
     if cached is not None:
         return cached
     dataset = PersonDataset(list(records), skeleton, network.config.input_side)
-    loader = DataLoader(dataset, batch_size, collate_fn=collate)
+    loader = DataLoader(dataset, batch_size)
     parts: list[list[FeatureTable]] = [[] for _ in range(clicks + 1)]
     keypoints, start = [], 0
     images = {path: number for number, path in enumerate(dict.fromkeys(r.image_path for r in records))}
@@ -112,7 +112,7 @@ def collect_lite(
         chosen = records[start : start + len(batch.image)]
         start += len(chosen)
         groups = torch.tensor([images[record.image_path] for record in chosen])
-        positions = _run_batch(network, batch, _Truth.of(chosen, batch.area_norm), skeleton, groups, parts)
+        positions = _run_batch(network, batch, _Truth.of(chosen, batch.labels.area_norm), skeleton, groups, parts)
         keypoints += [_frame(record).from_norm(person) for record, person in zip(chosen, positions, strict=True)]
     data = LiteCalibrationData(tuple(FeatureTable.concatenate(tables) for tables in parts), np.stack(keypoints))
     _write_cache(cache, source, data)

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from clickpose.data.coco import PersonRecord
-from clickpose.data.persons import PersonBatch, PersonDataset, collate
+from clickpose.data.persons import PersonBatch, PersonDataset
 from clickpose.evaluation.click_protocol import ClickProtocol
 from clickpose.feedback import oks_terms
 from clickpose.frames import CropFrame
@@ -93,7 +93,7 @@ def evaluate_clicks(
     if protocol.strategy == "farthest":
         raise ValueError("Expected the strategy worst, lowest_score or random in batches, got 'farthest'")
     dataset = PersonDataset(list(records), skeleton, network.config.input_side)
-    loader = DataLoader(dataset, batch_size, collate_fn=collate, num_workers=1)
+    loader = DataLoader(dataset, batch_size, num_workers=1)
     generator = torch.Generator().manual_seed(protocol.seed)
     parts, start = [], 0
     for batch in tqdm(loader, desc=f"clicks ({protocol.strategy})", unit="batch", leave=False):
@@ -123,7 +123,7 @@ def _truth(records: Sequence[PersonRecord], batch: PersonBatch) -> _Truth:
     frames = [CropFrame.around_box(record.box_xyxy, 1) for record in records]
     keypoints = np.stack([f.to_norm(r.keypoints) for f, r in zip(frames, records, strict=True)])
     labelled = np.stack([record.labelled for record in records])
-    return _Truth(torch.from_numpy(keypoints).float(), torch.from_numpy(labelled), batch.area_norm)
+    return _Truth(torch.from_numpy(keypoints).float(), torch.from_numpy(labelled), batch.labels.area_norm)
 
 
 def _simulate(

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from clickpose.data.feature_cache import FeatureBatch
-from clickpose.data.persons import PersonBatch
+from clickpose.data.persons import PersonBatch, PersonLabels
 from clickpose.engine import TrainConfig
 from clickpose.feedback import Clicked, click_worst
 from clickpose.losses import LossWeights, pose_losses, trunk_losses
@@ -67,7 +67,7 @@ class TrunkTask:
     def losses(self, batch: PersonBatch, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the heads' loss terms."""
         image = batch.image.contiguous(memory_format=torch.channels_last)
-        return trunk_losses(self.model(scale_pixels(image)), batch, self.weights)
+        return trunk_losses(self.model(scale_pixels(image)), batch.labels, self.weights)
 
 
 def _freeze(trunk: MoveNetThunder, blocks: int) -> None:
@@ -99,18 +99,18 @@ class LiteTask:
 
     def losses(self, batch: PersonBatch, generator: torch.Generator) -> dict[str, Tensor]:
         """Encode once, decode the variants, add up the terms (means over the decodings)."""
-        sigmas = self.sigmas.to(batch.keypoints_norm.device)
+        sigmas = self.sigmas.to(batch.labels.keypoints_norm.device)
         person, trunk_terms = self._encode(batch)
-        first = self._start_variants(person, batch, generator)
+        first = self._start_variants(person, batch.labels, generator)
         decodings = [(first, self.model.decode(person, first))]
         for most in self.config.click_rounds:
-            queries = self._click(decodings[-1], batch, generator, most)
+            queries = self._click(decodings[-1], batch.labels, generator, most)
             decodings.append((queries, self.model.decode(person, queries)))
         variants = sum(queries.fixed.shape[1] for queries, _ in decodings)
         total: dict[str, Tensor] = {}
         for queries, output in decodings:
             share = queries.fixed.shape[1] / variants
-            for name, term in pose_losses(output, batch, queries.fixed, sigmas, self.config.weights).items():
+            for name, term in pose_losses(output, batch.labels, queries.fixed, sigmas, self.config.weights).items():
                 total[name] = total.get(name, 0) + share * term
         return total | trunk_terms
 
@@ -118,19 +118,19 @@ class LiteTask:
         """Return the decoder's input and the loss terms of the trunk's heads."""
         image = batch.image.contiguous(memory_format=torch.channels_last)
         encoded = self.model.encode(image, batch.prompt_norm)
-        return encoded.person, trunk_losses(encoded.trunk, batch, self.config.weights)
+        return encoded.person, trunk_losses(encoded.trunk, batch.labels, self.config.weights)
 
-    def _start_variants(self, person: EncodedPerson, batch: PersonBatch, generator: torch.Generator) -> PoseQueries:
+    def _start_variants(self, person: EncodedPerson, labels: PersonLabels, generator: torch.Generator) -> PoseQueries:
         """Variant (a), and (b) beside it."""
         own = self.model.initial_queries(person)
         if not self.config.pose_error_modelling:
             return own
         wrong, kept = corrupt_poses(
-            batch.keypoints_norm, batch.area_norm, batch.box_norm, self.sigmas.to(batch.area_norm.device),
+            labels.keypoints_norm, labels.area_norm, labels.box_norm, self.sigmas.to(labels.area_norm.device),
             self.skeleton.flip_pairs, generator, self.config.pose_errors,
         )  # fmt: skip
         # Unlabelled joints have no truth to corrupt: they start from the trunk's pose.
-        labelled = batch.visibility > 0
+        labelled = labels.visibility > 0
         wrong = torch.where(labelled[..., None], wrong, own.keypoints_norm[:, 0])
         # For half of the persons the joints kept right are known to be right, as after clicks.
         known = torch.rand(len(kept), 1, generator=generator, device=kept.device) < 0.5
@@ -141,26 +141,26 @@ class LiteTask:
         )
 
     def _click(
-        self, decoded: tuple[PoseQueries, DecoderOutput], batch: PersonBatch, generator: torch.Generator, most: int
+        self, decoded: tuple[PoseQueries, DecoderOutput], labels: PersonLabels, generator: torch.Generator, most: int
     ) -> PoseQueries:
         """Click 1..``most`` worst joints of the first variant's result (V = 1)."""
         queries, output = decoded
-        device = batch.area_norm.device
-        count = torch.randint(1, most + 1, batch.area_norm.shape, generator=generator, device=device)
+        device = labels.area_norm.device
+        count = torch.randint(1, most + 1, labels.area_norm.shape, generator=generator, device=device)
         clicked: Clicked = click_worst(
-            output.keypoints_norm[-1, :, 0].detach(), batch.keypoints_norm, batch.visibility > 0, queries.fixed[:, 0],
-            batch.area_norm, self.sigmas.to(device), count, self._click_noise(batch, generator),
+            output.keypoints_norm[-1, :, 0].detach(), labels.keypoints_norm, labels.visibility > 0, queries.fixed[:, 0],
+            labels.area_norm, self.sigmas.to(device), count, self._click_noise(labels, generator),
         )  # fmt: skip
         box = output.boxes_norm[-1, :, :1].detach()
         return PoseQueries(clicked.keypoints_norm[:, None], clicked.fixed[:, None], box)
 
-    def _click_noise(self, batch: PersonBatch, generator: torch.Generator) -> Tensor:
+    def _click_noise(self, labels: PersonLabels, generator: torch.Generator) -> Tensor:
         """Gaussian imprecision, in OKS sigmas (2 sigma · sqrt(area)), for a share of the persons."""
-        persons, joints, _ = batch.keypoints_norm.shape
-        device = batch.area_norm.device
+        persons, joints, _ = labels.keypoints_norm.shape
+        device = labels.area_norm.device
         noisy = torch.rand(persons, 1, 1, generator=generator, device=device) < self.config.noisy_click_share
         strength = torch.rand(persons, 1, 1, generator=generator, device=device) * self.config.noisy_click_sigmas
-        tolerance = 2 * self.sigmas.to(device)[:, None] * batch.area_norm.clamp(min=0).sqrt()[:, None, None]
+        tolerance = 2 * self.sigmas.to(device)[:, None] * labels.area_norm.clamp(min=0).sqrt()[:, None, None]
         noise = torch.randn(persons, joints, 2, generator=generator, device=device)
         return noise * tolerance * strength * noisy
 
@@ -177,4 +177,4 @@ class CachedLiteTask(LiteTask):
         return super().parameter_groups(config)[1:]
 
     def _encode(self, batch: FeatureBatch) -> tuple[EncodedPerson, dict[str, Tensor]]:
-        return self.model.describe(batch.features(), batch.pose(), batch.prompt_norm), {}
+        return self.model.describe(batch.features(), batch.pose, batch.prompt_norm), {}

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, default_collate
 from tqdm import tqdm
 
 from clickpose.data.coco import PersonRecord, read_coco_persons
-from clickpose.data.feature_cache import FeatureCache, build_feature_cache, collate_features
+from clickpose.data.feature_cache import FeatureCache, build_feature_cache
 from clickpose.data.flip_audit import exchanged_labels
-from clickpose.data.persons import Augmentation, PersonDataset, collate
+from clickpose.data.persons import Augmentation, PersonDataset
 from clickpose.engine import TrainConfig, Trainer, keep_plan, rank_and_world, wait_for_all
 from clickpose.frames import CropFrame
 from clickpose.lite.task import CachedLiteTask, LiteTaskConfig, TrunkTask
@@ -135,7 +135,7 @@ def train_trunk(plan: LitePlan, persons: list[list[PersonRecord]], trunk: MoveNe
     start = {name: value.clone() for name, value in trunk.state_dict().items()}
     weights = [folder.weight for folder, group in zip(plan.folders, persons, strict=True) for _ in group]
     dataset = PersonDataset(_flat(persons), plan.skeleton, plan.network.input_side, _AUGMENTATION, plan.trunk.seed)
-    trainer = Trainer(TrunkTask(trunk), dataset, weights, collate, plan.trunk, plan.out / "trunk", device)
+    trainer = Trainer(TrunkTask(trunk), dataset, weights, default_collate, plan.trunk, plan.out / "trunk", device)
     print(f"step 2 of 4: the trunk on its own heads, {len(dataset)} persons", flush=True)
     trainer.run()
     blended = {name: old.lerp(trainer.average[name].to(old), plan.trunk_blend) for name, old in start.items()}
@@ -154,7 +154,7 @@ def train_decoder(plan: LitePlan, persons: list[list[PersonRecord]], network: Li
     cache = _cache_features(network.trunk, dataset, views, plan.out / "features")
     print("step 4 of 4: neck and decoder", flush=True)
     task = CachedLiteTask(network, plan.skeleton, plan.task)
-    trainer = Trainer(task, cache, weights, collate_features, plan.decoder, plan.out / "decoder", device)
+    trainer = Trainer(task, cache, weights, default_collate, plan.decoder, plan.out / "decoder", device)
     trainer.run()
     return trainer
 
@@ -186,7 +186,7 @@ def export_weights(checkpoint: Path, out: Path, notes: dict[str, str] | None = N
 
 def predict_with_trunk(trunk: MoveNetThunder, records: Sequence[PersonRecord], batch_size: int = 32) -> np.ndarray:
     """Return the trunk's own keypoints (N, K, 2) px, from ground-truth boxes, in float32."""
-    loader = DataLoader(PersonDataset(list(records), COCO), batch_size, collate_fn=collate, num_workers=1)
+    loader = DataLoader(PersonDataset(list(records), COCO), batch_size, num_workers=1)
     trunk = trunk.eval().to(memory_format=torch.channels_last)
     poses = []
     with torch.inference_mode():

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import default_collate
 
 from clickpose.data.coco import read_coco_persons
-from clickpose.data.feature_cache import FeatureCache, build_feature_cache, collate_features
-from clickpose.data.persons import Augmentation, PersonDataset, collate
+from clickpose.data.feature_cache import FeatureCache, build_feature_cache
+from clickpose.data.persons import Augmentation, PersonDataset
 from clickpose.engine import EpochSampler, TrainConfig, Trainer, rate_factor
 from clickpose.feedback import oks_terms
 from clickpose.lite.task import LiteTask, LiteTaskConfig
@@ -51,13 +52,13 @@ def make_trainer(folder, out, **changes):
     )
     dataset = PersonDataset(read_coco_persons(folder), COCO, 64, Augmentation())
     task = LiteTask(LiteNetwork(TINY), COCO, LiteTaskConfig(frozen_blocks=2))
-    return Trainer(task, dataset, [1.0] * len(dataset), collate, dataclasses.replace(config, **changes), out)
+    return Trainer(task, dataset, [1.0] * len(dataset), default_collate, dataclasses.replace(config, **changes), out)
 
 
 def test_the_decoder_overfits_four_people(folder):
     torch.manual_seed(0)
     network = LiteNetwork(TINY)
-    batch = collate([PersonDataset(read_coco_persons(folder), COCO, 64)[i] for i in range(4)])
+    batch = default_collate([PersonDataset(read_coco_persons(folder), COCO, 64)[i] for i in range(4)])
     sigmas = torch.tensor(COCO.sigmas)
     with torch.no_grad():
         person = network.encode(batch.image, batch.prompt_norm).person
@@ -65,13 +66,13 @@ def test_the_decoder_overfits_four_people(folder):
     optimizer = torch.optim.AdamW(network.decoder.parameters(), 4e-3)
     for _ in range(320):
         output = network.decode(person, queries)
-        loss = sum(pose_losses(output, batch, queries.fixed, sigmas, LossWeights()).values())
+        loss = sum(pose_losses(output, batch.labels, queries.fixed, sigmas, LossWeights()).values())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     final = output.keypoints_norm[-1, :, 0].detach()
-    reached = oks_terms(final, batch.keypoints_norm, batch.area_norm, sigmas)
-    start = oks_terms(person.initial_norm, batch.keypoints_norm, batch.area_norm, sigmas)
+    reached = oks_terms(final, batch.labels.keypoints_norm, batch.labels.area_norm, sigmas)
+    start = oks_terms(person.initial_norm, batch.labels.keypoints_norm, batch.labels.area_norm, sigmas)
     assert start.mean() < 0.3 and reached.mean() > 0.9
     # the score head has learned what the layers reached
     assert (output.oks_logits[:, 0].sigmoid() - reached).abs().mean() < 0.15
@@ -80,7 +81,7 @@ def test_the_decoder_overfits_four_people(folder):
 def test_one_step_reports_every_term_and_changes_trunk_neck_and_decoder(folder, tmp_path):
     trainer = make_trainer(folder, tmp_path)
     before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
-    terms = trainer.train_step(collate([trainer.dataset[i] for i in range(4)]))
+    terms = trainer.train_step(default_collate([trainer.dataset[i] for i in range(4)]))
     assert set(terms) == {"l1", "oks", "fine", "box", "score", "visibility", "instance", "heatmap", "heads"}
     changed = {
         name.split(".")[0] for name, value in trainer.model.state_dict().items() if not value.equal(before[name])
@@ -97,10 +98,10 @@ def test_cached_features_train_like_fresh_ones(folder, tmp_path):
     build_feature_cache(network.trunk, dataset, views[5:], tmp_path / "second", batch_size=3)
     cache = FeatureCache(tmp_path / "first", tmp_path / "second")
     assert len(cache) == 8
-    cached, fresh = collate_features([cache[5], cache[(2, 99)]]), collate([dataset[views[5]], dataset[views[2]]])
-    assert torch.equal(cached.keypoints_norm, fresh.keypoints_norm)
+    cached, fresh = default_collate([cache[5], cache[(2, 99)]]), default_collate([dataset[views[5]], dataset[views[2]]])
+    assert torch.equal(cached.labels.keypoints_norm, fresh.labels.keypoints_norm)
     with torch.inference_mode():
-        ours = network.describe(cached.features(), cached.pose(), cached.prompt_norm)
+        ours = network.describe(cached.features(), cached.pose, cached.prompt_norm)
         theirs = network.encode(fresh.image, fresh.prompt_norm).person
     for ours_map, theirs_map in zip(ours.maps, theirs.maps, strict=True):
         assert (ours_map - theirs_map).abs().max() < 0.03 * theirs_map.abs().max()
