@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -117,17 +117,31 @@ class _Reader:
             self._check_joint_order(content.get("categories", []))
         self._check_unique("images", content["images"])
         self._check_unique("annotations", content["annotations"])
-        images = {image["id"]: self._image(image) for image in content["images"]}
+        images = {image["id"]: self._image(image) for image in self._of_known_size(content)}
         # A data set without a single occluded label does not tell visible from occluded.
         numbers = [self.fields.keypoints(annotation) for annotation in content["annotations"]]
         visibility_known = any(1 in values[2::3] for values in numbers)
+        # Its boxes may lack the part of the body whose joints it never labels, such as LSPET's without faces.
+        box_known = visibility_known or self._labels_every_joint(numbers)
         persons: list[PersonRecord] = []
         ignored: list[PersonRecord] = []
         for annotation, values in zip(content["annotations"], numbers, strict=True):
-            record = self._person(annotation, values, images, visibility_known)
+            record = self._person(annotation, values, images, visibility_known, box_known)
             if record is not None:
                 (ignored if record.crowd or not record.labelled.any() else persons).append(record)
         return PoseDataset(name, self.skeleton, list(images.values()), persons, ignored, self.skipped)
+
+    def _of_known_size(self, content: Mapping) -> list[dict]:
+        """Leave out photos without people whose size the file does not tell, as Label Studio's exports do not."""
+        peopled = {annotation["image_id"] for annotation in content["annotations"]}
+        kept = [image for image in content["images"] if image["id"] in peopled or {"height", "width"} <= image.keys()]
+        self.skipped["photos without people or a size"] += len(content["images"]) - len(kept)
+        return kept
+
+    def _labels_every_joint(self, numbers: Sequence[list]) -> bool:
+        """Tell whether each joint is labelled on somebody."""
+        labelled = {joint for values in numbers for joint, v in enumerate(values[2::3]) if v}
+        return len(labelled) >= len(self.skeleton)
 
     def _check_joint_order(self, categories: list[dict]) -> None:
         """Refuse other joints, or the same in another order: the labels would be mixed up."""
@@ -152,7 +166,9 @@ class _Reader:
             )
         return ImageRecord(image["id"], self.folder / self.fields.image_path(image), (height, width))
 
-    def _person(self, annotation: dict, values: list, images: dict, visibility_known: bool) -> PersonRecord | None:
+    def _person(
+        self, annotation: dict, values: list, images: dict, visibility_known: bool, box_known: bool
+    ) -> PersonRecord | None:
         """Return the person, crowd or unlabelled person of an annotation; None, counted, for what is of no use."""
         crowd = bool(annotation.get("iscrowd"))
         labelled = not crowd and any(values[2::3])
@@ -176,7 +192,7 @@ class _Reader:
             raise ValueError(f"Expected an area of 0 px² or more in {self._where(annotation)}, got {area}")
         return PersonRecord(
             annotation["id"], image.path, image.image_hw, keypoints[:, :2], keypoints[:, 2].astype(int), box_xyxy,
-            area, visibility_known, annotation["image_id"], crowd,
+            area, visibility_known, annotation["image_id"], crowd, box_known=box_known,
         )  # fmt: skip
 
     def _keypoints(self, annotation: dict, values: list) -> np.ndarray:

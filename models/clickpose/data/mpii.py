@@ -77,7 +77,8 @@ def _person(place: int, entry: dict, image: ImageRecord, count: int, path: Path)
     box = np.concatenate([box[:2] - margin, box[2:] + margin])
     return PersonRecord(
         place, image.path, image.image_hw, np.where(labelled[:, None], joints, 0.0), np.where(labelled, 2, 0),
-        box, BOX_AREA_SHARE * float(box_area(box)), False, image.image_id, head_size=_head_size(joints, labelled),
+        box, BOX_AREA_SHARE * float(box_area(box)), False, image.image_id,
+        head_size=_head_size(joints, labelled), box_known=False,
     )  # fmt: skip
 
 

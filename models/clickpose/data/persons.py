@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image, ImageFilter
+from PIL import Image, ImageFilter, ImageOps
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -125,7 +125,7 @@ class PersonDataset(Dataset):
             torch.from_numpy(visibility.astype(np.int64)),
             torch.tensor(record.area * abs(np.linalg.det(view.matrix[:, :2])), dtype=torch.float32),
             torch.from_numpy(_map_box(view.matrix, record.box_xyxy).astype(np.float32)),
-            torch.tensor(record.visibility_known and not view.rotated),
+            torch.tensor(record.box_known and not view.rotated),
             torch.tensor(record.visibility_known),
         )
         image = torch.from_numpy(np.ascontiguousarray(crop.transpose(2, 0, 1)))
@@ -135,7 +135,7 @@ class PersonDataset(Dataset):
     def _record_and_photo(self, index: int, rng: np.random.Generator) -> tuple[PersonRecord, Image.Image]:
         """Return a person and the photo, by chance truncated."""
         record, change = self.records[index], self.augmentation
-        photo = read_photo(record.image_path)
+        photo = read_photo(record.image_path, record.image_hw)
         if change is None or rng.random() >= change.truncation_probability:
             return record, photo
         truncation = truncate_person(record, change.kept_share, rng)
@@ -205,7 +205,17 @@ def _random_appearance(crop: np.ndarray, change: Augmentation, rng: np.random.Ge
     return np.clip(pixels, 0, 255).astype(np.uint8)
 
 
-def read_photo(path: Path) -> Image.Image:
-    """Open a photo of a data set as RGB."""
-    with Image.open(path) as photo:
-        return photo.convert("RGB")
+def read_photo(path: Path, image_hw: tuple[int, int] | None = None) -> Image.Image:
+    """Open a photo of a data set as RGB, upright as its EXIF block says.
+
+    Args:
+        path: the file.
+        image_hw: (height, width) that its labels refer to. Where it lies as the stored photo does and the upright one
+            does not, the labels were made on the stored one, and it stays as it is.
+    """
+    with Image.open(path) as stored:
+        upright = ImageOps.exif_transpose(stored)
+        if image_hw is not None and upright.size != stored.size:  # a quarter turn
+            labelled_upright = image_hw[0] > image_hw[1]
+            upright = upright if labelled_upright == (upright.height > upright.width) else stored
+        return upright.convert("RGB")

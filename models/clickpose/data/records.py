@@ -30,6 +30,7 @@ class PersonRecord:
         image_id: of the photo, in the file.
         crowd: True for a region of many people; it has no keypoints.
         head_size: px, what MPII measures distances in; None where the data set has none.
+        box_known: False where the box was made around the labelled joints, and may lack a part of the person.
     """
 
     annotation_id: int
@@ -43,6 +44,7 @@ class PersonRecord:
     image_id: Hashable = None
     crowd: bool = False
     head_size: float | None = None
+    box_known: bool = True
 
     @property
     def labelled(self) -> np.ndarray:

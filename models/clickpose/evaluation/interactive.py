@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from clickpose.boxes import box_iou
+from clickpose.data.persons import read_photo
 from clickpose.data.records import ImageRecord, PersonRecord, PoseDataset
 from clickpose.evaluation.click_protocol import ClickProtocol, SimulatedAnnotator
 from clickpose.metrics.average_precision import average_precision_by_part, evaluate_keypoints, make_engine
@@ -232,8 +233,7 @@ def read_pixels(image: ImageRecord) -> np.ndarray:
     """
     height, width = image.image_hw
     try:
-        with Image.open(image.path) as photo:
-            photo = photo.convert("RGB")
+        photo = read_photo(image.path, image.image_hw)
     except OSError as error:
         raise ValueError(f"Cannot read the photo {image.path}: {error}") from None
     if photo.size != (width, height):  # stored at another size

@@ -33,7 +33,7 @@ def test_a_person_is_read(read, tmp_path, names):
     assert (record.annotation_id, record.image_path, record.image_hw) == (7, tmp_path / "images" / "a.jpg", (48, 64))
     np.testing.assert_array_equal(record.box_xyxy, [5, 6, 35, 46])
     np.testing.assert_array_equal(record.labelled, [True] * 16 + [False])
-    assert (record.area, record.visibility_known) == (600.0, False)
+    assert (record.area, record.visibility_known, record.box_known) == (600.0, False, False)
 
 
 def test_crowds_and_annotations_without_labelled_keypoints_or_box_are_left_out(read):
@@ -44,7 +44,28 @@ def test_crowds_and_annotations_without_labelled_keypoints_or_box_are_left_out(r
 
 def test_one_occluded_label_tells_that_visibility_is_known(read):
     occluded = person(keypoints=[1.0, 2.0, 1] * 17, id=8)
-    assert [record.visibility_known for record in read([person(), occluded])] == [True, True]
+    records = read([person(), occluded])
+    assert [(record.visibility_known, record.box_known) for record in records] == [(True, True)] * 2
+
+
+def test_boxes_are_believed_where_every_joint_is_labelled_on_somebody(read):
+    without_nose = person(keypoints=[0, 0, 0] + [10.0, 20.0, 2] * 16, id=8)
+    records = read([person(), without_nose])
+    assert [(record.visibility_known, record.box_known) for record in records] == [(False, True)] * 2
+    assert [record.box_known for record in read([without_nose])] == [False]
+
+
+def test_a_photo_without_people_needs_no_size(tmp_path):
+    sized = {"id": 1, "file_name": "a.jpg", "width": 64, "height": 48}
+    content = {"images": [sized, {"id": 2, "file_name": "b.jpg"}], "annotations": [person()], "categories": []}
+    (tmp_path / "annotations.json").write_text(json.dumps(content))
+    dataset = read_coco_dataset(tmp_path / "annotations.json", tmp_path)
+    assert [image.image_id for image in dataset.images] == [1]
+    assert "1 photos without people or a size" in dataset.report()
+    content["annotations"].append(person(id=8, image_id=2))
+    (tmp_path / "annotations.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="an entry without 'height'"):
+        read_coco_dataset(tmp_path / "annotations.json", tmp_path)
 
 
 @pytest.mark.parametrize(

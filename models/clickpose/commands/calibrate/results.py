@@ -72,8 +72,8 @@ def fit_model(predictor, folder: Path, options: CalibrateOptions, progress: Call
     annotations = _read_annotations(folder / "annotations.json")
     photos = []
     for image in (progress or (lambda images: images))(annotations["images"]):
-        photo = read_photo(folder / "images" / image["file_name"])
         height, width = image["height"], image["width"]
+        photo = read_photo(folder / "images" / image["file_name"], (height, width))
         if photo.size != (width, height):  # stored smaller than it is annotated
             photo = photo.resize((width, height))
         predictor.set_image(np.asarray(photo))

@@ -1,0 +1,64 @@
+"""Crops of persons for training: photos as their labels see them, and what may be learned from them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from clickpose.data.persons import Augmentation, PersonDataset, read_photo
+from clickpose.data.records import PersonRecord
+from clickpose.skeleton import COCO
+
+QUARTER_TURN = 6  # EXIF: to be turned clockwise by a quarter
+
+
+def write_photo(path: Path, orientation: int | None) -> Path:
+    """A photo, stored 60 wide and 40 high, red in its left half."""
+    pixels = np.zeros((40, 60, 3), np.uint8)
+    pixels[:, :30, 0] = 255
+    exif = Image.Exif()
+    if orientation is not None:
+        exif[0x0112] = orientation
+    Image.fromarray(pixels).save(path, exif=exif)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("orientation", "image_hw", "red"),
+    [
+        (None, (40, 60), "left"),
+        (QUARTER_TURN, None, "top"),
+        (QUARTER_TURN, (60, 40), "top"),
+        (QUARTER_TURN, (40, 60), "left"),  # labelled on the photo as it is stored
+        (3, (40, 60), "right"),  # a half turn
+    ],
+)
+def test_photos_lie_as_their_labels_see_them(tmp_path, orientation, image_hw, red):
+    photo = np.asarray(read_photo(write_photo(tmp_path / "photo.png", orientation), image_hw))
+    assert photo.shape[:2] == ((60, 40) if red == "top" else (40, 60))
+    half = {"left": np.s_[:, :20], "right": np.s_[:, -20:], "top": np.s_[:20]}[red]
+    assert (photo[half] == [255, 0, 0]).all()
+    assert (photo == [255, 0, 0]).all(-1).mean() == 0.5
+
+
+def test_a_turned_photo_is_cropped_where_its_labels_are(tmp_path):
+    path = write_photo(tmp_path / "photo.png", QUARTER_TURN)
+    box = np.array([0.0, 0.0, 40.0, 30.0])  # the red half of the upright photo, 40 wide and 60 high
+    record = PersonRecord(1, path, (60, 40), np.full((17, 2), 20.0), np.full(17, 2), box, 600.0, True)
+    image = PersonDataset([record], COCO, 32)[0].image
+    assert (image[0, 12:20, 12:20] == 255).all()
+
+
+@pytest.mark.parametrize("rotated", [False, True])
+@pytest.mark.parametrize("box_known", [False, True])
+def test_boxes_are_learned_whether_or_not_visibility_is_known(tmp_path, box_known, rotated):
+    path = write_photo(tmp_path / "photo.png", None)
+    box = np.array([5.0, 5.0, 55.0, 35.0])
+    record = PersonRecord(
+        1, path, (40, 60), np.full((17, 2), 20.0), np.full(17, 2), box, 600.0, False, box_known=box_known
+    )
+    change = Augmentation(rotation_probability=float(rotated))
+    labels = PersonDataset([record], COCO, 32, change)[0].labels
+    assert labels.box_known.item() == (box_known and not rotated)
+    assert not labels.visibility_known.item()
