@@ -58,6 +58,52 @@ def expected_oks(s, l, distance=0.0) -> np.ndarray:  # noqa: E741 (the paper's l
     return np.exp(-squared / (2 * (1 + ratio))) / (1 + ratio)
 
 
+def sigma_of_expected_oks(score, l) -> np.ndarray:  # noqa: E741
+    """Return the s whose expected OKS is ``score``: l sqrt(1/c - 1), Eq. 12 solved for s; infinite for 0.
+
+    Args:
+        score: (...) c, predicted OKS, 0..1.
+        l: (...) length scale of OKS, px, above 0.
+
+    Raises:
+        ValueError: for scores that are not within 0..1, or an ``l`` that is not above 0.
+    """
+    score = check_unit_range("score", np.asarray(score, dtype=np.float64))
+    l = check_positive("l", np.asarray(l, dtype=np.float64))  # noqa: E741
+    with np.errstate(divide="ignore"):
+        return l * np.sqrt(1 / score - 1)
+
+
+def with_common_tolerance(scores, sigmas, tolerance: float = 0.05) -> np.ndarray:
+    """Turn predicted OKS, which forgives a hip more than an eye, into a score with one tolerance for all joints.
+
+    Predicted OKS compares joints by how well they do for their kind. Who weights or sorts joints by how far they may
+    be off in pixels (body fitting, PCK) wants Eq. 12 with the same l for each: s from the score and the joint's own l
+    (:func:`sigma_of_expected_oks`), then tolerance^2 / (s^2 + tolerance^2), in units of sqrt(area), which cancels.
+    It is proportional to the inverse variance of a joint that is off by s and, besides, by the tolerance.
+
+    Args:
+        scores: (..., K) predicted OKS, 0..1.
+        sigmas: (K,) OKS sigmas of the joints, COCO convention.
+        tolerance: share of sqrt(area), above 0.
+
+    Returns:
+        (..., K) in 0..1.
+
+    Raises:
+        ValueError: for scores that are not within 0..1 or not of K joints, or sigmas or a tolerance not above 0.
+
+    Example:
+        >>> with_common_tolerance([0.5, 0.5], [0.025, 0.1], 0.05).round(3).tolist()  # an eye, a hip
+        [0.5, 0.059]
+    """
+    scores = check_unit_range("scores", np.asarray(scores, dtype=np.float64))
+    scales = length_scale(1.0, sigmas)
+    if scores.shape[-1:] != scales.shape:
+        raise ValueError(f"Expected scores of shape (..., {len(scales)}), got {scores.shape}")
+    return expected_oks(sigma_of_expected_oks(scores, scales), tolerance)
+
+
 def expected_oks_full(covariance, l, offset=(0.0, 0.0)) -> np.ndarray:  # noqa: E741
     """Return E[OKS] for p ~ N(mu, C) with any covariance C: l^2 / sqrt(det M) · exp(-d' M^-1 d / 2), M = C + l^2 I.
 
@@ -133,10 +179,7 @@ def sigma_of_heatmap_score(score, rendering_sigma: float = RENDERING_SIGMA) -> n
     Raises:
         ValueError: for scores that are not within 0..1.
     """
-    score = check_unit_range("score", np.asarray(score, dtype=np.float64))
-    check_positive("rendering_sigma", np.asarray(rendering_sigma, dtype=np.float64))
-    with np.errstate(divide="ignore"):
-        return rendering_sigma * np.sqrt(1 / score - 1)
+    return sigma_of_expected_oks(score, rendering_sigma)
 
 
 def rle_score(s) -> np.ndarray:

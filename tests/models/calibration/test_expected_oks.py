@@ -14,8 +14,10 @@ from clickpose.calibration.expected_oks import (
     length_scale,
     regression_sigma_off_center,
     rle_score,
+    sigma_of_expected_oks,
     sigma_of_heatmap_score,
     sigma_of_laplace_scale,
+    with_common_tolerance,
 )
 from clickpose.calibration.heatmap_sigma import covariance_from_spread
 from clickpose.metrics.oks import keypoint_oks
@@ -154,6 +156,24 @@ def test_laplace_expectation_at_the_ends():
     np.testing.assert_allclose(expected_oks_laplace([0.0, 1e-9, np.inf], 3.0), [1.0, 1.0, 0.0], atol=1e-12)
 
 
+def test_sigma_of_expected_oks_solves_eq_12():
+    s, length = np.array([0.0, 0.5, 3.0, np.inf]), np.array([1.0, 2.0, 0.1, 4.0])
+    np.testing.assert_allclose(sigma_of_expected_oks(expected_oks(s, length), length), s)
+
+
+def test_a_common_tolerance_scores_joints_by_pixels_not_by_kind():
+    """A nose and a hip of the same expected OKS: the hip may be off by sigma_hip / sigma_nose times as much."""
+    assert with_common_tolerance([0.5, 0.5], [0.025, 0.1]).tolist() == pytest.approx(
+        [0.5, 0.05**2 / (0.2**2 + 0.05**2)]
+    )
+    area, tolerance, deviations = 900.0, 0.05, np.full((2, 17), 3.0)  # px, all joints alike
+    scores = expected_oks(deviations, length_scale(np.array([area, 4 * area]), COCO.sigma_array))
+    same = with_common_tolerance(scores, COCO.sigma_array, tolerance)
+    squared = (tolerance * np.sqrt([area, 4 * area])) ** 2
+    np.testing.assert_allclose(same, np.tile((squared / (squared + 9.0))[:, None], 17))
+    assert with_common_tolerance([[0.0, 1.0]], [0.05, 0.05]).tolist() == [[0.0, 1.0]]
+
+
 @pytest.mark.parametrize("bad", [-1.0, np.nan])
 def test_impossible_deviations_are_refused(bad):
     for call in (
@@ -185,5 +205,9 @@ def test_impossible_sizes_and_covariances_are_refused():
             expected_oks_full(wrong, 1.0)
     with pytest.raises(ValueError, match=r"Expected finite score within 0..1"):
         sigma_of_heatmap_score(1.2)
+    with pytest.raises(ValueError, match=r"Expected scores of shape \(..., 2\), got \(3,\)"):
+        with_common_tolerance([0.1, 0.2, 0.3], [0.05, 0.1])
+    with pytest.raises(ValueError, match=r"Expected finite l above 0, got 0\.0"):
+        with_common_tolerance([0.1], [0.05], 0.0)
     with pytest.raises(ValueError, match="Expected finite rendering_sigma above 0"):
         heatmap_off_center(1.0, 1.0, 0.0)
