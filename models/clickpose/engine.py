@@ -73,12 +73,24 @@ class TrainingTask(Protocol):
 
 
 class EpochSampler(Sampler):
-    """Yield batches of (index, step) pairs without end from a weighted mixture, from any step on."""
+    """Yield batches of (index, step) pairs without end from a weighted mixture, from any step on.
+
+    Args:
+        weights: how often an epoch shows each sample.
+        batch_size: samples a batch, all processes together.
+        seed: of the order.
+        first_step: where to go on.
+        rank, world: this process's number and how many there are.
+        groups: number of each sample's group; those of one group come together, as far as they fill batches. None for
+            samples that all go together.
+    """
 
     def __init__(
-        self, weights: Sequence[float], batch_size: int, seed: int, first_step: int = 0, rank: int = 0, world: int = 1
-    ):
+        self, weights: Sequence[float], batch_size: int, seed: int, first_step: int = 0, rank: int = 0, world: int = 1,
+        groups: Sequence[int] | None = None,
+    ):  # fmt: skip
         self.weights = np.asarray(weights, dtype=np.float64)
+        self.groups = None if groups is None else np.asarray(groups)
         self.batch_size, self.seed, self.first_step = batch_size, seed, first_step
         self.rank, self.world = rank, world
 
@@ -90,7 +102,11 @@ class EpochSampler(Sampler):
             rng = np.random.default_rng([self.seed, epoch])
             whole = np.floor(self.weights).astype(int) + (rng.random(size) < self.weights % 1)
             order = rng.permutation(np.repeat(np.arange(size), whole))
-            for start in range(position, batches):
+            starts = np.arange(batches)
+            if self.groups is not None:
+                order = order[np.argsort(self.groups[order], kind="stable")]
+                starts = rng.permutation(starts)
+            for start in starts[position:]:
                 chosen = order[start * self.batch_size : (start + 1) * self.batch_size]
                 yield [(int(i), step) for i in chosen[self.rank :: self.world]]
                 step += 1
@@ -180,14 +196,15 @@ class Trainer:
         config: how to train.
         folder: where the checkpoint and the log go; a checkpoint found there is resumed.
         device: torch device.
+        groups: which samples go together, as for :class:`EpochSampler`.
     """
 
     def __init__(
         self, task: TrainingTask, dataset: Dataset, weights: Sequence[float], collate: Callable, config: TrainConfig,
-        folder: str | Path, device: str = "cpu",
+        folder: str | Path, device: str = "cpu", groups: Sequence[int] | None = None,
     ):  # fmt: skip
         self.task, self.config, self.device = task, config, torch.device(device)
-        self.dataset, self.weights, self.collate = dataset, weights, collate
+        self.dataset, self.weights, self.collate, self.sample_groups = dataset, weights, collate, groups
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.model = task.model.to(self.device)
@@ -226,7 +243,9 @@ class Trainer:
     def run(self) -> None:
         """Train until ``config.steps``; shows losses and the time left."""
         config = self.config
-        sampler = EpochSampler(self.weights, config.batch_size, config.seed, self.step, self.rank, self.world)
+        sampler = EpochSampler(
+            self.weights, config.batch_size, config.seed, self.step, self.rank, self.world, self.sample_groups
+        )
         loader = DataLoader(
             self.dataset, batch_sampler=sampler, collate_fn=self.collate, num_workers=self.config.workers,
             prefetch_factor=4 if self.config.workers else None,

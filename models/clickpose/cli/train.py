@@ -42,7 +42,11 @@ def train(
         str | None, typer.Option(help="r50: name or YAML file of the joints, where they are not COCO's.")
     ] = None,
     backbone: Annotated[
-        Path | None, typer.Option(help="r50: ResNet-50 weights (.pth, torchvision's names) for a fresh network.")
+        Path | None,
+        typer.Option(
+            help="r50: weights of the backbone for a fresh network: of ResNet-50 (.pth, torchvision's names), or with "
+            "the small preset of MoveNet Thunder (.onnx) or lite, by default the shipped ones."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     model: Model = "lite",

@@ -97,7 +97,7 @@ def train_from_options(
     torch.set_num_threads(threads or 1)  # one thread a process is fastest on small machines
     device = _join_processes(device)
     if isinstance(options, R50Options):
-        return train_r50(_r50_plan(data, start, out, options, seed, device), device)
+        return train_r50(_r50_plan(data, start, out, options, seed), device)
     return train_lite(_lite_plan(data, start, out, options, seed), device)
 
 
@@ -125,15 +125,12 @@ def _lite_plan(data: Sequence[str], start: Path | None, out: Path, options: Lite
     )
 
 
-def _r50_plan(
-    data: Sequence[str], start: Path | None, out: Path, options: R50Options, seed: int, device: str
-) -> R50Plan:
+def _r50_plan(data: Sequence[str], start: Path | None, out: Path, options: R50Options, seed: int) -> R50Plan:
     if options.preset not in PRESETS:
         raise ValueError(f"Expected a preset of {', '.join(PRESETS)}, got {options.preset!r}")
     preset = PRESETS[options.preset]
     batch_size = options.batch_size or preset.train.batch_size
-    bf16 = preset.train.bf16 and device != "cpu"
-    train = dataclasses.replace(preset.train, seed=seed, batch_size=batch_size, bf16=bf16)
+    train = dataclasses.replace(preset.train, seed=seed, batch_size=batch_size)
     return R50Plan(
         [_read_source(text, options) for text in data], dataclasses.replace(preset, train=train), out, start,
         options.backbone, options.steps,

@@ -6,6 +6,7 @@ sides, or a random cut from the photo followed by it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from clickpose.frames import LONG_SIDE, SHORT_SIDE, input_hw
 from clickpose.skeleton import Skeleton
 
 _CUT_TRIES = 10
+_GROUPS_AN_OCTAVE = 3  # of width : height, so that 3:4, 1:1, 4:3 and 3:2 fall into four groups
 _LEAST_SIDE = 1.0  # px; a box that a cut leaves thinner than that is gone
 
 
@@ -125,16 +127,27 @@ class PhotoDataset(Dataset):
     def __len__(self) -> int:
         return len(self.photos)
 
+    def shape_groups(self) -> list[int]:
+        """Return the number of each photo's group of like shape; a batch of one group needs little padding."""
+        return [
+            round(_GROUPS_AN_OCTAVE * math.log2(record.image_hw[1] / record.image_hw[0])) for record, *_ in self.photos
+        ]
+
     def __getitem__(self, index: int | tuple[int, int]) -> PhotoBatch:
-        """Return photo ``index``, or ``(index, step)`` for the random changes of that training step."""
+        """Return photo ``index``, or ``(index, step)`` for the random changes of that training step.
+
+        The photos of a step share what sets their size, so that a batch needs little padding; where they are cut and
+        whether they are mirrored is their own.
+        """
         index, step = index if isinstance(index, tuple) else (index, 0)
+        short_side, cut = self._shape(np.random.default_rng([self.seed, step]))
         rng = np.random.default_rng([self.seed, step, index])
         record, persons, ignored = self.photos[index]
-        window = self._window(record, persons, rng)
+        window = _window(record, persons, cut, rng)
         flip = bool(rng.random() < self.scales.flip_probability)
         window_hw = (round(window[3] - window[1]), round(window[2] - window[0]))
-        height, width = input_hw(window_hw, int(rng.choice(self.scales.short_sides)), self.scales.long_side)
-        pixels = _resample(read_photo(record.path), record, window, (height, width), flip)
+        height, width = input_hw(window_hw, short_side, self.scales.long_side)
+        pixels = _resample(read_photo(record.path, record.image_hw), record, window, (height, width), flip)
         labels = _Labels.of([*persons, *ignored], len(persons), window, flip, self.skeleton)
         seed = torch.from_numpy(rng.integers(0, 2**62, 1))
         return PhotoBatch(
@@ -142,21 +155,30 @@ class PhotoDataset(Dataset):
             *labels.tensors(np.sqrt([width / height, height / width])), seed,
         )  # fmt: skip
 
-    def _window(self, record: ImageRecord, persons: list[PersonRecord], rng: np.random.Generator) -> np.ndarray:
-        """Return what is shown of the photo: (4,) xyxy px, with the centre of a person in it."""
-        height, width = record.image_hw
-        whole = np.array([0, 0, width, height], dtype=np.float64)
+    def _shape(self, rng: np.random.Generator) -> tuple[int, np.ndarray | None]:
+        """Draw a step's short side in px, and (2,) width and height of its cuts in short sides of a photo, or None."""
+        short_side = int(rng.choice(self.scales.short_sides))
         if rng.random() >= self.scales.cut_probability:
-            return whole
-        unit = min(height, width) / rng.choice(self.scales.cut_short_sides)  # px of the photo for one of the thought
-        centers = np.array([(person.box_xyxy[:2] + person.box_xyxy[2:]) / 2 for person in persons])
-        for _ in range(_CUT_TRIES):
-            size = np.rint(rng.uniform(*self.scales.cut_sides, 2) * unit).clip(1, [width, height])
-            corner = np.floor(rng.random(2) * ([width, height] - size + 1))
-            window = np.concatenate([corner, corner + size])
-            if ((centers > window[:2]) & (centers < window[2:])).all(axis=1).any():
-                return window
+            return short_side, None
+        return short_side, rng.uniform(*self.scales.cut_sides, 2) / rng.choice(self.scales.cut_short_sides)
+
+
+def _window(
+    record: ImageRecord, persons: list[PersonRecord], cut: np.ndarray | None, rng: np.random.Generator
+) -> np.ndarray:
+    """Return what is shown of a photo: (4,) xyxy px; a cut has the centre of a person in it, or is none."""
+    height, width = record.image_hw
+    whole = np.array([0, 0, width, height], dtype=np.float64)
+    if cut is None:
         return whole
+    size = np.rint(cut * min(height, width)).clip(1, [width, height])
+    centers = np.array([(person.box_xyxy[:2] + person.box_xyxy[2:]) / 2 for person in persons])
+    for _ in range(_CUT_TRIES):
+        corner = np.floor(rng.random(2) * ([width, height] - size + 1))
+        window = np.concatenate([corner, corner + size])
+        if ((centers > window[:2]) & (centers < window[2:])).all(axis=1).any():
+            return window
+    return whole
 
 
 def _resample(

@@ -118,10 +118,17 @@ def normalise_pixels(images: Tensor) -> Tensor:
     return (pixels - mean) / std
 
 
-def fold_batch_norm(backbone: ResNetBackbone) -> None:
+def unnormalise_pixels(images: Tensor) -> Tensor:
+    """Undo :func:`normalise_pixels`: 0..255 as floats."""
+    mean, std = (images.new_tensor(values)[:, None, None] for values in (_MEAN_RGB, _STD_RGB))
+    return (images * std + mean) * 255
+
+
+def fold_batch_norm(backbone: nn.Module) -> None:
     """Multiply every frozen normalisation into the convolution before it, in place; the result is the same function.
 
-    The normalisations become identities, so the folded backbone no longer loads unfolded weights.
+    The normalisations become identities, so the folded backbone no longer loads unfolded weights. Another backbone
+    than a ResNet has none.
     """
     for block in [backbone, *(module for module in backbone.modules() if isinstance(module, Bottleneck))]:
         for number in (1, 2, 3):

@@ -14,6 +14,7 @@ from clickpose.networks.deformable_attention import Memory
 from clickpose.networks.encoder import Encoder
 from clickpose.networks.human_decoder import HumanDecoder, HumanQueries, prompt_mask
 from clickpose.networks.keypoint_decoder import PERSON_CODE, KeypointDecoder, PersonReading
+from clickpose.networks.movenet_backbone import MoveNetBackbone, MoveNetBackboneConfig
 from clickpose.networks.proposals import ProposalStage
 
 PERSON_CLASS = 1
@@ -36,7 +37,7 @@ class ClickPoseConfig:
         persons: persons that the first pass keeps.
         classes: class logits of a query; index 1 is a person.
         human_codes: rows of the human codebook.
-        backbone: size of the backbone.
+        backbone: the backbone, ResNet or MoveNet, and its size.
         short_side, long_side: bounds of the photos that the network is trained for, pixels.
     """
 
@@ -53,7 +54,7 @@ class ClickPoseConfig:
     persons: int = 50
     classes: int = 2
     human_codes: int = 101
-    backbone: BackboneConfig = field(default_factory=BackboneConfig)
+    backbone: BackboneConfig | MoveNetBackboneConfig = field(default_factory=BackboneConfig)
     short_side: int = SHORT_SIDE
     long_side: int = LONG_SIDE
 
@@ -69,7 +70,8 @@ class ClickPose(nn.Module):
         super().__init__()
         self.config = config = config or ClickPoseConfig()
         layer_sizes = (config.dim, config.heads, config.levels, config.points, config.ffn_dim)
-        self.backbone = ResNetBackbone(config.backbone)
+        movenet = isinstance(config.backbone, MoveNetBackboneConfig)
+        self.backbone = MoveNetBackbone() if movenet else ResNetBackbone(config.backbone)
         self.input_projection = _input_projection(config)
         self.encoder = Encoder(*layer_sizes, config.encoder_layers)
         self.proposals = ProposalStage(config.dim, config.classes)
@@ -92,19 +94,27 @@ class ClickPose(nn.Module):
             return self.encode_maps(maps)
         return self.encode_maps(maps, tuple(_shrink_mask(padding_mask, x.shape[2:]) for x in maps))
 
-    def encode_maps(self, maps: tuple[Tensor, ...], padding_masks: tuple[Tensor, ...] | None = None) -> Memory:
+    def encode_maps(
+        self,
+        maps: tuple[Tensor, ...],
+        padding_masks: tuple[Tensor, ...] | None = None,
+        normalise_padding: bool = False,
+    ) -> Memory:
         """Encode the backbone's maps.
 
         Args:
             maps: at strides 8, 16 and 32, each (B, C_l, H_l, W_l).
             padding_masks: (B, H_l, W_l) bool for each, True where there is no image; None where all is image.
+            normalise_padding: count the padding as image when the projections are normalised, as the published code
+                does (parity mode), although then a photo's features depend on the others of its batch.
         """
         projected, masks = [], None if padding_masks is None else list(padding_masks)
-        for level, projection in enumerate(self.input_projection):
+        for level, (conv, norm) in enumerate(self.input_projection):
             source = maps[level] if level < len(maps) else (maps[-1] if level == len(maps) else projected[-1])
-            projected.append(projection(source))
+            features = conv(source)
             if masks is not None and level >= len(masks):
-                masks.append(_shrink_mask(masks[0], projected[-1].shape[2:]))
+                masks.append(_shrink_mask(masks[0], features.shape[2:]))
+            projected.append(norm(features, None if masks is None or normalise_padding else masks[level]))
         return self.encoder(projected, masks)
 
     def find_humans(self, memory: Memory) -> HumanQueries:
@@ -160,6 +170,22 @@ class ClickPose(nn.Module):
         return self.keypoint_decoder(queries, memory, self.common, fixed, readings)
 
 
+class PaddedGroupNorm(nn.GroupNorm):
+    """Group normalisation by the mean and the variance of what is image, so that padding changes nothing."""
+
+    def forward(self, x: Tensor, padding_mask: Tensor | None = None) -> Tensor:
+        """Normalise (B, C, H, W); ``padding_mask`` (B, H, W) is True where there is no image, None: all is image."""
+        if padding_mask is None:
+            return super().forward(x)
+        groups = x.float().unflatten(1, (self.num_groups, -1))  # (B, G, C / G, H, W)
+        inside = (~padding_mask)[:, None, None].to(groups.dtype)
+        count = inside.sum((3, 4), keepdim=True) * groups.shape[2]
+        mean = (groups * inside).sum((2, 3, 4), keepdim=True) / count
+        variance = ((groups - mean).square() * inside).sum((2, 3, 4), keepdim=True) / count
+        normed = ((groups - mean) * (variance + self.eps).rsqrt()).flatten(1, 2)
+        return normed * self.weight[:, None, None] + self.bias[:, None, None]
+
+
 def center_to_corners(boxes_cxcywh: Tensor) -> Tensor:
     """Convert (..., 4) boxes from (centre x, centre y, width, height) to (left, top, right, bottom)."""
     center, half = boxes_cxcywh[..., :2], boxes_cxcywh[..., 2:] / 2
@@ -183,7 +209,7 @@ def _input_projection(config: ClickPoseConfig) -> nn.ModuleList:
             conv = nn.Conv2d(channels[level], config.dim, 1)
         else:
             conv = nn.Conv2d(channels[-1] if level == len(channels) else config.dim, config.dim, 3, 2, padding=1)
-        projections.append(nn.Sequential(conv, nn.GroupNorm(min(_GROUP_NORM_GROUPS, config.dim), config.dim)))
+        projections.append(nn.Sequential(conv, PaddedGroupNorm(min(_GROUP_NORM_GROUPS, config.dim), config.dim)))
     return nn.ModuleList(projections)
 
 

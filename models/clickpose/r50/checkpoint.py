@@ -22,6 +22,7 @@ from torch import Tensor
 
 from clickpose.networks.backbone import BackboneConfig
 from clickpose.networks.clickpose import ClickPose, ClickPoseConfig
+from clickpose.networks.movenet_backbone import MoveNetBackboneConfig
 from clickpose.skeleton import COCO, Skeleton
 from clickpose.weights_io import WeightsError, check_present, load_weights, read_metadata, save_weights
 
@@ -166,6 +167,8 @@ def _config_from_json(path: Path, text: str) -> ClickPoseConfig:
     try:
         fields = json.loads(text)
         backbone = fields.pop("backbone")
+        if not backbone:  # MoveNet has one size
+            return ClickPoseConfig(**fields, backbone=MoveNetBackboneConfig())
         backbone["blocks"] = tuple(backbone["blocks"])
         return ClickPoseConfig(**fields, backbone=BackboneConfig(**backbone))
     except (ValueError, KeyError, TypeError) as error:

@@ -69,7 +69,9 @@ class R50Task:
         self.sigmas = torch.tensor(skeleton.sigmas, dtype=torch.float32)
 
     def parameter_groups(self, config: TrainConfig) -> list[dict]:
-        """Two rates: the backbone's, and that of the rest."""
+        """Two rates: the backbone's, and that of the rest; a backbone of rate 0 keeps its weights, at less cost."""
+        if not config.trunk_learning_rate:
+            self.model.backbone.requires_grad_(False)
         backbone = list(self.model.backbone.parameters())
         known = {id(parameter) for parameter in backbone}
         rest = [parameter for parameter in self.model.parameters() if id(parameter) not in known]

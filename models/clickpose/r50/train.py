@@ -16,13 +16,16 @@ import torch
 from clickpose.data.photos import PhotoDataset, PhotoScales, collate_photos
 from clickpose.data.records import PoseDataset
 from clickpose.engine import TrainConfig, Trainer, keep_plan, rank_and_world
-from clickpose.networks.backbone import BackboneConfig, ResNetBackbone, normalise_pixels
+from clickpose.lite.predictor import DEFAULT_FILE as LITE_FILE
+from clickpose.networks.backbone import ResNetBackbone, normalise_pixels
 from clickpose.networks.clickpose import ClickPose, ClickPoseConfig
+from clickpose.networks.movenet_backbone import MoveNetBackbone, MoveNetBackboneConfig
+from clickpose.networks.movenet_onnx import read_movenet_onnx
 from clickpose.r50.checkpoint import load_network, save_network
 from clickpose.r50.noise import NoiseConfig
 from clickpose.r50.task import R50Task, R50TaskConfig, fit_normalisation, prepare_for_training
-from clickpose.skeleton import Skeleton
-from clickpose.weights_io import WeightsError, check_present
+from clickpose.skeleton import COCO, Skeleton
+from clickpose.weights_io import WeightsError, check_present, load_weights
 
 _NORMALISATION_PHOTOS = 16
 
@@ -57,19 +60,19 @@ PRESETS = {
         epochs=40,
         scales=PhotoScales(),
     ),
-    # The same modules, small enough for a machine without a GPU and for a backbone without published weights.
+    # The same modules, small enough for a machine without a GPU, on the features of a backbone that knows people.
     "small": R50Preset(
         ClickPoseConfig(
-            dim=96, heads=6, ffn_dim=256, encoder_layers=2, human_layers=2, keypoint_layers=3, queries=100, persons=20,
-            human_codes=4, backbone=BackboneConfig((2, 2, 2, 2), width=24), short_side=256, long_side=426,
+            dim=96, heads=6, levels=3, ffn_dim=256, encoder_layers=2, human_layers=2, keypoint_layers=2, queries=60,
+            persons=15, human_codes=4, backbone=MoveNetBackboneConfig(), short_side=256, long_side=426,
         ),
         TrainConfig(
-            batch_size=8, learning_rate=4e-4, trunk_learning_rate=4e-4, weight_decay=1e-4, clip_norm=1.0,
-            warmup_steps=200, decay_share=0.3, ema_decay=0.999, workers=1, checkpoint_steps=100, bf16=False,
+            batch_size=4, learning_rate=4e-4, trunk_learning_rate=0.0, weight_decay=1e-4, clip_norm=1.0,
+            warmup_steps=200, decay_share=0.3, ema_decay=0.999, workers=1, checkpoint_steps=100,
         ),
-        epochs=60,
+        epochs=8,
         scales=PhotoScales.around(256),
-        task=R50TaskConfig(noise=NoiseConfig(groups=5, queries=40, pose_variants=2), refined_persons=10),
+        task=R50TaskConfig(noise=NoiseConfig(groups=3, queries=20, pose_variants=1), refined_persons=8),
     ),
 }  # fmt: skip
 
@@ -83,8 +86,9 @@ class R50Plan:
         preset: sizes and training.
         out: working folder; kept, so that a stopped run goes on.
         start: Click-Pose weights to go on from, or None for a fresh network.
-        backbone: published weights of the backbone by torchvision's names (``.pth``), for a fresh network; None to
-            train it from nothing.
+        backbone: published weights of the backbone, for a fresh network: a ResNet's by torchvision's names (``.pth``)
+            or MoveNet's (``.onnx``, or lite weights); None to train a ResNet from nothing, or for the MoveNet in the
+            shipped lite weights.
         steps: optimiser steps; None for the preset's epochs.
     """
 
@@ -138,7 +142,7 @@ def make_trainer(plan: R50Plan, device: str = "cpu") -> Trainer:
     steps = plan.steps or max(1, round(plan.preset.epochs * sum(weights) / train.batch_size))
     train = dataclasses.replace(train, steps=steps)
     task = R50Task(network, plan.skeleton, plan.preset.task)
-    return Trainer(task, dataset, weights, collate_photos, train, plan.out, device)
+    return Trainer(task, dataset, weights, collate_photos, train, plan.out, device, dataset.shape_groups())
 
 
 def start_network(plan: R50Plan, photos: PhotoDataset) -> ClickPose:
@@ -158,13 +162,34 @@ def start_network(plan: R50Plan, photos: PhotoDataset) -> ClickPose:
         return network
     network = ClickPose(dataclasses.replace(sizes, num_keypoints=len(plan.skeleton)))
     prepare_for_training(network)
-    if plan.backbone is not None:
+    if isinstance(network.backbone, MoveNetBackbone):
+        load_movenet(network.backbone, plan.backbone or LITE_FILE)
+    elif plan.backbone is not None:
         load_backbone(network.backbone, plan.backbone)
     else:
         few = collate_photos([photos[i] for i in range(min(len(photos), _NORMALISATION_PHOTOS))])
         pixels = normalise_pixels(few.image).masked_fill(few.padding_mask[:, None], 0.0)
         fit_normalisation(network.backbone, pixels)
     return network
+
+
+def load_movenet(backbone: MoveNetBackbone, path: Path) -> None:
+    """Load the published MoveNet (``.onnx``), or the trunk of lite weights for COCO's joints (``.safetensors``).
+
+    Raises:
+        WeightsError: if the file is missing, damaged, of another network or for other joints.
+    """
+    check_present(path, "weights of MoveNet")
+    if path.suffix == ".onnx":
+        state = read_movenet_onnx(path)
+    else:
+        lite = load_weights(path, kind="lite")
+        state = {name.removeprefix("trunk."): value for name, value in lite.items() if name.startswith("trunk.")}
+    try:
+        backbone.trunk.load_state_dict(state)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[1].strip()
+        raise WeightsError(f"Expected MoveNet for the {len(COCO)} joints of COCO in {path}: {reason}") from None
 
 
 def load_backbone(backbone: ResNetBackbone, path: Path) -> None:

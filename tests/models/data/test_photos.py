@@ -1,5 +1,6 @@
 """Whole photos as training samples: what is shown of them, and where the labels go."""
 
+import dataclasses
 from collections import Counter
 
 import numpy as np
@@ -86,6 +87,22 @@ def test_cuts_move_pixels_and_labels_together_and_lose_what_is_outside(data):
         if (sample.image[0, 0] > 127).sum() > 20 and whole.any():
             followed += bool((noses[whole] - spot(sample.image)).norm(dim=-1).min() < 0.05)
     assert len(shapes) > 5 and people == {1, 2} and followed > 5
+
+
+def test_photos_of_a_step_and_of_like_shape_have_one_size(data, tmp_path):
+    records = [data.images[0]]
+    for number, size in enumerate([(160, 120), (120, 160), (240, 160)], 2):
+        Image.new("RGB", size).save(tmp_path / f"{number}.png")
+        records.append(ImageRecord(number, tmp_path / f"{number}.png", size[::-1]))
+    everybody = [dataclasses.replace(p, image_id=r.image_id) for r in records for p in data.persons]
+    dataset = PhotoDataset(dataclasses.replace(data, images=records, persons=everybody), PhotoScales.around(100))
+    like, other, tall, wide = dataset.shape_groups()
+    assert like == other and len({like, tall, wide}) == 3
+    sizes = [dataset[(0, step)].image.shape for step in range(12)]
+    assert sizes == [dataset[(1, step)].image.shape for step in range(12)]
+    assert len(set(sizes)) > 5
+    flips = [torch.equal(dataset[(0, s)].keypoints_norm, dataset[(1, s)].keypoints_norm) for s in range(12)]
+    assert not all(flips)  # mirror and place of the cut are each photo's own
 
 
 def test_the_same_step_is_the_same_sample_and_another_is_not(data):

@@ -153,6 +153,20 @@ def test_processes_share_a_batch_and_draw_the_same_epoch():
     assert later == one[3]
 
 
+def test_samples_of_a_group_come_together():
+    groups = [0, 1] * 10
+    weights = [1.0] * 20
+    batches = [batch for batch, _ in zip(EpochSampler(weights, 5, seed=1, groups=groups), range(8), strict=False)]
+    for epoch in (batches[:4], batches[4:]):
+        assert sorted(i for batch in epoch for i, _ in batch) == list(range(20))
+        assert all(len({groups[i] for i, _ in batch}) == 1 for batch in epoch)
+    assert [batch[0][1] for batch in batches] == list(range(8))
+    assert {groups[batch[0][0]] for batch in batches[:2] + batches[4:6]} == {0, 1}  # no group always comes first
+    assert next(iter(EpochSampler(weights, 5, seed=1, first_step=6, groups=groups))) == batches[6]
+    uneven = next(zip(EpochSampler([1.0] * 6, 3, seed=0, groups=[0, 0, 0, 0, 1, 1]), range(2), strict=False))
+    assert len(uneven[0]) == 3  # a batch is whole, also where a group does not fill it
+
+
 def test_the_rate_warms_up_stays_and_falls_to_zero():
     config = TrainConfig(steps=1000, warmup_steps=100, decay_share=0.4)
     assert rate_factor(0, config) == pytest.approx(0.01)

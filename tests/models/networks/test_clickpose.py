@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from clickpose.networks.clickpose import ClickPose, ClickPoseConfig, extend_boxes
+from clickpose.networks.clickpose import ClickPose, ClickPoseConfig, PaddedGroupNorm, extend_boxes
 from clickpose.networks.deformable_attention import Memory
 from clickpose.networks.keypoint_decoder import PersonReading
 from clickpose.networks.position_embedding import inverse_sigmoid
@@ -44,7 +44,8 @@ def official(fixture) -> ClickPose:
 
 
 def encoded(network: ClickPose, case: dict, padded: bool) -> Memory:
-    return network.encode_maps(tuple(case["backbone_feats"]), tuple(case["backbone_masks"]) if padded else None)
+    masks = tuple(case["backbone_masks"]) if padded else None
+    return network.encode_maps(tuple(case["backbone_feats"]), masks, normalise_padding=True)
 
 
 def assert_persons(reading: PersonReading, wanted: dict, by_query: bool = False):
@@ -222,8 +223,35 @@ def test_drawn_boxes_are_answered_one_by_one_and_change_nobody(tiny, memory):
     assert (poses.keypoints_norm[0, 0] - poses.keypoints_norm[0, 1]).abs().max() > 1e-3
 
 
-def test_padding_and_batching_change_nothing(tiny):
-    """The projection's GroupNorm sees padding, in the official network too; everything after it must not."""
+def test_padding_does_not_shift_the_normalisation_of_a_photo(tiny):
+    """The published code counts padding as image there, so that only parity mode does."""
+    generator = torch.Generator().manual_seed(4)
+    channels, hws = tiny.config.backbone.channels, ((8, 12), (4, 6), (2, 3))
+    maps = [torch.randn(1, c, *hw, generator=generator) + 1 for c, hw in zip(channels, hws, strict=True)]
+    wide = [torch.cat([x, torch.zeros_like(x)], 3) for x in maps]
+    masks = tuple(torch.arange(x.shape[3]).expand(1, *x.shape[2:]) >= x.shape[3] // 2 for x in wide)
+    alone = tiny.encode_maps(tuple(maps)).tokens
+    padded = tiny.encode_maps(tuple(wide), masks)
+    inside = ~padded.padding_mask
+    torch.testing.assert_close(padded.tokens[inside], alone[0], rtol=0, atol=1e-5)
+    official = tiny.encode_maps(tuple(wide), masks, normalise_padding=True).tokens
+    assert (official[inside] - alone[0]).abs().max() > 0.1
+
+
+def test_normalisation_over_a_part_by_hand():
+    norm = PaddedGroupNorm(1, 2)
+    norm.weight.data, norm.bias.data = torch.tensor([1.0, 2.0]), torch.tensor([0.0, 1.0])
+    x = torch.tensor([[[[1.0, 3.0, 99.0]], [[5.0, 7.0, -99.0]]]])  # mean 4 and variance 5 of what is image
+    normed = norm(x, torch.tensor([[[False, False, True]]]))
+    step = 1 / 5**0.5
+    wanted = torch.tensor([[-3 * step, -step], [1 + 2 * step, 1 + 6 * step]])
+    torch.testing.assert_close(normed[0, :, 0, :2], wanted, rtol=0, atol=1e-5)
+    whole = torch.nn.functional.group_norm(x, 1, norm.weight, norm.bias)
+    torch.testing.assert_close(norm(x), whole)
+    torch.testing.assert_close(norm(x, torch.zeros(1, 1, 3, dtype=torch.bool)), whole)
+
+
+def test_padding_and_batching_change_nothing_from_the_encoder_on(tiny):
     generator = torch.Generator().manual_seed(3)
     hws = ((8, 12), (4, 6), (2, 3), (1, 2))
     maps = [torch.randn(1, tiny.config.dim, *hw, generator=generator) for hw in hws]
