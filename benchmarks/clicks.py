@@ -116,9 +116,10 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, help="other lite weights than the shipped ones")
     parser.add_argument("--out", type=Path, help="write the figures as JSON")
     parser.add_argument("--quick", action="store_true", help="worst-joint clicks only")
+    parser.add_argument("--no-flip-test", action="store_true", help="see nobody mirrored: half the time")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
-    predictor = clickpose.load("lite", checkpoint=args.checkpoint, threads=args.threads)
+    predictor = clickpose.load("lite", args.checkpoint, threads=args.threads, flip_test=not args.no_flip_test)
     print(f"lite weights {predictor.fingerprint}")
     figures = {name: evaluate_set(name, args, predictor.network) for name in args.sets}
     if args.out:

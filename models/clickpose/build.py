@@ -22,7 +22,7 @@ def load(
         checkpoint: weights to load instead of the shipped ones; for r50 an official ``.pth`` or our ``.safetensors``.
         device: a torch device, such as ``"cpu"`` or ``"cuda"``.
         threads: threads for one image; None for the libraries' own choice.
-        options: of that network alone, such as r50's ``skeleton`` and ``min_score``.
+        options: of that network alone, such as lite's ``flip_test`` and r50's ``skeleton`` and ``min_score``.
 
     Raises:
         ValueError: for another name; WeightsError (a ValueError) if the weights cannot be read.
@@ -32,10 +32,10 @@ def load(
     return _LOADERS[name](checkpoint, device, threads, **options)
 
 
-def _load_lite(checkpoint, device, threads) -> PosePredictor:
+def _load_lite(checkpoint, device, threads, **options) -> PosePredictor:
     from clickpose.lite.predictor import LitePredictor  # imports torch: only when it is wanted
 
-    return LitePredictor.load(checkpoint, device=device, threads=threads)
+    return LitePredictor.load(checkpoint, device=device, threads=threads, **options)
 
 
 def _load_r50(checkpoint, device, threads, **options) -> PosePredictor:

@@ -20,6 +20,7 @@ from clickpose.data.persons import PersonBatch, PersonDataset
 from clickpose.evaluation.click_protocol import ClickProtocol
 from clickpose.feedback import oks_terms
 from clickpose.frames import CropFrame
+from clickpose.lite.flip_test import FlipTestLite
 from clickpose.metrics.clicks import ClickCurve, manual_correction_curve
 from clickpose.networks.lite import LiteNetwork
 from clickpose.networks.lite_decoder import DecoderOutput, EncodedPerson, PoseQueries
@@ -71,7 +72,7 @@ class ClickEvaluation:
 
 @torch.inference_mode()
 def evaluate_clicks(
-    network: LiteNetwork,
+    network: LiteNetwork | FlipTestLite,
     records: Sequence[PersonRecord],
     skeleton: Skeleton,
     protocol: ClickProtocol | None = None,
@@ -80,7 +81,7 @@ def evaluate_clicks(
     """Run the click protocol from ground-truth boxes.
 
     Args:
-        network: in evaluation mode.
+        network: in evaluation mode, with a flip test or without.
         records: persons with at least one labelled keypoint.
         skeleton: theirs.
         protocol: the annotator.

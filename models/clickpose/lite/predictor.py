@@ -14,6 +14,7 @@ from clickpose.data.crops import frame_matrix, warp_crop
 from clickpose.detector import PersonDetector
 from clickpose.frames import CropFrame
 from clickpose.lite.calibration import LiteScores, ScoreReader, find_calibration, load_score_reader, raw_scores
+from clickpose.lite.flip_test import FlipTestLite, PairedPerson
 from clickpose.lite.weights import load_lite, read_skeleton
 from clickpose.networks.lite import LiteNetwork
 from clickpose.networks.lite_decoder import DecoderOutput, EncodedPerson, PoseQueries
@@ -31,9 +32,9 @@ class LitePredictor(PosePredictor):
     """Box-prompted Click-Pose for a CPU; see :class:`~clickpose.predictor.PosePredictor` for the methods.
 
     Args:
-        network: trained network.
+        network: trained network, with a flip test or without.
         detector: finds the people when no boxes are given.
-        fingerprint: of the weights.
+        fingerprint: of the weights, and of what else decides the network's answers.
         device: torch device.
         read_scores: turns a decoding into keypoint scores and visibilities; the network's own, or calibrated ones.
         skeleton: the joints that the network was made for.
@@ -43,7 +44,7 @@ class LitePredictor(PosePredictor):
 
     def __init__(
         self,
-        network: LiteNetwork,
+        network: LiteNetwork | FlipTestLite,
         detector: PersonDetector,
         fingerprint: str,
         device: str = "cpu",
@@ -59,7 +60,11 @@ class LitePredictor(PosePredictor):
 
     @classmethod
     def load(
-        cls, checkpoint: str | Path | None = None, device: str = "cpu", threads: int | None = None
+        cls,
+        checkpoint: str | Path | None = None,
+        device: str = "cpu",
+        threads: int | None = None,
+        flip_test: bool = True,
     ) -> LitePredictor:
         """Load the shipped weights, checked against their checksum, or others, with their calibration if it lies beside
         them (:mod:`clickpose.lite.calibration`).
@@ -68,21 +73,23 @@ class LitePredictor(PosePredictor):
             checkpoint: a ``.safetensors`` file that ``clickpose train`` wrote; None for the shipped one.
             device: torch device.
             threads: CPU threads of torch (a setting of the whole process) and of the detector; None leaves them.
+            flip_test: see each person mirrored as well (:mod:`clickpose.lite.flip_test`): better poses and scores, for
+                twice the time of the network.
 
         Raises:
             WeightsError: if the file is missing, damaged, or not of this network; or the calibration beside it is
                 damaged or was fitted for other weights.
         """
         path = Path(checkpoint) if checkpoint is not None else DEFAULT_FILE
-        network, skeleton = load_network(path), read_skeleton(path)
+        network, skeleton, mark = load_network(path, flip_test), read_skeleton(path), network_mark(path, flip_test)
         if threads is not None:
             torch.set_num_threads(threads)
         calibration, read_scores = find_calibration(path), raw_scores
         if calibration is not None:
             if path == DEFAULT_FILE:
                 verify_checksum(calibration)
-            read_scores, _ = load_score_reader(calibration, skeleton, fingerprint(path), device)
-        return cls(network, PersonDetector.load(threads=threads), fingerprint(path), device, read_scores, skeleton)
+            read_scores, _ = load_score_reader(calibration, skeleton, mark, device)
+        return cls(network, PersonDetector.load(threads=threads), mark, device, read_scores, skeleton)
 
     def detect(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See :meth:`PosePredictor.detect`."""
@@ -111,10 +118,12 @@ class LitePredictor(PosePredictor):
         image = torch.from_numpy(crops).to(self.device).permute(0, 3, 1, 2)  # channels last in memory
         prompts = np.stack([_box_to_norm(frame, box) for frame, box in zip(frames, boxes, strict=True)])
         person = self.network.encode(image, self._tensor(prompts)).person
-        arrays = {f"map{level}": feature.half().cpu().numpy() for level, feature in enumerate(person.maps)}
-        arrays |= {name: getattr(person, name).float().cpu().numpy() for name in _SMALL_FIELDS}
+        views = person.views if isinstance(person, PairedPerson) else person
+        arrays = {f"map{level}": feature.half() for level, feature in enumerate(views.maps)}
+        arrays |= {name: getattr(views, name).float() for name in _SMALL_FIELDS}
+        by_person = {name: array.unflatten(0, (len(frames), -1)).cpu().numpy() for name, array in arrays.items()}
         return [
-            EncodedRegion(frame, box, {name: array[i] for name, array in arrays.items()})
+            EncodedRegion(frame, box, {name: array[i] for name, array in by_person.items()})
             for i, (frame, box) in enumerate(zip(frames, boxes, strict=True))
         ]
 
@@ -143,7 +152,6 @@ class LitePredictor(PosePredictor):
         placed = place_clicks(pose, clicks)
         person = self._person([region])
         keypoints = self._tensor(region.frame.to_norm(placed.keypoints))[None]
-        keypoints = torch.where(keypoints.isfinite(), keypoints, person.initial_norm)
         fixed = torch.from_numpy(placed.fixed).to(self.device)[None, None]
         box = self._tensor(_box_to_norm(region.frame, prompt_box(placed)))[None, None]
         output = self.network.decode(person, PoseQueries(keypoints[:, None], fixed, box))
@@ -159,14 +167,16 @@ class LitePredictor(PosePredictor):
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(np.asarray(array, dtype=np.float32)).to(self.device)
 
-    def _person(self, regions: Sequence[EncodedRegion]) -> EncodedPerson:
+    def _person(self, regions: Sequence[EncodedRegion]) -> EncodedPerson | PairedPerson:
         """Rebuild the decoder's input from cached regions."""
-        fields = {name: self._stack(regions, name) for name in _SMALL_FIELDS}
+        fields = {name: self._rows(regions, name) for name in _SMALL_FIELDS}
         levels = len(self.network.config.decoder.level_channels)
-        return EncodedPerson(maps=tuple(self._stack(regions, f"map{level}") for level in range(levels)), **fields)
+        views = EncodedPerson(maps=tuple(self._rows(regions, f"map{level}") for level in range(levels)), **fields)
+        return PairedPerson.of_views(views) if isinstance(self.network, FlipTestLite) else views
 
-    def _stack(self, regions: Sequence[EncodedRegion], name: str) -> Tensor:
-        return torch.stack([torch.from_numpy(region.features[name]) for region in regions]).to(self.device).float()
+    def _rows(self, regions: Sequence[EncodedRegion], name: str) -> Tensor:
+        """Return a feature of all views of all regions, the views of a region one after the other."""
+        return torch.cat([torch.from_numpy(region.features[name]) for region in regions]).to(self.device).float()
 
     def _pose(self, frame: CropFrame, output: DecoderOutput, read: LiteScores, index: int, fixed: np.ndarray) -> Pose:
         """Read person ``index`` (variant 0) of a decoder output, in original pixels, with its scores."""
@@ -178,8 +188,12 @@ class LitePredictor(PosePredictor):
         return Pose(self.skeleton, keypoints, np.concatenate([low, high]), scores, visibility, instance, fixed)
 
 
-def load_network(path: Path) -> LiteNetwork:
+def load_network(path: Path, flip_test: bool = True) -> LiteNetwork | FlipTestLite:
     """Load the network alone, without detector and calibration; the shipped file is checked against its checksum.
+
+    Args:
+        path: weights.
+        flip_test: whether it sees each person mirrored as well.
 
     Raises:
         WeightsError: if the file is missing, damaged, or not of this network.
@@ -187,7 +201,13 @@ def load_network(path: Path) -> LiteNetwork:
     if path == DEFAULT_FILE:
         verify_checksum(path)
     network, _ = load_lite(path)
-    return network.eval()
+    return (FlipTestLite(network, read_skeleton(path)) if flip_test else network).eval()
+
+
+def network_mark(path: Path, flip_test: bool = True) -> str:
+    """Return what identifies the answers of :func:`load_network`'s network: cached features and calibrations of one
+    with a flip test do not suit one without."""
+    return fingerprint(path) + ("-flip" if flip_test else "")
 
 
 _SMALL_FIELDS = ("candidates_norm", "candidate_scores", "initial_norm", "prompt_norm")

@@ -137,8 +137,10 @@ class LiteNetwork(nn.Module):
         )  # fmt: skip
 
     def decode(self, person: EncodedPerson, queries: PoseQueries) -> DecoderOutput:
-        """Refine V variants of each encoded person."""
-        return self.decoder(person, queries)
+        """Refine V variants of each encoded person. A joint whose position is NaN starts where the trunk saw it."""
+        known = ~queries.keypoints_norm.isnan()
+        start = torch.where(known, queries.keypoints_norm, person.initial_norm[:, None])
+        return self.decoder(person, queries._replace(keypoints_norm=start))
 
     @staticmethod
     def initial_queries(person: EncodedPerson) -> PoseQueries:

@@ -27,12 +27,12 @@ from clickpose.lite.calibration_fit import (
     fit_lite_ccnet,
     fit_lite_posthoc,
 )
-from clickpose.lite.predictor import LitePredictor
+from clickpose.lite.predictor import LitePredictor, network_mark
 from clickpose.networks.ccnet import CCNet
 from clickpose.networks.lite import LiteConfig, LiteNetwork
 from clickpose.networks.lite_decoder import DecoderConfig
 from clickpose.skeleton import COCO
-from clickpose.weights_io import WeightsError, fingerprint, save_weights
+from clickpose.weights_io import WeightsError, save_weights
 
 BOXES = np.array([[20.0, 30.0, 120.0, 220.0], [150.0, 40.0, 230.0, 200.0]])
 
@@ -117,7 +117,7 @@ def test_the_file_beside_the_weights_is_used(weights, beside):
     assert LitePredictor.load(weights).read_scores is raw_scores
     head_file, json_file = beside
     assert [path.name for path in beside] == ["mine.calibration.safetensors", "mine.calibration.json"]
-    provenance = Provenance.today("lite", COCO, "test", fingerprint(weights))
+    provenance = Provenance.today("lite", COCO, "test", network_mark(weights))
     save_ccnet(head_file, random_head(features=128).state_dict(), provenance)
     reader = LitePredictor.load(weights).read_scores
     assert isinstance(reader, CCNetScores) and reader.head.num_features == 128
@@ -138,7 +138,7 @@ def test_the_file_beside_the_weights_is_used(weights, beside):
     ],
 )
 def test_a_calibration_of_something_else_is_refused(weights, beside, change, sentence):
-    provenance = replace(Provenance.today("lite", COCO, "test", fingerprint(weights)), **change)
+    provenance = replace(Provenance.today("lite", COCO, "test", network_mark(weights)), **change)
     save_ccnet(beside[0], random_head(features=128).state_dict(), provenance)
     with pytest.raises(WeightsError, match=f"Cannot use the calibration .*{sentence}"):
         LitePredictor.load(weights)
@@ -238,3 +238,11 @@ def test_both_kinds_of_fit_improve_people_they_have_not_seen():
         error = np.square(scores - data.tables[0].oks.numpy())[data.tables[0].visibility > 0].mean()
         assert error < fit.errors[0, 1] * 1.1  # fitted on everybody: in sample no worse than out of fold
         assert visibility.shape == scores.shape
+
+
+def test_a_calibration_of_one_view_does_not_suit_the_flip_test(weights, beside):
+    one_view = network_mark(weights, flip_test=False)
+    save_ccnet(beside[0], random_head(features=128).state_dict(), Provenance.today("lite", COCO, "test", one_view))
+    assert isinstance(LitePredictor.load(weights, flip_test=False).read_scores, CCNetScores)
+    with pytest.raises(WeightsError, match=f"Expected weights {one_view} of 'lite'.*got {one_view}-flip: fit again"):
+        LitePredictor.load(weights)

@@ -13,10 +13,9 @@ from clickpose.commands.calibrate.outcome import AUTO, CCNET, CalibrateOptions, 
 from clickpose.data.coco import read_coco_persons
 from clickpose.lite.calibration import MODEL
 from clickpose.lite.calibration_fit import collect_lite, fit_lite_ccnet, fit_lite_posthoc
-from clickpose.lite.predictor import DEFAULT_FILE, load_network
+from clickpose.lite.predictor import DEFAULT_FILE, load_network, network_mark
 from clickpose.lite.weights import read_skeleton
 from clickpose.skeleton import Skeleton
-from clickpose.weights_io import fingerprint
 
 
 def fit_lite(
@@ -36,7 +35,7 @@ def fit_lite(
         ValueError: for folders or weights that cannot be used.
     """
     weights = checkpoint or DEFAULT_FILE
-    network, skeleton, mark = load_network(weights), read_skeleton(weights), fingerprint(weights)
+    network, skeleton, mark = load_network(weights), read_skeleton(weights), network_mark(weights)
     records = [record for folder in folders for record in read_coco_persons(folder, skeleton)]
     data = collect_lite(network, records, skeleton, clicks, cache, mark)
     fits = _lite_fits(data, skeleton, options)

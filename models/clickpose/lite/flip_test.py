@@ -1,0 +1,149 @@
+"""Flip test for the lite network: every person is seen as it is and mirrored, and the two answers become one.
+
+Heatmap networks are tested on the photo and its mirror image. Here that lasts through the clicks: each decoding, with
+any number of fixed joints, is made in both views. Where the two agree their mean is better than either; where they do
+not, neither can be trusted, and the predicted OKS says so.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from clickpose.feedback import oks_terms
+from clickpose.networks.lite import EncoderOutput, LiteConfig, LiteNetwork
+from clickpose.networks.lite_decoder import DecoderOutput, EncodedPerson, PoseQueries
+from clickpose.postprocess import BODY_SHARE_OF_BOX
+from clickpose.skeleton import Skeleton
+
+VIEWS = 2  # as it is, mirrored
+
+
+class PairedPerson(NamedTuple):
+    """B crops, each seen as it is and mirrored.
+
+    Attributes:
+        views: 2 · B rows, the two views of a crop one after the other, each in its own coordinates.
+        initial_norm: (B, K, 2) the trunk's own pose in the view as it is.
+        prompt_norm: (B, 4) prompt box, xyxy, in 0..1 of the crop.
+    """
+
+    views: EncodedPerson
+    initial_norm: Tensor
+    prompt_norm: Tensor
+
+    @classmethod
+    def of_views(cls, views: EncodedPerson) -> PairedPerson:
+        """Pair 2 · B rows."""
+        return cls(views, views.initial_norm[::VIEWS], views.prompt_norm[::VIEWS])
+
+
+class FlipTestLite(nn.Module):
+    """A trained lite network behind the methods of :class:`~clickpose.networks.lite.LiteNetwork`, twice as costly.
+
+    Coordinates and joints are those of the crop as it is.
+
+    Args:
+        network: trained.
+        skeleton: its joints.
+    """
+
+    def __init__(self, network: LiteNetwork, skeleton: Skeleton):
+        super().__init__()
+        self.network = network
+        self.register_buffer("sigmas", torch.tensor(skeleton.sigmas, dtype=torch.float32), persistent=False)
+        self.register_buffer("mirror_joints", torch.tensor(skeleton.flip_indices.tolist()), persistent=False)
+
+    @property
+    def config(self) -> LiteConfig:
+        """Of the network."""
+        return self.network.config
+
+    def encode(self, image: Tensor, prompt_norm: Tensor) -> EncoderOutput:
+        """Run trunk and neck on both views.
+
+        Args:
+            image: (B, 3, S, S) uint8 or float, RGB in 0..255.
+            prompt_norm: (B, 4) prompt box in 0..1 of the crop, xyxy.
+        """
+        both = _interleave(image, image.flip(-1)).contiguous(memory_format=torch.channels_last)
+        encoded, trunk = self.network.encode(both, _interleave(prompt_norm, mirror_boxes(prompt_norm)))
+        return EncoderOutput(PairedPerson.of_views(encoded), trunk)
+
+    @staticmethod
+    def initial_queries(person: PairedPerson) -> PoseQueries:
+        """Start from what the trunk saw in each view (NaN positions) and the prompt box, nothing fixed (V = 1)."""
+        unknown = torch.full_like(person.initial_norm, float("nan"))[:, None]
+        return PoseQueries(unknown, torch.zeros_like(unknown[..., 0], dtype=torch.bool), person.prompt_norm[:, None])
+
+    def decode(self, person: PairedPerson, queries: PoseQueries) -> DecoderOutput:
+        """Refine V variants of each encoded person in both views, and merge the answers.
+
+        A joint whose position is NaN starts where each view's own trunk saw it.
+        """
+        output = self.network.decode(person.views, PoseQueries(*map(_interleave, queries, self._mirror(*queries))))
+        plain, mirrored = (
+            DecoderOutput(
+                output.keypoints_norm[:, view::VIEWS], output.boxes_norm[:, view::VIEWS],
+                *(field[view::VIEWS] for field in (output.oks_logits, output.visibility_logits, output.tokens)),
+            )
+            for view in range(VIEWS)
+        )  # fmt: skip
+        merged = merge_views(plain, self._unmirror(mirrored), self.sigmas)
+        held = torch.where(queries.fixed[..., None], queries.keypoints_norm, merged.keypoints_norm)
+        return merged._replace(keypoints_norm=held)
+
+    def _mirror(self, keypoints: Tensor, fixed: Tensor, boxes: Tensor) -> PoseQueries:
+        return PoseQueries(self._mirror_keypoints(keypoints), fixed[..., self.mirror_joints], mirror_boxes(boxes))
+
+    def _unmirror(self, output: DecoderOutput) -> DecoderOutput:
+        order = self.mirror_joints
+        return DecoderOutput(
+            self._mirror_keypoints(output.keypoints_norm), mirror_boxes(output.boxes_norm),
+            output.oks_logits[..., order], output.visibility_logits[..., order], output.tokens[..., order, :],
+        )  # fmt: skip
+
+    def _mirror_keypoints(self, keypoints: Tensor) -> Tensor:
+        """Exchange left and right in (..., K, 2) positions and their order; twice gives back what was."""
+        x, y = keypoints[..., self.mirror_joints, :].unbind(-1)
+        return torch.stack([1 - x, y], -1)
+
+
+def merge_views(first: DecoderOutput, second: DecoderOutput, sigmas: Tensor) -> DecoderOutput:
+    """Make one answer of two about the same persons, in the same coordinates.
+
+    A joint lies at the mean of both positions, weighted by the odds of their predicted OKS: the surer one decides
+    where they are far apart. Its predicted OKS is the one of the mean logit, times what the two positions score
+    against the merged one (their mean OKS, weighted alike): two guesses that disagree cannot both be right. Boxes,
+    visibility logits and tokens are plain means.
+
+    Args:
+        first, second: decodings of B persons in V variants.
+        sigmas: (K,) OKS sigmas.
+    """
+    logits = torch.stack([first.oks_logits, second.oks_logits])
+    weights = logits.softmax(0)  # (2, B, V, K)
+    positions = torch.stack([first.keypoints_norm, second.keypoints_norm])
+    keypoints = (positions * weights[:, None, ..., None]).sum(0)
+    boxes = (first.boxes_norm + second.boxes_norm) / 2
+    size = (boxes[-1, ..., 2:] - boxes[-1, ..., :2]).clamp(min=1e-3)
+    area = BODY_SHARE_OF_BOX * size.prod(-1)
+    agreement = (weights * oks_terms(positions[:, -1], keypoints[-1], area, sigmas)).sum(0)
+    scores = logits.mean(0).sigmoid() * agreement
+    return DecoderOutput(
+        keypoints, boxes, scores.logit(eps=1e-6), (first.visibility_logits + second.visibility_logits) / 2,
+        (first.tokens + second.tokens) / 2,
+    )  # fmt: skip
+
+
+def mirror_boxes(boxes_norm: Tensor) -> Tensor:
+    """Mirror (..., 4) boxes, xyxy in 0..1, left to right."""
+    left, top, right, bottom = boxes_norm.unbind(-1)
+    return torch.stack([1 - right, top, 1 - left, bottom], -1)
+
+
+def _interleave(first: Tensor, second: Tensor) -> Tensor:
+    """Return the 2 · B rows first[0], second[0], first[1], second[1], …"""
+    return torch.stack([first, second], 1).flatten(0, 1)
