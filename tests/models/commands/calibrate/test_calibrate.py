@@ -14,12 +14,12 @@ from clickpose.cli import app
 from clickpose.commands.calibrate.outcome import CalibrateOptions
 from clickpose.commands.calibrate.results import fit_model, fit_results
 from clickpose.lite.calibration import CCNetScores
-from clickpose.lite.predictor import LitePredictor
+from clickpose.lite.predictor import LitePredictor, network_mark
 from clickpose.metrics.average_precision import average_precision
 from clickpose.networks.lite import LiteNetwork
 from clickpose.skeleton import COCO
 from clickpose.structures import Poses
-from clickpose.weights_io import fingerprint, save_weights, verify_checksum
+from clickpose.weights_io import save_weights, verify_checksum
 
 RUNNER = CliRunner()
 
@@ -358,7 +358,7 @@ def test_fit_lite_beside_its_weights(labelled_folder, tmp_path):
     assert result.exit_code == 0, result.output
     assert "after 0 clicks" in output and "after 1 clicks" in output and "Pearson, joints" in output
     provenance = load_ccnet(tmp_path / "mine.calibration.safetensors")[1]
-    assert (provenance.model, provenance.fingerprint) == ("lite", fingerprint(weights))
+    assert (provenance.model, provenance.fingerprint) == ("lite", network_mark(weights))
     assert isinstance(LitePredictor.load(weights).read_scores, CCNetScores)
 
     result, output = run(*arguments, "--out", tmp_path / "auto")  # from the cache
