@@ -55,17 +55,16 @@ def measure(options) -> None:
 
 def by_columns(dataset) -> None:
     """What the package does."""
-    from clickpose_fiftyone.columns import PersonColumns, write_min_pred_oks
+    from clickpose_fiftyone.columns import PersonColumns, index_lowest_oks, lowest_oks
     from clickpose_fiftyone.review import worst_samples
-    from clickpose_fiftyone.visibility import count_low_visibility
+    from clickpose_fiftyone.visibility import low_counts
 
     columns = PersonColumns(dataset, "pred")
     calibrated = columns.joints("confidence") ** 1.5
     pred_oks = calibrated.mean(axis=1)
-    columns.write("keypoint_oks", calibrated)
-    columns.write("pred_oks", pred_oks)
-    count_low_visibility(columns, columns.joints("visibility"), LOW)
-    write_min_pred_oks(columns, pred_oks)
+    counts = low_counts(columns, columns.joints("visibility"), LOW)
+    columns.write_all({"keypoint_oks": calibrated, "pred_oks": pred_oks}, {**lowest_oks(columns, pred_oks), **counts})
+    index_lowest_oks(dataset)
     worst_samples(dataset, "pred", 50).values("id")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.review import DONE
-from clickpose_fiftyone.visibility import set_label_tag
+from clickpose_fiftyone.visibility import changed_tags
 
 AUTO_ACCEPTED = "auto_accepted"
 
@@ -101,5 +101,5 @@ def auto_accept(
     plan = plan_acceptance(scores, target, measured)
     if write:
         passes = scores >= plan.threshold if plan.threshold is not None else np.zeros(len(scores), bool)
-        set_label_tag(columns, tag, passes & ~settled)
+        columns.write("tags", changed_tags(columns, tag, passes & ~settled))
     return plan

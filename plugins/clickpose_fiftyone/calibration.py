@@ -26,7 +26,7 @@ from clickpose.metrics.oks import keypoint_oks
 from clickpose.metrics.reliability import brier_score, expected_calibration_error
 from clickpose.metrics.sparsification import ause
 from clickpose_fiftyone.checks import require_keypoints, require_samples
-from clickpose_fiftyone.columns import PersonColumns, write_min_pred_oks
+from clickpose_fiftyone.columns import PersonColumns, index_lowest_oks, lowest_oks
 from clickpose_fiftyone.matching import match_persons
 from clickpose_fiftyone.truth import read_predictions, read_truth
 
@@ -230,15 +230,14 @@ def _figures(joint_scores: np.ndarray, person_scores: np.ndarray, pairs: Labelle
 
 def _apply(columns: PersonColumns, calibrator: PosthocCalibrator) -> None:
     """Write the calibrated columns; a human's joints stay certain."""
-    before = columns.scalars("score_raw")
-    if not np.isfinite(before).all():
-        columns.write("score_raw", raw_scores(columns))
     joint_oks = calibrator.predict(raw_confidence(columns), person_areas(columns))
     joint_oks = np.where(np.nan_to_num(columns.joints("fixed")) > 0, 1.0, joint_oks)
     pred_oks = visibility_weighted(joint_oks, visibility_weights(columns))
-    columns.write("keypoint_oks", joint_oks)
-    columns.write("pred_oks", pred_oks)
-    write_min_pred_oks(columns, pred_oks)
+    persons = {"keypoint_oks": joint_oks, "pred_oks": pred_oks}
+    if not np.isfinite(columns.scalars("score_raw")).all():
+        persons["score_raw"] = raw_scores(columns)
+    columns.write_all(persons, lowest_oks(columns, pred_oks))
+    index_lowest_oks(columns.samples)
 
 
 def _remember(samples, pred_field: str, gt_field: str | None, summary: CalibrationSummary) -> None:

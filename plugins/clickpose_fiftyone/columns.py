@@ -6,17 +6,17 @@ in half a minute. Positions are pixels of the photo here and 0..1 of its width a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import chain
 
-import fiftyone as fo
 import numpy as np
 
 from clickpose.boxes import enclosing_box, xywh_to_xyxy
 from clickpose.skeleton import Skeleton
 from clickpose.structures import Poses
 from clickpose_fiftyone.checks import image_sizes, require_keypoints
+from clickpose_fiftyone.column_writes import plain, write_columns
 from clickpose_fiftyone.skeletons import skeleton_of
 
 MIN_PRED_OKS = "min_pred_oks"
@@ -131,21 +131,28 @@ class PersonColumns:
         )
 
     def write(self, attribute: str, values: Sequence | np.ndarray) -> None:
-        """Write one attribute of all persons at once.
+        """Write one attribute of all persons; see :meth:`write_all`."""
+        self.write_all({attribute: values})
+
+    def write_all(self, persons: Mapping[str, Sequence], photos: Mapping[str, np.ndarray] | None = None) -> None:
+        """Write attributes of all persons and fields of all photos at once.
 
         Args:
-            attribute: name; declared in the dataset's schema, so that the app can filter by it.
-            values: N numbers, texts or lists, or an array of shape (N,) or (N, K); NaN is written as None.
+            persons: attribute -> N numbers, texts or lists, or an array of shape (N,) or (N, K); NaN is written as
+                None. New ones are declared in the dataset's schema, so that the app can filter by them.
+            photos: sample field -> (S,) numbers; NaN is written as None.
 
         Raises:
-            ValueError: if there are not N values.
+            ValueError: if there are not N (S) values, or a field exists and holds something else; nothing is written.
         """
-        if len(values) != len(self):
-            raise ValueError(f"Expected {len(self)} values of {self.field}.{attribute}, got {len(values)}")
-        if isinstance(values, np.ndarray):
-            values = _without_nan(values)
-        if len(self):
-            self.samples.set_values(f"{self._path}.{attribute}", self.nest(values), dynamic=True)
+        photos = photos or {}
+        for columns, count in ((persons, len(self)), (photos, len(self.counts))):
+            for name, values in columns.items():
+                if len(values) != count:
+                    raise ValueError(f"Expected {count} values of {self.field} {name}, got {len(values)}")
+        nested = {name: self.nest(plain(values)) for name, values in persons.items()}
+        single = {name: plain(values) for name, values in photos.items()}
+        write_columns(self.samples, self._path, self._nested_ids, nested, single)
 
     def nest(self, values: Sequence) -> list:
         """Return N flat values as one list a sample; None for a sample whose field is None."""
@@ -154,15 +161,6 @@ class PersonColumns:
             list(values[end - count : end]) if labelled else None
             for end, count, labelled in zip(ends, self.counts.tolist(), self.has_label.tolist(), strict=True)
         ]
-
-    def write_samples(self, name: str, values: np.ndarray) -> None:
-        """Write one number a sample into a sample field; NaN is written as None."""
-        if not len(self.samples):
-            return
-        dataset = self.samples._dataset
-        if dataset.get_field(name) is None:
-            dataset.add_sample_field(name, fo.IntField if values.dtype.kind in "iu" else fo.FloatField)
-        self.samples.set_values(name, _without_nan(values))
 
     def smallest(self, values: np.ndarray) -> np.ndarray:
         """Return the (S,) smallest of the (N,) persons' values in each sample; NaN for one without."""
@@ -175,11 +173,15 @@ class PersonColumns:
         return np.bincount(self.rows, weights=values, minlength=len(self.counts)).astype(int)
 
 
-def write_min_pred_oks(columns: PersonColumns, pred_oks: np.ndarray) -> None:
-    """Write each sample's lowest predicted OKS, with an index so that sorting by it takes milliseconds."""
-    columns.write_samples(MIN_PRED_OKS, columns.smallest(pred_oks))
-    if MIN_PRED_OKS in columns.samples._dataset.get_field_schema():
-        columns.samples._dataset.create_index(MIN_PRED_OKS)
+def lowest_oks(columns: PersonColumns, pred_oks: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the sample field with each photo's lowest predicted OKS, for :meth:`PersonColumns.write_all`."""
+    return {MIN_PRED_OKS: columns.smallest(pred_oks)}
+
+
+def index_lowest_oks(samples) -> None:
+    """Make sorting by the lowest predicted OKS take milliseconds."""
+    if samples.get_field(MIN_PRED_OKS) is not None:
+        samples._dataset.create_index(MIN_PRED_OKS)
 
 
 def _flatten(nested: Sequence[list | None]) -> list:
@@ -191,10 +193,3 @@ def _numbers(rows: Sequence, shape: tuple[int, ...], name: str) -> np.ndarray:
         return np.array(rows, dtype=np.float64).reshape(shape)
     except (ValueError, TypeError):
         raise ValueError(f"Expected numbers of shape {shape} in {name}, got other values in some persons") from None
-
-
-def _without_nan(values: np.ndarray) -> list:
-    """Return nested lists with None for NaN: a database sorts and filters NaN oddly, and JSON has none."""
-    if values.dtype.kind != "f" or np.isfinite(values).all():
-        return values.tolist()
-    return np.where(np.isfinite(values), values, None).tolist()

@@ -237,21 +237,18 @@ def _write_columns(outcome: _Outcome, eval_key: str) -> None:
     truth_ids, prediction_ids = outcome.truth.label_ids, outcome.predictions.label_ids
     predictions, truth = outcome.prediction_states(), outcome.truth_states()
     partner = [truth_ids[i] if i >= 0 else None for i in matches.truth_of.tolist()]
-    outcome.predictions.write(eval_key, predictions.tolist())
-    outcome.predictions.write(f"{eval_key}_id", partner)
-    outcome.predictions.write(f"{eval_key}_iou", np.where(matches.truth_of >= 0, matches.oks, np.nan))
+    found = np.where(matches.truth_of >= 0, matches.oks, np.nan)
     own = np.array([matches.oks[i] if i >= 0 else np.nan for i in matches.prediction_of.tolist()], np.float64)
-    outcome.truth.write(eval_key, truth.tolist())
-    outcome.truth.write(f"{eval_key}_id", [prediction_ids[i] if i >= 0 else None for i in matches.prediction_of])
-    outcome.truth.write(f"{eval_key}_iou", own)
+    own_ids = [prediction_ids[i] if i >= 0 else None for i in matches.prediction_of]
+    outcome.truth.write_all({eval_key: truth, f"{eval_key}_id": own_ids, f"{eval_key}_iou": own})
     columns = outcome.predictions
-    for state, persons in ((TRUE_POSITIVE, columns), (FALSE_POSITIVE, columns), (FALSE_NEGATIVE, outcome.truth)):
-        states = truth if persons is outcome.truth else predictions
-        columns.write_samples(f"{eval_key}_{state}", persons.totals((states == state).astype(int)))
-    counted = np.bincount(columns.rows, weights=matches.counted, minlength=len(columns.counts))
+    photos = {f"{eval_key}_{FALSE_NEGATIVE}": outcome.truth.totals(truth == FALSE_NEGATIVE)}
+    for state in (TRUE_POSITIVE, FALSE_POSITIVE):
+        photos[f"{eval_key}_{state}"] = columns.totals(predictions == state)
+    counted = columns.totals(matches.counted)
     total = np.bincount(columns.rows, weights=matches.oks * matches.counted, minlength=len(columns.counts))
-    mean = np.divide(total, counted, out=np.full(len(total), np.nan), where=counted > 0)
-    columns.write_samples(f"{eval_key}_oks", mean)
+    photos[f"{eval_key}_oks"] = np.divide(total, counted, out=np.full(len(total), np.nan), where=counted > 0)
+    columns.write_all({eval_key: predictions, f"{eval_key}_id": partner, f"{eval_key}_iou": found}, photos)
 
 
 def _results(outcome: _Outcome, samples, config, eval_key, matches, classes, missing, backend) -> PoseEvaluationResults:

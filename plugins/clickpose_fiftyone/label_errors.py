@@ -220,15 +220,16 @@ def _chimera(truth: _Truth, person: int, predicted: np.ndarray, sure: np.ndarray
 
 def _write(columns: PersonColumns, found: list[LabelError]) -> None:
     """Store the kinds and the tag; what an earlier search stored is replaced."""
-    from clickpose_fiftyone.visibility import set_label_tag
+    from clickpose_fiftyone.visibility import changed_tags
 
     kinds: dict[str, list[str]] = {}
     for error in found:
         kinds.setdefault(error.label_id, []).append(
             error.kind if error.joint is None else f"{error.kind}:{error.joint}"
         )
-    columns.write(ATTRIBUTE, [kinds.get(label_id, []) for label_id in columns.label_ids])
-    set_label_tag(columns, TAG, np.array([label_id in kinds for label_id in columns.label_ids], bool))
+    wrong = np.array([label_id in kinds for label_id in columns.label_ids], bool)
+    stored = [kinds.get(label_id, []) for label_id in columns.label_ids]
+    columns.write_all({ATTRIBUTE: stored, "tags": changed_tags(columns, TAG, wrong)})
     rows = [[e.sample_id, e.label_id, e.kind, e.joint, e.suspicion] for e in found]
     dataset = columns.samples._dataset
     dataset.info["clickpose_label_errors"] = {columns.field: json.dumps(rows)}

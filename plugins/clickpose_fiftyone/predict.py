@@ -11,11 +11,11 @@ import numpy as np
 from clickpose.image_io import read_image
 from clickpose.predictor import PosePredictor
 from clickpose_fiftyone.checks import plural, require_field, require_images, require_samples, require_writable
-from clickpose_fiftyone.columns import PersonColumns, write_min_pred_oks
+from clickpose_fiftyone.columns import PersonColumns, index_lowest_oks, lowest_oks
 from clickpose_fiftyone.conversion import detection_boxes, instance_of, poses_to_labels
 from clickpose_fiftyone.predictors import PREDICTOR_LOCK, shared_predictor
 from clickpose_fiftyone.skeletons import set_skeleton
-from clickpose_fiftyone.visibility import LOW_VISIBILITY, count_low_visibility
+from clickpose_fiftyone.visibility import LOW_VISIBILITY, low_counts
 
 Progress = Callable[[int, int], None]
 
@@ -170,5 +170,6 @@ def _fill_metadata(view, metadata: list[fo.ImageMetadata]) -> None:
 def refresh_sample_columns(samples, pred_field: str, low_visibility: float = LOW_VISIBILITY) -> None:
     """Write ``min_pred_oks`` (indexed) and ``num_low_vis`` of each sample anew from its persons."""
     columns = PersonColumns(samples, pred_field)
-    write_min_pred_oks(columns, columns.scalars("pred_oks"))
-    count_low_visibility(columns, columns.joints("visibility"), low_visibility)
+    counts = low_counts(columns, columns.joints("visibility"), low_visibility)
+    columns.write_all({}, {**lowest_oks(columns, columns.scalars("pred_oks")), **counts})
+    index_lowest_oks(samples)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from clickpose_fiftyone.checks import require_keypoints, require_samples
-from clickpose_fiftyone.columns import MIN_PRED_OKS, PersonColumns, write_min_pred_oks
+from clickpose_fiftyone.columns import MIN_PRED_OKS, PersonColumns, index_lowest_oks, lowest_oks
 
 ACCEPTED, REFINED, SENT = "accepted", "refined", "sent_to_label_studio"
 DONE = (ACCEPTED, SENT)  # tags with which a person leaves the queue; a refined one waits to be accepted
@@ -67,7 +67,8 @@ def worst_samples(samples, pred_field: str = "pred", count: int | None = None):
         scores = columns.scalars("pred_oks")
         if not np.isfinite(scores).any():
             raise ValueError(f'Expected field "{pred_field}" to have pred_oks, got none; predict first')
-        write_min_pred_oks(columns, scores)
+        columns.write_all({}, lowest_oks(columns, scores))
+        index_lowest_oks(samples)
     view = samples.exists(MIN_PRED_OKS).sort_by(MIN_PRED_OKS)
     return view if count is None else view.limit(count)
 

@@ -63,24 +63,24 @@ def flag_low_visibility(
     if overlay:
         require_writable(samples, overlay_field_of(pred_field), fo.Keypoints)
     low = visibility < threshold
-    count_low_visibility(columns, visibility, threshold)
-    if tag:
-        set_label_tag(columns, tag, low.any(axis=1))
+    tags = {"tags": changed_tags(columns, tag, low.any(axis=1))} if tag else {}
+    columns.write_all(tags, low_counts(columns, visibility, threshold))
     if overlay:
         _write_overlay(columns, low, visibility)
     photos = int((columns.totals(low.sum(axis=1)) > 0).sum())
     return VisibilitySummary(threshold, int(low.sum()), int(low.any(axis=1).sum()), photos)
 
 
-def count_low_visibility(columns: PersonColumns, visibility: np.ndarray, threshold: float) -> None:
-    """Write ``num_low_vis``: the joints of each sample with a visibility (N, K) below the threshold."""
-    columns.write_samples(NUM_LOW_VIS, columns.totals((visibility < threshold).sum(axis=1)))
+def low_counts(columns: PersonColumns, visibility: np.ndarray, threshold: float) -> dict[str, np.ndarray]:
+    """Return ``num_low_vis``, the joints of each photo with a visibility (N, K) below the threshold, for
+    :meth:`PersonColumns.write_all`."""
+    return {NUM_LOW_VIS: columns.totals((visibility < threshold).sum(axis=1))}
 
 
-def set_label_tag(columns: PersonColumns, tag: str, chosen: np.ndarray) -> None:
-    """Give a tag to the (N,) chosen persons and take it from the others; other tags stay."""
+def changed_tags(columns: PersonColumns, tag: str, chosen: np.ndarray) -> list[list[str]]:
+    """Return N lists of tags: the (N,) chosen persons have the tag, the others do not; other tags stay."""
     tags = [[name for name in (known or []) if name != tag] for known in columns.values("tags")]
-    columns.write("tags", [[*names, tag] if wanted else names for names, wanted in zip(tags, chosen, strict=True)])
+    return [[*names, tag] if wanted else names for names, wanted in zip(tags, chosen, strict=True)]
 
 
 def _write_overlay(columns: PersonColumns, low: np.ndarray, visibility: np.ndarray) -> None:

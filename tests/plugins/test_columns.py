@@ -6,7 +6,7 @@ import pytest
 
 from clickpose_fiftyone.auto_accept import auto_accept, plan_acceptance
 from clickpose_fiftyone.colours import color_by_confidence, score_bins
-from clickpose_fiftyone.columns import PersonColumns, write_min_pred_oks
+from clickpose_fiftyone.columns import PersonColumns, index_lowest_oks, lowest_oks
 from clickpose_fiftyone.review import ACCEPTED, mark_persons, review_queue, worst_persons, worst_samples
 from clickpose_fiftyone.selection import farthest_first, select_for_labelling
 from clickpose_fiftyone.visibility import flag_low_visibility
@@ -25,10 +25,56 @@ def test_columns_are_pixels_and_survive_a_write(person_dataset):
     assert PersonColumns(dataset, "pred").values("quality") == [0.5, None, 0.25]
 
 
+def test_columns_of_persons_and_photos_are_written_together_and_declared(person_dataset):
+    dataset = person_dataset((2, 0, 1))
+    held = dataset.first()
+    columns = PersonColumns(dataset, "pred")
+    kinds = [["good", "miss"], [], ["swap"]]
+    columns.write_all({"kinds": kinds, "quality": np.arange(3) / 2}, {"seen": np.array([4, 5, 6])})
+    assert [person["kinds"] for person in held.pred.keypoints] == kinds[:2]  # samples in memory follow
+    assert dataset.values("pred.keypoints.quality") == [[0.0, 0.5], [], [1.0]] and dataset.values("seen") == [4, 5, 6]
+    schema = dataset.get_field_schema(flat=True)
+    assert isinstance(schema["pred.keypoints.kinds"].field, fo.StringField)
+    assert isinstance(schema["pred.keypoints.quality"], fo.FloatField) and isinstance(schema["seen"], fo.IntField)
+    with pytest.raises(
+        ValueError, match=r'"pred\.keypoints\.quality" to be free or a StringField.*nothing was written'
+    ):
+        columns.write_all({"better": ["a", "b", "c"], "quality": ["a", "b", "c"]}, {"seen": np.zeros(3, int)})
+    assert dataset.values("seen") == [4, 5, 6] and not dataset.has_field("pred.keypoints.better")
+
+
+def test_a_column_reaches_the_right_people_of_views_and_survives_deletions(person_dataset):
+    dataset = person_dataset((2, 1))
+    ids = dataset.values("pred.keypoints.id", unwind=True)
+    chosen = PersonColumns(dataset.select_labels(ids=ids[1:2], fields="pred"), "pred")
+    chosen.write("quality", np.array([0.25]))
+    assert dataset.values("pred.keypoints.quality", unwind=True) == [None, 0.25, None]
+    columns = PersonColumns(dataset, "pred")
+    dataset.delete_labels(ids=ids[:1], fields="pred")  # by another user, meanwhile
+    with pytest.raises(ValueError, match="Expected 3 values"):
+        columns.write("quality", np.zeros(2))
+    columns.write("quality", np.array([0.5, 0.6, 0.7]))
+    assert dataset.values("pred.keypoints.quality") == [[0.6], [0.7]]
+
+
+def test_columns_of_frames_reach_the_video(new_dataset):
+    size = fo.VideoMetadata(frame_width=640, frame_height=480, total_frame_count=2, frame_rate=2, duration=1)
+    video = fo.Sample("/nowhere/a.mp4", metadata=size)
+    for number in (1, 2):
+        person = fo.Keypoint(label="person", points=[[0.5, 0.5]])
+        video.frames[number] = fo.Frame(filepath=f"/nowhere/{number}.jpg", pred=fo.Keypoints(keypoints=[person]))
+    dataset = new_dataset(video)
+    columns = PersonColumns(dataset.to_frames(sample_frames=False), "pred")
+    columns.write_all({"quality": np.array([0.5, 0.6])}, {"seen": np.array([1, 2])})
+    assert dataset.values("frames.pred.keypoints.quality") == [[[0.5], [0.6]]]
+    assert dataset.values("frames.seen") == [[1, 2]]
+
+
 def test_the_lowest_predicted_oks_is_indexed_and_sorts(person_dataset):
     dataset = person_dataset((2, 0, 1, 3))
     columns = PersonColumns(dataset, "pred")
-    write_min_pred_oks(columns, columns.scalars("pred_oks"))
+    columns.write_all({}, lowest_oks(columns, columns.scalars("pred_oks")))
+    index_lowest_oks(dataset)
     values = dataset.values("min_pred_oks")
     assert values[1] is None and values[0] == min(dataset.first().pred.keypoints[i].pred_oks for i in range(2))
     assert any(name.startswith("min_pred_oks") for name in dataset.list_indexes())
