@@ -125,7 +125,7 @@ def write_coco(folder, names, count, annotation=None, image=None):
 
 
 @pytest.mark.parametrize(
-    ("index", "level"), [(0.0, "easy"), (0.1, "easy"), (0.11, "medium"), (0.8, "medium"), (0.81, "hard"), (1.0, "hard")]
+    ("index", "level"), [(0.0, "easy"), (0.19, "easy"), (0.2, "medium"), (0.79, "medium"), (0.8, "hard"), (1.0, "hard")]
 )
 def test_crowdpose_levels_and_areas_on_a_small_file(tmp_path, index, level):
     names = SKELETONS["crowdpose"].names
