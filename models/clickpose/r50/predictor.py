@@ -177,9 +177,12 @@ class R50Predictor(PosePredictor):
         # Held through the decoder in float32 image units; the caller gets the very numbers the human gave.
         exact = np.where(placed.fixed[:, None], placed.keypoints, refined.keypoints)
         box_xyxy = prompt_box(Pose.from_keypoints(self.skeleton, exact, refined.box_xyxy, placed.fixed))
+        # Whoever corrects a person says that there is one: its rank among persons left alone must not fall.
+        known = pose.instance_score if placed.fixed.any() else 0.0
+        instance_score = max(known, refined.instance_score)
         return Pose(
             self.skeleton, exact, box_xyxy, np.where(placed.fixed, 1.0, refined.keypoint_scores),
-            np.where(placed.fixed, 1.0, refined.visibility_scores), refined.instance_score, placed.fixed,
+            np.where(placed.fixed, 1.0, refined.visibility_scores), instance_score, placed.fixed,
         )  # fmt: skip
 
     def _input(self, image: np.ndarray) -> Tensor:

@@ -1,5 +1,7 @@
 """The predictor interface on the end-to-end network (random weights, tiny): one encoding, exact clicks, one person."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -82,6 +84,17 @@ def test_a_person_alone_is_refined_as_in_the_network_itself(predictor, image):
             torch.tensor(clicks.mask)[None, None],
         )
     np.testing.assert_allclose(refined.keypoints, reading.keypoints_norm[0, 0].numpy() * [260, 240], atol=1e-3)
+
+
+def test_a_corrected_person_is_not_less_of_a_person(predictor, image):
+    (region,) = predictor.encode(image, None)
+    pose = predictor.decode([region])[0]
+    sure = dataclasses.replace(pose, instance_score=0.999)
+    clicks = Clicks.from_mapping(COCO, {"left_knee": (100.0, 120.0)})
+    free, clicked = (predictor.refine_region(region, sure, some) for some in (NO_CLICKS, clicks))
+    assert free.instance_score < 0.999 == clicked.instance_score
+    unsure = dataclasses.replace(pose, instance_score=0.0)
+    assert predictor.refine_region(region, unsure, clicks).instance_score > 0  # it may rise
 
 
 def test_a_drawn_box_is_answered_alone_or_among_others(predictor, image):
