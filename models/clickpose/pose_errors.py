@@ -18,7 +18,7 @@ class PoseErrorConfig:
 
     Attributes:
         keep: probability range that a joint is kept right; drawn anew for each person.
-        inversion: probability that a left/right pair of the person is exchanged.
+        inversion: probability that a left/right pair is exchanged, unless one of the two is kept right.
         miss: share of the displaced joints that land anywhere in the person's box.
         swap: share that land on another joint of the same kind elsewhere (a neighbouring person's).
         jitter_sigmas: standard deviation of jitter in units of the joint's OKS sigma times sqrt(area).
@@ -81,7 +81,7 @@ def corrupt_poses(
     corrupted = torch.where(kept[..., None], keypoints_norm, corrupted)
 
     for left, right in flip_pairs:
-        invert = (uniform(batch) < config.inversion * uniform(batch)) & ~kept[:, left] & ~kept[:, right]
+        invert = (uniform(batch) < config.inversion) & ~kept[:, left] & ~kept[:, right]
         exchanged = corrupted[:, [right, left]]
         corrupted[:, [left, right]] = torch.where(invert[:, None, None], exchanged, corrupted[:, [left, right]])
     return corrupted, kept

@@ -29,7 +29,7 @@ class LiteTaskConfig:
 
     Attributes:
         frozen_blocks: leading trunk blocks (with the stem) that keep their weights.
-        pose_errors: variant (b).
+        pose_errors: variant (b); the shipped weights were trained with half of the paper's inversions.
         pose_error_modelling: whether to decode variant (b); switched off for ablations.
         click_rounds: rounds of the feedback loop; round n clicks 1..click_rounds[n] more joints. Empty: no loop.
         noisy_click_share: share of persons whose clicks are imprecise, and up to how many sigmas.
@@ -37,7 +37,7 @@ class LiteTaskConfig:
     """
 
     frozen_blocks: int = 6
-    pose_errors: PoseErrorConfig = field(default_factory=PoseErrorConfig)
+    pose_errors: PoseErrorConfig = field(default_factory=lambda: PoseErrorConfig(inversion=0.2))
     pose_error_modelling: bool = True
     click_rounds: tuple[int, ...] = (3, 6)
     noisy_click_share: float = 0.3
