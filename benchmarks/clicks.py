@@ -119,7 +119,9 @@ def main() -> None:
     parser.add_argument("--no-flip-test", action="store_true", help="see nobody mirrored: half the time")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
-    predictor = clickpose.load("lite", args.checkpoint, threads=args.threads, flip_test=not args.no_flip_test)
+    predictor = clickpose.load(
+        "lite", checkpoint=args.checkpoint, threads=args.threads, flip_test=not args.no_flip_test
+    )
     print(f"lite weights {predictor.fingerprint}")
     figures = {name: evaluate_set(name, args, predictor.network) for name in args.sets}
     if args.out:
