@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.data import DataLoader, default_collate
 from tqdm import tqdm
@@ -26,16 +26,15 @@ from clickpose.calibration.expected_oks import RENDERING_SIGMA
 from clickpose.calibration.heatmap_sigma import sigma_from_heatmap
 from clickpose.data.coco import read_coco_persons
 from clickpose.data.feature_cache import FeatureCache, build_feature_cache
-from clickpose.data.persons import Augmentation, PersonDataset
+from clickpose.data.persons import Augmentation, PersonBatch, PersonDataset
 from clickpose.data.records import PersonRecord
 from clickpose.engine import TrainConfig, Trainer
 from clickpose.frames import CropFrame
 from clickpose.head_training import HeadSamples, HeatmapTask, RleTask
-from clickpose.lite.predictor import DEFAULT_FILE
+from clickpose.lite.predictor import DEFAULT_FILE, load_network, network_mark
 from clickpose.lite.weights import load_lite
 from clickpose.metrics.oks import keypoint_oks, oks
 from clickpose.networks.heatmap_head import HeatmapHead
-from clickpose.networks.lite import LiteNetwork
 from clickpose.networks.movenet import HEAD_STRIDE, MoveNetFeatures, MoveNetThunder, decode_heads, scale_pixels
 from clickpose.networks.movenet_onnx import read_movenet_onnx
 from clickpose.networks.pred_nets import HookedPredNet, LitePredNet, capture, heatmap_pred_net, rle_pred_net
@@ -43,8 +42,10 @@ from clickpose.networks.rle_head import ResidualFlow, RleHead
 from clickpose.skeleton import COCO
 from clickpose.weights_io import fingerprint
 
+NAMES = ("SBL", "RLE", "MoveNet", "lite")
 INPUT_SIDE = 256
-MOVENET_RENDERING_SIGMA = 1.4  # cells, measured on its heatmaps
+# l~ of the heatmap networks, cells; MoveNet's was measured on its heatmaps
+RENDERING_SIGMAS = {"SBL": RENDERING_SIGMA, "MoveNet": 1.4}
 _AUGMENTATION = Augmentation(margin=(1.15, 1.4), rotation_probability=0.4, truncation_probability=0.3)
 _VIEWS = 2  # of each training person, where no cache is given
 
@@ -62,6 +63,7 @@ class Settings:
         persons: of each split, at most; None for all.
         ccnet_epochs: passes over the training persons.
         resamples: bootstrap draws.
+        networks: of :data:`NAMES`, which to measure.
     """
 
     shared: Path
@@ -73,6 +75,7 @@ class Settings:
     persons: int | None = None
     ccnet_epochs: int = 8
     resamples: int = 200
+    networks: tuple[str, ...] = NAMES
 
     def records(self, split: str) -> list[PersonRecord]:
         """Return the annotated persons of a split."""
@@ -93,33 +96,44 @@ class Prediction(NamedTuple):
 
 @dataclass(frozen=True)
 class StudyNetwork:
-    """A pose network on a trunk.
+    """A pose network.
 
     Attributes:
         name: for tables.
-        trunk: which of the trunks it reads.
-        predict: trunk's features, (B, 4) prompt boxes, whether deviations are wanted -> prediction.
+        trunk: which of the trunks it reads; empty for one that reads the photos itself.
+        source: what identifies its weights.
+        predict: the trunk's features, or (B, 3, S, S) uint8 crops; (B, 4) prompt boxes; whether deviations are wanted
+            -> prediction.
     """
 
     name: str
     trunk: str
-    predict: Callable[[MoveNetFeatures, Tensor, bool], Prediction]
+    source: str
+    predict: Callable[[MoveNetFeatures | Tensor, Tensor, bool], Prediction]
 
 
 @dataclass(frozen=True)
 class Networks:
-    """``trunks`` by name, the networks that read them, and what identifies their weights."""
+    """``trunks`` by name, and the networks that read them."""
 
     trunks: dict[str, MoveNetThunder]
     members: tuple[StudyNetwork, ...]
-    source: str
 
     @torch.inference_mode()
     def predict(self, image: Tensor, prompt_norm: Tensor, deviations: bool = False) -> dict[str, Prediction]:
         """Predict from crops (B, 3, S, S) uint8 and prompt boxes (B, 4) in 0..1 of the crop; each trunk runs once."""
         scaled = scale_pixels(image.contiguous(memory_format=torch.channels_last))
-        features = {name: trunk(scaled) for name, trunk in self.trunks.items()}
-        return {net.name: net.predict(features[net.trunk], prompt_norm, deviations) for net in self.members}
+        wanted = {net.trunk for net in self.members}
+        seen = {"": image} | {name: trunk(scaled) for name, trunk in self.trunks.items() if name in wanted}
+        return {net.name: net.predict(seen[net.trunk], prompt_norm, deviations) for net in self.members}
+
+
+class Variant(NamedTuple):
+    """Changed photos: ``name``, ``change`` from a batch of persons to (B, 3, S, S) uint8 crops, how many persons."""
+
+    name: str
+    change: Callable[[PersonBatch], Tensor]
+    persons: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,45 +161,72 @@ class NetworkRun:
 
 
 def build_networks(settings: Settings) -> Networks:
-    """Train the two heads (or go on), load the others."""
+    """Load the wanted networks; a head that is not there yet is trained first (or goes on being trained)."""
     lite_path = settings.lite or DEFAULT_FILE
-    lite = load_lite(lite_path)[0].eval().to(memory_format=torch.channels_last)
-    cache = _feature_cache(settings, lite.trunk)
-    heatmap = HeatmapHead()
-    _train(HeatmapTask(heatmap), cache, settings, "heatmap", settings.heatmap_steps, bf16=True)
-    rle, flow = RleHead(), ResidualFlow()
-    _train(RleTask(rle, flow), cache, settings, "rle", settings.rle_steps, bf16=False)
-    thunder, onnx = MoveNetThunder(), settings.shared / "weights" / "movenet-thunder-heads.onnx"
-    thunder.load_state_dict(read_movenet_onnx(onnx))
-    members = (
-        StudyNetwork("SBL", "lite", _heatmap_network(heatmap.eval())),
-        StudyNetwork("RLE", "lite", _rle_network(rle.eval(), flow.eval().deviation())),
-        StudyNetwork("MoveNet", "thunder", _movenet_network(thunder.eval())),
-        StudyNetwork("lite", "lite", _lite_network(lite)),
-    )
-    trunks = {"lite": lite.trunk, "thunder": thunder.to(memory_format=torch.channels_last)}
-    heads = hashlib.sha256(b"".join(v.numpy().tobytes() for m in (heatmap, rle) for v in m.state_dict().values()))
-    return Networks(trunks, members, f"{fingerprint(lite_path)} {fingerprint(onnx)} {heads.hexdigest()[:12]}")
+    trunk = load_lite(lite_path)[0].eval().to(memory_format=torch.channels_last).trunk
+    trunks, members = {"lite": trunk}, []
+    if "SBL" in settings.networks:
+        torch.manual_seed(0)
+        head = HeatmapHead()
+        source = _trained(HeatmapTask(head), trunk, settings, "heatmap", settings.heatmap_steps, bf16=True)
+        members.append(StudyNetwork("SBL", "lite", source, _heatmap_network(head.eval())))
+    if "RLE" in settings.networks:
+        torch.manual_seed(0)
+        head, flow = RleHead(), ResidualFlow()
+        source = _trained(RleTask(head, flow), trunk, settings, "rle", settings.rle_steps, bf16=False)
+        members.append(StudyNetwork("RLE", "lite", source, _rle_network(head.eval(), flow.eval().deviation())))
+    if "MoveNet" in settings.networks:
+        thunder, onnx = MoveNetThunder(), settings.shared / "weights" / "movenet-thunder-heads.onnx"
+        thunder.load_state_dict(read_movenet_onnx(onnx))
+        members.append(StudyNetwork("MoveNet", "thunder", fingerprint(onnx), _movenet_network(thunder.eval())))
+        trunks["thunder"] = thunder.to(memory_format=torch.channels_last)
+    if "lite" in settings.networks:
+        net = LitePredNet(load_network(lite_path))
+        members.append(StudyNetwork("lite", "", network_mark(lite_path), _lite_network(net)))
+    return Networks(trunks, tuple(members))
 
 
-def predict_persons(networks: Networks, settings: Settings, split: str, deviations: bool) -> dict[str, NetworkRun]:
-    """Return what each network predicts for the persons of a split; kept in the working folder."""
-    records = settings.records(split)
-    source = {"weights": networks.source, "split": split, "persons": str(len(records)), "deviations": str(deviations)}
-    paths = {net.name: settings.out / "predictions" / f"{split}_{net.name}.safetensors" for net in networks.members}
-    found = {name: _load_run(path, source) for name, path in paths.items()}
-    if all(run is not None for run in found.values()):
-        return found
-    parts: dict[str, list[Prediction]] = {name: [] for name in paths}
+def predict_persons(
+    networks: Networks, settings: Settings, split: str, deviations: bool = False, variant: Variant | None = None
+) -> dict[str, NetworkRun]:
+    """Return what each network predicts for the persons of a split; kept in the working folder.
+
+    Args:
+        networks: of which only those without a kept answer run.
+        settings: working folder and persons.
+        split: folder of ``data/``.
+        deviations: whether these are wanted, which takes time.
+        variant: changed photos, of some of the persons; None for the photos as they are.
+    """
+    records = settings.records(split)[: variant and variant.persons]
+    label = f"{split}_{variant.name}" if variant else split
+    paths = {net: settings.out / "predictions" / f"{label}_{net.name}.safetensors" for net in networks.members}
+    sources = {
+        net: {"weights": net.source, "split": label, "persons": str(len(records)), "deviations": str(deviations)}
+        for net in networks.members
+    }
+    found = {net: _load_run(path, sources[net]) for net, path in paths.items()}
+    missing = tuple(net for net, run in found.items() if run is None)
+    if missing:
+        found |= _predict(Networks(networks.trunks, missing), records, label, deviations, variant)
+    for net in missing:
+        _save_run(paths[net], found[net], sources[net])
+    return {net.name: run for net, run in found.items()}
+
+
+def _predict(networks: Networks, records: list[PersonRecord], label: str, deviations: bool, variant: Variant | None):
+    """Return the runs of the networks by network."""
+    parts: dict[StudyNetwork, list[Prediction]] = {net: [] for net in networks.members}
     loader = DataLoader(PersonDataset(records, COCO, INPUT_SIDE), 32)
-    for batch in tqdm(loader, desc=f"predicting {split}", unit="batch", mininterval=5):
-        for name, prediction in networks.predict(batch.image, batch.prompt_norm, deviations).items():
-            parts[name].append(prediction)
-    runs = {}
-    for name, rows in parts.items():
-        runs[name] = _as_run(Prediction(*(torch.cat(column) for column in zip(*rows, strict=True))), records)
-        _save_run(paths[name], runs[name], source)
-    return runs
+    for batch in tqdm(loader, desc=f"predicting {label}", unit="batch", mininterval=5):
+        image = variant.change(batch) if variant else batch.image
+        predictions = networks.predict(image, batch.prompt_norm, deviations)
+        for net in networks.members:
+            parts[net].append(predictions[net.name])
+    return {
+        net: _as_run(Prediction(*(torch.cat(column) for column in zip(*rows, strict=True))), records)
+        for net, rows in parts.items()
+    }
 
 
 def labelled_oks(keypoints: np.ndarray, records: Sequence[PersonRecord]) -> np.ndarray:
@@ -272,9 +313,32 @@ def _check_same_trunk(cache: FeatureCache, trunk: MoveNetThunder) -> None:
         )
 
 
+def _trained(task, trunk: MoveNetThunder, settings: Settings, name: str, steps: int, bf16: bool) -> str:
+    """Load a head that was trained on this trunk, or train it; returns what identifies it.
+
+    Only training needs the trunk's cached features.
+    """
+    path, source = settings.out / f"{name}.safetensors", {"trunk": _digest(trunk), "steps": str(steps)}
+    if path.exists():
+        with safe_open(path, framework="pt") as file:
+            if file.metadata() == source:
+                task.model.load_state_dict(load_file(path))
+                return f"{source['trunk']} {_digest(task.model)}"
+    _train(task, _feature_cache(settings, trunk), settings, name, steps, bf16)
+    save_file({key: value.contiguous() for key, value in task.model.state_dict().items()}, path, source)
+    return f"{source['trunk']} {_digest(task.model)}"
+
+
+def _digest(module: torch.nn.Module) -> str:
+    """Return twelve digits that identify a module's weights."""
+    digest = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        digest.update(name.encode() + value.contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]
+
+
 def _train(task, cache: FeatureCache, settings: Settings, name: str, steps: int, bf16: bool) -> None:
     """Train a head, or go on; leaves the averaged weights in it."""
-    torch.manual_seed(0)
     config = TrainConfig(
         steps=steps, learning_rate=1e-3, warmup_steps=min(100, steps // 5), ema_decay=0.995, workers=0, bf16=bf16,
         checkpoint_steps=250,
@@ -292,7 +356,7 @@ def _heatmap_network(head: HeatmapHead) -> Callable:
     def predict(trunk: MoveNetFeatures, prompt_norm: Tensor, deviations: bool) -> Prediction:
         with capture(head.final, "output") as seen:
             output = net.predict(trunk)
-        return _of_heatmaps(output, seen[-1], RENDERING_SIGMA, deviations)
+        return _of_heatmaps(output, seen[-1], RENDERING_SIGMAS["SBL"], deviations)
 
     return predict
 
@@ -305,7 +369,7 @@ def _movenet_network(trunk: MoveNetThunder) -> Callable:
 
     def predict(features: MoveNetFeatures, prompt_norm: Tensor, deviations: bool) -> Prediction:
         output = net.predict(features)
-        return _of_heatmaps(output, features.heatmap_logits.sigmoid(), MOVENET_RENDERING_SIGMA, deviations)
+        return _of_heatmaps(output, features.heatmap_logits.sigmoid(), RENDERING_SIGMAS["MoveNet"], deviations)
 
     return predict
 
@@ -346,13 +410,11 @@ def _rle_network(head: RleHead, deviation: float) -> Callable:
     return predict
 
 
-def _lite_network(network: LiteNetwork) -> Callable:
+def _lite_network(net: LitePredNet) -> Callable:
     """The shipped network's own scores, before any calibration file."""
-    net = LitePredNet(network)
 
-    def predict(trunk: MoveNetFeatures, prompt_norm: Tensor, deviations: bool) -> Prediction:
-        person = network.describe(trunk, decode_heads(trunk), prompt_norm)
-        output = net.decode(person, network.initial_queries(person))
+    def predict(image: Tensor, prompt_norm: Tensor, deviations: bool) -> Prediction:
+        output = net.predict(image, prompt_norm)
         nowhere = torch.full_like(output.scores, torch.inf)
         return Prediction(output.features, output.keypoints_input, output.scores, output.visibility_scores, nowhere)
 

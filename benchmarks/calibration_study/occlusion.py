@@ -1,8 +1,12 @@
-"""Fig. 3: a blurred patch of growing size hides a wrist; does its confidence fall as its OKS does?"""
+"""Fig. 3: a blurred patch of growing size hides a wrist; does its confidence fall as its OKS does?
+
+CCNet is fitted on photos as they are, and once more on these and photos in which a patch hides a random joint: what the
+second does better, the first could not know.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -11,9 +15,9 @@ from torch import Tensor
 from torch.utils.data import default_collate
 from tqdm import tqdm
 
-from calibration_study.networks import INPUT_SIDE, Networks, from_input, labelled_oks
+from calibration_study.networks import INPUT_SIDE, Networks, Variant, from_input, labelled_oks
 from clickpose.calibration.ccnet_fit import apply_ccnet
-from clickpose.data.persons import PersonDataset
+from clickpose.data.persons import PersonBatch, PersonDataset
 from clickpose.data.records import PersonRecord
 from clickpose.metrics.correlation import pearson
 from clickpose.networks.ccnet import CCNet
@@ -23,22 +27,24 @@ PATCHES = (0, 16, 32, 48, 64, 96)  # sides, input pixels
 WRISTS = (COCO.index("left_wrist"), COCO.index("right_wrist"))
 _BATCH = 16
 _COARSE = 16  # the patch shows the photo at 1/16 of its resolution
-_CURVES = ("OKS", "original", "CCNet")
+HEADS = ("CCNet", "CCNet with patches")
+_CURVES = ("OKS", "original", *HEADS)
+_HIDDEN_PERSONS = 1500
 
 
 def occlusion_curves(
-    networks: Networks, heads: Mapping[str, CCNet], records: list[PersonRecord], persons: int = 200
+    networks: Networks, heads: Mapping[str, Sequence[CCNet]], records: list[PersonRecord], persons: int = 200
 ) -> dict[str, dict]:
-    """Return, for each network, mean OKS of the wrist and its mean original and CCNet confidence by patch size.
+    """Return, for each network, mean OKS of the wrist and its mean confidences by patch size.
 
     Args:
         networks: frozen.
-        heads: fitted CCNet heads by the network's name.
+        heads: fitted heads, as :data:`HEADS`, by the network's name.
         records: of whom persons with a visible wrist are taken, one wrist each.
         persons: at most that many.
 
     Returns:
-        name -> ``patches``, the three curves as [mean, standard error] rows, and ``pearson`` of each confidence with
+        name -> ``patches``, the curves as [mean, standard error] rows, and ``pearson`` of each confidence with
         OKS over all patches.
     """
     chosen = [(record, wrist) for record in records if (wrist := _visible_wrist(record)) is not None][:persons]
@@ -51,19 +57,34 @@ def occlusion_curves(
         centers = batch.labels.keypoints_norm[torch.arange(len(rows)), wrists] * INPUT_SIDE
         for place, side in enumerate(PATCHES):
             predictions = networks.predict(hide(batch.image, centers, side), batch.prompt_norm)
-            for name, head in heads.items():
-                found = _of_wrists(predictions[name], head, [chosen[row][0] for row in rows], wrists)
+            for name, fitted in heads.items():
+                found = _of_wrists(predictions[name], fitted, [chosen[row][0] for row in rows], wrists)
                 values[name][:, place, rows.start : rows.stop] = found
     return {name: _summary(curves) for name, curves in values.items()}
 
 
-def hide(image: Tensor, centers: Tensor, side: float) -> Tensor:
+def hidden_joints(seed: int = 0) -> Variant:
+    """Return photos in which a patch of random size hides a random labelled joint."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def change(batch: PersonBatch) -> Tensor:
+        labelled = (batch.labels.visibility > 0).float()
+        some = labelled + (labelled.sum(dim=1, keepdim=True) == 0)  # whoever has no label loses any joint's place
+        joints = torch.multinomial(some, 1, generator=generator)[:, 0]
+        centers = batch.labels.keypoints_norm[torch.arange(len(joints)), joints] * INPUT_SIDE
+        sides = torch.tensor(PATCHES[1:])[torch.randint(len(PATCHES) - 1, (len(joints), 1), generator=generator)]
+        return hide(batch.image, centers, sides)
+
+    return Variant("hidden", change, _HIDDEN_PERSONS)
+
+
+def hide(image: Tensor, centers: Tensor, side: float | Tensor) -> Tensor:
     """Blur a square patch of each photo.
 
     Args:
         image: (B, 3, S, S) uint8.
         centers: (B, 2) x, y of the patches, px.
-        side: px; 0 changes nothing.
+        side: px, of all or (B, 1); 0 changes nothing.
     """
     height, width = image.shape[-2:]
     coarse = F.interpolate(image.float(), scale_factor=1 / _COARSE, mode="area")
@@ -79,13 +100,13 @@ def _visible_wrist(record: PersonRecord) -> int | None:
     return next((wrist for wrist in WRISTS if record.visibility[wrist] == 2), None)
 
 
-def _of_wrists(prediction, head: CCNet, records: list[PersonRecord], wrists: Tensor) -> np.ndarray:
-    """Return (3, B): OKS, original and CCNet confidence of each person's wrist."""
+def _of_wrists(prediction, heads: Sequence[CCNet], records: list[PersonRecord], wrists: Tensor) -> np.ndarray:
+    """Return (2 + heads, B): OKS, original confidence and the heads' of each person's wrist."""
     keypoints = from_input(prediction.keypoints_input.double().numpy(), records)
-    calibrated = apply_ccnet(head, prediction.features)[0]
     original = prediction.scores.double().clamp(0, 1).numpy()
-    rows = np.arange(len(records))
-    return np.stack([values[rows, wrists] for values in (labelled_oks(keypoints, records), original, calibrated)])
+    curves = [labelled_oks(keypoints, records), original]
+    curves += [apply_ccnet(head, prediction.features)[0] for head in heads]
+    return np.stack([values[np.arange(len(records)), wrists] for values in curves])
 
 
 def _summary(curves: np.ndarray) -> dict:
@@ -95,4 +116,5 @@ def _summary(curves: np.ndarray) -> dict:
     for name, mean, error in zip(_CURVES, curves.mean(axis=2), errors, strict=True):
         result[name] = np.column_stack([mean, error]).round(5).tolist()
     oks = curves[0].ravel()
-    return result | {"pearson": {name: pearson(curves[i].ravel(), oks) for i, name in ((1, "original"), (2, "CCNet"))}}
+    confidences = zip(_CURVES[1:], curves[1:], strict=True)
+    return result | {"pearson": {name: pearson(values.ravel(), oks) for name, values in confidences}}

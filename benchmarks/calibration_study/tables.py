@@ -15,19 +15,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from calibration_study.networks import INPUT_SIDE, NetworkRun
-from clickpose.calibration.aggregation import mean_above_threshold, visibility_weighted
+from clickpose.calibration.aggregation import USUAL_THRESHOLD, mean_above_threshold, visibility_weighted
 from clickpose.calibration.ccnet_fit import CCNetConfig, FeatureTable, apply_ccnet, ccnet_loss, fit_ccnet
 from clickpose.calibration.closed_form import SizeHead, closed_form_scores, mean_area
+from clickpose.calibration.expected_oks import sigma_of_heatmap_score, with_common_tolerance
 from clickpose.data.records import PersonRecord
 from clickpose.frames import CropFrame
-from clickpose.metrics.bootstrap import Comparison, compare_average_precision
+from clickpose.metrics.bootstrap import Comparison, Interval, compare_average_precision
 from clickpose.metrics.calibration_figures import CalibrationSample, compare
 from clickpose.metrics.keypoint_sets import KeypointPredictions, KeypointTruth
 from clickpose.metrics.pck import correct_keypoints
 from clickpose.networks.ccnet import CCNet, CCNetOutput
+from clickpose.networks.movenet import HEAD_STRIDE
 from clickpose.skeleton import COCO
 
 HEAD_OF_AREA = 0.25  # COCO has no head boxes: a quarter of sqrt(area) is about MPII's head size of a standing person
+TABLE_4 = ("AUSE-PCK0.5", "AUSE-PCK0.1")
 LOSSES = ("MSE", "cross-entropy", "aleatoric")
 
 
@@ -49,6 +52,7 @@ class Evaluation:
         run: of ``records``.
         training: of the training persons.
         training_records: those.
+        rendering_sigma: l~ of a heatmap network, cells; None for another.
     """
 
     truth: KeypointTruth
@@ -56,6 +60,7 @@ class Evaluation:
     run: NetworkRun
     training: NetworkRun
     training_records: list[PersonRecord]
+    rendering_sigma: float | None = None
 
     @property
     def visibility(self) -> np.ndarray:
@@ -107,30 +112,62 @@ def apply_head(head: CCNet, evaluation: Evaluation) -> Confidences:
     return evaluation.weighted(*apply_ccnet(head, evaluation.run.table.features))
 
 
-def table1(evaluation: Evaluation, resamples: int) -> dict[str, Comparison]:
-    """AP by what the persons are ranked by, each compared with the network's original scores."""
+def table1(evaluation: Evaluation, resamples: int) -> dict[str, dict[str, Comparison]]:
+    """AP by what the persons are ranked by, each compared with the network's original scores.
+
+    A row for each way to know how uncertain a position is; one row without the closed form for a network that has none.
+    """
     original = evaluation.original().persons
-    ranked = {"original": original, "constant": np.full(len(original), 0.5)}
-    if np.isfinite(evaluation.run.deviations).any():
-        ranked |= {f"{name} area": scores for name, scores in closed_forms(evaluation).items()}
-    ranked["OKS as score"] = evaluation.run.instance_oks
-    return {name: evaluation.compare_precision(original, s, resamples)["AP"] for name, s in ranked.items()}
+    same = {"original": original, "constant": np.full(len(original), 0.5)}
+    rows = {
+        way: {f"{name} area": scores for name, scores in closed_forms(evaluation, deviations).items()}
+        for way, deviations in position_deviations(evaluation).items()
+    }
+    last = {"OKS as score": evaluation.run.instance_oks}
+    return {
+        way: {
+            name: evaluation.compare_precision(original, scores, resamples)["AP"]
+            for name, scores in {**same, **closed, **last}.items()
+        }
+        for way, closed in (rows or {"": {}}).items()
+    }
 
 
-def closed_forms(evaluation: Evaluation) -> dict[str, np.ndarray]:
-    """Person scores (N,) of Eq. 12 by the source of the area.
+def position_deviations(evaluation: Evaluation) -> dict[str, np.ndarray]:
+    """Standard deviations (N, K), px, by where they come from.
 
-    The predicted area comes from features, relative to that of the crop: its side is the box's longer one, so that what
-    is left to predict is the shape.
+    A heatmap tells it twice: by the width of its highest peak, as the paper has it, and by the peak's height (Eq. 17),
+    which also falls where a second peak competes.
+    """
+    run = evaluation.run
+    if evaluation.rendering_sigma is None:
+        return {"predicted scale": run.deviations} if np.isfinite(run.deviations).any() else {}
+    cells = sigma_of_heatmap_score(run.scores, evaluation.rendering_sigma)
+    scale = np.sqrt(_crop_areas(evaluation.records)) / INPUT_SIDE
+    return {"width of the peak": run.deviations, "height of the peak": cells * HEAD_STRIDE * scale[:, None]}
+
+
+def closed_forms(evaluation: Evaluation, deviations: np.ndarray) -> dict[str, np.ndarray]:
+    """Person scores (N,) of Eq. 12 by the source of the area, made of the joints' as is usual for the network.
+
+    The network sees the crop, whose side is the box's longer one: the mean area is the mean share of the crop, one size
+    for everybody in the network's own unit, and the predicted one is a share as well, told from the features.
     """
     run, training = evaluation.run, evaluation.training
     truth = np.array([record.area for record in evaluation.records])
     known = np.array([record.area for record in evaluation.training_records])
-    head = SizeHead().fit(_person_features(training), known, _crop_areas(evaluation.training_records))
-    predicted = head.predict(_person_features(run), _crop_areas(evaluation.records))
-    areas = {"mean": mean_area(known, len(truth)), "predicted": predicted, "ground-truth": truth}
+    crops, known_crops = _crop_areas(evaluation.records), _crop_areas(evaluation.training_records)
+    head = SizeHead().fit(_person_features(training), known, known_crops)
+    areas = {
+        "mean": mean_area(known / known_crops, len(crops)) * crops,
+        "predicted": head.predict(_person_features(run), crops),
+        "ground-truth": truth,
+    }
+    threshold = (
+        0.0 if evaluation.rendering_sigma is None else USUAL_THRESHOLD
+    )  # Eq. 5 for heatmaps, else the plain mean
     return {
-        name: visibility_weighted(closed_form_scores(run.deviations, area, COCO.sigma_array), run.visible)
+        name: mean_above_threshold(closed_form_scores(deviations, area, COCO.sigma_array), threshold)
         for name, area in areas.items()
     }
 
@@ -141,21 +178,36 @@ def table2(evaluation: Evaluation, calibrated: Confidences, resamples: int) -> d
     return {name: figures[name] for name in ("AP", "AR", "AP_medium", "AP_large")}
 
 
+def table4(evaluation: Evaluation, calibrated: Confidences, resamples: int) -> dict[str, dict[str, Comparison]]:
+    """AUSE-PCK before and after CCNet, and after its scores got one tolerance for all joints, as PCK has."""
+    joints = with_common_tolerance(calibrated.keypoints, COCO.sigma_array)
+    before = evaluation.sample(evaluation.original())
+    return {
+        way: {name: figures[name] for name in TABLE_4}
+        for way, figures in (
+            ("CCNet", compare(before, evaluation.sample(calibrated), resamples)),
+            (
+                "CCNet, one tolerance",
+                compare(before, evaluation.sample(calibrated._replace(keypoints=joints)), resamples),
+            ),
+        )
+    }
+
+
 def calibration_change(evaluation: Evaluation, calibrated: Confidences, resamples: int) -> dict[str, Comparison]:
-    """Tables 4 and 5: AUSE-PCK, Pearson, AUSE and the rest, before and after CCNet."""
+    """Table 5: Pearson, AUSE and the rest, before and after CCNet."""
     return compare(evaluation.sample(evaluation.original()), evaluation.sample(calibrated), resamples)
 
 
 def aggregations(evaluation: Evaluation, calibrated: Confidences, resamples: int) -> dict[str, dict[str, Comparison]]:
     """Fig. 4: CCNet's joint scores made into a person's score in several ways, each against the plain mean."""
     scores = calibrated.keypoints
+    plain = calibrated._replace(persons=scores.mean(axis=1))
     ways = {
-        "mean of all joints": scores.mean(axis=1),
         "mean above .2 (Eq. 5)": mean_above_threshold(scores),
         "predicted visibility (Eq. 7)": calibrated.persons,
         "annotated visibility": visibility_weighted(scores, evaluation.visibility > 0),
     }
-    plain = calibrated._replace(persons=ways["mean of all joints"])
     result = {}
     for name, persons in ways.items():
         figures = compare(evaluation.sample(plain), evaluation.sample(calibrated._replace(persons=persons)), resamples)
@@ -238,11 +290,13 @@ def _with_visibility(score: Tensor, output, oks: Tensor, visibility: Tensor, wei
 _LOSS_FUNCTIONS = {"MSE": ccnet_loss, "cross-entropy": cross_entropy_loss, "aleatoric": aleatoric_loss}
 
 
-def as_json(figures: Mapping) -> dict:
-    """Return nested comparisons as what JSON can hold: value, low, high of before, after and change."""
+def as_json(figures: Mapping | Comparison | Interval) -> dict | list[float]:
+    """Return nested comparisons and intervals as what JSON can hold: value, low, high (of before, after and change)."""
+    if isinstance(figures, Interval):
+        return [figures.value, figures.low, figures.high]
     if isinstance(figures, Comparison):
         parts = {"before": figures.before, "after": figures.after, "change": figures.change}
-        return {name: [part.value, part.low, part.high] for name, part in parts.items()}
+        return {name: as_json(part) for name, part in parts.items()}
     return {name: as_json(value) for name, value in figures.items()}
 
 

@@ -7,7 +7,6 @@ network shows for s (Eq. 17, blind to the size of part and person); the calibrat
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -105,12 +104,3 @@ def _truth(persons: list) -> KeypointTruth:
         np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1),
         np.arange(len(persons)),
     )
-
-
-def rows_for_table(table: Mapping[str, Mapping[str, list[float]]]) -> list[list[str]]:
-    """Return header and rows of text, AP in percent."""
-    parts = list(next(iter(table.values())))
-    rows = [["ranked by", *parts]]
-    for name, cells in table.items():
-        rows.append([name, *(f"{100 * m:.1f} [{100 * a:.1f}, {100 * b:.1f}]" for m, a, b in cells.values())])
-    return rows

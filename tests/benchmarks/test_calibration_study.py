@@ -1,4 +1,4 @@
-"""The calibration study: bodies and their fit, hidden wrists, other losses, simulated whole bodies, text."""
+"""The calibration study: bodies and their fit, hidden wrists, closed forms, other losses, whole bodies, pages."""
 
 import os
 from pathlib import Path
@@ -6,11 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from calibration_study import body_fitting, occlusion, tables, wholebody
-from calibration_study.body_fitting import StickBody, aligned_errors, fit_bodies, project, rotation_matrices
-from calibration_tables import change_text, interval_text
+from calibration_study import anny_body, body_fitting, occlusion, plots, rendering, tables, wholebody
+from calibration_study.anny_body import AnnyBody, Skin
+from calibration_study.body_fitting import aligned_errors, fit_bodies, project
+from calibration_study.networks import NetworkRun
+from calibration_study.rendering import change_text, interval_text
+from calibration_study.rotations import rotation_matrices
+from calibration_study.stick_body import StickBody
 
 from clickpose.calibration.ccnet_fit import CCNetConfig, FeatureTable, apply_ccnet, ccnet_loss, fit_ccnet
+from clickpose.data.persons import PersonBatch, PersonLabels
+from clickpose.data.records import PersonRecord
 from clickpose.metrics.bootstrap import Comparison, Interval
 from clickpose.networks.ccnet import CCNetOutput
 from clickpose.skeleton import COCO
@@ -80,11 +86,11 @@ def test_right_keypoints_improve_the_start_and_wrong_ones_hurt_less_with_low_wei
 def test_table6_compares_weightings_with_the_first():
     errors = np.random.default_rng(0).normal(0, 0.03, (4, 17, 2))
     ones = np.ones((4, 17))
-    table = body_fitting.table6(errors, {"none": ones, "same": 2 * ones}, steps=5)
+    table = body_fitting.table6(errors, {"none": ones, "same": 2 * ones}, StickBody(), steps=5)
     assert list(table) == ["start, not fitted", "none", "same", "same - none"]
     assert table["same - none"].value == pytest.approx(0, abs=1e-3)  # only relations among joints count
     with pytest.raises(ValueError, match="at least one person"):
-        body_fitting.table6(np.zeros((0, 17, 2)), {})
+        body_fitting.table6(np.zeros((0, 17, 2)), {}, StickBody())
 
 
 def test_a_patch_hides_its_square_and_nothing_else():
@@ -144,12 +150,146 @@ def test_whole_bodies_are_ranked_best_by_the_part_s_own_score():
     assert table["calibrated, whole"]["whole"][0] > table["original, whole"]["whole"][0]
 
 
+CHANGE = {"before": [0.5, 0.4, 0.6], "after": [0.512, 0.4, 0.6], "change": [0.012, 0.002, 0.02]}
+
+
 def test_figures_as_text():
-    before, after, change = (Interval(*values) for values in ((0.5, 0.4, 0.6), (0.512, 0.4, 0.6), (0.012, 0.002, 0.02)))
-    figure = Comparison(before, after, change)
-    assert change_text("AP", figure) == "50.00 → 51.20 (+1.20 [+0.20, +2.00])"
-    assert change_text("Pearson, persons", figure) == "0.500 → 0.512 (+0.012 [+0.002, +0.020])"
-    assert interval_text(before, 100) == "50.0 [40.0, 60.0]"
-    assert tables.as_json({"a": figure}) == {
-        "a": {"before": [0.5, 0.4, 0.6], "after": [0.512, 0.4, 0.6], "change": [0.012, 0.002, 0.02]}
-    }
+    parts = (Interval(*CHANGE[part]) for part in ("before", "after", "change"))
+    assert tables.as_json({"a": {"b": Comparison(*parts)}}) == {"a": {"b": CHANGE}}
+    assert change_text("AP", CHANGE) == "50.00 → 51.20 (+1.20 [+0.20, +2.00])"
+    assert change_text("Pearson, persons", CHANGE) == "0.500 → 0.512 (+0.012 [+0.002, +0.020])"
+    assert interval_text([0.5, 0.4, 0.6], 100) == "50.0 [40.0, 60.0]"
+
+
+def measured() -> dict:
+    """Return figures of one network, all alike."""
+    every = dict.fromkeys(("AP", "AR", "AP_medium", "AP_large", *tables.TABLE_4, *rendering._TABLE_5), CHANGE)
+    curve = [[0.5, 0.01]] * len(occlusion.PATCHES)
+    reliability = {"scores": [0.2, 0.8], "outcomes": [0.3, 0.7], "low": [0.2, 0.6], "high": [0.4, 0.8], "ece": 0.1}
+    curves = dict.fromkeys(("OKS", "original", *occlusion.HEADS), curve)
+    return {
+        "weights": "abc", "fitted on": 10, "measured on": 5,
+        "table1": {"width": {"original": CHANGE, "mean area": CHANGE}}, "table2": every,
+        "table4": {"CCNet": every}, "table5": every, "figure4": {"Eq. 5": every, "Eq. 7": every},
+        "supplement_g": {"MSE": every}, "table6": {"body": "Anny", "error": {"no weights": [50.0, 48.0, 52.0]}},
+        "figure3": {"patches": list(occlusion.PATCHES), "persons": 3, "pearson": {"CCNet": 0.5}, **curves},
+        "reliability": {"original": reliability, "CCNet": reliability},
+    }  # fmt: skip
+
+
+def test_a_page_gets_each_table_between_its_marks_and_nothing_else_changes(tmp_path):
+    found = rendering.all_tables({"lite": measured(), "SBL": measured()}, {"original": {"feet": [0.5, 0.4, 0.6]}})
+    page = tmp_path / "page.md"
+    page.write_text("top\n" + "".join(f"<!-- {t.key} -->old<!-- end {t.key} -->\n\nsaid of it\n" for t in found))
+    for _ in range(2):  # a second time changes nothing
+        rendering.write_into(page, found)
+        text = page.read_text(encoding="utf-8")
+    assert text.startswith("top\n") and text.count("said of it") == len(found) and "old" not in text
+    assert (
+        "<!-- table3 -->\n| ranked by | feet |\n|---|---|\n| original | 50.0 [40.0, 60.0] |\n<!-- end table3 -->"
+        in text
+    )
+    rows = text.split("<!-- table1 -->")[1].splitlines()
+    assert rows[3].startswith("| SBL, width | 51.2 [40.0, 60.0] | – | 51.2 (+1.2 [+0.2, +2.0]) |")
+    assert rows[4].startswith("| lite, width |")
+    page.write_text("nothing")
+    with pytest.raises(ValueError, match="Expected <!-- networks --> and <!-- end networks -->"):
+        rendering.write_into(page, found)
+
+
+def test_pictures_are_drawn_of_what_was_measured(tmp_path):
+    paths = plots.plot_all(tmp_path / "pictures", {"SBL": measured(), "lite": measured()})
+    assert [path.name for path in paths] == ["reliability.png", "occlusion.png", "aggregation.png"]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
+
+
+def small_skin() -> Skin:
+    """Return two bones; joint 0 hangs on the first, all others half on each; one shape makes everything longer."""
+    heads = torch.tensor([[0.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    weights = torch.full((17, 2), 0.5)
+    weights[0] = torch.tensor([1.0, 0.0])
+    carried = weights[..., None] * torch.tensor([0.0, 2.0, 0.0])
+    return Skin((-1, 0), torch.stack([heads, 0.1 * heads]), torch.stack([carried, 0.1 * carried]), weights)
+
+
+def test_skinned_joints_by_hand():
+    body = AnnyBody(small_skin())
+    parameters = torch.zeros(3, body.num_parameters)
+    parameters[1, 3] = torch.pi / 2  # the second bone about x: y becomes z
+    parameters[2, 6:10] = torch.tensor([5.0, 6.0, 7.0, 1.0])  # a place, and one standard deviation of shape
+    joints = body.joints(parameters)
+    assert joints[0].tolist() == [pytest.approx([0, 2, 0])] * 17
+    assert joints[1, 0].tolist() == pytest.approx([0, 2, 0])
+    assert joints[1, 1].tolist() == pytest.approx([0, 0.5 * 2 + 0.5 * 1, 0.5 * 1], abs=1e-6)
+    assert joints[2, 1].tolist() == pytest.approx([5, 6 + 2.2, 7])
+
+
+def test_bones_move_with_their_nearest_posed_ancestor():
+    assert anny_body._nearest_posed([-1, 0, 1, 2, 0], posed=[0, 2]) == [0, 0, 1, 1, 0]
+
+
+def test_principal_components_give_back_shapes_that_differ_in_few_ways():
+    generator = torch.Generator().manual_seed(0)
+    ways = torch.randn(2, 3 + 6, generator=generator)
+    rows = 1.0 + torch.randn(50, 2, generator=generator) @ ways
+    heads, carried = anny_body._principal_components(rows[:, :3].view(50, 1, 3), rows[:, 3:].view(50, 2, 1, 3))
+    basis = torch.cat([heads.flatten(1), carried.flatten(1)], dim=1)
+    assert torch.allclose(basis[0], rows.mean(dim=0), atol=1e-5)
+    scores = (rows - basis[0]) @ torch.linalg.pinv(basis[1:3])
+    assert torch.allclose(scores @ basis[1:3] + basis[0], rows, atol=1e-4)
+    assert scores.std(dim=0, correction=0).tolist() == pytest.approx([1.0, 1.0], rel=1e-3)
+
+
+def test_a_random_labelled_joint_of_each_person_is_hidden():
+    generator = torch.Generator().manual_seed(0)
+    image = torch.randint(0, 256, (4, 3, 256, 256), generator=generator, dtype=torch.uint8)
+    places = torch.full((4, 17, 2), 0.25)
+    places[:, 3] = torch.tensor([0.5, 0.75])
+    visibility = torch.zeros(4, 17)
+    visibility[:, 3] = 2
+    some = torch.zeros(4)
+    labels = PersonLabels(places, visibility, some, some[:, None].expand(4, 4), some > 0, some > 0)
+    hidden = occlusion.hidden_joints(seed=1).change(PersonBatch(image, torch.zeros(4, 4), labels))
+    for before, after in zip(image, hidden, strict=True):
+        rows, columns = (before != after).any(dim=0).nonzero().T
+        assert (rows.float().mean() - 191.5).abs() < 1 and (columns.float().mean() - 127.5).abs() < 1
+        assert len(set(rows.tolist())) in occlusion.PATCHES[1:]
+
+
+def small_evaluation(rendering_sigma: float | None) -> tables.Evaluation:
+    """Return four persons with boxes of 100 px and 200 px, whose joints are off by as much as the deviations say."""
+    rng = np.random.default_rng(0)
+    sides = np.array([100.0, 200.0, 100.0, 200.0])
+    truth = rng.uniform(0.2, 0.8, (4, 17, 2)) * sides[:, None, None]
+    records = [
+        PersonRecord(
+            number, Path("a.jpg"), (300, 300), points, np.full(17, 2), np.array([0.0, 0.0, side, side]),
+            0.5 * side**2, True, image_id=number,
+        )
+        for number, (points, side) in enumerate(zip(truth, sides, strict=True))
+    ]  # fmt: skip
+    table = FeatureTable(
+        torch.randn(4, 6, generator=torch.Generator().manual_seed(0)), torch.full((4, 17), 0.5),
+        torch.full((4, 17), 2), torch.full((4, 17), 0.5), torch.arange(4),
+    )  # fmt: skip
+    deviations = np.array([2.0, 4.0, 2.0, 4.0])[:, None] * np.ones(17)
+    run = NetworkRun(table, truth, np.ones((4, 17)), deviations, np.full(4, 0.5))
+    return tables.Evaluation(None, records, run, run, records, rendering_sigma)
+
+
+def test_one_mean_size_is_the_same_for_persons_whom_the_network_sees_alike():
+    evaluation = small_evaluation(None)
+    (ways,) = tables.position_deviations(evaluation).values()
+    closed = tables.closed_forms(evaluation, ways)
+    assert closed["mean"] == pytest.approx([closed["mean"][0]] * 4)  # twice as large, twice as far off
+    np.testing.assert_allclose(closed["mean"], closed["ground-truth"])  # all fill the same share of their box
+    sigmas = 2 * COCO.sigma_array * np.sqrt(0.5) * 100.0
+    assert closed["mean"][0] == pytest.approx(np.mean(sigmas**2 / (sigmas**2 + 4.0)))
+
+
+def test_a_heatmap_tells_its_deviation_by_width_and_by_height():
+    ways = tables.position_deviations(small_evaluation(2.0))
+    assert list(ways) == ["width of the peak", "height of the peak"]
+    cells = 2.0  # a peak of a half is as wide as it was rendered (Eq. 17)
+    crop = np.sqrt(tables._crop_areas(small_evaluation(2.0).records))
+    np.testing.assert_allclose(ways["height of the peak"], np.tile((cells * 4 * crop / 256)[:, None], 17))
