@@ -28,10 +28,12 @@ from clickpose_labelstudio.lazy_predictor import LazyPredictor, ModelUnavailable
 from clickpose_labelstudio.metrics import ServiceMetrics
 from clickpose_labelstudio.service import AnnotationService, RequestError
 from clickpose_labelstudio.settings import ServiceSettings
+from clickpose_labelstudio.training_jobs import TrainingJobs
 
 SETUP_WAIT_S = 2.0  # Label Studio gives up on /setup after 3 s
 BATCH_WAIT_S = 80.0  # and on /predict after 100 s
 MAX_PROJECTS = 256
+MAX_ID = 10**9  # of a project that jobs train on
 NO_REQUEST = "-"
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 PLAIN_QUOTES = str.maketrans("“”‘’", "\"\"''")
@@ -55,6 +57,7 @@ class Backend:
         self.service = service
         self.predictor = predictor
         self.metrics = ServiceMetrics()
+        self.jobs = None if settings.train_dir is None else TrainingJobs(settings.train_dir, settings)
         # Batches take turns: two would only slow each other down, and take the threads that edits need.
         self.batch_turn = threading.BoundedSemaphore(1)
         self._configs: OrderedDict[str, str] = OrderedDict()
@@ -190,27 +193,50 @@ def versions():
 def webhook():
     """Take note of an event; nothing slow happens here, because Label Studio waits one second.
 
-    "Start training" arrives here too. The service answers edits and does not train beside that: it counts and logs the
-    wish with the commands that grant it, and says them in its answer.
+    "Start training" arrives here too. Where the operator has named a folder for it, a job starts beside the service;
+    otherwise the answer, and the log, say with which command to train.
     """
     body = _json_object()
     _backend().metrics.count_webhook(body.get("action"))
     if body.get("action") != "START_TRAINING":
         return _json({"status": "received"})
     project = body.get("project")
-    sentence = how_to_train(project.get("id") if isinstance(project, dict) else None)
+    number = project.get("id") if isinstance(project, dict) else None
+    number = number if isinstance(number, int) and not isinstance(number, bool) and 0 < number < MAX_ID else None
+    if _backend().jobs is not None:
+        return _start_job(number)
+    sentence = how_to_train(number)
     logger.info("%s", sentence)
     return _json({"status": "recorded", "message": sentence})
 
 
-def how_to_train(project: object) -> str:
-    """Say how to train on the annotations of a project."""
-    number = project if isinstance(project, int) and not isinstance(project, bool) else "<project>"
+def how_to_train(project: int | None) -> str:
+    """Say how to train on the annotations of a project; None for one that is not known."""
+    number = project or "<project>"
     return (
-        f"Training on project {number} was asked for. It runs outside of this service, from a folder with the photos "
-        f"in images/: clickpose labelstudio export --project {number} --out my_people/annotations.json, "
-        "clickpose train --data my_people/ --out runs/mine, clickpose serve --checkpoint runs/mine/lite.safetensors"
+        f"Training on project {number} was asked for. This service does not train (--train-dir lets it); "
+        f"clickpose labelstudio train --project {number} does, and clickpose serve "
+        f"--checkpoint runs/project-{number}/lite.safetensors serves what comes out"
     )
+
+
+def _start_job(project: int | None) -> Response:
+    """Start a training job. Unlike other webhooks, Label Studio sends this wish with the login."""
+    if request.endpoint == "webhook" and _backend().settings.basic_auth_user and not _has_login():
+        abort(401)
+    if not request.is_json:  # a page of another site, open in the operator's browser, cannot send JSON here
+        abort(415, "Expected Content-Type: application/json")
+    if project is None:
+        raise RequestError("Expected project.id to be the number of a project")
+    job = _backend().jobs.start(project)
+    return _json({"status": "training", "job": job})
+
+
+def job_status():
+    """Tell how a training job is; Label Studio takes 410 for one that is there no more."""
+    jobs = _backend().jobs
+    status = None if jobs is None else jobs.status(_json_object().get("job"))
+    return _say(410, "There is no such training job") if status is None else _json(status)
 
 
 def secret_webhook(secret: str):
@@ -234,6 +260,7 @@ ROUTES = (
     ("/versions", ["GET"], versions),
     ("/webhook", ["POST"], webhook),
     ("/webhook/<secret>", ["POST"], secret_webhook),
+    ("/job_status", ["POST"], job_status),
     ("/metrics", ["GET"], metrics),
 )
 
@@ -259,11 +286,16 @@ def _check_credentials() -> None:
         return
     if request.endpoint != "webhook" and not settings.basic_auth_user:
         return
-    given = request.authorization
+    if not _has_login():
+        abort(401)
+
+
+def _has_login() -> bool:
+    """Tell whether a request comes with the configured user and password."""
+    settings, given = _backend().settings, request.authorization
     user, password = (given.username, given.password) if given is not None and given.type == "basic" else ("", "")
     same_user = _same_text(user, settings.basic_auth_user)
-    if not (_same_text(password, settings.basic_auth_password) and same_user):
-        abort(401)
+    return _same_text(password, settings.basic_auth_password) and same_user
 
 
 def _same_text(given: str | None, wanted: str) -> bool:

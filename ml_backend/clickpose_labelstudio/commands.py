@@ -92,6 +92,9 @@ def serve(
         list[Path] | None, typer.Option(help="Folder behind Label Studio's local files, to read them directly.")
     ] = None,
     cache_dir: Annotated[Path | None, typer.Option(help="Folder of the disk cache.")] = None,
+    train_dir: Annotated[
+        Path | None, typer.Option(help="Train in this folder when Label Studio asks for it; by default nothing trains.")
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Requests answered at once.")] = 8,
     log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
 ) -> None:
@@ -119,6 +122,7 @@ def serve(
             "allowed_hosts": tuple(allow_host or ()) or None,
             "local_roots": tuple(local_root or ()) or None,
             "cache_dir": cache_dir,
+            "train_dir": train_dir,
         }
         settings = ServiceSettings.from_environment(os.environ)
         settings = replace(settings, **{name: value for name, value in given.items() if value is not None})
@@ -216,7 +220,7 @@ def import_coco(
         project_xml = None
         if project is not None:
             with _client(url, api_key) as client:
-                project_xml = _config_of(client, project)
+                project_xml = client.label_config(project)
         parsed = _parse_config(config, project_xml)
         tasks = _make_tasks(_read_json(coco), images, parsed, _referrer(images_prefix), kind, model_version)
         if out is not None:
@@ -224,6 +228,44 @@ def import_coco(
         else:
             _post_tasks(url, api_key, project, tasks)
         typer.echo(f"{len(tasks)} tasks -> {out if out is not None else f'project {project}'}")
+
+
+@labelstudio.command("train")
+def train_project(
+    project: Annotated[int, typer.Option(min=1, help="Number of a project in a running Label Studio.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Working folder; a stopped run goes on from it. By default runs/project-<number>."),
+    ] = None,
+    start: Annotated[
+        Path | None, typer.Option("--init", help="Lite weights to go on from; by default the shipped ones.")
+    ] = None,
+    trunk_steps: Annotated[int | None, typer.Option(min=1, help="Steps of the trunk, as of clickpose train.")] = None,
+    decoder_steps: Annotated[int | None, typer.Option(min=1, help="Steps of the decoder, likewise.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
+    url: Url = None,
+    api_key: ApiKey = "",
+) -> None:
+    """Train lite further on what a project has labelled: labels, photos and training in one command.
+
+    Where photos may come from is set as for clickpose serve, by environment variables such as CLICKPOSE_ALLOWED_HOSTS.
+
+    Examples:
+
+        clickpose labelstudio train --project 1
+
+        clickpose serve --checkpoint runs/project-1/lite.safetensors
+    """
+    with _sentences():
+        from clickpose_labelstudio.project_training import ProjectTraining, train_on_project
+        from clickpose_labelstudio.settings import ServiceSettings
+
+        url, api_key = _login(url, api_key)
+        settings = ServiceSettings.from_environment(os.environ)
+        settings = replace(settings, label_studio_url=url, label_studio_api_key=api_key)
+        out = out or Path("runs") / f"project-{project}"
+        plan = ProjectTraining(project, out, start, trunk_steps, decoder_steps, threads)
+        typer.echo(f"wrote {train_on_project(plan, settings)}")
 
 
 def _make_tasks(
@@ -259,28 +301,26 @@ def _parse_config(path: Path | None, project_xml: str | None):
 
 
 def _client(url: str | None, api_key: str):
-    """Return a client; without an address and a key, of the Label Studio that ``make run`` has started here."""
+    """Return a client; see :func:`_login`."""
     from clickpose_labelstudio.label_studio_client import LabelStudioClient
+
+    return LabelStudioClient(*_login(url, api_key))
+
+
+def _login(url: str | None, api_key: str) -> tuple[str, str]:
+    """Return the address and key that were given; else those of what ``make run`` has started here."""
     from clickpose_labelstudio.launch.folder import running_login
 
     own_url, own_token = running_login(OWN_DATA_FOLDER) or (DEFAULT_URL, "")
     if not api_key and url in (None, own_url):  # the token is for nobody else
         api_key = own_token
-    return LabelStudioClient(url or own_url, api_key)
-
-
-def _config_of(client, project: int) -> str:
-    """Return the labelling configuration of a live project."""
-    found = client.project(project)
-    if found is None:
-        raise ValueError(f"Expected the number of a project, got {project}, which is not there")
-    return found["label_config"]
+    return url or own_url, api_key
 
 
 def _fetch_project(url: str | None, api_key: str, project: int) -> tuple[list[dict], str]:
     """Return all tasks of a live project and its labelling configuration."""
     with _client(url, api_key) as client:
-        label_config = _config_of(client, project)
+        label_config = client.label_config(project)
         return list(client.tasks(project)), label_config
 
 

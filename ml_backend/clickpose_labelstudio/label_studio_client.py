@@ -84,6 +84,13 @@ class LabelStudioClient:
         """Return a project, or None if there is none (any more)."""
         return self.call("GET", f"/api/projects/{project_id}/", missing_ok=True)
 
+    def label_config(self, project_id: int) -> str:
+        """Return the labelling configuration of a project, which must be there."""
+        found = self.project(project_id)
+        if found is None:
+            raise LabelStudioError(f"Expected the number of a project, got {project_id}, which is not there")
+        return found["label_config"]
+
     def create_project(self, **fields) -> dict:
         """Create a project."""
         return self.call("POST", "/api/projects/", json=fields)

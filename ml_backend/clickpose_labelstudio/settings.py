@@ -41,6 +41,8 @@ class ServiceSettings:
         webhook_secret: last part of the webhook's address, ``/webhook/<secret>``; empty to accept ``/webhook``.
         model: name of the predictor, as in :func:`clickpose.load`.
         checkpoint: weights file for models that ship without one.
+        train_dir: folder for the jobs of "Start training"; None to train nothing. See :mod:`.training_jobs`.
+        train_arguments: further arguments of their ``clickpose labelstudio train``, such as ``--decoder-steps 500``.
     """
 
     cache_dir: Path
@@ -65,6 +67,8 @@ class ServiceSettings:
     webhook_secret: str = field(default="", repr=False)
     model: str = "lite"
     checkpoint: Path | None = None
+    train_dir: Path | None = None
+    train_arguments: str = ""
 
     def __post_init__(self):
         url = urlsplit(self.label_studio_url)
@@ -103,7 +107,7 @@ class ServiceSettings:
         cache_home = environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         values: dict = {"cache_dir": Path(cache_home) / "clickpose"}
         for name, convert in CONVERTERS.items():
-            variable = LABEL_STUDIO_VARIABLES.get(name, f"CLICKPOSE_{name.upper()}")
+            variable = _variable(name)
             text = environ.get(variable, "").strip()
             if not text:
                 continue
@@ -112,6 +116,21 @@ class ServiceSettings:
             except ValueError:
                 raise ValueError(f"Expected {variable} to be a number, got {text!r}") from None
         return cls(**values)
+
+    def to_environment(self) -> dict[str, str]:
+        """Return the variables that :meth:`from_environment` reads these settings from, secrets included."""
+        values = {name: getattr(self, name) for name in CONVERTERS}
+        separators = {"allowed_hosts": ",", "local_roots": os.pathsep}
+        texts = {
+            name: separators[name].join(map(str, value)) if name in separators else str(value)
+            for name, value in values.items()
+            if value is not None
+        }
+        return {_variable(name): text for name, text in texts.items()}
+
+
+def _variable(name: str) -> str:
+    return LABEL_STUDIO_VARIABLES.get(name, f"CLICKPOSE_{name.upper()}")
 
 
 def _comma_separated(text: str) -> tuple[str, ...]:
@@ -146,6 +165,8 @@ CONVERTERS = {
     "webhook_secret": str,
     "model": str,
     "checkpoint": Path,
+    "train_dir": Path,
+    "train_arguments": str,
 }
 PROBABILITIES = ("occluded_below", "unlabelled_below")
 POSITIVE_NUMBERS = tuple(

@@ -238,11 +238,67 @@ def test_start_training_is_counted_logged_and_answered_with_what_to_do(client, c
     with caplog.at_level(logging.INFO):
         answer = browser.post("/webhook", json=recorded("webhook_START_TRAINING"))
     assert answer.json["status"] == "recorded"
-    assert "clickpose labelstudio export --project 3 --out my_people/annotations.json" in answer.json["message"]
-    assert "clickpose train --data my_people/" in caplog.text
+    assert "clickpose labelstudio train --project 3 does" in answer.json["message"]
+    assert "clickpose serve --checkpoint runs/project-3/lite.safetensors" in caplog.text
     assert 'clickpose_webhooks_total{action="START_TRAINING"} 1.0' in browser.get("/metrics").text
     strange = browser.post("/webhook", json={"action": "START_TRAINING", "project": {"id": "3; rm"}}).json
     assert "--project <project> " in strange["message"]
+
+
+class FakeJobs:
+    """Remembers what it was asked to train on."""
+
+    def __init__(self):
+        self.projects = []
+
+    def start(self, project):
+        self.projects.append(project)
+        return f"project-{project}-1"
+
+    def status(self, job_id):
+        return {"job": job_id, "job_status": "started"} if job_id == "project-3-1" else None
+
+
+@pytest.fixture
+def training_client(client, tmp_path):
+    def make(**values):
+        browser = client(train_dir=tmp_path / "jobs", **values)
+        browser.application.extensions["clickpose"].jobs = FakeJobs()
+        return browser, browser.application.extensions["clickpose"].jobs
+
+    return make
+
+
+def test_start_training_starts_a_job_where_the_operator_wants_that(training_client):
+    browser, jobs = training_client()
+    answer = browser.post("/webhook", json=recorded("webhook_START_TRAINING"))
+    assert answer.json == {"status": "training", "job": "project-3-1"}
+    assert jobs.projects == [3]
+    assert browser.post("/job_status", json={"job": "project-3-1"}).json["job_status"] == "started"
+    error_of(browser.post("/job_status", json={"job": "project-3-2"}), 410)
+    for project in ("3; rm", True, None, -1, 10**12, 3.0):
+        body = {"action": "START_TRAINING", "project": {"id": project}}
+        assert "number of a project" in error_of(browser.post("/webhook", json=body), 400)
+    form = browser.post("/webhook", data=json.dumps(recorded("webhook_START_TRAINING")), content_type="text/plain")
+    assert "application/json" in error_of(form, 415)
+    assert jobs.projects == [3]
+
+
+def test_start_training_needs_the_login_where_there_is_one(training_client):
+    training, created = recorded("webhook_START_TRAINING"), recorded("webhook_ANNOTATION_CREATED")
+    browser, jobs = training_client(basic_auth_user="u", basic_auth_password="p")
+    error_of(browser.post("/webhook", json=training), 401)
+    error_of(browser.post("/job_status", json={"job": "project-3-1"}), 401)
+    assert browser.post("/webhook", json=created).json == {"status": "received"}
+    assert jobs.projects == []
+    assert browser.post("/webhook", json=training, headers=LABEL_STUDIO_HEADERS).json["status"] == "training"
+    browser, jobs = training_client(basic_auth_user="u", basic_auth_password="p", webhook_secret="hook")
+    assert browser.post("/webhook/hook", json=training).json["status"] == "training"
+    assert jobs.projects == [3]
+
+
+def test_no_job_is_known_where_nothing_trains(client):
+    error_of(client().post("/job_status", json={"job": "project-3-1"}), 410)
 
 
 def test_the_webhook_takes_its_secret_address_or_the_user(client):

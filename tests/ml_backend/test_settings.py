@@ -64,3 +64,11 @@ def test_bad_settings_are_refused(tmp_path, values, message):
 def test_a_bad_number_names_its_variable():
     with pytest.raises(ValueError, match="CLICKPOSE_CACHE_MAX_BYTES to be a number, got '2 GB'"):
         ServiceSettings.from_environment({"CLICKPOSE_CACHE_MAX_BYTES": "2 GB"})
+
+
+def test_the_environment_that_settings_write_is_the_one_that_they_read(tmp_path):
+    settings = ServiceSettings(
+        cache_dir=tmp_path, label_studio_api_key="k", allowed_hosts=("a.test", "*.b.test"), local_roots=(tmp_path,),
+        max_image_pixels=7, unlabelled_below=0.0, train_dir=tmp_path / "jobs", train_arguments="--threads 2",
+    )  # fmt: skip
+    assert ServiceSettings.from_environment(settings.to_environment()) == settings

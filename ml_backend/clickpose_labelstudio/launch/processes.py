@@ -120,6 +120,10 @@ class Child:
                 on_wait(passed)
             time.sleep(0.2)
 
+    def wait(self) -> int:
+        """Wait until the process has ended; return its exit code, below 0 where a signal has ended it."""
+        return self._process.wait()
+
     def stop(self) -> None:
         """End the process and what it started: politely, then by force."""
         for number in (signal.SIGTERM, signal.SIGKILL):
