@@ -1,10 +1,14 @@
+import io
 import json
 import re
+from pathlib import Path
 
 import pytest
 import typer
+from PIL import Image
 from typer.testing import CliRunner
 
+from clickpose.data.coco import read_coco_persons
 from clickpose_labelstudio import commands, label_studio_client, serve
 from clickpose_labelstudio.labeling_config import build_labeling_config
 from clickpose_labelstudio.launch.folder import DataFolder, FolderLock
@@ -253,3 +257,56 @@ def test_serve_explains_bad_settings(run, served):
 def test_help_shows_examples(run):
     text = re.sub(r"\s+", " ", run("serve", "--help").output)
     assert "clickpose serve --host 0.0.0.0" in text
+
+
+@pytest.fixture
+def labelled_project(run, tmp_path, studio, coco_file):
+    """Project 3 of the canned Label Studio has one labelled task, with its photo."""
+    run("labelstudio", "import", coco_file, "--kind", "annotations", "--out", tmp_path / "tasks.json")
+    (task,) = written(tmp_path / "tasks.json")
+    tasks = [{**task, "id": 1, "data": {"image": "/data/upload/3/a.png"}}]
+    address = "/api/tasks/?project=3&fields=all&resolve_uri=False&page=1&page_size=100"
+    studio.answers[address] = (200, {}, json.dumps({"tasks": tasks, "total": 1}).encode())
+    png = io.BytesIO()
+    Image.new("RGB", (640, 480), "navy").save(png, format="PNG")
+    studio.answers["/data/upload/3/a.png"] = (200, {}, png.getvalue())
+    return studio
+
+
+def test_training_on_a_project_fetches_labels_and_photos_once(run, tmp_path, labelled_project, monkeypatch):
+    calls = []
+
+    def train(data, start, out, options, seed, device, threads):
+        calls.append((data, start, out, options.trunk_steps, options.decoder_steps))
+        if len(calls) == 2:
+            (out / "lite.safetensors").write_bytes(b"weights")
+        return out / "lite.safetensors"
+
+    monkeypatch.setattr("clickpose_labelstudio.project_training.train_from_options", train)
+    arguments = ["labelstudio", "train", "--project", 3, "--url", labelled_project.url(), "--api-key", "k"]
+    arguments += ["--out", "runs/mine", "--decoder-steps", 5]
+    first = run(*arguments)
+    assert first.exit_code == 0, first.output
+    assert "project 3: 1 persons on 1 photos" in first.output
+    assert f"wrote {Path('runs/mine/lite.safetensors')}" in first.output
+    (record,) = read_coco_persons(tmp_path / "runs" / "mine" / "data")
+    assert record.keypoints[0].tolist() == pytest.approx([50.25, 60.5])
+    assert record.image_path.is_file()
+    assert {request[2].get("Authorization") for request in labelled_project.requests} == {"Token k"}
+
+    labelled_project.requests.clear()
+    stopped = run(*arguments)  # no weights came out: it goes on, with the labels that it has
+    assert "going on with the labels" in stopped.output
+    assert labelled_project.requests == []
+    assert calls == 2 * [([str(Path("runs/mine/data"))], None, Path("runs/mine"), None, 5)]
+    finished = run(*arguments)
+    assert (finished.exit_code, "which holds finished weights" in finished.output) == (1, True)
+
+
+def test_training_on_nothing_is_one_sentence(run, labelled_project):
+    labelled_project.answers["/api/tasks/?project=3&fields=all&resolve_uri=False&page=1&page_size=100"] = (
+        200, {}, b'{"tasks": [], "total": 0}',
+    )  # fmt: skip
+    result = run("labelstudio", "train", "--project", 3, "--url", labelled_project.url(), "--api-key", "k")
+    assert result.exit_code == 1
+    assert "Expected people labelled in the project, found none on 0 labelled tasks\n" in result.output
