@@ -25,7 +25,7 @@ LAYERS = (
     ("checks",),
     ("skeleton", "skeleton_io", "structures", "boxes", "frames", "weights_io", "image_io"),
     ("metrics", "calibration", "data", "networks"),
-    ("pose_errors", "feedback", "matcher", "losses", "postprocess", "detector", "draw"),
+    ("pose_errors", "feedback", "matcher", "losses", "postprocess", "detector", "draw", "joint_origin"),
     ("predictor", "engine"),
     ("evaluation",),
     ("lite", "r50"),

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from clickpose.cli.errors import user_errors
-from clickpose.cli.options import Device, Threads
+from clickpose.cli.options import Device, Model, Threads
 
 
 def adapt(
@@ -17,18 +17,30 @@ def adapt(
         Path | None, typer.Option(help="COCO-format folder (annotations.json, images/) with these joints.")
     ] = None,
     images: Annotated[int | None, typer.Option(min=0, help="Train on so many of its photos; 0: not at all.")] = None,
-    start: Annotated[Path | None, typer.Option("--init", help="Lite weights to adapt; by default the shipped.")] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            "--init",
+            help="Weights to adapt. lite: by default the shipped; r50: an official checkpoint, or own weights.",
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Working folder; a stopped run goes on from it.")] = Path("runs/adapted"),
-    trunk_steps: Annotated[int, typer.Option(min=1, help="Steps of the trunk, 32 persons each.")] = 150,
-    decoder_steps: Annotated[int, typer.Option(min=1, help="Steps of the decoder, 32 persons each.")] = 500,
+    trunk_steps: Annotated[int, typer.Option(min=1, help="lite: steps of the trunk, 32 persons each.")] = 150,
+    decoder_steps: Annotated[int, typer.Option(min=1, help="lite: steps of the decoder, 32 persons each.")] = 500,
+    model_skeleton: Annotated[
+        str, typer.Option(help="r50: name or YAML file of the joints of the weights, where they are not COCO's.")
+    ] = "coco",
+    preset: Annotated[str, typer.Option(help="r50: training preset, as for train; that of the weights.")] = "paper",
+    steps: Annotated[int, typer.Option(min=1, help="r50: steps of the preset's batch.")] = 500,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    model: Model = "lite",
     device: Device = "cpu",
     threads: Threads = None,
 ) -> None:
-    """Adapt the lite network to other joints.
+    """Adapt a network to other joints.
 
-    Joints that it knows are predicted as before; new ones start from their neighbours along the skeleton's edges, and
-    learn from the photos.
+    Lite predicts the joints that it knows as before; new ones start from their neighbours along the skeleton's edges,
+    and learn from the photos.
 
     Examples:
 
@@ -36,12 +48,18 @@ def adapt(
 
         clickpose adapt --skeleton crowdpose --images 0
 
+        clickpose adapt --model r50 --init checkpoint.pth --skeleton golf.yaml --data swings/ --device cuda
+
         clickpose predict photo.jpg --checkpoint runs/golf/lite.safetensors --out overlay.png
     """
     with user_errors():
-        from clickpose.commands.adapt import adapt_from_options
+        from clickpose.commands.adapt import LiteOptions, R50Options, adapt_from_options
 
-        weights = adapt_from_options(
-            skeleton, data, images, start, out, trunk_steps, decoder_steps, seed, device, threads
-        )
+        options = {
+            "lite": LiteOptions(trunk_steps, decoder_steps),
+            "r50": R50Options(model_skeleton, preset, steps),
+        }
+        if model not in options:
+            raise ValueError(f"Expected --model to be one of {', '.join(options)}, got {model!r}")
+        weights = adapt_from_options(skeleton, data, images, start, out, options[model], seed, device, threads)
     typer.echo(f"wrote {weights}")

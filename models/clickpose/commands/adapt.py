@@ -1,4 +1,4 @@
-"""``clickpose adapt``: a lite network for another skeleton, fine-tuned on a few labelled photos."""
+"""``clickpose adapt``: a network for another skeleton, fine-tuned on a few labelled photos."""
 
 from __future__ import annotations
 
@@ -7,14 +7,19 @@ from pathlib import Path
 
 import torch
 
+from clickpose.data.formats import read_dataset
 from clickpose.engine import TrainConfig
-from clickpose.lite.adaptation import adapt_network
+from clickpose.joint_origin import JointOrigin
+from clickpose.lite.adaptation import adapt_network as adapt_lite
 from clickpose.lite.predictor import DEFAULT_FILE
 from clickpose.lite.train import LitePlan, TrainingFolder, train_lite
 from clickpose.lite.weights import describe_skeleton, load_lite
-from clickpose.skeleton import Skeleton
+from clickpose.r50.adaptation import adapt_network as adapt_r50_network
+from clickpose.r50.checkpoint import load_network, save_network
+from clickpose.r50.train import R50Plan, preset_named, train_r50
+from clickpose.skeleton import COCO, Skeleton
 from clickpose.skeleton_io import load_skeleton
-from clickpose.weights_io import save_weights
+from clickpose.weights_io import WeightsError, save_weights
 
 _VIEWS_IN_ALL = 2000  # augmented views to cache: few photos are shown in many ways
 _MOST_VIEWS = 16
@@ -54,10 +59,9 @@ def adapt(plan: AdaptPlan, device: str = "cpu") -> Path:
         ValueError: if skeleton, data or weights do not fit.
     """
     network, old = load_lite(plan.start)
-    adapted, origin = adapt_network(network, old, plan.skeleton)
+    adapted, origin = adapt_lite(network, old, plan.skeleton)
     added = adapted.config.decoder.added
-    names = ", ".join(plan.skeleton.names[joint] for joint in origin.added) or "none"
-    print(f"{len(plan.skeleton) - len(origin.added)} known joints; new: {names}", flush=True)
+    _report(origin, plan.skeleton)
     plan.out.mkdir(parents=True, exist_ok=True)
     untrained = plan.out / "untrained.safetensors"
     notes = {"start": plan.start.name, "training": "none: adapted to another skeleton"}
@@ -82,9 +86,82 @@ def _training_plan(plan: AdaptPlan, start: Path, config) -> LitePlan:
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class R50AdaptPlan:
+    """What to adapt the end-to-end network to.
+
+    Attributes:
+        skeleton: the joints wanted.
+        data: COCO-format folder with these joints; None for the untrained adaptation.
+        start: weights to adapt: an official checkpoint, or what training wrote.
+        out: working folder; kept, so that a stopped run goes on.
+        known: the joints of ``start``.
+        images: how many of its photos to train on; None for all, 0 for none.
+        preset: name of the training preset; sizes of photos and losses come from it, the network from ``start``.
+        steps: optimiser steps.
+        seed: of everything random, also which photos are drawn.
+    """
+
+    skeleton: Skeleton
+    data: Path | None
+    start: Path
+    out: Path
+    known: Skeleton = COCO
+    images: int | None = None
+    preset: str = "paper"
+    steps: int = 500
+    seed: int = 0
+
+
+def adapt_r50(plan: R50AdaptPlan, device: str = "cpu") -> Path:
+    """Write the adapted weights of the end-to-end network.
+
+    Returns:
+        the weights file: ``out/untrained.safetensors`` without photos, ``out/r50.safetensors`` with.
+
+    Raises:
+        ValueError: if skeleton, data, preset or weights do not fit.
+    """
+    preset = preset_named(plan.preset)
+    adapted, origin = adapt_r50_network(load_network(plan.start, plan.known), plan.known, plan.skeleton)
+    _report(origin, plan.skeleton)
+    plan.out.mkdir(parents=True, exist_ok=True)
+    untrained = plan.out / "untrained.safetensors"
+    save_network(untrained, adapted, plan.skeleton)
+    if plan.images == 0 or plan.data is None:
+        return untrained
+    data = read_dataset(plan.data, "coco", skeleton=plan.skeleton)
+    if plan.images is not None:
+        data = data.drawn_images(plan.images, plan.seed)
+    preset = dataclasses.replace(preset, train=dataclasses.replace(preset.train, seed=plan.seed))
+    return train_r50(R50Plan([(data, 1.0)], preset, plan.out, untrained, steps=plan.steps), device)
+
+
+def _report(origin: JointOrigin, skeleton: Skeleton) -> None:
+    names = ", ".join(skeleton.names[joint] for joint in origin.added) or "none"
+    print(f"{len(skeleton) - len(origin.added)} known joints; new: {names}", flush=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class LiteOptions:
+    """Options that only lite has: steps of the trunk and of the decoder."""
+
+    trunk_steps: int = 150
+    decoder_steps: int = 500
+
+
+@dataclasses.dataclass(frozen=True)
+class R50Options:
+    """Options that only r50 has: name or file of the joints of the weights, training preset and steps."""
+
+    known: str = "coco"
+    preset: str = "paper"
+    steps: int = 500
+
+
 def adapt_from_options(
-    skeleton: str, data: Path | None, images: int | None, start: Path | None, out: Path, trunk_steps: int,
-    decoder_steps: int, seed: int, device: str, threads: int | None,
+    skeleton: str, data: Path | None, images: int | None, start: Path | None, out: Path,
+    options: LiteOptions | R50Options, seed: int, device: str, threads: int | None,
 ) -> Path:  # fmt: skip
     """Read the options of the command and run it.
 
@@ -94,7 +171,12 @@ def adapt_from_options(
     if data is None and images != 0:
         raise ValueError("Expected --data with labelled photos, or --images 0 for the untrained network, got neither")
     torch.set_num_threads(threads or 1)  # one thread a process is fastest on small machines
-    plan = AdaptPlan(
-        load_skeleton(skeleton), data, out, images, start or DEFAULT_FILE, trunk_steps, decoder_steps, seed
-    )
-    return adapt(plan, device)
+    wanted = load_skeleton(skeleton)
+    if isinstance(options, R50Options):
+        if start is None:
+            raise WeightsError("Expected --init with a checkpoint for the network r50, got none: none is shipped")
+        known = load_skeleton(options.known)
+        plan = R50AdaptPlan(wanted, data, start, out, known, images, options.preset, options.steps, seed)
+        return adapt_r50(plan, device)
+    steps = (options.trunk_steps, options.decoder_steps)
+    return adapt(AdaptPlan(wanted, data, out, images, start or DEFAULT_FILE, *steps, seed), device)

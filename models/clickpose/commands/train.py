@@ -15,7 +15,7 @@ from clickpose.data.records import PoseDataset
 from clickpose.lite.predictor import DEFAULT_FILE
 from clickpose.lite.train import LitePlan, TrainingFolder, train_lite
 from clickpose.lite.weights import read_config, read_skeleton
-from clickpose.r50.train import PRESETS, R50Plan, train_r50
+from clickpose.r50.train import R50Plan, preset_named, train_r50
 from clickpose.skeleton_io import load_skeleton
 
 
@@ -126,9 +126,7 @@ def _lite_plan(data: Sequence[str], start: Path | None, out: Path, options: Lite
 
 
 def _r50_plan(data: Sequence[str], start: Path | None, out: Path, options: R50Options, seed: int) -> R50Plan:
-    if options.preset not in PRESETS:
-        raise ValueError(f"Expected a preset of {', '.join(PRESETS)}, got {options.preset!r}")
-    preset = PRESETS[options.preset]
+    preset = preset_named(options.preset)
     batch_size = options.batch_size or preset.train.batch_size
     train = dataclasses.replace(preset.train, seed=seed, batch_size=batch_size)
     return R50Plan(

@@ -130,10 +130,26 @@ class PoseDataset:
 
     def first_images(self, count: int) -> PoseDataset:
         """Keep the first ``count`` images."""
-        kept = {image.image_id for image in self.images[:count]}
+        return self._with_images(self.images[:count])
+
+    def drawn_images(self, count: int, seed: int) -> PoseDataset:
+        """Keep ``count`` photos with people, drawn by ``seed``; a larger count keeps those of a smaller one.
+
+        Raises:
+            ValueError: if there are not so many.
+        """
+        people = self.persons_by_image()
+        photos = [image for image in self.images if people[image.image_id]]
+        if not 0 < count <= len(photos):
+            raise ValueError(f"Expected 1 to {len(photos)} images, the photos with people, got {count}")
+        drawn = np.random.default_rng(seed).permutation(len(photos))[:count]
+        return self._with_images([photos[i] for i in sorted(drawn)])
+
+    def _with_images(self, images: list[ImageRecord]) -> PoseDataset:
+        kept = {image.image_id for image in images}
         return replace(
             self,
-            images=self.images[:count],
+            images=images,
             persons=[person for person in self.persons if person.image_id in kept],
             ignored=[person for person in self.ignored if person.image_id in kept],
             groups={name: [i for i in ids if i in kept] for name, ids in self.groups.items()},

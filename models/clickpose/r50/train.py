@@ -77,6 +77,17 @@ PRESETS = {
 }  # fmt: skip
 
 
+def preset_named(name: str) -> R50Preset:
+    """Return a preset.
+
+    Raises:
+        ValueError: if there is none of that name.
+    """
+    if name not in PRESETS:
+        raise ValueError(f"Expected a preset of {', '.join(PRESETS)}, got {name!r}")
+    return PRESETS[name]
+
+
 @dataclass(frozen=True)
 class R50Plan:
     """What to train on and how.

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from clickpose.lite.adaptation import FLAT_HEATMAP_LOGIT, adapt_network, joint_origin
+from clickpose.joint_origin import joint_origin
+from clickpose.lite.adaptation import FLAT_HEATMAP_LOGIT, adapt_network
 from clickpose.lite.weights import describe_skeleton, lite_config, load_lite
 from clickpose.networks.lite import LiteConfig, LiteNetwork
 from clickpose.networks.lite_decoder import DecoderConfig, PoseQueries
