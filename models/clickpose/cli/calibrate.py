@@ -27,11 +27,11 @@ def calibrate(
     model: Model = "lite",
     checkpoint: Checkpoint = None,
     method: Annotated[
-        str, typer.Option(help="auto, ccnet (lite only), isotonic, platt, temperature or closed_form.")
+        str, typer.Option(help="auto, ccnet (lite and r50), isotonic, platt, temperature or closed_form.")
     ] = "auto",
     per_joint: Annotated[bool, typer.Option("--per-joint", help="Fit a curve for each joint.")] = False,
     skeleton: Annotated[str, typer.Option(help="Skeleton of the results: a name, or a YAML file.")] = "coco",
-    clicks: Annotated[int, typer.Option(min=0, help="Simulated clicks a person, for lite.")] = 3,
+    clicks: Annotated[int, typer.Option(min=0, help="Simulated clicks a person, for lite and r50.")] = 3,
     cache: Annotated[Path | None, typer.Option(help="Folder that keeps lite's features between runs.")] = None,
     out: Annotated[Path | None, typer.Option(help="Calibrator to write: .json, or .safetensors for ccnet.")] = None,
     calibrated: Annotated[Path | None, typer.Option(help="Results file with calibrated confidences to write.")] = None,

@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from clickpose.boxes import box_iou
+from clickpose.calibration.aggregation import visibility_weighted
 from clickpose.checks import as_array
 from clickpose.frames import ImageFrame, input_hw
 from clickpose.networks.backbone import fold_batch_norm, normalise_pixels
@@ -23,6 +24,7 @@ from clickpose.networks.clickpose import PERSON_CLASS, ClickPose
 from clickpose.networks.deformable_attention import Memory
 from clickpose.networks.keypoint_decoder import PersonReading
 from clickpose.predictor import EncodedRegion, PosePredictor, place_clicks, prompt_box, visible_boxes
+from clickpose.r50.calibration import calibration_file, load_calibrator
 from clickpose.r50.checkpoint import load_network
 from clickpose.r50.onnx import OnnxEngine, checkpoint_in
 from clickpose.r50.postprocess import center_to_corners
@@ -58,14 +60,15 @@ class R50Predictor(PosePredictor):
     """Click-Pose as published; see :class:`~clickpose.predictor.PosePredictor` for the methods.
 
     The network has no confidence of a keypoint: without a calibrator every keypoint and visibility score is the
-    constant :data:`NO_CONFIDENCE`, and the instance score is the probability of a person, no predicted OKS.
+    constant :data:`NO_CONFIDENCE`, and the instance score is the probability of a person, no predicted OKS. With one it
+    is that probability times the OKS predicted of a person (Eq. 7 of CCNet), which is what a detection may expect.
 
     Args:
         network: trained network; its frozen normalisations are folded, in place.
         fingerprint: of the weights.
         skeleton: its joints.
         device: torch device.
-        min_score: people whose instance score is lower are left out when everybody is asked for.
+        min_score: people whose probability is lower are left out when everybody is asked for.
         half_cache: keep the memory in half precision: half the bytes, coordinates change by a fraction of a pixel.
         calibrator: gives keypoint and visibility scores.
         engine: ONNX Runtime for encoding and for clicks, instead of torch.
@@ -104,20 +107,25 @@ class R50Predictor(PosePredictor):
             device: torch device.
             threads: CPU threads of torch (a setting of the whole process) and of ONNX Runtime; None leaves them.
             skeleton: the joints that the checkpoint must have.
-            options: as for the class.
+            options: as for the class; ``calibrator=None`` leaves out the calibration that lies beside the checkpoint.
 
         Raises:
-            WeightsError: if there is no checkpoint, or it is damaged, of another network or for other keypoints.
+            WeightsError: if there is no checkpoint, or it is damaged, of another network or for other keypoints; or if
+                the calibration beside it (:mod:`clickpose.r50.calibration`) is not for it.
         """
         if checkpoint is None:
             raise WeightsError("Expected a checkpoint for the network r50, got none: its weights are not shipped")
         if Path(checkpoint).is_dir():
             options["engine"] = OnnxEngine(checkpoint, threads)
             checkpoint = checkpoint_in(checkpoint)
-        network = load_network(checkpoint, skeleton)
+        network, mark = load_network(checkpoint, skeleton), fingerprint(checkpoint)
+        calibration = calibration_file(checkpoint)
+        if "calibrator" not in options and calibration.exists():
+            options["calibrator"] = load_calibrator(calibration, skeleton, mark)
+            mark = f"{mark}-calibrated-{fingerprint(calibration)}"
         if threads is not None:
             torch.set_num_threads(threads)
-        return cls(network, fingerprint(checkpoint), skeleton, device, **options)
+        return cls(network, mark, skeleton, device, **options)
 
     def detect(self, image: np.ndarray) -> None:
         """Return None: the people are found in the encoded image. See :meth:`PosePredictor.detect`."""
@@ -135,7 +143,7 @@ class R50Predictor(PosePredictor):
             visible_boxes(boxes_xyxy, image.shape[:2])
             if not len(boxes_xyxy):
                 return []
-        memory = self._encode(self._input(image))
+        memory = self._encode(self.network_input(image))
         people = self._people(self.network.predict(memory))
         tokens = memory.tokens[0].half() if self.half_cache else memory.tokens[0]
         features = {"memory": tokens.cpu().numpy(), "level_hw": np.array(memory.level_hw)} | people._asdict()
@@ -185,8 +193,8 @@ class R50Predictor(PosePredictor):
             np.where(placed.fixed, 1.0, refined.visibility_scores), instance_score, placed.fixed,
         )  # fmt: skip
 
-    def _input(self, image: np.ndarray) -> Tensor:
-        """Return the (1, 3, H, W) normalised network input of a photo."""
+    def network_input(self, image: np.ndarray) -> Tensor:
+        """Return the (1, 3, H, W) normalised network input of an (H, W, 3) uint8 RGB photo."""
         height, width = input_hw(image.shape[:2], self.short_side, self.long_side)
         scaled = np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
         pixels = torch.from_numpy(scaled).to(self.device).permute(2, 0, 1)[None]  # channels last
@@ -221,20 +229,23 @@ class R50Predictor(PosePredictor):
 
     def _pose(self, frame: ImageFrame, people: _People, index: int) -> Pose:
         """Return person ``index`` in original pixels."""
+        score = people.instance_scores[index]
+        if self.calibrator is not None:
+            score = score * visibility_weighted(people.keypoint_scores[index], people.visibility_scores[index])
         return Pose(
             self.skeleton,
             frame.from_norm(people.keypoints_norm[index]),
             frame.from_norm(people.boxes_norm[index].reshape(2, 2)).reshape(4),
             people.keypoint_scores[index],
             people.visibility_scores[index],
-            people.instance_scores[index],
+            score,
         )
 
     def _everybody(self, region: EncodedRegion) -> list[Pose]:
         """Return the people of the first pass, best first."""
         people = self._first_pass(region)
-        order = np.argsort(-people.instance_scores, kind="stable")
-        return [self._pose(region.frame, people, i) for i in order if people.instance_scores[i] >= self.min_score]
+        found = np.flatnonzero(people.instance_scores >= self.min_score)
+        return sorted((self._pose(region.frame, people, i) for i in found), key=lambda pose: -pose.instance_score)
 
     @staticmethod
     def _first_pass(region: EncodedRegion) -> _People:

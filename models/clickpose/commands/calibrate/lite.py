@@ -44,8 +44,8 @@ def fit_lite(
     outcome = Outcome(
         f"{MODEL} {mark}, {described}, {method}", skeleton, method,
         Provenance.today(MODEL, skeleton, described, mark), fit.before, fit.after,
-        notes=[*_errors_by_clicks(fits[method].errors), *_compared(fits)],
-        pictures=lambda: _record_pictures(records, data.keypoints),
+        notes=[*errors_by_clicks(fits[method].errors), *_compared(fits)],
+        pictures=lambda: record_pictures(records, data.keypoints),
     )  # fmt: skip
     return save_fit(outcome, fit.fitted, options.out)
 
@@ -65,7 +65,8 @@ def _lite_fits(data, skeleton: Skeleton, options: CalibrateOptions) -> dict:
     }
 
 
-def _errors_by_clicks(errors: np.ndarray) -> list[str]:
+def errors_by_clicks(errors: np.ndarray) -> list[str]:
+    """Say what a fit does to the error, by the number of clicks."""
     return [
         f"mean squared error of predicted OKS after {clicks} clicks: {before:.4f} -> {after:.4f}"
         for clicks, (before, after) in enumerate(errors)
@@ -81,7 +82,8 @@ def _compared(fits: Mapping) -> list[str]:
     return [f"over all numbers of clicks, own scores: {own:.4f}; " + "; ".join(lines)]
 
 
-def _record_pictures(records, keypoints: np.ndarray):
+def record_pictures(records, keypoints: np.ndarray):
+    """Return what a report's examples are drawn from: persons and their (N, K, 2) px predictions."""
     from clickpose.commands.calibrate.report import PersonPictures
 
     return PersonPictures(
