@@ -132,7 +132,14 @@ def _read_stock(
         else:
             decoded, region_id = placed
             edited_ids.add(region_id)
-    dynamic = [item for item in (*merged.values(), *lost) if item.get("dynamic") is True or "is_positive" in item]
+    # Drafts forget what is dynamic. While dragging a dynamic region still asks us, the others are dynamic as well.
+    dynamic_ids = _dynamic_ids(task)
+    doomed = dynamic_ids if dynamic_ids & changed else frozenset()
+    dynamic = [
+        item
+        for item in (*merged.values(), *lost)
+        if item.get("dynamic") is True or item["id"] in doomed or "is_positive" in item
+    ]
     return _interaction(decoded, frozenset(edited_ids), frozenset(edited_ids), dynamic)
 
 
@@ -140,6 +147,15 @@ def _key(item: Mapping) -> tuple[str, object]:
     """Identify an item: a region and the Choices on it share an id."""
     from_name = item.get("from_name")
     return item["id"], from_name if isinstance(from_name, str) else None
+
+
+def _dynamic_ids(task: Mapping) -> frozenset[str]:
+    """Return the ids of the regions that a saved prediction marks as dynamic."""
+    predictions = task.get("predictions")
+    entries = [entry for entry in predictions if isinstance(entry, Mapping)] if isinstance(predictions, list) else []
+    results = [entry.get("result") for entry in entries]
+    items = [item for result in results if isinstance(result, list) for item in result if isinstance(item, Mapping)]
+    return frozenset(item["id"] for item in items if item.get("dynamic") is True and isinstance(item.get("id"), str))
 
 
 def _saved_state(task: Mapping, shown: Sequence[Mapping]) -> list[dict]:

@@ -191,6 +191,7 @@ class AnnotationService:
             return {}
         answered = {item["id"] for item in result}
         result += [item for item in interaction.dynamic if item["id"] not in answered]
+        result = [_settled(item) for item in result]
         result.sort(key=lambda item: item.get("from_name") == config.box_name)  # keypoints stay before boxes
         return self._reply(result, scores)
 
@@ -231,6 +232,11 @@ class AnnotationService:
             return fresh
         clicks = Clicks(pose.keypoints, pose.fixed)
         return predictor.refine_region(region, place_clicks(fresh, clicks), clicks)
+
+
+def _settled(item: Mapping) -> dict:
+    """Drop the mark of dynamic regions: Label Studio deletes all that carry it once it has taken over an answer."""
+    return {key: value for key, value in item.items() if key != "dynamic"}
 
 
 def _region_with_box(regions: Sequence[EncodedRegion], box_xyxy: np.ndarray) -> EncodedRegion | None:

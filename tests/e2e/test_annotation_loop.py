@@ -540,6 +540,37 @@ def test_smart_click_remains_where_the_bridge_stays_off(editor, task_id, artifac
     assert moved_by(before[hip], after[hip]) == pytest.approx(SHIFT_PCT, abs=1e-6)
 
 
+def test_dynamic_predictions_refine_without_the_bridge(editor, task_id, stack, artifacts):
+    """Regions of a prediction that are marked dynamic trigger stock Label Studio's first drag."""
+    with stack.api() as api:
+        predictions = api.call("GET", f"/api/tasks/{task_id}/")["predictions"]
+        (prediction,) = [p for p in predictions if p["model_version"].startswith("clickpose-fake-")]  # what is shown
+        dynamic = [{**item, "dynamic": True} for item in prediction["result"]]
+        api.call("PATCH", f"/api/predictions/{prediction['id']}/", json={"result": dynamic})
+    editor.configure_bridge(testedVersions=["0.1"])
+    page = editor.page
+    editor.goto(task_id)
+    before = editor.places()
+    left = editor.persons()[0]
+    wrist, knee = f"{left}-left_wrist", f"{left}-left_knee"
+    page.get_by_text("Auto-Annotation", exact=True).click()
+    page.get_by_text("Auto-Accept Suggestions", exact=True).click()
+    page.wait_for_timeout(500)
+    dropped = editor.drag(wrist, 30, 10)
+    try:
+        editor.wait(
+            f"Math.abs(Htx.annotationStore.selected.regions.find(r => r.cleanId == '{knee}')?.x"
+            f" - {before[knee][0]}) > .1"
+        )
+    finally:
+        page.screenshot(path=artifacts / "dynamic.png")
+    after = editor.places()
+    assert after.keys() == before.keys()
+    assert after[wrist] == pytest.approx(dropped, abs=0.05)
+    assert_rest_followed(before, after, left, {wrist})
+    assert editor.labels()[wrist] == "left_wrist"
+
+
 def test_backend_entry_follows_a_change_of_address(stack):
     api = stack.api()
     elsewhere = stack.backend.url.replace("127.0.0.1", "localhost")

@@ -431,11 +431,16 @@ def test_stale_predictions_do_not_hide_the_draft(bench):
     assert by_id(reply["result"])[f"{second}-right_hip"]["value"]["x"] == 70.0
 
 
-def test_dynamic_prediction_refines_after_a_drag_and_loses_nobody(bench, fakes):
-    state = [{**item, "dynamic": True} for item in bench.preannotate()]
+@pytest.mark.parametrize("has_draft", [False, True])
+def test_dynamic_prediction_refines_after_a_drag_and_loses_nobody(bench, fakes, has_draft):
+    state = bench.preannotate()
     first, second = persons_of(state)
-    noses = [item for item in drag(state, f"{first}-nose", 9, 15) if item["id"].endswith("-nose")]
-    reply = bench.ask({"result": noses}, predictions=[{"result": state}])
+    dragged = [item for item in drag(state, f"{first}-nose", 9, 15) if item["id"] == f"{first}-nose"]
+    saved = {"predictions": [{"result": [{**item, "dynamic": True} for item in state]}]}
+    if has_draft:  # drafts do not say what is dynamic
+        saved["drafts"] = [{"result": state, "updated_at": "2026"}]
+    reply = bench.ask({"result": dragged}, **saved)
+    assert not any("dynamic" in item for item in reply["result"])  # Label Studio would delete them
     assert sorted(item["id"] for item in reply["result"]) == sorted(item["id"] for item in state)
     before, after = by_id(state), by_id(reply["result"])
     assert (after[f"{first}-nose"]["value"]["x"], after[f"{first}-nose"]["value"]["y"]) == (9, 15)
