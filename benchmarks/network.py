@@ -1,13 +1,15 @@
 """How fast is the end-to-end network on a CPU? A plain transcription of it against ours, same weights, fp32.
 
-    python benchmarks/network.py [--height 800] [--width 1200] [--repeats 3] [--clicks 30] [--threads 2] [--out FILE]
+    python benchmarks/network.py [--height 800] [--width 1200] [--repeats 3] [--clicks 30] [--threads 2] [--onnx]
+        [--out FILE]
 
 "plain" runs every part as the paper's code is usually written: normalisations apart from their convolutions, deformable
 attention by grid_sample over the projected values of the whole map, one attention mask over all persons' queries, a box
 for every token, every layer's report, and a click loop over 20 persons. "ours" gives the same numbers. The two take
-turns, so that a noisy machine is noisy for both: compare the minima. Peak memory comes from a process of its own for
-each. The weights are random, which changes no time. On a machine that is busy with other work wall-clock time says
-little: there, compare the CPU time of --threads 1, which is printed beside it.
+turns, so that a noisy machine is noisy for both: compare the minima. With --onnx a third form takes its turn: encoding
+and clicks in the graphs of clickpose export. Peak memory comes from a process of its own for each. The weights are
+random, which changes no time. On a machine that is busy with other work wall-clock time says little: there, compare the
+CPU time of --threads 1, which is printed beside it.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import copy
 import json
 import multiprocessing
 import resource
+import tempfile
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -31,6 +34,9 @@ from clickpose.networks.decoder_layer import DecoderLayer
 from clickpose.networks.deformable_attention import DeformableAttention, Memory
 from clickpose.networks.encoder import FeedForward
 from clickpose.networks.proposals import ProposalStage
+from clickpose.r50.checkpoint import save_network
+from clickpose.r50.onnx import OnnxEngine, export_network
+from clickpose.skeleton import COCO
 
 LOOP_PERSONS = 20  # whom the published click loop runs again
 
@@ -89,6 +95,22 @@ def make_networks() -> dict[str, ClickPose]:
     return {"plain": plain, "ours": ours.to(memory_format=torch.channels_last)}
 
 
+def onnx_form(ours: ClickPose, threads: int) -> ClickPose:
+    """Return the network with encoding and clicks in ONNX Runtime; a click takes one person."""
+    torch.manual_seed(0)
+    network = ClickPose().eval()  # as in make_networks: exporting folds the normalisations, which ours has done
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = Path(folder) / "random.safetensors"
+        save_network(checkpoint, network, COCO)
+        engine = OnnxEngine(export_network(network, checkpoint, Path(folder) / "exported"), threads)
+    form = copy.copy(ours)
+    form.encode = engine.encode
+    form.refine = lambda memory, keypoints, boxes: engine.refine(
+        memory, keypoints, boxes, torch.zeros(keypoints.shape[:3], dtype=torch.bool)
+    )
+    return form
+
+
 def make_image(height: int, width: int) -> torch.Tensor:
     """Return a random (1, 3, H, W) network input."""
     return torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(0))
@@ -138,13 +160,16 @@ def peak_memory(name: str, height: int, width: int, threads: int) -> float:
 def measure(options: argparse.Namespace) -> dict[str, list[tuple[float, float]]]:
     """Return (wall-clock, CPU) seconds of every run by name; check that both forms agree, and report the cache."""
     networks, image = make_networks(), make_image(options.height, options.width)
+    if options.onnx:
+        networks["ONNX Runtime"] = onnx_form(networks["ours"], options.threads)
     times, memories = defaultdict(list), {}
     for _ in range(options.repeats):
         for name, network in networks.items():
             seconds, memories[name] = timed(first_pass, network, image, name == "plain")
             times[f"first pass, {name}"].append(seconds)
     for _ in range(options.clicks):
-        for name, network, persons in (("plain", networks["plain"], LOOP_PERSONS), ("ours", networks["ours"], 1)):
+        for name, network in networks.items():
+            persons = LOOP_PERSONS if name == "plain" else 1
             seconds, _ = timed(click, network, memories["ours"], persons)
             times[f"click, {name} ({persons} {'persons' if persons > 1 else 'person'})"].append(seconds)
     report_differences(networks, memories, image.shape[2:])
@@ -154,8 +179,9 @@ def measure(options: argparse.Namespace) -> dict[str, list[tuple[float, float]]]
 def report_differences(networks: dict[str, ClickPose], memories: dict[str, Memory], image_hw: tuple) -> None:
     """Print how far both forms are apart, how large the cache is, and what half of it changes."""
     tokens = {name: memory.tokens for name, memory in memories.items()}
-    readings = {name: click(network, memories[name], LOOP_PERSONS) for name, network in networks.items()}
-    print(f"\nmemory: largest difference {(tokens['plain'] - tokens['ours']).abs().max():.1e}")
+    readings = {name: click(networks[name], memories[name], LOOP_PERSONS) for name in ("plain", "ours")}
+    for name in [other for other in tokens if other != "ours"]:
+        print(f"\nmemory, {name}: largest difference {(tokens[name] - tokens['ours']).abs().max():.1e}")
     apart = (readings["plain"].keypoints_norm - readings["ours"].keypoints_norm).abs().max()
     print(f"coordinates after a click: largest difference {apart:.1e} of the image")
     cache = tokens["ours"].numel() * 4 / 1e6
@@ -180,6 +206,9 @@ def report(times: dict[str, list[tuple[float, float]]], memory: dict[str, float]
             "click against the loop over all": low["click, plain"] / low["click, ours"],
             "click against a fresh forward": (low["first pass, plain"] + low["click, plain"]) / low["click, ours"],
         }
+        if "click, ONNX Runtime" in low:
+            for what in ("first pass", "click"):
+                ratios[f"{what} by ONNX Runtime against ours"] = low[f"{what}, ours"] / low[f"{what}, ONNX Runtime"]
         print(f"\nTimes as fast, {clock} minima: " + ", ".join(f"{n} {ratio:.2f}" for n, ratio in ratios.items()))
         figures |= {f"{name}, {clock}": ratio for name, ratio in ratios.items()}
     if memory:
@@ -195,6 +224,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3, help="first passes of each form")
     parser.add_argument("--clicks", type=int, default=30, help="clicks of each form")
     parser.add_argument("--threads", type=int, default=2, help="threads of torch")
+    parser.add_argument("--onnx", action="store_true", help="measure ONNX Runtime too")
     parser.add_argument("--no-memory", action="store_true", help="leave the peak memory out")
     parser.add_argument("--out", type=Path, help="write the figures here too, as JSON")
     options = parser.parse_args()
