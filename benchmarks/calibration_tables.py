@@ -57,24 +57,22 @@ def main() -> None:
 
 
 def measure(settings: Settings, body: Body, folder: Path) -> None:
-    """Measure each wanted network and write its JSON file."""
+    """Measure each wanted network and write its JSON file; Fig. 3, which runs the networks once more, is added last."""
     networks = build_networks(settings)
     training = predict_persons(networks, settings, "coco_train")
-    hidden = predict_persons(networks, settings, "coco_train", variant=occlusion.hidden_joints())
     evaluated = evaluations(settings, training, predict_persons(networks, settings, "coco_dev", deviations=True))
-    heads = {name: fit_heads(run.table, hidden[name].table, settings) for name, run in training.items()}
-    records = next(iter(evaluated.values())).records
-    curves = occlusion.occlusion_curves(networks, heads, records)
+    heads = {name: tables.fit_head(run.table, settings.ccnet_epochs) for name, run in training.items()}
+    found = {}
     for name, evaluation in evaluated.items():
         print(f"measuring {name}", flush=True)
-        found = provenance(name, evaluation, networks) | measure_network(evaluation, heads[name][0], settings, body)
-        _write_json(folder / f"{name}.json", found | {"figure3": curves[name]})
-
-
-def fit_heads(table: FeatureTable, hidden: FeatureTable, settings: Settings) -> tuple[CCNet, CCNet]:
-    """Fit CCNet on photos as they are, and on these and those in which a joint is hidden."""
-    both = FeatureTable.concatenate([table, hidden])
-    return tables.fit_head(table, settings.ccnet_epochs), tables.fit_head(both, settings.ccnet_epochs)
+        found[name] = provenance(name, evaluation, networks) | measure_network(evaluation, heads[name], settings, body)
+        _write_json(folder / f"{name}.json", found[name])
+    hidden = predict_persons(networks, settings, "coco_train", variant=occlusion.hidden_joints())
+    both = {name: FeatureTable.concatenate([run.table, hidden[name].table]) for name, run in training.items()}
+    pairs = {name: (head, tables.fit_head(both[name], settings.ccnet_epochs)) for name, head in heads.items()}
+    curves = occlusion.occlusion_curves(networks, pairs, next(iter(evaluated.values())).records)
+    for name, figures in found.items():
+        _write_json(folder / f"{name}.json", figures | {"figure3": curves[name]})
 
 
 def provenance(name: str, evaluation: Evaluation, networks: Networks) -> dict:
@@ -191,7 +189,8 @@ def settings_of(args: argparse.Namespace) -> Settings:
     }  # fmt: skip
     if args.quick:
         effort = {"heatmap_steps": 20, "rle_steps": 40, "persons": 60, "ccnet_epochs": 2, "resamples": 10}
-    return Settings(args.shared, args.out, args.lite, args.features, **effort, networks=tuple(args.networks))
+    return Settings(args.shared, args.out, args.lite, args.features, **effort, networks=tuple(args.networks),
+                    flip_test=args.flip_test)  # fmt: skip
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -202,6 +201,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument("--networks", nargs="*", choices=NAMES, default=NAMES, help="which to measure")
     parser.add_argument("--write", type=Path, metavar="PAGE.md", help="page that gets the tables")
     parser.add_argument("--lite", type=Path, help="lite weights, of whose trunk the features are; default: the shipped")
+    parser.add_argument("--no-flip-test", dest="flip_test", action="store_false", help="lite sees nobody mirrored")
     parser.add_argument("--features", type=Path, help="feature cache of that trunk (RUN/features of clickpose train)")
     parser.add_argument("--heatmap-steps", type=int, default=Settings.heatmap_steps)
     parser.add_argument("--rle-steps", type=int, default=Settings.rle_steps)

@@ -64,6 +64,7 @@ class Settings:
         ccnet_epochs: passes over the training persons.
         resamples: bootstrap draws.
         networks: of :data:`NAMES`, which to measure.
+        flip_test: whether lite sees everybody mirrored as well, as it does when it is used.
     """
 
     shared: Path
@@ -76,6 +77,7 @@ class Settings:
     ccnet_epochs: int = 8
     resamples: int = 200
     networks: tuple[str, ...] = NAMES
+    flip_test: bool = True
 
     def records(self, split: str) -> list[PersonRecord]:
         """Return the annotated persons of a split."""
@@ -181,8 +183,8 @@ def build_networks(settings: Settings) -> Networks:
         members.append(StudyNetwork("MoveNet", "thunder", fingerprint(onnx), _movenet_network(thunder.eval())))
         trunks["thunder"] = thunder.to(memory_format=torch.channels_last)
     if "lite" in settings.networks:
-        net = LitePredNet(load_network(lite_path))
-        members.append(StudyNetwork("lite", "", network_mark(lite_path), _lite_network(net)))
+        net, mark = (make(lite_path, settings.flip_test) for make in (load_network, network_mark))
+        members.append(StudyNetwork("lite", "", mark, _lite_network(LitePredNet(net))))
     return Networks(trunks, tuple(members))
 
 

@@ -29,11 +29,11 @@ _BATCH = 16
 _COARSE = 16  # the patch shows the photo at 1/16 of its resolution
 HEADS = ("CCNet", "CCNet with patches")
 _CURVES = ("OKS", "original", *HEADS)
-_HIDDEN_PERSONS = 1500
+_HIDDEN_PERSONS = 640
 
 
 def occlusion_curves(
-    networks: Networks, heads: Mapping[str, Sequence[CCNet]], records: list[PersonRecord], persons: int = 200
+    networks: Networks, heads: Mapping[str, Sequence[CCNet]], records: list[PersonRecord], persons: int = 96
 ) -> dict[str, dict]:
     """Return, for each network, mean OKS of the wrist and its mean confidences by patch size.
 

@@ -20,7 +20,10 @@ def plot_all(folder: Path, networks: Mapping[str, dict]) -> list[Path]:
         networks: what was measured of each network, by name.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    drawn = {"reliability": _reliability(networks), "occlusion": _occlusion(networks), "aggregation": _gains(networks)}
+    drawn = {"reliability": _reliability(networks), "aggregation": _gains(networks)}
+    hidden = {name: figures for name, figures in networks.items() if "figure3" in figures}
+    if hidden:
+        drawn["occlusion"] = _occlusion(hidden)
     paths = [folder / f"{name}.png" for name in drawn]
     for path, figure in zip(paths, drawn.values(), strict=True):
         figure.savefig(path, dpi=110)

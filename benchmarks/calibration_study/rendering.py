@@ -53,11 +53,11 @@ def all_tables(networks: Mapping[str, dict], wholebody: Mapping[str, dict] | Non
             _changes("table4", "Table 4: AUSE-PCK of joints, original → CCNet", found, TABLE_4, "original → after"),
             _changes("table5", "Table 5: original → CCNet", found, _TABLE_5),
             _table_6(found),
-            _figure_3(found),
             _changes("figure4", "Fig. 4: from CCNet's joints to a person, against the plain mean", found, _FIGURE_4),
             _changes("supplement_g", "Supplement, Table g: CCNet's loss, original → calibrated", found, _SUPPLEMENT_G),
         ]
-    return tables
+    hidden = {name: figures for name, figures in found.items() if "figure3" in figures}
+    return [*tables, _figure_3(hidden)] if hidden else tables
 
 
 def write_into(page: Path, tables: Sequence[Table]) -> None:

@@ -199,7 +199,7 @@ def test_a_page_gets_each_table_between_its_marks_and_nothing_else_changes(tmp_p
 
 def test_pictures_are_drawn_of_what_was_measured(tmp_path):
     paths = plots.plot_all(tmp_path / "pictures", {"SBL": measured(), "lite": measured()})
-    assert [path.name for path in paths] == ["reliability.png", "occlusion.png", "aggregation.png"]
+    assert [path.name for path in paths] == ["reliability.png", "aggregation.png", "occlusion.png"]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
 
 

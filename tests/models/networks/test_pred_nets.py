@@ -1,5 +1,7 @@
 """Adapters: the right features, keypoints and scores come out of a frozen network, which stays as it was."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
@@ -160,6 +162,47 @@ def test_a_detector_is_adapted_by_the_name_of_a_layer():
     assert output.features.shape == (3, 5)  # everybody, images in order
     torch.testing.assert_close(output.features[2], images[2][:5, :4, :4].mean((1, 2)))
     torch.testing.assert_close(output.scores, output.keypoints_input[..., 0].sigmoid())
+
+
+def test_torchvisions_keypoint_r_cnn_where_it_is_installed():
+    try:
+        from torchvision.models.detection import keypointrcnn_resnet50_fpn
+    except (ImportError, RuntimeError) as error:  # its operators may be made for another torch
+        pytest.skip(f"torchvision's keypoint R-CNN does not run here: {error}")
+    torch.manual_seed(0)
+    network = keypointrcnn_resnet50_fpn(
+        weights=None, weights_backbone=None, box_score_thresh=0.0, box_detections_per_img=3, min_size=128, max_size=160
+    )
+    net = HookedPredNet(network, "roi_heads.keypoint_predictor", decode_detections)
+    output = net.predict([torch.rand(3, 128, 160), torch.rand(3, 128, 128)])
+    assert output.features.shape == (len(output.scores), 512) and output.keypoints_input.shape[1:] == (17, 2)
+    assert CCNet(17, 512)(output.features).score_logits.shape == output.scores.shape
+
+
+class VitPoseHead(nn.Module):
+    """The names of transformers' ViTPose: patches of 16 px, a head of two stages, an output object with heatmaps."""
+
+    def __init__(self):
+        super().__init__()
+        self.backbone = nn.Conv2d(3, 6, 16, stride=16)
+        self.head = nn.ModuleDict({"deconv": nn.ConvTranspose2d(6, 5, 4, 4), "conv": nn.Conv2d(5, 4, 3, padding=1)})
+
+    def forward(self, pixel_values):
+        return SimpleNamespace(heatmaps=self.head["conv"](self.head["deconv"](self.backbone(pixel_values)).relu()))
+
+
+def test_a_vitpose_of_transformers_is_adapted_by_the_name_of_a_layer():
+    network, pixels = seeded(VitPoseHead), torch.rand(2, 3, 64, 48, generator=torch.Generator().manual_seed(0))
+
+    def decode(output):
+        return decode_heatmaps(output.heatmaps, (64, 48))
+
+    net = HookedPredNet(network, "head.conv", decode, pooling="keypoints", input_hw=(64, 48))
+    output = net.predict(pixels)
+    assert output.features.shape == (2, 4, 10)  # five channels at the joint, five of the mean
+    maps = network.head["deconv"](network.backbone(pixels)).relu()
+    torch.testing.assert_close(output.features[:, 0, 5:], maps.mean((2, 3)))
+    torch.testing.assert_close(output.features[..., :5], sample_maps(maps, output.keypoints_input, (64, 48)))
 
 
 @pytest.fixture(scope="module")
