@@ -154,19 +154,34 @@ def average_precision_by_part(
         ValueError: for scores of a part that is not there, joints that are not there, and as
             :func:`evaluate_keypoints`.
     """
+    alone = split_by_part(truth, predictions, sigmas, parts, part_scores)
+    return {name: evaluate_keypoints(*part).figures for name, part in alone.items()}
+
+
+def split_by_part(
+    truth: KeypointTruth,
+    predictions: KeypointPredictions,
+    sigmas,
+    parts: Mapping[str, Sequence[int]],
+    part_scores: Mapping[str, np.ndarray] | None = None,
+) -> dict[str, tuple[KeypointTruth, KeypointPredictions, np.ndarray]]:
+    """Return the joints of each part alone, and of ``"whole"``: truth, predictions, sigmas.
+
+    Args and errors as :func:`average_precision_by_part`.
+    """
     sigmas = _check_sigmas(truth, predictions, sigmas)
     part_scores = part_scores or {}
     everything = {**parts, "whole": range(len(sigmas))}
     if unknown := set(part_scores) - set(everything):
         raise ValueError(f"Expected scores of the parts {', '.join(everything)}, got {', '.join(sorted(unknown))}")
-    figures = {}
+    alone = {}
     for name, joints in everything.items():
         chosen = np.asarray(joints, dtype=int)
         if not (len(chosen) and (chosen >= 0).all() and (chosen < len(sigmas)).all()):
             raise ValueError(f"Expected joints of part {name!r} in 0..{len(sigmas) - 1}, got {chosen.tolist()}")
         found = predictions.select_joints(chosen, part_scores.get(name))
-        figures[name] = evaluate_keypoints(truth.select_joints(chosen), found, sigmas[chosen]).figures
-    return figures
+        alone[name] = (truth.select_joints(chosen), found, sigmas[chosen])
+    return alone
 
 
 def make_engine(truth, predictions, sigmas, image_ids=None, max_detections=MAX_DETECTIONS, keep_images=False):

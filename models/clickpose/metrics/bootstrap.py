@@ -17,7 +17,9 @@ from clickpose.metrics.average_precision import (
     KeypointPredictions,
     KeypointTruth,
     make_engine,
+    split_by_part,
 )
+from clickpose.metrics.pck import PckFigures, shares_of
 
 RESAMPLES = 1000
 AP_RESAMPLES = 200  # each is an evaluation of the whole data set
@@ -180,6 +182,64 @@ def compare_average_precision(
     images = _images(image_ids, truth, before, after)
     old, new = (_drawn_figures(truth, found, sigmas, images, max_detections) for found in (before, after))
     return bootstrap_pair(old, new, np.arange(len(images)), resamples, level, seed)
+
+
+def bootstrap_average_precision_by_part(
+    truth: KeypointTruth,
+    predictions: KeypointPredictions,
+    sigmas,
+    parts: Mapping[str, Sequence[int]],
+    part_scores: Mapping[str, np.ndarray] | None = None,
+    image_ids: Sequence[Hashable] | None = None,
+    resamples: int = AP_RESAMPLES,
+    level: float = 0.95,
+    seed: int = 0,
+) -> dict[str, dict[str, Interval]]:
+    """Return intervals of COCO's ten figures of each part of the body and of ``"whole"``, all on the same draws.
+
+    Args:
+        truth, predictions, sigmas, parts, part_scores: as
+            :func:`~clickpose.metrics.average_precision.average_precision_by_part`.
+        image_ids, resamples, level, seed: as :func:`bootstrap_average_precision`.
+
+    Raises:
+        ValueError: as these two.
+    """
+    images = _images(image_ids, truth, predictions)
+    return {
+        name: bootstrap_average_precision(*alone, images, resamples, level, seed)
+        for name, alone in split_by_part(truth, predictions, sigmas, parts, part_scores).items()
+    }
+
+
+def bootstrap_pck(
+    figures: PckFigures,
+    groups,
+    names: Sequence[str],
+    resamples: int = RESAMPLES,
+    level: float = 0.95,
+    seed: int = 0,
+) -> dict[str, Interval]:
+    """Return intervals of PCK or PCKh: of the ``"mean"`` and of each joint by its name.
+
+    Args:
+        figures: of :func:`~clickpose.metrics.pck.pck` or :func:`~clickpose.metrics.pck.pckh`.
+        groups: (N,) what each person belongs to, such as the photo.
+        names: of the K joints.
+        resamples, level, seed: as :func:`bootstrap`.
+
+    Raises:
+        ValueError: if groups or names are not as many as persons and joints, and as :func:`bootstrap`.
+    """
+    persons, joints = figures.correct.shape
+    if (len(groups), len(names)) != (persons, joints):
+        raise ValueError(f"Expected {persons} groups and {joints} names, got {len(groups)} and {len(names)}")
+
+    def shares(drawn: np.ndarray) -> dict[str, float]:
+        mean, by_joint = shares_of(figures.correct[drawn], figures.counted)
+        return {"mean": mean} | dict(zip(names, by_joint.tolist(), strict=True))
+
+    return bootstrap(shares, groups, resamples, level, seed)
 
 
 def _images(image_ids: Sequence[Hashable] | None, *persons: KeypointTruth | KeypointPredictions) -> list[Hashable]:

@@ -25,11 +25,13 @@ class PckFigures:
         mean: over all labelled joints that count; NaN without one.
         by_joint: (K,) NaN for a joint that nobody has labelled.
         correct: (N, K) 1 or 0; NaN where the joint is not labelled.
+        counted: (K,) bool, joints that the mean is of.
     """
 
     mean: float
     by_joint: np.ndarray
     correct: np.ndarray
+    counted: np.ndarray
 
 
 def correct_keypoints(keypoints, truth, visibility, scales, threshold: float) -> np.ndarray:
@@ -75,8 +77,18 @@ def pck(keypoints, truth, visibility, scales, threshold: float, not_counted: Seq
         ValueError: as :func:`correct_keypoints`.
     """
     correct = correct_keypoints(keypoints, truth, visibility, scales, threshold)
-    counted = np.delete(correct, list(not_counted), axis=1)
-    return PckFigures(float(_mean_of_finite(counted.ravel())), _mean_of_finite(correct, axis=0), correct)
+    counted = ~np.isin(np.arange(correct.shape[1]), list(not_counted))
+    return PckFigures(*shares_of(correct, counted), correct, counted)
+
+
+def shares_of(correct: np.ndarray, counted: np.ndarray) -> tuple[float, np.ndarray]:
+    """Return the mean share of correct joints and the (K,) shares by joint.
+
+    Args:
+        correct: (N, K) of :func:`correct_keypoints`.
+        counted: (K,) bool, joints that the mean is of.
+    """
+    return float(_mean_of_finite(correct[:, counted].ravel())), _mean_of_finite(correct, axis=0)
 
 
 def pckh(keypoints, truth, visibility, head_boxes_xyxy, skeleton: Skeleton, threshold: float = 0.5) -> PckFigures:

@@ -3,14 +3,17 @@
 import numpy as np
 import pytest
 
-from clickpose.metrics.average_precision import FIGURES, evaluate_keypoints
+from clickpose.metrics.average_precision import FIGURES, average_precision_by_part, evaluate_keypoints
 from clickpose.metrics.bootstrap import (
     bootstrap,
     bootstrap_average_precision,
+    bootstrap_average_precision_by_part,
     bootstrap_pair,
+    bootstrap_pck,
     compare_average_precision,
 )
 from clickpose.metrics.keypoint_sets import KeypointPredictions, predictions_from_coco, truth_from_coco
+from clickpose.metrics.pck import pck
 from clickpose.skeleton import COCO
 
 
@@ -99,6 +102,40 @@ def test_differences_of_average_precision_are_paired(reference):
     assert loss["AP"].before.value == pytest.approx(before) and loss["AP"].after.value == pytest.approx(after)
     assert loss["AP"].change.value == pytest.approx(after - before) and loss["AP"].change.high < 0
     assert loss["AP"].before == bootstrap_average_precision(truth, found, COCO.sigma_array, resamples=20)["AP"]
+
+
+def test_parts_have_intervals_around_their_own_figures(reference):
+    dataset, results = reference.corner_dataset(2, COCO.sigmas, images=20)
+    truth, found = truth_from_coco(dataset), predictions_from_coco(dataset, results)
+    own = {"face": np.linspace(0, 1, len(found.scores))}
+    intervals = bootstrap_average_precision_by_part(truth, found, COCO.sigma_array, COCO.parts, own, resamples=15)
+    figures = average_precision_by_part(truth, found, COCO.sigma_array, COCO.parts, own)
+    assert list(intervals) == list(figures) and figures["face"] != figures["legs"]
+    for part, cells in intervals.items():
+        assert tuple(cells) == FIGURES
+        for name, interval in cells.items():
+            assert interval.value == pytest.approx(figures[part][name], nan_ok=True)
+        assert cells["AP"].low < cells["AP"].value < cells["AP"].high
+    assert intervals["whole"] == bootstrap_average_precision(truth, found, COCO.sigma_array, resamples=15)
+
+
+def test_shares_of_correct_joints_have_intervals_by_joint_and_people_of_a_photo_are_drawn_together():
+    rng = np.random.default_rng(0)
+    found = np.where(rng.random((300, 3, 1)) < [[0.9], [0.5], [0.1]], 0.0, 50.0) * np.ones(2)
+    visibility = np.ones((300, 3))
+    visibility[:, 2] = 0
+    figures = pck(found, np.zeros((300, 3, 2)), visibility, np.ones(300), 0.5, not_counted=[1])
+    intervals = bootstrap_pck(figures, np.arange(300), ("nose", "pelvis", "hip"))
+    assert list(intervals) == ["mean", "nose", "pelvis", "hip"]
+    assert intervals["mean"].value == figures.mean == intervals["nose"].value  # the pelvis does not count
+    assert np.isnan(intervals["hip"].value)
+    error = np.sqrt(0.25 / 300)
+    assert intervals["pelvis"].high - intervals["pelvis"].low == pytest.approx(2 * 1.96 * error, rel=0.15)
+    alike = pck(np.repeat(found, 4, axis=0), np.zeros((1200, 3, 2)), np.ones((1200, 3)), np.ones(1200), 0.5)
+    together = bootstrap_pck(alike, np.repeat(np.arange(300), 4), ("nose", "pelvis", "hip"))
+    assert together["pelvis"].high - together["pelvis"].low == pytest.approx(2 * 1.96 * error, rel=0.15)
+    with pytest.raises(ValueError, match="Expected 300 groups and 3 names, got 2 and 3"):
+        bootstrap_pck(figures, [1, 2], ("nose", "pelvis", "hip"))
 
 
 def test_a_pair_has_the_figures_that_both_have():
