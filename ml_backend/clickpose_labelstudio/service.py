@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 _SAME_BOX_PX = 0.5  # boxes that differ by less share an encoded region
 _SMALLEST_SIDE_PX = 4.0  # of a box that is given to the network
 _SMALLEST_INSIDE_PX = 1.0  # of the part of it inside the image
+_MAX_TASKS = 10_000  # of one request; Label Studio sends a hundred at a time
 _KEYPOINT_MARGIN = 0.15  # how much wider than its keypoints the box of a person without a rectangle is, per side
 
 _parse_cached = lru_cache(maxsize=64)(parse_labeling_config)
@@ -94,6 +95,8 @@ class AnnotationService:
         """
         if not isinstance(tasks, list) or not all(isinstance(task, Mapping) for task in tasks):
             raise RequestError("Expected tasks to be a list of objects")
+        if len(tasks) > _MAX_TASKS:
+            raise RequestError(f"Expected at most {_MAX_TASKS} tasks, got {len(tasks)}")
         if context is not None and not isinstance(context, Mapping):
             raise RequestError(f"Expected context to be an object or null, got {type(context).__name__}")
         config = self.check_config(label_config)

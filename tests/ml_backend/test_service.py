@@ -115,6 +115,11 @@ def test_batch_repeats_itself_without_encoding_again(bench):
     assert bench.predictor.encoded == 2
 
 
+def test_an_endless_batch_is_refused_at_once(bench):
+    with pytest.raises(RequestError, match="at most 10000 tasks, got 10001"):
+        bench.service.predict([{}] * 10_001, XML)
+
+
 def test_batch_leaves_out_what_nobody_would_label(fakes):
     ids = {
         item["id"].split("-")[-1] for item in Bench(fakes, visible=0.1).preannotate() if item["from_name"] == "keypoint"
