@@ -7,11 +7,15 @@ that a wrong file is refused with a sentence instead of a list of missing tensor
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError, safe_open
+
+from clickpose.skeleton import COCO, Skeleton
+from clickpose.skeleton_io import SKELETONS, skeleton_from_dict, skeleton_to_json
 
 if TYPE_CHECKING:
     import torch
@@ -109,6 +113,29 @@ def read_metadata(path: str | Path, kind: str | None = None) -> dict[str, str]:
     if version != FORMAT_VERSION:
         raise WeightsError(f"Expected {wanted} of format version {FORMAT_VERSION} in {path}, got version {version}")
     return metadata
+
+
+def skeleton_metadata(skeleton: Skeleton) -> dict[str, str]:
+    """Return the header entries from which :func:`skeleton_of` rebuilds a network's skeleton."""
+    described = {"skeleton": skeleton.name}
+    if skeleton != SKELETONS.get(skeleton.name):
+        described["skeleton_definition"] = skeleton_to_json(skeleton)
+    return described
+
+
+def skeleton_of(path: str | Path, kind: str) -> Skeleton:
+    """Return the skeleton that a weights file was made for; files that name none are for COCO's.
+
+    Raises:
+        WeightsError: as :func:`read_metadata`, or if it names a skeleton that nobody knows.
+    """
+    metadata = read_metadata(path, kind)
+    if "skeleton_definition" in metadata:
+        return skeleton_from_dict(json.loads(metadata["skeleton_definition"]))
+    name = metadata.get("skeleton", COCO.name)
+    if name not in SKELETONS:
+        raise WeightsError(f"Expected a known skeleton or a definition in {path}, got the name {name!r} alone")
+    return SKELETONS[name]
 
 
 def fingerprint(path: str | Path) -> str:

@@ -28,8 +28,9 @@ def adapt(
     trunk_steps: Annotated[int, typer.Option(min=1, help="lite: steps of the trunk, 32 persons each.")] = 150,
     decoder_steps: Annotated[int, typer.Option(min=1, help="lite: steps of the decoder, 32 persons each.")] = 500,
     model_skeleton: Annotated[
-        str, typer.Option(help="r50: name or YAML file of the joints of the weights, where they are not COCO's.")
-    ] = "coco",
+        str | None,
+        typer.Option(help="r50: name or YAML file of the joints of an official checkpoint, where they are not COCO's."),
+    ] = None,
     preset: Annotated[str, typer.Option(help="r50: training preset, as for train; that of the weights.")] = "paper",
     steps: Annotated[int, typer.Option(min=1, help="r50: steps of the preset's batch.")] = 500,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,

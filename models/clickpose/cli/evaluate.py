@@ -39,7 +39,8 @@ def evaluate(
     ] = None,
     model: Annotated[str, typer.Option(help="Name of the network; none to evaluate --results alone.")] = "lite",
     model_skeleton: Annotated[
-        str | None, typer.Option(help="Joints of an r50 checkpoint if not COCO's: crowdpose, humanart21 … or a file.")
+        str | None,
+        typer.Option(help="Joints of an official r50 checkpoint if not COCO's: crowdpose, humanart21 … or a file."),
     ] = None,
     checkpoint: Checkpoint = None,
     device: Device = "cpu",

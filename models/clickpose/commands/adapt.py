@@ -15,9 +15,9 @@ from clickpose.lite.predictor import DEFAULT_FILE
 from clickpose.lite.train import LitePlan, TrainingFolder, train_lite
 from clickpose.lite.weights import describe_skeleton, load_lite
 from clickpose.r50.adaptation import adapt_network as adapt_r50_network
-from clickpose.r50.checkpoint import load_network, save_network
+from clickpose.r50.checkpoint import load_network, read_skeleton, save_network
 from clickpose.r50.train import R50Plan, preset_named, train_r50
-from clickpose.skeleton import COCO, Skeleton
+from clickpose.skeleton import Skeleton
 from clickpose.skeleton_io import load_skeleton
 from clickpose.weights_io import WeightsError, save_weights
 
@@ -95,7 +95,7 @@ class R50AdaptPlan:
         data: COCO-format folder with these joints; None for the untrained adaptation.
         start: weights to adapt: an official checkpoint, or what training wrote.
         out: working folder; kept, so that a stopped run goes on.
-        known: the joints of ``start``.
+        known: the joints of ``start``; None for those that it says, or COCO's.
         images: how many of its photos to train on; None for all, 0 for none.
         preset: name of the training preset; sizes of photos and losses come from it, the network from ``start``.
         steps: optimiser steps.
@@ -106,7 +106,7 @@ class R50AdaptPlan:
     data: Path | None
     start: Path
     out: Path
-    known: Skeleton = COCO
+    known: Skeleton | None = None
     images: int | None = None
     preset: str = "paper"
     steps: int = 500
@@ -123,7 +123,8 @@ def adapt_r50(plan: R50AdaptPlan, device: str = "cpu") -> Path:
         ValueError: if skeleton, data, preset or weights do not fit.
     """
     preset = preset_named(plan.preset)
-    adapted, origin = adapt_r50_network(load_network(plan.start, plan.known), plan.known, plan.skeleton)
+    known = plan.known or read_skeleton(plan.start)
+    adapted, origin = adapt_r50_network(load_network(plan.start, known), known, plan.skeleton)
     _report(origin, plan.skeleton)
     plan.out.mkdir(parents=True, exist_ok=True)
     untrained = plan.out / "untrained.safetensors"
@@ -152,9 +153,9 @@ class LiteOptions:
 
 @dataclasses.dataclass(frozen=True)
 class R50Options:
-    """Options that only r50 has: name or file of the joints of the weights, training preset and steps."""
+    """Options that only r50 has: name or file of the joints of official weights, training preset and steps."""
 
-    known: str = "coco"
+    known: str | None = None
     preset: str = "paper"
     steps: int = 500
 
@@ -175,7 +176,7 @@ def adapt_from_options(
     if isinstance(options, R50Options):
         if start is None:
             raise WeightsError("Expected --init with a checkpoint for the network r50, got none: none is shipped")
-        known = load_skeleton(options.known)
+        known = load_skeleton(options.known) if options.known else None
         plan = R50AdaptPlan(wanted, data, start, out, known, images, options.preset, options.steps, seed)
         return adapt_r50(plan, device)
     steps = (options.trunk_steps, options.decoder_steps)

@@ -148,7 +148,7 @@ def load_network(
     Args:
         name: as for :func:`clickpose.build.load`, or ``"none"``.
         checkpoint, device, threads: as there.
-        skeleton: name or file of the joints of an r50 checkpoint; None for COCO's. Lite weights know their own.
+        skeleton: name or file of the joints of an official r50 checkpoint; None for COCO's. Our weights know theirs.
 
     Raises:
         ValueError: for an unknown name, weights that cannot be read, or a skeleton with another network than r50.
@@ -159,7 +159,7 @@ def load_network(
         return None
     options = {}
     if name == "r50":  # AP takes poses of every score; leaving out the doubtful ones is for showing
-        options = {"min_score": 0.0, "skeleton": load_skeleton(skeleton or "coco")}
+        options = {"min_score": 0.0, "skeleton": load_skeleton(skeleton) if skeleton else None}
     elif skeleton is not None:
         raise ValueError(f"Expected a model skeleton with the network r50 alone, got one with {name!r}")
     return load(name, checkpoint, device, threads, **options)

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from clickpose.networks.lite import LiteConfig, LiteNetwork
 from clickpose.networks.lite_decoder import DecoderConfig
-from clickpose.skeleton import COCO, Skeleton
-from clickpose.skeleton_io import SKELETONS, skeleton_from_dict, skeleton_to_json
-from clickpose.weights_io import WeightsError, load_weights, read_metadata
+from clickpose.skeleton import Skeleton
+from clickpose.weights_io import WeightsError, load_weights, read_metadata, skeleton_metadata, skeleton_of
 
 
 def describe_skeleton(skeleton: Skeleton, added: tuple[int, ...] = ()) -> dict[str, str]:
     """Return the header entries from which :func:`load_lite` rebuilds skeleton and network."""
-    described = {"skeleton": skeleton.name}
-    if skeleton != SKELETONS.get(skeleton.name):
-        described["skeleton_definition"] = skeleton_to_json(skeleton)
+    described = skeleton_metadata(skeleton)
     if added:
         described["added_joints"] = ",".join(map(str, added))
     return described
@@ -67,10 +63,4 @@ def read_skeleton(path: str | Path) -> Skeleton:
     Raises:
         WeightsError: if the file is missing, damaged or of another kind, or names a skeleton that nobody knows.
     """
-    metadata = read_metadata(path, kind="lite")
-    if "skeleton_definition" in metadata:
-        return skeleton_from_dict(json.loads(metadata["skeleton_definition"]))
-    name = metadata.get("skeleton", COCO.name)
-    if name not in SKELETONS:
-        raise WeightsError(f"Expected a known skeleton or a definition in {path}, got the name {name!r} alone")
-    return SKELETONS[name]
+    return skeleton_of(path, kind="lite")

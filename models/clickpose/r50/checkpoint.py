@@ -24,7 +24,15 @@ from clickpose.networks.backbone import BackboneConfig
 from clickpose.networks.clickpose import ClickPose, ClickPoseConfig
 from clickpose.networks.movenet_backbone import MoveNetBackboneConfig
 from clickpose.skeleton import COCO, Skeleton
-from clickpose.weights_io import WeightsError, check_present, load_weights, read_metadata, save_weights
+from clickpose.weights_io import (
+    WeightsError,
+    check_present,
+    load_weights,
+    read_metadata,
+    save_weights,
+    skeleton_metadata,
+    skeleton_of,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -96,18 +104,19 @@ def to_official(state: Mapping[str, Tensor], config: ClickPoseConfig) -> dict[st
     return {official: tensor for name, tensor in state.items() for official in official_names(name, config)}
 
 
-def load_network(path: str | Path, skeleton: Skeleton = COCO) -> ClickPose:
+def load_network(path: str | Path, skeleton: Skeleton | None = None) -> ClickPose:
     """Load an official checkpoint, or what :func:`save_network` wrote.
 
     Args:
         path: ``.pth`` of the official code (plain, EMA or DDP form), or ``.safetensors``.
-        skeleton: the joints that the caller expects.
+        skeleton: the joints that the caller expects; None for those of :func:`read_skeleton`.
 
     Raises:
         WeightsError: if the file is missing, truncated, of another network or for another number of keypoints; the
             message says what differs.
     """
     path = Path(path)
+    skeleton = skeleton or read_skeleton(path)
     if path.suffix == ".safetensors":
         metadata = read_metadata(path, KIND)
         config = _config_from_json(path, metadata.get("config", ""))
@@ -128,8 +137,17 @@ def load_network(path: str | Path, skeleton: Skeleton = COCO) -> ClickPose:
 
 def save_network(path: str | Path, network: ClickPose, skeleton: Skeleton) -> None:
     """Write a network as safetensors, matrices in half precision; see :func:`clickpose.weights_io.save_weights`."""
-    metadata = {"kind": KIND, "skeleton": skeleton.name, "config": json.dumps(asdict(network.config))}
+    metadata = {"kind": KIND, "config": json.dumps(asdict(network.config))} | skeleton_metadata(skeleton)
     save_weights(path, network.state_dict(), metadata)
+
+
+def read_skeleton(path: str | Path) -> Skeleton:
+    """Return the joints of weights: those that our own files say, and COCO's for official checkpoints, which say none.
+
+    Raises:
+        WeightsError: if our own file is missing or damaged, or names a skeleton that nobody knows.
+    """
+    return skeleton_of(path, KIND) if Path(path).suffix == ".safetensors" else COCO
 
 
 @cache

@@ -25,7 +25,7 @@ from clickpose.networks.deformable_attention import Memory
 from clickpose.networks.keypoint_decoder import PersonReading
 from clickpose.predictor import EncodedRegion, PosePredictor, place_clicks, prompt_box, visible_boxes
 from clickpose.r50.calibration import calibration_file, load_calibrator
-from clickpose.r50.checkpoint import load_network
+from clickpose.r50.checkpoint import load_network, read_skeleton
 from clickpose.r50.onnx import OnnxEngine, checkpoint_in
 from clickpose.r50.postprocess import center_to_corners
 from clickpose.skeleton import COCO, Skeleton
@@ -97,7 +97,7 @@ class R50Predictor(PosePredictor):
     @classmethod
     def load(
         cls, checkpoint: str | Path | None, device: str = "cpu", threads: int | None = None,
-        skeleton: Skeleton = COCO, **options,
+        skeleton: Skeleton | None = None, **options,
     ) -> R50Predictor:  # fmt: skip
         """Load a checkpoint; no weights of this network are shipped.
 
@@ -106,7 +106,7 @@ class R50Predictor(PosePredictor):
                 graphs then encode and refine on the CPU.
             device: torch device.
             threads: CPU threads of torch (a setting of the whole process) and of ONNX Runtime; None leaves them.
-            skeleton: the joints that the checkpoint must have.
+            skeleton: the joints that the checkpoint must have; None for those that our file says, or COCO's.
             options: as for the class; ``calibrator=None`` leaves out the calibration that lies beside the checkpoint.
 
         Raises:
@@ -118,6 +118,7 @@ class R50Predictor(PosePredictor):
         if Path(checkpoint).is_dir():
             options["engine"] = OnnxEngine(checkpoint, threads)
             checkpoint = checkpoint_in(checkpoint)
+        skeleton = skeleton or read_skeleton(checkpoint)
         network, mark = load_network(checkpoint, skeleton), fingerprint(checkpoint)
         calibration = calibration_file(checkpoint)
         if "calibrator" not in options and calibration.exists():

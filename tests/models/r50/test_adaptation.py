@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 import clickpose
 from clickpose.cli import app
 from clickpose.r50.adaptation import adapt_network
-from clickpose.r50.checkpoint import load_network
+from clickpose.r50.checkpoint import load_network, read_skeleton
 from clickpose.r50.train import PRESETS
 from clickpose.skeleton import COCO, Skeleton
 from clickpose.skeleton_io import SKELETONS, skeleton_to_dict
@@ -70,13 +70,12 @@ def test_an_official_checkpoint_is_adapted_from_the_command_line(r50, skeleton_f
     assert result.exit_code == 0, result.output
     assert "17 known joints; new: neck" in result.output
     weights = tmp_path / "out" / "untrained.safetensors"
-    assert load_network(weights, with_neck).config.num_keypoints == 18
-    back = run("--init", weights, "--model-skeleton", skeleton_file, "--skeleton", "crowdpose", "--images", 0,
-               "--out", tmp_path / "back")  # fmt: skip
+    assert load_network(weights).config.num_keypoints == 18 and read_skeleton(weights) == with_neck
+    back = run("--init", weights, "--skeleton", "crowdpose", "--images", 0, "--out", tmp_path / "back")
     assert back.exit_code == 0 and "13 known joints; new: head" in back.output, back.output
     adapted = tmp_path / "back" / "untrained.safetensors"
-    predictor = clickpose.load("r50", checkpoint=adapted, skeleton=SKELETONS["crowdpose"])
-    assert predictor.network.config.num_keypoints == 14
+    predictor = clickpose.load("r50", checkpoint=adapted)
+    assert predictor.skeleton == SKELETONS["crowdpose"] and predictor.network.config.num_keypoints == 14
 
 
 def test_a_few_photos_train_the_adapted_network(r50, skeleton_file, with_neck, tmp_path, monkeypatch):
