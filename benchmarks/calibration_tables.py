@@ -8,9 +8,10 @@ Trains a heatmap network (SBL) and a regression network (RLE) on frozen features
 shipped lite network beside them, fits CCNet on ``coco_train``, and evaluates on ``coco_dev`` with annotated boxes.
 Writes into the working folder ``figures/NETWORK.json`` (what was measured), and of all that lie there ``tables.md``,
 ``reliability.png``, ``occlusion.png`` and ``aggregation.png``; ``--write`` puts the tables between their marks in a
-page and the pictures beside it. Heads and predictions that are there are not made again. Brackets are 95 % bootstrap
-intervals over photos (Table 3: over simulations; Table 6: over bodies). The first run takes about half an hour on one
-core, most of it for running the networks over ``coco_train``; ``--persons 3000`` takes about half of it.
+page and the pictures beside it. Heads, predictions and figures of the same weights that are there are not made again;
+after a change of the study itself delete ``figures/``. Brackets are 95 % bootstrap intervals over photos (Table 3: over
+simulations; Table 6: over bodies). The first run takes about half an hour on one core, most of it for running the
+networks over ``coco_train``; ``--persons 3000`` takes about half of it.
 """
 
 from __future__ import annotations
@@ -32,7 +33,6 @@ from calibration_study.rendering import all_tables, write_into
 from calibration_study.stick_body import StickBody
 from calibration_study.tables import Confidences, Evaluation, as_json
 
-from clickpose.calibration.ccnet_fit import FeatureTable
 from clickpose.calibration.expected_oks import with_common_tolerance
 from clickpose.data.coco import read_coco_dataset
 from clickpose.metrics.reliability import reliability_diagram
@@ -57,28 +57,48 @@ def main() -> None:
 
 
 def measure(settings: Settings, body: Body, folder: Path) -> None:
-    """Measure each wanted network and write its JSON file; Fig. 3, which runs the networks once more, is added last."""
+    """Measure each wanted network and write its JSON file; what such a file holds of the same weights stays."""
     networks = build_networks(settings)
     training = predict_persons(networks, settings, "coco_train")
     evaluated = evaluations(settings, training, predict_persons(networks, settings, "coco_dev", deviations=True))
     heads = {name: tables.fit_head(run.table, settings.ccnet_epochs) for name, run in training.items()}
-    found = {}
     for name, evaluation in evaluated.items():
-        print(f"measuring {name}", flush=True)
-        found[name] = provenance(name, evaluation, networks) | measure_network(evaluation, heads[name], settings, body)
-        _write_json(folder / f"{name}.json", found[name])
-    hidden = predict_persons(networks, settings, "coco_train", variant=occlusion.hidden_joints())
-    both = {name: FeatureTable.concatenate([run.table, hidden[name].table]) for name, run in training.items()}
-    pairs = {name: (head, tables.fit_head(both[name], settings.ccnet_epochs)) for name, head in heads.items()}
-    curves = occlusion.occlusion_curves(networks, pairs, next(iter(evaluated.values())).records)
-    for name, figures in found.items():
-        _write_json(folder / f"{name}.json", figures | {"figure3": curves[name]})
+        path, source = folder / f"{name}.json", provenance(name, evaluation, networks, settings, body)
+        if not _holds(path, source):
+            print(f"measuring {name}", flush=True)
+            _write_json(path, source | measure_network(evaluation, heads[name], settings, body))
+    hide_wrists(networks, settings, training, heads, next(iter(evaluated.values())).records, folder)
 
 
-def provenance(name: str, evaluation: Evaluation, networks: Networks) -> dict:
-    """Return which weights were measured, and on how many persons."""
+def hide_wrists(networks: Networks, settings: Settings, training, heads, records, folder: Path) -> None:
+    """Add Fig. 3, which runs the networks once more, to the JSON files of networks that lack it."""
+    paths = {net.name: folder / f"{net.name}.json" for net in networks.members}
+    lacking = {name: path for name, path in paths.items() if "figure3" not in _read_json(path)}
+    if not lacking:
+        return
+    some = replace(networks, members=tuple(net for net in networks.members if net.name in lacking))
+    hidden = predict_persons(some, settings, "coco_train", variant=occlusion.hidden_wrists())
+    pairs = {}
+    for name in lacking:
+        table = occlusion.with_hidden_wrists(training[name].table, hidden[name].table)
+        pairs[name] = (heads[name], tables.fit_head(table, settings.ccnet_epochs))
+    curves = occlusion.occlusion_curves(some, pairs, records)
+    for name, path in lacking.items():
+        _write_json(path, _read_json(path) | {"figure3": curves[name]})
+
+
+def provenance(name: str, evaluation: Evaluation, networks: Networks, settings: Settings, body: Body) -> dict:
+    """Return which weights are measured, on how many persons, and with what effort."""
     (source,) = (net.source for net in networks.members if net.name == name)
-    return {"weights": source, "fitted on": len(evaluation.training_records), "measured on": len(evaluation.records)}
+    return {
+        "weights": source, "fitted on": len(evaluation.training_records), "measured on": len(evaluation.records),
+        "epochs": settings.ccnet_epochs, "resamples": settings.resamples, "body": body.name,
+    }  # fmt: skip
+
+
+def _holds(path: Path, source: dict) -> bool:
+    """Tell whether a JSON file holds figures of the same source."""
+    return path.exists() and source.items() <= _read_json(path).items()
 
 
 def evaluations(settings: Settings, training, runs) -> dict[str, Evaluation]:
@@ -162,7 +182,7 @@ def measure_wholebody(settings: Settings, path: Path) -> None:
 
 def show(out: Path, page: Path | None) -> None:
     """Print and draw everything measured so far; with a page, write tables into it and pictures beside it."""
-    measured = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (out / "figures").glob("*.json")}
+    measured = {path.stem: _read_json(path) for path in (out / "figures").glob("*.json")}
     networks = {name: measured[name] for name in NAMES if name in measured}
     found = all_tables(networks, measured.get("wholebody"))
     text = "\n".join(f"### {table.title}\n\n{table.markdown()}\n" for table in found)
@@ -175,6 +195,10 @@ def show(out: Path, page: Path | None) -> None:
         folder.mkdir(exist_ok=True)
         for picture in pictures:
             shutil.copyfile(picture, folder / picture.name)
+
+
+def _read_json(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _write_json(path: Path, content: dict) -> None:

@@ -1,12 +1,13 @@
 """Fig. 3: a blurred patch of growing size hides a wrist; does its confidence fall as its OKS does?
 
-CCNet is fitted on photos as they are, and once more on these and photos in which a patch hides a random joint: what the
-second does better, the first could not know.
+CCNet is fitted on photos as they are, and once more on these and on training photos in which a patch hides a wrist:
+what the second does better, the first could not know.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from torch.utils.data import default_collate
 from tqdm import tqdm
 
 from calibration_study.networks import INPUT_SIDE, Networks, Variant, from_input, labelled_oks
-from clickpose.calibration.ccnet_fit import apply_ccnet
+from clickpose.calibration.ccnet_fit import FeatureTable, apply_ccnet
 from clickpose.data.persons import PersonBatch, PersonDataset
 from clickpose.data.records import PersonRecord
 from clickpose.metrics.correlation import pearson
@@ -24,12 +25,13 @@ from clickpose.networks.ccnet import CCNet
 from clickpose.skeleton import COCO
 
 PATCHES = (0, 16, 32, 48, 64, 96)  # sides, input pixels
-WRISTS = (COCO.index("left_wrist"), COCO.index("right_wrist"))
+WRISTS = [COCO.index("left_wrist"), COCO.index("right_wrist")]
 _BATCH = 16
 _COARSE = 16  # the patch shows the photo at 1/16 of its resolution
 HEADS = ("CCNet", "CCNet with patches")
 _CURVES = ("OKS", "original", *HEADS)
-_HIDDEN_PERSONS = 640
+_HIDDEN_PERSONS, _HIDDEN_REPEATS = 960, 4  # so that about as many wrists are hidden as seen
+_LEFT_OUT = -1  # visibility of a joint that is not learned from
 
 
 def occlusion_curves(
@@ -63,19 +65,27 @@ def occlusion_curves(
     return {name: _summary(curves) for name, curves in values.items()}
 
 
-def hidden_joints(seed: int = 0) -> Variant:
-    """Return photos in which a patch of random size hides a random labelled joint."""
+def hidden_wrists(seed: int = 0) -> Variant:
+    """Return photos in which a patch of random size hides each person's first labelled wrist."""
     generator = torch.Generator().manual_seed(seed)
 
     def change(batch: PersonBatch) -> Tensor:
-        labelled = (batch.labels.visibility > 0).float()
-        some = labelled + (labelled.sum(dim=1, keepdim=True) == 0)  # whoever has no label loses any joint's place
-        joints = torch.multinomial(some, 1, generator=generator)[:, 0]
-        centers = batch.labels.keypoints_norm[torch.arange(len(joints)), joints] * INPUT_SIDE
-        sides = torch.tensor(PATCHES[1:])[torch.randint(len(PATCHES) - 1, (len(joints), 1), generator=generator)]
-        return hide(batch.image, centers, sides)
+        labelled = batch.labels.visibility[:, WRISTS] > 0
+        wrists = torch.tensor(WRISTS)[labelled.int().argmax(dim=1)]
+        centers = batch.labels.keypoints_norm[torch.arange(len(wrists)), wrists] * INPUT_SIDE
+        sides = torch.tensor(PATCHES[1:])[torch.randint(len(PATCHES) - 1, (len(wrists), 1), generator=generator)]
+        return hide(batch.image, centers, sides * labelled.any(dim=1, keepdim=True))
 
-    return Variant("hidden", change, _HIDDEN_PERSONS)
+    return Variant("hidden_wrists", change, _HIDDEN_PERSONS)
+
+
+def with_hidden_wrists(table: FeatureTable, hidden: FeatureTable) -> FeatureTable:
+    """Return a table with the hidden wrists of another added several times; their other joints are left out."""
+    labelled = hidden.visibility[:, WRISTS] > 0
+    first = torch.tensor(WRISTS)[labelled.int().argmax(dim=1)]
+    is_hidden = F.one_hot(first, hidden.visibility.shape[1]).bool() & labelled.any(dim=1, keepdim=True)
+    alone = replace(hidden, visibility=torch.where(is_hidden, hidden.visibility, _LEFT_OUT))
+    return FeatureTable.concatenate([table, *[alone] * _HIDDEN_REPEATS])
 
 
 def hide(image: Tensor, centers: Tensor, side: float | Tensor) -> Tensor:

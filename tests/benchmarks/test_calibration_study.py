@@ -240,20 +240,30 @@ def test_principal_components_give_back_shapes_that_differ_in_few_ways():
     assert scores.std(dim=0, correction=0).tolist() == pytest.approx([1.0, 1.0], rel=1e-3)
 
 
-def test_a_random_labelled_joint_of_each_person_is_hidden():
+def test_the_first_labelled_wrist_of_each_person_is_hidden_and_nobody_without_one():
     generator = torch.Generator().manual_seed(0)
     image = torch.randint(0, 256, (4, 3, 256, 256), generator=generator, dtype=torch.uint8)
+    left, right = occlusion.WRISTS
     places = torch.full((4, 17, 2), 0.25)
-    places[:, 3] = torch.tensor([0.5, 0.75])
-    visibility = torch.zeros(4, 17)
-    visibility[:, 3] = 2
+    places[:, right] = torch.tensor([0.5, 0.75])
+    visibility = torch.full((4, 17), 2)
+    visibility[:, left] = 0
+    visibility[3, right] = 0
     some = torch.zeros(4)
     labels = PersonLabels(places, visibility, some, some[:, None].expand(4, 4), some > 0, some > 0)
-    hidden = occlusion.hidden_joints(seed=1).change(PersonBatch(image, torch.zeros(4, 4), labels))
-    for before, after in zip(image, hidden, strict=True):
+    hidden = occlusion.hidden_wrists(seed=1).change(PersonBatch(image, torch.zeros(4, 4), labels))
+    assert torch.equal(hidden[3], image[3])
+    for before, after in zip(image[:3], hidden[:3], strict=True):
         rows, columns = (before != after).any(dim=0).nonzero().T
         assert (rows.float().mean() - 191.5).abs() < 1 and (columns.float().mean() - 127.5).abs() < 1
         assert len(set(rows.tolist())) in occlusion.PATCHES[1:]
+
+    oks, groups = torch.full((4, 17), 0.5), torch.arange(4)
+    table = FeatureTable(torch.zeros(4, 3), oks, visibility, oks, groups)
+    both = occlusion.with_hidden_wrists(table, table)
+    assert torch.equal(both.visibility[:4], visibility) and len(both) > 8
+    learned = (both.visibility[4:] >= 0).nonzero()
+    assert set(learned[:, 1].tolist()) == {right} and 3 not in (learned[:, 0] % 4).tolist()
 
 
 def small_evaluation(rendering_sigma: float | None) -> tables.Evaluation:
