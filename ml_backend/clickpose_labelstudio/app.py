@@ -28,7 +28,6 @@ from clickpose_labelstudio.lazy_predictor import LazyPredictor, ModelUnavailable
 from clickpose_labelstudio.metrics import ServiceMetrics
 from clickpose_labelstudio.service import AnnotationService, RequestError
 from clickpose_labelstudio.settings import ServiceSettings
-from clickpose_labelstudio.training_jobs import TrainingJobs
 
 SETUP_WAIT_S = 2.0  # Label Studio gives up on /setup after 3 s
 BATCH_WAIT_S = 80.0  # and on /predict after 100 s
@@ -57,7 +56,7 @@ class Backend:
         self.service = service
         self.predictor = predictor
         self.metrics = ServiceMetrics()
-        self.jobs = None if settings.train_dir is None else TrainingJobs(settings.train_dir, settings)
+        self.jobs = None if settings.train_dir is None else _training_jobs(settings)
         # Batches take turns: two would only slow each other down, and take the threads that edits need.
         self.batch_turn = threading.BoundedSemaphore(1)
         self._configs: OrderedDict[str, str] = OrderedDict()
@@ -89,6 +88,12 @@ class Backend:
         """Return the labelling configuration of a project from its last set-up in this process, or None."""
         with self._configs_lock:
             return self._configs.get(project) if isinstance(project, str) else None
+
+
+def _training_jobs(settings: ServiceSettings):
+    from clickpose_labelstudio.training_jobs import TrainingJobs  # needs POSIX, which the service itself does not
+
+    return TrainingJobs(settings.train_dir, settings)
 
 
 def create_app(
