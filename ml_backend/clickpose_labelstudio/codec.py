@@ -31,6 +31,7 @@ from clickpose_labelstudio.region_items import (
     new_person_id,
     person_token,
     point_value,
+    point_width,
     read_box,
     read_point,
     region_item,
@@ -120,13 +121,14 @@ def _new_keypoints(
     """Write one predicted person's keypoints ((K,) ``wanted`` ones), each followed by its choice if it is occluded."""
     items = []
     height, width = image_hw
+    width_pct = point_width(pose.box_xyxy, image_hw)
     placed = np.isfinite(pose.keypoints).all(axis=1)
     if wanted is not None:
         placed &= wanted
     for joint, label in sorted(config.label_by_joint.items()):
         if not placed[joint]:
             continue
-        value = point_value(np.clip(pose.keypoints[joint], 0, [width, height]), image_hw, label)
+        value = point_value(np.clip(pose.keypoints[joint], 0, [width, height]), image_hw, label, width_pct)
         items.append(
             _new_keypoint(
                 person_id, joint, value, config, image_hw,

@@ -15,7 +15,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 _PREFIX = "cp-"
-_POINT_WIDTH_PCT = 0.6  # the size of a drawn point; Label Studio wants one
+POINT_WIDTH_PCT = 0.6  # the size of a drawn point, in percent of the image's width; Label Studio wants one
+_SMALLEST_POINT_PCT = 0.25
+_POINT_SHARE = 0.01  # of the person's longer side: in a crowd, larger points hide the faces
 _FAR_PCT = 1000.0  # a coordinate further out than ten images is no drawing
 
 
@@ -114,11 +116,17 @@ def _percent(item: Mapping, key: str) -> float:
     return float(number)
 
 
-def point_value(point: np.ndarray, image_hw: tuple[int, int], label: str) -> dict:
-    """Return the ``value`` of a keypoint item for a (2,) pixel position."""
+def point_width(box_xyxy: np.ndarray, image_hw: tuple[int, int]) -> float:
+    """Return how large to draw the points of a person with a (4,) pixel box, in percent of the image's width."""
+    share = _POINT_SHARE * float((box_xyxy[2:] - box_xyxy[:2]).max()) / image_hw[1]
+    return round(min(POINT_WIDTH_PCT, max(_SMALLEST_POINT_PCT, 100 * share)), 2)
+
+
+def point_value(point: np.ndarray, image_hw: tuple[int, int], label: str, width_pct: float = POINT_WIDTH_PCT) -> dict:
+    """Return the ``value`` of a keypoint item for a (2,) pixel position, drawn ``width_pct`` percent large."""
     height, width = image_hw
     x_pct, y_pct = 100 * float(point[0]) / width, 100 * float(point[1]) / height
-    return {"x": x_pct, "y": y_pct, "width": _POINT_WIDTH_PCT, "keypointlabels": [label]}
+    return {"x": x_pct, "y": y_pct, "width": width_pct, "keypointlabels": [label]}
 
 
 def box_value(box_xyxy: np.ndarray, image_hw: tuple[int, int], label: str) -> dict:

@@ -74,6 +74,16 @@ def two_poses(**changes):
     return Poses(COCO, **{**fields, **changes})
 
 
+@pytest.mark.parametrize(
+    ("box_xyxy", "width_pct"),
+    [([10, 20, 110, 220], 0.6), ([150, 30, 170, 150], 0.38), ([10, 20, 15, 40], 0.25)],  # 200, 120, 20 of 320 px
+)
+def test_points_are_drawn_no_larger_than_fits_the_person(box_xyxy, width_pct):
+    poses = two_poses(boxes_xyxy=[box_xyxy, box_xyxy]).select([0])
+    items = [item for item in encode_poses(poses, CONFIG, HW) if item["type"] == "keypointlabels"]
+    assert {item["value"]["width"] for item in items} == {width_pct}
+
+
 @st.composite
 def annotations(draw):
     height, width = draw(st.tuples(st.integers(1, 5000), st.integers(1, 5000)))
