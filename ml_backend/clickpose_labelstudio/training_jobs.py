@@ -52,18 +52,22 @@ class TrainingJobs:
         A job that was stopped goes on. Otherwise a new one takes the labels as they are now.
 
         Returns:
-            the id of the job that runs now.
+            the id of the job that runs now, maybe on another project.
 
         Raises:
-            RequestError: if the service runs a network that jobs do not train.
+            RequestError: if the service runs a network that jobs do not train, or the folder cannot be written.
         """
         if self._settings.model != "lite":
             raise RequestError(f"Expected the lite network, which training jobs go on from, got {self._settings.model}")
-        self._folder.mkdir(parents=True, exist_ok=True)
-        lock = _take(self._folder / LOCK, PATIENCE_S)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            lock = _take(self._folder / LOCK, PATIENCE_S)
+        except OSError as error:
+            raise RequestError(f"The folder of training jobs cannot be written: {error.strerror}") from None
         if lock is None:
             return (self._folder / LOCK).read_text(encoding="utf-8")
         number = self._next_number(project)
+        self._place(project, number).mkdir(parents=True, exist_ok=True)
         job_id = f"project-{project}-{number}"
         lock.truncate(0)
         lock.write(job_id)
@@ -113,7 +117,6 @@ class TrainingJobs:
         """Run a job to its end, and write down if it has failed."""
         place = self._place(project, number)
         with lock:
-            place.mkdir(parents=True, exist_ok=True)
             logger.info("Training on project %d in %s", project, place)
             job = Child("The training", self._command(project, place), self._environment(), place / LOG)
             atexit.register(job.stop)  # where the system does not end it with the service

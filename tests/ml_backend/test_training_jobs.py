@@ -72,7 +72,8 @@ def finish(jobs, tmp_path, job_id, word):
 def test_a_job_runs_beside_and_keeps_its_weights(jobs, tmp_path, settings):
     job_id = jobs.start(7)
     assert job_id == "project-7-1"
-    wait_until(lambda: jobs.status(job_id) and "url" in jobs.status(job_id)["log"])
+    assert jobs.status(job_id)["job_status"] == "started"
+    wait_until(lambda: "url" in jobs.status(job_id)["log"])
     running = jobs.status(job_id)
     assert (running["job"], running["job_status"]) == (job_id, "started")
     assert "labelstudio train --project 7 --out " in running["log"]
@@ -136,3 +137,9 @@ def test_only_lite_is_trained(tmp_path, settings):
     with pytest.raises(RequestError, match="Expected the lite network"):
         jobs.start(7)
     assert not (tmp_path / "jobs").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path, settings):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RequestError, match="folder of training jobs cannot be written: Not a directory"):
+        TrainingJobs(tmp_path / "file" / "jobs", settings).start(7)
