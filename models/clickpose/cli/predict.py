@@ -25,6 +25,13 @@ def predict(
     openpose: Annotated[
         Path | None, typer.Option(help="Folder for OpenPose JSON, one file a photo; confidences are predicted OKS.")
     ] = None,
+    openpose_tolerance: Annotated[
+        float | None,
+        typer.Option(
+            help="Give --openpose's confidences one tolerance for all joints, as body fitting wants: a share "
+            "of the root of a person's area, such as 0.05."
+        ),
+    ] = None,
     box: Annotated[
         list[str] | None, typer.Option(help="x,y,width,height of a person in pixels, instead of finding them. Repeat.")
     ] = None,
@@ -45,6 +52,8 @@ def predict(
         clickpose predict photo.jpg --box 120,40,200,480 --json poses.json
     """
     with user_errors():
+        if openpose_tolerance is not None and openpose is None:
+            raise ValueError("Expected --openpose for --openpose-tolerance, got none")
         paths = photo_paths(photos)
         boxes_xyxy = parse_boxes(box)
         if boxes_xyxy is not None and len(paths) > 1:
@@ -64,7 +73,7 @@ def predict(
             write_coco(json, done, predictor.skeleton)
     if openpose is not None:
         with user_errors():
-            write_openpose(openpose, done)
+            write_openpose(openpose, done, openpose_tolerance)
     if failures:
         raise typer.Exit(2)
 

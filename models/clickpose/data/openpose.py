@@ -1,8 +1,9 @@
 """Poses as OpenPose's JSON, one file a photo, which SMPLify-style body fitters read; and back.
 
-The third number of each joint is its confidence, by which fitters weight the joint: here the predicted OKS. The body
-is BODY_25, whose neck and mid-hip are the middle of shoulders and hips; of a whole-body skeleton hands (21) and face
-(70, of which the pupils stay empty) are written as well. A joint that is not there is 0, 0, 0.
+The third number of each joint is its confidence, by which fitters weight the joint: here the predicted OKS, or what it
+says with one tolerance for all joints, which is what a fitter's residuals in pixels want. The body is BODY_25, whose
+neck and mid-hip are the middle of shoulders and hips; of a whole-body skeleton hands (21) and face (70, of which the
+pupils stay empty) are written as well. A joint that is not there is 0, 0, 0.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path, PurePath
 import numpy as np
 
 from clickpose.boxes import enclosing_box
+from clickpose.calibration.expected_oks import with_common_tolerance
 from clickpose.data.coco_results import PhotoPoses
 from clickpose.data.json_file import read_json_as
 from clickpose.skeleton import COCO, Skeleton
@@ -37,17 +39,19 @@ _PARTS = {
 _EMPTY = ("pose_keypoints_3d", "face_keypoints_3d", "hand_left_keypoints_3d", "hand_right_keypoints_3d")
 
 
-def to_openpose(poses: Poses) -> dict:
+def to_openpose(poses: Poses, tolerance: float | None = None) -> dict:
     """Return the document of one photo.
 
     Args:
         poses: of any skeleton; joints are found by name.
+        tolerance: of :func:`~clickpose.calibration.expected_oks.with_common_tolerance`, a share of the root of a
+            person's area; None for confidences that are the predicted OKS.
 
     Returns:
         ``version`` and ``people``, in the order of ``poses``. Neck and mid-hip have the lower confidence of their two
         joints.
     """
-    return {"version": VERSION, "people": [_person(pose) for pose in poses]}
+    return {"version": VERSION, "people": [_person(pose, tolerance) for pose in poses]}
 
 
 def from_openpose(document: Mapping, skeleton: Skeleton = COCO) -> Poses:
@@ -67,14 +71,19 @@ def from_openpose(document: Mapping, skeleton: Skeleton = COCO) -> Poses:
     return Poses.stack(skeleton, [_pose(rows, skeleton) for rows in triples if (rows[:, 2] > 0).any()])
 
 
-def write_openpose(folder: str | Path, photos: Iterable[PhotoPoses]) -> list[Path]:
+def write_openpose(folder: str | Path, photos: Iterable[PhotoPoses], tolerance: float | None = None) -> list[Path]:
     """Write ``NAME_keypoints.json`` for each photo ``NAME.jpg``, as OpenPose does.
+
+    Args:
+        folder: made if absent.
+        photos: with their poses.
+        tolerance: as :func:`to_openpose`.
 
     Returns:
         the files.
 
     Raises:
-        ValueError: if two photos would have one file.
+        ValueError: if two photos would have one file, or for a tolerance that is not above 0.
     """
     folder = Path(folder)
     written: dict[Path, str] = {}
@@ -83,7 +92,7 @@ def write_openpose(folder: str | Path, photos: Iterable[PhotoPoses]) -> list[Pat
         if path in written:
             raise ValueError(f"Expected photos with different names, got {written[path]} and {photo.file_name}")
         folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(to_openpose(photo.poses), allow_nan=False), encoding="utf-8")
+        path.write_text(json.dumps(to_openpose(photo.poses, tolerance), allow_nan=False), encoding="utf-8")
         written[path] = photo.file_name
     return list(written)
 
@@ -97,10 +106,12 @@ def read_openpose(path: str | Path, skeleton: Skeleton = COCO) -> Poses:
     return read_json_as(path, lambda content: from_openpose(content, skeleton))
 
 
-def _person(pose: Pose) -> dict:
-    skeleton = pose.skeleton
+def _person(pose: Pose, tolerance: float | None) -> dict:
+    skeleton, scores = pose.skeleton, pose.keypoint_scores
+    if tolerance is not None:
+        scores = with_common_tolerance(scores, skeleton.sigma_array, tolerance)
     placed = np.isfinite(pose.keypoints).all(axis=1)
-    rows = np.where(placed[:, None], np.column_stack([pose.keypoints, pose.keypoint_scores]), 0.0)
+    rows = np.where(placed[:, None], np.column_stack([pose.keypoints, scores]), 0.0)
     body = [_body_row(name, rows, skeleton) for name in BODY_25]
     person = {"person_id": [-1], "pose_keypoints_2d": np.concatenate(body).tolist()}
     for field, (part, joints, points) in _PARTS.items():

@@ -38,6 +38,20 @@ def test_joints_stand_where_openpose_has_them_with_predicted_oks_as_confidence()
     assert rows[BODY_25.index("left_wrist")].tolist() == [0, 0, 0]  # not placed
 
 
+def test_with_a_tolerance_confidences_compare_joints_by_pixels(tmp_path):
+    poses = some_poses()
+    poses.keypoint_scores[0] = 0.5
+    rows = body(to_openpose(poses, 0.05))
+    eye, hip = (COCO.sigma_array[COCO.index(f"left_{joint}")] for joint in ("eye", "hip"))
+    for name, sigma in (("left_eye", eye), ("left_hip", hip)):
+        # half the OKS: off by as much as the joint's own length scale, 2 sigma
+        assert rows[BODY_25.index(name), 2] == pytest.approx(0.05**2 / ((2 * sigma) ** 2 + 0.05**2))
+    (path,) = write_openpose(tmp_path, [PhotoPoses("a.jpg", (300, 300), poses)], 0.05)
+    assert body(json.loads(path.read_text()))[12].tolist() == rows[12].tolist()
+    with pytest.raises(ValueError, match="above 0"):
+        to_openpose(poses, -1.0)
+
+
 def test_a_middle_needs_both_sides():
     poses = some_poses()
     poses.keypoints[0, 5] = np.nan
