@@ -240,9 +240,9 @@ def train_project(
     start: Annotated[
         Path | None, typer.Option("--init", help="Lite weights to go on from; by default the shipped ones.")
     ] = None,
-    trunk_steps: Annotated[int | None, typer.Option(min=1, help="Steps of the trunk, as of clickpose train.")] = None,
-    decoder_steps: Annotated[int | None, typer.Option(min=1, help="Steps of the decoder, likewise.")] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
+    trunk_steps: Annotated[int | None, typer.Option(min=1, help="Steps of the trunk, 32 persons each: 150.")] = None,
+    decoder_steps: Annotated[int | None, typer.Option(min=1, help="Steps of the decoder, likewise: 500.")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
     url: Url = None,
     api_key: ApiKey = "",
 ) -> None:
@@ -264,7 +264,9 @@ def train_project(
         settings = ServiceSettings.from_environment(os.environ)
         settings = replace(settings, label_studio_url=url, label_studio_api_key=api_key)
         out = out or Path("runs") / f"project-{project}"
-        plan = ProjectTraining(project, out, start, trunk_steps, decoder_steps, threads)
+        chosen = {"start": start, "trunk_steps": trunk_steps, "decoder_steps": decoder_steps}
+        given = {name: value for name, value in chosen.items() if value is not None}
+        plan = ProjectTraining(project, out, threads=threads, **given)
         typer.echo(f"wrote {train_on_project(plan, settings)}")
 
 

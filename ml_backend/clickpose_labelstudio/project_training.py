@@ -5,16 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from tqdm import tqdm
 
-from clickpose.commands.train import LiteOptions, train_from_options
+from clickpose.data.coco import read_coco_persons
+from clickpose.engine import TrainConfig
 from clickpose.lite.predictor import DEFAULT_FILE
-from clickpose.lite.weights import read_skeleton
+from clickpose.lite.train import LitePlan, TrainingFolder, train_lite
+from clickpose.lite.weights import read_config, read_skeleton
 from clickpose_labelstudio.images import TaskImages
 from clickpose_labelstudio.label_studio_client import LabelStudioClient
 from clickpose_labelstudio.labeling_config import parse_labeling_config
 from clickpose_labelstudio.settings import ServiceSettings
 from clickpose_labelstudio.training_folder import ANNOTATIONS, DATA, WEIGHTS, write_training_folder
+
+# A project has hundreds of people, not tens of thousands: short training, as clickpose adapt does, and several views of
+# each of them, so that few people are not learned by heart.
+VIEWS_IN_ALL = 2000
+MOST_VIEWS = 16
+TRUNK_STEPS = 150
+DECODER_STEPS = 500
 
 
 @dataclass(frozen=True)
@@ -24,17 +34,17 @@ class ProjectTraining:
     Attributes:
         project: number of the Label Studio project.
         out: working folder; kept, so that a stopped run goes on with the labels that it started with.
-        start: lite weights to go on from; None for the shipped ones.
-        trunk_steps, decoder_steps: steps of 32 persons; None for those of ``clickpose train``.
-        threads: CPU threads; None for one.
+        start: lite weights to go on from.
+        trunk_steps, decoder_steps: steps of 32 persons.
+        threads: CPU threads.
     """
 
     project: int
     out: Path
-    start: Path | None = None
-    trunk_steps: int | None = None
-    decoder_steps: int | None = None
-    threads: int | None = None
+    start: Path = DEFAULT_FILE
+    trunk_steps: int = TRUNK_STEPS
+    decoder_steps: int = DECODER_STEPS
+    threads: int = 1
 
 
 def train_on_project(training: ProjectTraining, settings: ServiceSettings) -> Path:
@@ -57,13 +67,27 @@ def train_on_project(training: ProjectTraining, settings: ServiceSettings) -> Pa
         print(f"going on with the labels in {data}, as they were when this training began", flush=True)
     else:
         _fetch(training, settings, data)
-    steps = LiteOptions(training.trunk_steps, training.decoder_steps)
-    return train_from_options([str(data)], training.start, training.out, steps, 0, "cpu", training.threads)
+    torch.set_num_threads(training.threads)
+    return train_lite(_plan(training, data))
+
+
+def _plan(training: ProjectTraining, data: Path) -> LitePlan:
+    """Plan a short training that goes on from weights, with their joints."""
+    skeleton = read_skeleton(training.start)
+    views = min(MOST_VIEWS, max(1, VIEWS_IN_ALL // max(1, len(read_coco_persons(data, skeleton)))))
+    trunk = TrainConfig(steps=training.trunk_steps, warmup_steps=30, ema_decay=0.98)
+    decoder = TrainConfig(
+        steps=training.decoder_steps, warmup_steps=50, clip_norm=2.0, learning_rate=4e-4, ema_decay=0.98
+    )
+    return LitePlan(
+        [TrainingFolder(data, views)], training.start, training.out, trunk=trunk, decoder=decoder,
+        network=read_config(training.start), skeleton=skeleton,
+    )  # fmt: skip
 
 
 def _fetch(training: ProjectTraining, settings: ServiceSettings, data: Path) -> None:
     """Write the labels and photos of a project, with the joints of the weights to go on from."""
-    skeleton = read_skeleton(training.start or DEFAULT_FILE)
+    skeleton = read_skeleton(training.start)
     with LabelStudioClient(settings.label_studio_url, settings.label_studio_api_key) as client:
         config = parse_labeling_config(client.label_config(training.project), skeleton)
         tasks = list(client.tasks(training.project))

@@ -42,7 +42,7 @@ class ServiceSettings:
         model: name of the predictor, as in :func:`clickpose.load`.
         checkpoint: weights file for models that ship without one.
         train_dir: folder for the jobs of "Start training"; None to train nothing. See :mod:`.training_jobs`.
-        train_arguments: further arguments of their ``clickpose labelstudio train``, such as ``--decoder-steps 500``.
+        train_arguments: further arguments of their ``clickpose labelstudio train``, such as ``--decoder-steps 2000``.
     """
 
     cache_dir: Path

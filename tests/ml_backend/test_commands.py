@@ -9,6 +9,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from clickpose.data.coco import read_coco_persons
+from clickpose.lite.predictor import DEFAULT_FILE
 from clickpose_labelstudio import commands, label_studio_client, serve
 from clickpose_labelstudio.labeling_config import build_labeling_config
 from clickpose_labelstudio.launch.folder import DataFolder, FolderLock
@@ -276,13 +277,13 @@ def labelled_project(run, tmp_path, studio, coco_file):
 def test_training_on_a_project_fetches_labels_and_photos_once(run, tmp_path, labelled_project, monkeypatch):
     calls = []
 
-    def train(data, start, out, options, seed, device, threads):
-        calls.append((data, start, out, options.trunk_steps, options.decoder_steps))
+    def train(plan):
+        calls.append(plan)
         if len(calls) == 2:
-            (out / "lite.safetensors").write_bytes(b"weights")
-        return out / "lite.safetensors"
+            (plan.out / "lite.safetensors").write_bytes(b"weights")
+        return plan.out / "lite.safetensors"
 
-    monkeypatch.setattr("clickpose_labelstudio.project_training.train_from_options", train)
+    monkeypatch.setattr("clickpose_labelstudio.project_training.train_lite", train)
     arguments = ["labelstudio", "train", "--project", 3, "--url", labelled_project.url(), "--api-key", "k"]
     arguments += ["--out", "runs/mine", "--decoder-steps", 5]
     first = run(*arguments)
@@ -298,7 +299,10 @@ def test_training_on_a_project_fetches_labels_and_photos_once(run, tmp_path, lab
     stopped = run(*arguments)  # no weights came out: it goes on, with the labels that it has
     assert "going on with the labels" in stopped.output
     assert labelled_project.requests == []
-    assert calls == 2 * [([str(Path("runs/mine/data"))], None, Path("runs/mine"), None, 5)]
+    assert calls[0] == calls[1]
+    assert (calls[0].start, calls[0].out, calls[0].skeleton.name) == (DEFAULT_FILE, Path("runs/mine"), "coco")
+    assert (calls[0].trunk.steps, calls[0].decoder.steps) == (150, 5)
+    assert [(folder.path, folder.views) for folder in calls[0].folders] == [(Path("runs/mine/data"), 16)]  # one person
     finished = run(*arguments)
     assert (finished.exit_code, "which holds finished weights" in finished.output) == (1, True)
 
