@@ -119,6 +119,6 @@ def color_by_confidence(samples, pred_field: str = "pred", hide_below: float = 0
     dataset = samples._dataset
     scheme = color_scheme(pred_field)
     dataset.app_config.color_scheme = scheme
-    dataset.app_config.active_fields = fo.ActiveFields(paths=[joints_field_of(pred_field), pred_field])
+    dataset.app_config.active_fields = fo.ActiveFields(paths=[pred_field, joints_field_of(pred_field)])
     dataset.save()
     return scheme

@@ -163,6 +163,37 @@ def test_accepting_in_the_review_panel_can_be_undone(dataset):
     assert dataset.count_label_tags("pred") == {}
 
 
+def bound_keys(dataset, name, state):
+    """The keys that a drawn panel listens to: key -> (event, its parameters)."""
+    answer = panel(dataset, name, "on_load", state)
+    drawn = next(params for params in reversed(answer.of("show_panel_output")))
+    view = drawn["output"]["type"]["properties"]["keys"]["view"]
+    assert view["component"] == "PoseKeys"
+    return {
+        key: (item["event"].rpartition("#")[2], item["params"]) for item in view["bindings"] for key in item["keys"]
+    }
+
+
+def test_the_keys_of_the_review_panel_act_on_the_current_person(dataset):
+    scores = dataset.values("pred.keypoints.pred_oks", unwind=True)
+    ids = dataset.values("pred.keypoints.id", unwind=True)
+    first, second = (ids[i] for i in np.argsort(scores)[:2])
+    keys = bound_keys(dataset, "review_panel", {})
+    assert keys["a"] == ("on_accept", keys["r"][1]) and keys["a"][1]["label_ids"] == [first] and "u" not in keys
+    event, params = keys["ArrowRight"]
+    moved = panel(dataset, "review_panel", event, {}, **params).state
+    assert bound_keys(dataset, "review_panel", moved)["s"][1]["label_ids"] == [second]
+    event, params = keys["ArrowLeft"]
+    assert panel(dataset, "review_panel", event, {}, **params).state["current"] == 0
+    opened = panel(dataset, "review_panel", "on_open", {}, **keys["r"][1])
+    assert opened.of("set_selected_labels")[0]["labels"][0]["label_id"] == first and opened.of("open_panel")
+
+
+def test_a_plot_takes_the_place_of_the_copy_that_inputs_leave_in_the_state(dataset):
+    state = panel(dataset, "refine_panel").state | {"canvas": [{"type": "heatmap"}] * 99}
+    assert panel(dataset, "refine_panel", "on_zoom", state).state["canvas"] is None
+
+
 def test_a_panel_of_a_dataset_without_poses_is_a_sentence(new_dataset):
     dataset = new_dataset(fo.Sample("/nowhere/a.jpg"))
     for name in MANIFEST["panels"]:

@@ -7,6 +7,7 @@ from fiftyone.operators import Panel, PanelConfig, types
 
 from clickpose_fiftyone.backends import register_backends
 from clickpose_fiftyone.checks import fields_of, require_images, require_samples
+from clickpose_fiftyone.colours import bin_colors
 
 ICON = "/assets/pose.svg"
 _DERIVED = ("_joints", "_low_vis")
@@ -50,7 +51,7 @@ class PosePanel(Panel):
             panel.view("problem", types.AlertView(severity="info", label=problem))
         else:
             self.show(ctx, panel)
-        return types.Property(panel, view=types.GridView(orientation="vertical", gap=2, padding=2))
+        return types.Property(panel, view=types.GridView(orientation="vertical", gap=2, pad=2, align_x="stretch"))
 
 
 def sentences(method):
@@ -121,9 +122,32 @@ def truth_field(ctx) -> str:
     return next((name for name in ("gt", "ground_truth") if name in fields), fields[0])
 
 
+def legend(panel) -> None:
+    """Show the scale of the colours of joints and bones."""
+    view = types.View(
+        component="PoseLegend", composite_view=True, colors=bin_colors(), low="0", high="1",
+        title="Joint and bone colour, predicted OKS:",
+    )  # fmt: skip
+    panel.view("legend", view)
+
+
+def keys(panel, bindings) -> None:
+    """Listen to keys while the panel is on the screen, and show them.
+
+    Args:
+        panel: what is being drawn.
+        bindings: (keys as browsers name them, what is shown of them, label, URI of the event, its parameters) each.
+    """
+    names = ("keys", "hint", "label", "event", "params")
+    listed = [dict(zip(names, binding, strict=True)) for binding in bindings]
+    panel.view("keys", types.View(component="PoseKeys", composite_view=True, bindings=listed))
+
+
 def plot(ctx, panel, name: str, figure, on_click=None, **kwargs) -> None:
     """Show a Plotly figure; its data goes to the panel's data, which is not sent back with every event."""
     traces, layout = figure
+    if ctx.panel.get_state(name) is not None:  # the app's inputs copy data into the state, and it merges the two
+        ctx.panel.set_state(name, None)
     ctx.panel.set_data(name, traces)
     config = {"displayModeBar": False, "responsive": True}
     panel.plot(name, layout=layout, config=config, on_click=on_click, width="100%", height=layout["height"], **kwargs)

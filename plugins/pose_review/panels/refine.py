@@ -14,7 +14,7 @@ from clickpose_fiftyone.refinement import (
 )
 from clickpose_fiftyone.review import review_queue
 
-from .base import PosePanel, notices, photos_of, plot, prediction_field, sentences
+from .base import PosePanel, keys, legend, notices, photos_of, plot, prediction_field, sentences
 
 _STORE = "clickpose_refine"
 
@@ -54,6 +54,14 @@ class RefinePanel(PosePanel):
         if len(ctx.selected or []) == 1 and ctx.selected[0] != ctx.panel.get_state("sample_id"):
             self._choose(ctx, prediction_field(ctx), ctx.selected[0], None)
 
+    @sentences
+    def on_change_selected_labels(self, ctx):
+        """Follow the selected person, who may be selected in the photo or in the Review panel."""
+        field = prediction_field(ctx)
+        chosen = [label for label in ctx.selected_labels or [] if label["field"] == field]
+        if len(chosen) == 1 and chosen[0]["label_id"] != ctx.panel.get_state("label_id"):
+            self._choose(ctx, field, chosen[0]["sample_id"], chosen[0]["label_id"])
+
     def _choose(self, ctx, field: str, sample_id: str, label_id: str | None) -> None:
         """Start with a person of a photo, the least certain one unless one is named."""
         sample = ctx.dataset[_source_id(ctx, sample_id)]
@@ -91,6 +99,7 @@ class RefinePanel(PosePanel):
         figure = canvas_figure(person.sample.filepath, poses[-1], before, active, whole)
         plot(ctx, panel, "canvas", figure, self.on_canvas)
         panel.md(_explain(person, poses, clicks, active), name="explain")
+        legend(panel)
 
     def _show_controls(self, ctx, panel, person, clicks) -> None:
         people = ctx.panel.get_state("people") or []
@@ -110,11 +119,25 @@ class RefinePanel(PosePanel):
         buttons.btn("undo", label="Undo saved" if saved and not clicks else "Undo", icon="undo", variant="outlined",
                     disabled=not (clicks or saved), on_click=self.on_undo)  # fmt: skip
         buttons.btn("save", label="Save", icon="save", variant="contained", disabled=not clicks, on_click=self.on_save)
-        buttons.btn("accept", label="Save and accept", icon="check", variant="outlined", on_click=self.on_accept)
-        buttons.btn("compare", label="Before/after", icon="compare", variant="outlined", disabled=not clicks,
+        buttons.btn("accept", label="Accept", icon="check", variant="outlined", on_click=self.on_accept)
+        buttons.btn("compare", label="Compare", icon="compare", variant="outlined", disabled=not clicks,
                     on_click=self.on_compare)  # fmt: skip
         buttons.btn("zoom", label="Zoom", icon="zoom_in", variant="outlined", on_click=self.on_zoom)
-        buttons.btn("next", label="Next worst", icon="skip_next", variant="outlined", on_click=self.on_next)
+        buttons.btn("next", label="Next", icon="skip_next", variant="outlined", on_click=self.on_next)
+        self._bind_keys(panel, bool(clicks), saved)
+
+    def _bind_keys(self, panel, clicked: bool, saved: bool) -> None:
+        """Bind the keys of the buttons that can be pressed now."""
+        bindings = (
+            (clicked or saved, "Z", "undo", self.on_undo),
+            (clicked, "Enter", "save", self.on_save),
+            (True, "D", "save and accept", self.on_accept),
+            (clicked, "B", "before/after", self.on_compare),
+            (True, "W", "whole photo", self.on_zoom),
+            (True, "N", "next worst", self.on_next),
+        )
+        keys(panel, [([key if len(key) > 1 else key.lower()], key, label, self.method_to_uri(event.__name__), {})
+                     for possible, key, label, event in bindings if possible])  # fmt: skip
 
     @notices
     def on_canvas(self, ctx):
@@ -190,6 +213,9 @@ class RefinePanel(PosePanel):
         if start >= len(items):
             raise ValueError("That was the last person of the queue.")
         self._choose(ctx, field, items[start].sample_id, items[start].label_id)
+        if ctx.selected_labels:  # the selection follows, so that the Review panel can choose the earlier one again
+            person = {"label_id": items[start].label_id, "sample_id": items[start].sample_id, "field": field}
+            ctx.ops.set_selected_labels([person])
 
     @notices
     def on_compare(self, ctx):

@@ -1,0 +1,71 @@
+/**
+ * What Python panels cannot do: listen to keys, and draw a colour scale. Written by hand for the app's own React, so that
+ * nothing has to be built; the app loads it as a module (fiftyone.yml: js_bundle).
+ */
+const React = window.React;
+const { useTriggerPanelEvent } = window.__foo__;
+const { registerComponent, PluginComponentType } = window.__fop__;
+const h = React.createElement;
+
+const MUTED = "var(--fo-palette-text-secondary, #9a9ca8)";
+const KEY_STYLE = {
+  border: "1px solid currentColor", borderRadius: 4, padding: "0 5px", marginRight: 5, fontSize: 11,
+  fontFamily: "inherit", lineHeight: "16px", display: "inline-block", minWidth: 8, textAlign: "center",
+};
+
+/** Whether a key press is meant for something else: a text field, an open dialog, a photo opened over the panel. */
+function belongsElsewhere(event, panel) {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || !panel) return true;
+  const target = event.target;
+  if (target.isContentEditable || ["INPUT", "TEXTAREA", "SELECT"].includes(target.tagName)) return true;
+  const covers = [...document.querySelectorAll("#modal [data-cy=modal], [role=dialog], [role=listbox]")];
+  return covers.some((cover) => !cover.contains(panel));
+}
+
+/**
+ * Calls the panel's events on key presses while the panel is on the screen, and shows the keys.
+ * schema.view.bindings: [{keys: ["a"], hint: "A", label: "accept", event: operator URI, params: {}}]
+ */
+function PoseKeys({ schema }) {
+  const bindings = schema.view.bindings || [];
+  const trigger = useTriggerPanelEvent();
+  const root = React.useRef(null);
+  const latest = React.useRef({});
+  const busy = React.useRef(false);
+  latest.current = { bindings, trigger };
+
+  React.useEffect(() => {
+    const onKey = (event) => {
+      if (belongsElsewhere(event, root.current)) return;
+      const { bindings, trigger } = latest.current;
+      const binding = bindings.find(({ keys }) => keys.includes(event.key.length === 1 ? event.key.toLowerCase() : event.key));
+      if (!binding) return;
+      event.preventDefault();
+      event.stopPropagation();
+      if (busy.current) return; // the panel still shows what the last key changed
+      busy.current = true;
+      const params = { ...binding.params };
+      trigger(binding.event, params, false, () => { busy.current = false; });
+    };
+    document.addEventListener("keydown", onKey, true); // before the app's own shortcuts
+    return () => document.removeEventListener("keydown", onKey, true);
+  }, []);
+
+  const shown = bindings.filter(({ hint }) => hint);
+  const children = shown.map(({ hint, label }) =>
+    h("span", { key: hint, style: { whiteSpace: "nowrap" } }, h("kbd", { style: KEY_STYLE }, hint), label));
+  const style = { display: "flex", flexWrap: "wrap", gap: "4px 14px", fontSize: 13, color: MUTED };
+  return h("div", { ref: root, style, "data-cy": "pose-keys" }, children);
+}
+
+/** A colour scale. schema.view: {colors: [css colours, low to high], low, high, title} */
+function PoseLegend({ schema }) {
+  const { colors, low, high, title } = schema.view;
+  const bar = { width: 140, height: 10, borderRadius: 5, background: `linear-gradient(to right, ${colors.join(", ")})` };
+  const style = { display: "flex", flexWrap: "wrap", alignItems: "center", gap: "4px 8px", fontSize: 13, color: MUTED };
+  return h("div", { style, "data-cy": "pose-legend" }, title, h("span", null, low), h("span", { style: bar }), h("span", null, high));
+}
+
+for (const [name, component] of Object.entries({ PoseKeys, PoseLegend })) {
+  registerComponent({ name, label: name, component, type: PluginComponentType.Component, activator: () => true });
+}
