@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +13,11 @@ from clickpose_fiftyone.database import check_server
 DEMO_NAME = "clickpose-demo"
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 Say = Callable[[str], None]
+_QUIET = {
+    "FIFTYONE_DO_NOT_TRACK": "true",
+    "FIFTYONE_DATABASE_VALIDATION": "false",  # complains of the version of the database that FiftyOne itself brings
+    "FIFTYONE_SHOW_PROGRESS_BARS": "false",  # this command tells what it does
+}
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,8 @@ def run_review(options: ReviewOptions, say: Say) -> None:
         check_server()
     plugins = options.data_dir.resolve() / "plugins"
     os.environ.setdefault("FIFTYONE_PLUGINS_DIR", str(plugins))
-    os.environ.setdefault("FIFTYONE_DO_NOT_TRACK", "true")
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
     say("Starting FiftyOne …")
     import fiftyone as fo
 
@@ -51,7 +58,9 @@ def run_review(options: ReviewOptions, say: Say) -> None:
         dataset, port=options.port, address=options.address, remote=not options.browser, auto=options.browser
     )
     say(f"The app is at http://{options.address}:{options.port}/datasets/{dataset.name} (Ctrl+C ends it).")
-    session.wait(-1)
+    with contextlib.suppress(KeyboardInterrupt):  # the usual way to end it, and no error
+        session.wait(-1)
+    say("Closed; the dataset is kept.")
 
 
 def prepare_dataset(options: ReviewOptions, say: Say):
