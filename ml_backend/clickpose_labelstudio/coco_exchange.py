@@ -219,13 +219,15 @@ def coco_to_tasks(
             _of_image(persons, annotation).append(annotation)
     tasks = []
     for image_id, image in images.items():
-        image_hw = _image_hw(image)
         labels = _read_labels(persons[image_id], orders, config.skeleton)
-        if kind == "predictions":
-            result = encode_annotations(_clipped(labels, image_hw), config, image_hw)
-            entry = {"result": result, "model_version": model_version}
+        if not persons[image_id]:  # nor need the file tell the size of the image, which exports of it do not
+            entry = {"result": []}
+        elif kind == "predictions":
+            entry = {"result": encode_annotations(_clipped(labels, _image_hw(image)), config, _image_hw(image))}
         else:
-            entry = {"result": encode_annotations(_human(labels), config, image_hw)}
+            entry = {"result": encode_annotations(_human(labels), config, _image_hw(image))}
+        if kind == "predictions":
+            entry["model_version"] = model_version
         tasks.append({"data": _task_data(image, config, reference), kind: [entry]})
     return tasks
 
@@ -261,7 +263,7 @@ def coco_results_to_tasks(
     for image_id, image in by_id.items():
         poses = _read_poses(persons[image_id], config.skeleton)
         prediction = {
-            "result": encode_poses(poses, config, _image_hw(image)),
+            "result": encode_poses(poses, config, _image_hw(image)) if len(poses) else [],
             "score": as_score(min(poses.instance_scores, default=0.0)),
             "model_version": model_version,
         }

@@ -165,6 +165,16 @@ def test_tasks_without_annotations_are_left_out_and_empty_images_kept():
     assert back["annotations"] == []
 
 
+@pytest.mark.parametrize("kind", ["predictions", "annotations"])
+def test_photo_without_people_comes_back_although_no_region_tells_its_size(kind):
+    task = {"id": 3, "data": {"image": "/data/upload/a.jpg"}, "annotations": [{"id": 1, "result": []}]}
+    (back,) = coco_to_tasks(tasks_to_coco([task], CONFIG), CONFIG, kind=kind, reference=lambda name: f"/x/{name}")
+    assert back["data"]["image"] == "/x/a.jpg"
+    assert [entry["result"] for entry in back[kind]] == [[]]
+    (empty,) = coco_results_to_tasks([], [{"id": 3, "file_name": "a.jpg"}], CONFIG)
+    assert (empty["predictions"][0]["result"], empty["predictions"][0]["score"]) == ([], 0.0)
+
+
 def test_region_that_is_nobodys_goes_along_with_its_image():
     result = [
         one_keypoint(1),
