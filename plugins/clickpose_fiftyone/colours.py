@@ -119,6 +119,16 @@ def color_by_confidence(samples, pred_field: str = "pred", hide_below: float = 0
     dataset = samples._dataset
     scheme = color_scheme(pred_field)
     dataset.app_config.color_scheme = scheme
-    dataset.app_config.active_fields = fo.ActiveFields(paths=[pred_field, joints_field_of(pred_field)])
+    dataset.app_config.active_fields = fo.ActiveFields(paths=[joints_field_of(pred_field), pred_field])
+    dataset.app_config.sidebar_groups = _joints_first(dataset, joints_field_of(pred_field))
     dataset.save()
     return scheme
+
+
+def _joints_first(dataset, joints_field: str) -> list[fo.SidebarGroupDocument]:
+    """Return the sidebar with the joints above the other labels: what stands above is drawn on top."""
+    groups = dataset.app_config.sidebar_groups or fo.DatasetAppConfig.default_sidebar_groups(dataset)
+    for group in groups:
+        others = [path for path in group.paths if path != joints_field]
+        group.paths = [joints_field, *others] if group.name == "labels" else others
+    return groups

@@ -109,6 +109,8 @@ def test_joints_get_the_colour_bin_of_their_score(person_dataset):
     assert [joint.oks_bin for joint in joints] == score_bins(np.array(scores))
     assert score_bins(np.array([0.0, 0.09, 0.1, 1.0, np.nan])) == ["0.0-0.1"] * 2 + ["0.1-0.2", "0.9-1.0", "no score"]
     assert {field["path"] for field in scheme.fields} == {"pred", "pred_joints", "pred_boxes"}
+    labels = next(group for group in dataset.app_config.sidebar_groups if group.name == "labels")
+    assert labels.paths == ["pred_joints", "gt", "pred"]  # what stands above is drawn on top
 
 
 def test_settled_people_leave_the_queue(person_dataset):
