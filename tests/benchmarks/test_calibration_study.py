@@ -197,6 +197,18 @@ def test_a_page_gets_each_table_between_its_marks_and_nothing_else_changes(tmp_p
         rendering.write_into(page, found)
 
 
+def test_the_page_in_docs_has_a_place_for_every_table_and_picture(tmp_path):
+    source = Path(__file__).resolve().parents[2] / "docs/calibration-tables.md"
+    page = tmp_path / "page.md"
+    page.write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
+    found = rendering.all_tables({"lite": measured()}, {"original": {"feet": [0.5, 0.4, 0.6]}})
+    rendering.write_into(page, found)
+    assert page.read_text(encoding="utf-8").count("<!-- end ") == len(found)
+    pictures = {path.name for path in plots.plot_all(tmp_path, {"lite": measured()})}
+    assert {name for name in pictures if f"(calibration-tables/{name})" in page.read_text()} == pictures
+    assert {path.name for path in source.with_suffix("").iterdir()} == pictures
+
+
 def test_pictures_are_drawn_of_what_was_measured(tmp_path):
     paths = plots.plot_all(tmp_path / "pictures", {"SBL": measured(), "lite": measured()})
     assert [path.name for path in paths] == ["reliability.png", "aggregation.png", "occlusion.png"]
