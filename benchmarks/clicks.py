@@ -81,7 +81,9 @@ def evaluate_set(name: str, args: argparse.Namespace, network: torch.nn.Module) 
     result["fewer_clicks"] = saved
     print("\nFewer clicks than MoveNet Thunder + manual: " + ", ".join(f"{k} {v:.1%}" for k, v in saved.items()))
     result["pearson"] = worst.score_correlation()
+    result["ece"] = worst.calibration_error()
     print(f"Pearson of predicted instance score and OKS before any click: {result['pearson']:.3f}")
+    print(f"Expected calibration error of the joints' predicted OKS before any click: {result['ece']:.4f}")
     if not args.quick:
         result["other_annotators"] = other_annotators(records, network, worst, thunder)
         print_rows(f"{name}, other annotators", result["other_annotators"])

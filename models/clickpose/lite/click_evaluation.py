@@ -22,6 +22,7 @@ from clickpose.feedback import oks_terms
 from clickpose.frames import CropFrame
 from clickpose.lite.flip_test import FlipTestLite
 from clickpose.metrics.clicks import ClickCurve, manual_correction_curve
+from clickpose.metrics.reliability import expected_calibration_error
 from clickpose.networks.lite import LiteNetwork
 from clickpose.networks.lite_decoder import DecoderOutput, EncodedPerson, PoseQueries
 from clickpose.skeleton import Skeleton
@@ -68,6 +69,10 @@ class ClickEvaluation:
         if len(oks) < 2 or not (score.std() and oks.std()):
             return float("nan")
         return float(np.corrcoef(score, oks)[0, 1])
+
+    def calibration_error(self) -> float:
+        """Return the expected calibration error of the labelled joints' predicted OKS before any click."""
+        return expected_calibration_error(self.first_scores[self.labelled], self.first_terms[self.labelled])
 
 
 @torch.inference_mode()

@@ -1,6 +1,5 @@
 """Calibrated scores of lite: a file beside the weights, read at every decoding, refused where it does not fit."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +10,6 @@ from PIL import Image
 from clickpose.calibration.calibrator_file import Provenance, save_calibrator, save_ccnet
 from clickpose.calibration.ccnet_fit import CCNetConfig, FeatureTable
 from clickpose.calibration.posthoc import ClosedFormCalibrator, PlattCalibrator
-from clickpose.data.coco import read_coco_persons
 from clickpose.lite.calibration import (
     CCNetScores,
     PosthocScores,
@@ -27,25 +25,14 @@ from clickpose.lite.calibration_fit import (
     fit_lite_ccnet,
     fit_lite_posthoc,
 )
+from clickpose.lite.flip_test import FlipTestLite
 from clickpose.lite.predictor import LitePredictor, network_mark
 from clickpose.networks.ccnet import CCNet
-from clickpose.networks.lite import LiteConfig, LiteNetwork
-from clickpose.networks.lite_decoder import DecoderConfig
+from clickpose.networks.lite import LiteNetwork
 from clickpose.skeleton import COCO
 from clickpose.weights_io import WeightsError, save_weights
 
 BOXES = np.array([[20.0, 30.0, 120.0, 220.0], [150.0, 40.0, 230.0, 200.0]])
-
-
-@pytest.fixture
-def network():
-    torch.manual_seed(0)
-    network = LiteNetwork(
-        LiteConfig(64, DecoderConfig(flip_pairs=COCO.flip_pairs, dim=16, heads=2, layers=2, ffn_dim=24))
-    )
-    for head in (*network.decoder.keypoint_heads, *network.decoder.box_heads):
-        torch.nn.init.normal_(head[-1].weight, std=0.3)
-    return network.eval()
 
 
 def random_head(joints=17, features=16):
@@ -151,31 +138,9 @@ def test_a_damaged_calibration_is_refused(tmp_path):
         load_score_reader(path, COCO, "")
 
 
-@pytest.fixture
-def records(tmp_path):
-    """Six people in three photos; one has a single labelled joint."""
-    (tmp_path / "images").mkdir()
-    rng = np.random.default_rng(0)
-    images, annotations = [], []
-    for number in range(3):
-        Image.fromarray(rng.integers(0, 256, (240, 260, 3), dtype=np.uint8)).save(tmp_path / "images" / f"{number}.png")
-        images.append({"id": number, "file_name": f"{number}.png", "width": 260, "height": 240})
-        for left, top, right, bottom in BOXES:
-            points = np.column_stack([rng.uniform([left, top], [right, bottom], (17, 2)), rng.choice([0, 1, 2], 17)])
-            if not annotations:
-                points[:, 2] = 0
-                points[4, 2] = 2
-            points[points[:, 2] == 0] = 0
-            annotations.append(
-                {"id": len(annotations) + 1, "image_id": number, "category_id": 1, "iscrowd": 0,
-                 "bbox": [left, top, right - left, bottom - top], "area": 9000.0, "keypoints": points.ravel().tolist()}
-            )  # fmt: skip
-    content = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "person"}]}
-    (tmp_path / "annotations.json").write_text(json.dumps(content))
-    return read_coco_persons(tmp_path)
-
-
-def test_what_is_collected_is_what_the_predictor_does(network, records):
+@pytest.mark.parametrize("flip_test", [False, True])
+def test_what_is_collected_is_what_the_predictor_does(network, records, flip_test):
+    network = FlipTestLite(network, COCO).eval() if flip_test else network
     data = collect_lite(network, records, COCO, clicks=2, batch_size=4)
     predictor = LitePredictor(network, None, "test")
     for i, record in enumerate(records):

@@ -1,86 +1,72 @@
-"""The batched evaluation of the lite network: clicks hold, loops and restrictions do what they say."""
-
-from dataclasses import replace
-from functools import partial
+"""Simulated clicks: the same as an annotator's through the predictor; the figures, by hand."""
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from clickpose.data.records import PersonRecord
 from clickpose.evaluation.click_protocol import ClickProtocol
-from clickpose.lite.click_evaluation import evaluate_clicks
-from clickpose.networks.lite import LiteConfig, LiteNetwork
-from clickpose.networks.lite_decoder import DecoderConfig
+from clickpose.lite.click_evaluation import ClickEvaluation, evaluate_clicks
+from clickpose.lite.flip_test import FlipTestLite
+from clickpose.lite.predictor import LitePredictor
+from clickpose.metrics.clicks import ClickCurve
+from clickpose.metrics.oks import keypoint_oks
 from clickpose.skeleton import COCO
 
-TINY = LiteConfig(64, DecoderConfig(flip_pairs=COCO.flip_pairs, dim=16, heads=2, layers=2, ffn_dim=24))
+
+@pytest.mark.parametrize("flip_test", [False, True])
+def test_simulated_clicks_are_those_of_an_annotator_with_the_predictor(network, records, flip_test):
+    network = FlipTestLite(network, COCO).eval() if flip_test else network
+    found = evaluate_clicks(network, records, COCO, ClickProtocol(clicks=3), batch_size=4)
+    predictor = LitePredictor(network, None, "test")
+    for i, record in enumerate(records):
+        predictor.set_image(np.asarray(Image.open(record.image_path)))
+        pose = predictor.predict(record.box_xyxy[None])[0]
+        np.testing.assert_allclose(found.first_scores[i], pose.keypoint_scores, atol=1e-3)
+        np.testing.assert_allclose(found.first_visibility[i], pose.visibility_scores, atol=1e-3)
+        for clicks in range(4):
+            terms = keypoint_oks(pose.keypoints, record.keypoints, record.area, COCO.sigma_array)
+            np.testing.assert_allclose(found.refined_terms[i, clicks], terms, atol=2e-3)
+            left = record.labelled & ~pose.fixed
+            if left.any():
+                worst = np.where(left, terms, np.inf).argmin()
+                pose = predictor.refine(pose, {COCO.names[worst]: record.keypoints[worst]})
 
 
-@pytest.fixture(scope="module")
-def evaluate(tmp_path_factory):
-    """Evaluate a network that moves joints at random, over three people: 17, 17 and 4 labelled joints."""
-    path = tmp_path_factory.mktemp("people") / "a.png"
-    rng = np.random.default_rng(0)
-    Image.fromarray(rng.integers(0, 256, (90, 120, 3), dtype=np.uint8)).save(path)
-    people = []
-    for number, labelled in enumerate((17, 17, 4)):
-        keypoints = rng.uniform([20, 10], [80, 80], (17, 2))
-        visibility = np.where(np.arange(17) < labelled, 2, 0)
-        box = np.array([18.0, 8, 84, 82])
-        people.append(PersonRecord(number, path, (90, 120), keypoints, visibility, box, 2600.0, True))
-    torch.manual_seed(0)
-    network = LiteNetwork(TINY).eval()
-    for head in (*network.decoder.keypoint_heads, *network.decoder.box_heads):
-        torch.nn.init.normal_(head[-1].weight, std=0.3)
-    return partial(evaluate_clicks, network, people, COCO)
+def evaluation(terms, scores, visibility, labelled, refined_terms=None):
+    terms, labelled = np.asarray(terms, float), np.asarray(labelled, bool)
+    curve = ClickCurve(((terms * labelled).sum(1) / labelled.sum(1))[:, None])
+    refined = terms[:, None] if refined_terms is None else np.asarray(refined_terms, float)
+    return ClickEvaluation(
+        curve, curve, curve, terms, np.asarray(scores, float), np.asarray(visibility, float), labelled, refined
+    )
 
 
-def test_after_all_clicks_everybody_is_right_and_terms_make_up_the_curve(evaluate):
-    result = evaluate(ClickProtocol(clicks=17), batch_size=2)
-    assert result.refined_terms.shape == (3, 18, 17) and result.refined.oks.shape == (3, 18)
-    assert result.refined.oks[:, 0].max() < 0.9
-    np.testing.assert_allclose(result.refined.oks[:, 17], 1, atol=1e-5)
-    np.testing.assert_allclose(result.refined.oks[2, 4:], 1, atol=1e-5)  # four joints, four clicks
-    means = (result.refined_terms * result.labelled[:, None]).sum(2) / result.labelled.sum(1)[:, None]
-    np.testing.assert_allclose(means, result.refined.oks, atol=1e-6)
-    np.testing.assert_allclose(result.manual.oks[:, 0], result.refined.oks[:, 0], atol=1e-6)
-    np.testing.assert_allclose(result.curve_over(range(17)).oks, result.refined.oks, atol=1e-6)
+def test_the_score_of_a_person_is_the_mean_of_the_joints_weighted_by_their_visibility():
+    """Person scores .9, .5, .1 by visible joints alone; the true OKS falls in the same steps."""
+    found = evaluation(
+        [[0.8, 0.0], [0.6, 0.0], [0.4, 0.0]],
+        [[0.9, 0.3], [0.5, 0.9], [0.1, 0.5]],
+        [[1.0, 0.0]] * 3,
+        [[True, False]] * 3,
+    )
+    assert found.score_correlation() == pytest.approx(1.0)
 
 
-def test_batches_do_not_change_figures(evaluate):
-    one, three = (evaluate(ClickProtocol(clicks=3), batch_size=size).refined.oks for size in (1, 3))
-    np.testing.assert_allclose(one, three, atol=1e-4)
+def test_the_correlation_of_persons_who_are_all_alike_is_not_defined():
+    alike = evaluation([[0.5, 0.5]] * 2, [[0.2, 0.4]] * 2, [[1, 1]] * 2, [[True, True]] * 2)
+    assert np.isnan(alike.score_correlation())
 
 
-def test_once_and_progressive_agree_on_the_first_click_and_on_the_last(evaluate):
-    progressive, once = (evaluate(ClickProtocol(clicks=17, loop=loop)).refined.oks for loop in ("progressive", "once"))
-    np.testing.assert_allclose(once[:, :2], progressive[:, :2], atol=1e-6)
-    assert np.abs(once[:2, 2:8] - progressive[:2, 2:8]).max() > 1e-3
-    np.testing.assert_allclose(once[:, 17], 1, atol=1e-5)
+def test_the_calibration_error_counts_labelled_joints_only():
+    """Labelled joints promise .7 and hold .6; the unlabelled one, off by .9, does not count."""
+    found = evaluation([[0.6, 0.0], [0.6, 0.6]], [[0.7, 0.9], [0.7, 0.7]], [[1, 1]] * 2, [[True, False], [True, True]])
+    assert found.calibration_error() == pytest.approx(0.1)
 
 
-def test_restricted_clicks_put_those_joints_right_and_no_others(evaluate):
-    legs = tuple(COCO.names[joint] for joint in COCO.parts["legs"])
-    result = evaluate(ClickProtocol(clicks=8, joints=legs))
-    np.testing.assert_allclose(result.curve_over(COCO.parts["legs"]).oks[:, 6:], 1, atol=1e-5)
-    assert len(result.curve_over(COCO.parts["legs"]).oks) == 2  # the third person has none labelled
-    assert result.curve_over(COCO.parts["arms"]).oks[:, 8].max() < 0.9
-    # nothing to click for the third person: its pose is decoded again and again, and stays free
-    assert result.refined.oks[2].max() < 1
-
-
-@pytest.mark.parametrize("strategy", ["random", "lowest_score"])
-def test_other_strategies_reach_everything_too(evaluate, strategy):
-    protocol = ClickProtocol(strategy, clicks=17)
-    oks = evaluate(protocol).refined.oks
-    np.testing.assert_allclose(oks[:, 17], 1, atol=1e-5)
-    np.testing.assert_array_equal(evaluate(protocol).refined.oks, oks)  # the seed fixes the random ones
-    noisy = evaluate(replace(protocol, noise_sigmas=0.25)).refined.oks
-    assert 0.8 < noisy[:2, 17].mean() < 0.99  # E exp(-r²/2) of noise 0.25 along each axis is 1 / (1 + 0.25²) = .94
-
-
-def test_the_farthest_joint_needs_the_photos_sizes(evaluate):
-    with pytest.raises(ValueError, match="in batches, got 'farthest'"):
-        evaluate(ClickProtocol("farthest"))
+def test_a_curve_over_some_joints_leaves_out_persons_without_them():
+    found = evaluation(
+        [[0.2, 0.8], [0.4, 0.0]], [[0, 0]] * 2, [[1, 1]] * 2, [[True, True], [True, False]],
+        [[[0.2, 0.8], [1.0, 0.9]], [[0.4, 0.0], [1.0, 0.0]]],
+    )  # fmt: skip
+    np.testing.assert_allclose(found.curve_over([1]).oks, [[0.8, 0.9]])
+    np.testing.assert_allclose(found.curve_over([0, 1]).oks, [[0.5, 0.95], [0.4, 1.0]])

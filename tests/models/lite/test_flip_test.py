@@ -8,24 +8,13 @@ import torch
 
 from clickpose.lite.flip_test import FlipTestLite, merge_views, mirror_boxes
 from clickpose.lite.predictor import LitePredictor
-from clickpose.networks.lite import LiteConfig, LiteNetwork
-from clickpose.networks.lite_decoder import DecoderConfig, DecoderOutput, PoseQueries
+from clickpose.networks.lite_decoder import DecoderOutput, PoseQueries
 from clickpose.predictor import EncodedRegion
 from clickpose.skeleton import COCO
 from clickpose.structures import Clicks
 
 MIRROR = torch.tensor(COCO.flip_indices.tolist())
 SIGMAS = torch.tensor(COCO.sigmas)
-
-
-@pytest.fixture
-def network():
-    torch.manual_seed(0)
-    decoder = DecoderConfig(flip_pairs=COCO.flip_pairs, dim=16, heads=2, layers=2, ffn_dim=24)
-    network = LiteNetwork(LiteConfig(64, decoder)).eval()
-    for head in (*network.decoder.keypoint_heads, *network.decoder.box_heads):
-        torch.nn.init.normal_(head[-1].weight, std=0.5)  # untrained heads move nothing
-    return network
 
 
 @pytest.fixture

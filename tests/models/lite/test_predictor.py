@@ -5,8 +5,6 @@ import pytest
 import torch
 
 from clickpose.lite.predictor import LitePredictor
-from clickpose.networks.lite import LiteConfig, LiteNetwork
-from clickpose.networks.lite_decoder import DecoderConfig
 from clickpose.predictor import EncodedRegion
 from clickpose.skeleton import COCO
 from clickpose.structures import Clicks, Pose
@@ -20,17 +18,6 @@ class TwoPeople:
 
     def detect(self, image):
         return BOXES, np.array([0.9, 0.8])
-
-
-@pytest.fixture
-def network():
-    torch.manual_seed(0)
-    network = LiteNetwork(
-        LiteConfig(64, DecoderConfig(flip_pairs=COCO.flip_pairs, dim=16, heads=2, layers=2, ffn_dim=24))
-    )
-    for head in (*network.decoder.keypoint_heads, *network.decoder.box_heads):
-        torch.nn.init.normal_(head[-1].weight, std=0.3)
-    return network
 
 
 @pytest.fixture
