@@ -540,19 +540,25 @@ def test_smart_click_remains_where_the_bridge_stays_off(editor, task_id, artifac
     assert moved_by(before[hip], after[hip]) == pytest.approx(SHIFT_PCT, abs=1e-6)
 
 
-def test_dynamic_predictions_refine_without_the_bridge(editor, task_id, stack, artifacts):
-    """Regions of a prediction that are marked dynamic trigger stock Label Studio's first drag."""
+@pytest.fixture
+def dynamic_task(task_id, stack):
+    """A task whose prediction's regions are marked dynamic, which makes stock Label Studio ask at the first drag."""
     with stack.api() as api:
         predictions = api.call("GET", f"/api/tasks/{task_id}/")["predictions"]
-        (prediction,) = [p for p in predictions if p["model_version"].startswith("clickpose-fake-")]  # what is shown
-        dynamic = [{**item, "dynamic": True} for item in prediction["result"]]
-        api.call("PATCH", f"/api/predictions/{prediction['id']}/", json={"result": dynamic})
+        (shown,) = [p for p in predictions if p["model_version"].startswith("clickpose-fake-")]
+        address = f"/api/predictions/{shown['id']}/"
+        api.call("PATCH", address, json={"result": [{**item, "dynamic": True} for item in shown["result"]]})
+        yield task_id
+        api.call("PATCH", address, json={"result": shown["result"]})
+
+
+def test_dynamic_predictions_refine_where_the_bridge_stays_off(editor, dynamic_task, artifacts):
     editor.configure_bridge(testedVersions=["0.1"])
     page = editor.page
-    editor.goto(task_id)
+    editor.goto(dynamic_task)
     before = editor.places()
-    left = editor.persons()[0]
-    wrist, knee = f"{left}-left_wrist", f"{left}-left_knee"
+    person = editor.persons()[0]
+    wrist, knee = f"{person}-left_wrist", f"{person}-left_knee"
     page.get_by_text("Auto-Annotation", exact=True).click()
     page.get_by_text("Auto-Accept Suggestions", exact=True).click()
     page.wait_for_timeout(500)
@@ -567,8 +573,21 @@ def test_dynamic_predictions_refine_without_the_bridge(editor, task_id, stack, a
     after = editor.places()
     assert after.keys() == before.keys()
     assert after[wrist] == pytest.approx(dropped, abs=0.05)
-    assert_rest_followed(before, after, left, {wrist})
+    assert_rest_followed(before, after, person, {wrist})
     assert editor.labels()[wrist] == "left_wrist"
+
+
+def test_bridge_refines_dynamic_predictions_again_and_again(editor, dynamic_task):
+    editor.open(dynamic_task)
+    person = editor.persons()[1]
+    fixed = set()
+    for number, joint in enumerate(("left_wrist", "nose"), 1):
+        before = editor.places()
+        fixed.add(f"{person}-{joint}")
+        editor.drag(f"{person}-{joint}", 12, 8)
+        editor.wait_applied(number)
+        assert_rest_followed(before, editor.places(), person, fixed)
+    editor.submit()
 
 
 def test_backend_entry_follows_a_change_of_address(stack):

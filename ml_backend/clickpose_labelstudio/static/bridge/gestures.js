@@ -50,8 +50,7 @@ function report({annotation, before}, startedAt) {
   if (open || !labelStudio.isSelected(annotation)) return false;
   const edited = changed(before, placesOf(annotation));
   const regions = new Map(annotation.regions.map((region) => [region.cleanId, region]));
-  // a dynamic region belongs to Label Studio's own auto-annotation, which asks by itself
-  const ours = edited.filter((id) => !regions.get(id).dynamic && !regions.get(id).isDrawing);
+  const ours = edited.filter((id) => !labelStudio.asksByItself(regions.get(id)) && !regions.get(id).isDrawing);
   if (ours.length) refinement.request(annotation, ours, startedAt);
   return ours.length > 0;
 }

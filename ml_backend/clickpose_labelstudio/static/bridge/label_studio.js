@@ -28,6 +28,8 @@ export const isKeypoint = (region) => region.type === "keypointregion";
 export const isBox = (region) => region.type === "rectangleregion";
 export const parentId = (region) => cleanId(region.parentID);
 export const isTouched = (region) => region.origin !== "prediction";
+/** Whether Label Studio's own auto-annotation asks a backend when this region is changed. */
+export const asksByItself = (region) => region.dynamic && Boolean(window.Htx.autoAnnotation);
 const visibilityControl = (region) => region.perRegionTags.find((tag) => tag.type === "choices");
 
 function choiceOf(region) {
