@@ -51,7 +51,9 @@ class PosePanel(Panel):
             panel.view("problem", types.AlertView(severity="info", label=problem))
         else:
             self.show(ctx, panel)
-        return types.Property(panel, view=types.GridView(orientation="vertical", gap=2, pad=2, align_x="stretch"))
+        one_column = {"grid": {"sx": {"gridTemplateColumns": "minmax(0, 1fr)"}}}  # else plots never become narrower
+        view = types.GridView(orientation="vertical", gap=2, pad=2, align_x="stretch", componentsProps=one_column)
+        return types.Property(panel, view=view)
 
 
 def sentences(method):
@@ -150,4 +152,9 @@ def plot(ctx, panel, name: str, figure, on_click=None, **kwargs) -> None:
         ctx.panel.set_state(name, None)
     ctx.panel.set_data(name, traces)
     config = {"displayModeBar": False, "responsive": True}
-    panel.plot(name, layout=layout, config=config, on_click=on_click, width="100%", height=layout["height"], **kwargs)
+    height = layout["height"]
+    own_height = {"item": {"sx": {"height": height}}}  # else each plot takes as much room as the whole panel
+    panel.plot(
+        name, layout=layout, config=config, on_click=on_click, width="100%", height=height, componentsProps=own_height,
+        **kwargs,
+    )  # fmt: skip

@@ -45,9 +45,9 @@ class CalibrationPanel(PosePanel):
         target = 0.9 if target is None else float(target)
         plan = auto_accept(samples, field, target, write=False)
         plot(ctx, panel, "scores", plots.score_figure(score_histogram(samples, field), plan.threshold), self.on_score)
-        label = "Target OKS of the people who are accepted unseen"
-        panel.float("target", label=label, default=target, min=0.5, max=1.0, view=types.SliderView(),
-                    on_change=self.on_target)  # fmt: skip
+        panel.md("Mean OKS that people who are accepted unseen should have:", name="target_label")
+        panel.float("target", label="Target", default=target, min=0.5, max=1.0,
+                    view=types.SliderView(value_precision=2), on_change=self.on_target)  # fmt: skip
         panel.md(str(plan), name="plan")
         panel.btn(
             "apply", label="Auto-accept these people", icon="done_all", variant="outlined", on_click=self.on_accept
