@@ -92,7 +92,14 @@ def test_the_loop_in_the_app(page):
     open_panel(page, "review_panel")
     page.get_by_text("people settled").wait_for()
     page.get_by_role("button", name="Accept", exact=True).first.wait_for()
+    page.locator("[data-cy=pose-legend]").wait_for()
     page.screenshot(path=ARTIFACTS / "review.png")
+    page.keyboard.press("a")
+    page.get_by_text("1 of 10 people settled").wait_for()
+    page.locator("[data-cy=pose-keys]").get_by_text("undo").wait_for()
+    page.wait_for_timeout(1000)  # keys rest until the panel has answered
+    page.keyboard.press("u")
+    page.get_by_text("0 of 10 people settled").wait_for()
 
     open_panel(page, "calibration_panel")
     bar = page.locator(".js-plotly-plot .bars .point path").last
@@ -113,6 +120,16 @@ def test_the_loop_in_the_app(page):
     page.mouse.click(x, y)
     page.get_by_text("other joints followed").wait_for()
     page.screenshot(path=ARTIFACTS / "refine-after.png")
+    drawn = "[...document.querySelectorAll('.js-plotly-plot:has(.heatmaplayer)')].pop().data.length"
+    with_before = page.evaluate(drawn)
+    page.keyboard.press("z")
+    page.get_by_text("Click a joint, or").wait_for()
+    page.wait_for_function(f"{drawn} < {with_before}")  # nothing of the undone pose stays
+    page.mouse.move(x - 5, y - 5)
+    page.mouse.move(x, y)
+    page.wait_for_timeout(500)
+    page.mouse.click(x, y)
+    page.get_by_text("other joints followed").wait_for()
     page.get_by_role("button", name="Save", exact=True).click()
     page.get_by_text("the original is kept").first.wait_for()
     assert len(refined_ids(fo.load_dataset(NAME))) == 1
