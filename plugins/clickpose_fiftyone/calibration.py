@@ -43,6 +43,7 @@ class LabelledPairs:
 
     Attributes:
         persons: (M,) indices of the predictions.
+        partners: (M,) indices of the annotated persons.
         oks: (M, K) OKS term of each joint; 0 where not labelled.
         visibility: (M, K) COCO visibility of the annotation.
         person_oks: (M,) OKS of the person.
@@ -50,6 +51,7 @@ class LabelledPairs:
     """
 
     persons: np.ndarray
+    partners: np.ndarray
     oks: np.ndarray
     visibility: np.ndarray
     person_oks: np.ndarray
@@ -64,20 +66,23 @@ class CalibrationSummary:
         kind: the calibrator.
         persons: labelled persons that it was fitted on; 0 where a file was applied.
         before, after: ``ece``, ``brier``, ``ause`` of joints, ``person_ece`` of persons.
+        note: a sentence on what was left as it was; empty where nothing was.
     """
 
     kind: str
     persons: int
     before: dict[str, float] = field(default_factory=dict)
     after: dict[str, float] = field(default_factory=dict)
+    note: str = ""
 
     def __str__(self) -> str:
+        note = f" {self.note}" if self.note else ""
         if not self.persons:
-            return f"Applied a fitted {self.kind} calibrator."
+            return f"Applied a fitted {self.kind} calibrator.{note}"
         return (
             f"Fitted a {self.kind} calibrator on {self.persons} labelled people. Calibration error of joints "
             f"{self.before['ece']:.3f} -> {self.after['ece']:.3f}, of people {self.before['person_ece']:.3f} -> "
-            f"{self.after['person_ece']:.3f} (cross-validated)."
+            f"{self.after['person_ece']:.3f} (cross-validated).{note}"
         )
 
 
@@ -126,13 +131,13 @@ def calibrate(
     summary = CalibrationSummary(name, len(pairs.persons))
     weights = visibility_weights(columns)[pairs.persons]
     raw_persons = raw_scores(columns)[pairs.persons]
-    summary.before = _figures(scores, raw_persons, pairs)
-    summary.after = _figures(out_of_fold, visibility_weighted(out_of_fold, weights), pairs)
+    summary.before = calibration_figures(scores, raw_persons, pairs)
+    summary.after = calibration_figures(out_of_fold, visibility_weighted(out_of_fold, weights), pairs)
     _apply(PersonColumns(samples, pred_field), calibrator)
     if save_to is not None:
         data = f"{samples._dataset.name}, {len(pairs.persons)} persons"
         save_calibrator(save_to, calibrator, Provenance.today(model, columns.skeleton, data, figures=summary.after))
-    _remember(samples, pred_field, gt_field, summary)
+    remember_calibration(samples, pred_field, gt_field, summary)
     return summary
 
 
@@ -148,7 +153,7 @@ def apply_calibrator(samples, path: str | Path, pred_field: str = "pred", model:
     provenance.check(model, columns.skeleton)
     _apply(columns, calibrator)
     summary = CalibrationSummary(calibrator.kind, 0)
-    _remember(samples, pred_field, None, summary)
+    remember_calibration(samples, pred_field, None, summary)
     return summary
 
 
@@ -166,8 +171,9 @@ def labelled_pairs(predictions: PersonColumns, truth: PersonColumns) -> Labelled
     terms = keypoint_oks(predictions.keypoints[chosen], people.keypoints[partner], people.areas[partner], sigmas)
     visibility = people.visibility[partner]
     return LabelledPairs(
-        chosen, np.where(visibility > 0, terms, 0.0), visibility, matches.oks[chosen], predictions.rows[chosen]
-    )
+        chosen, partner, np.where(visibility > 0, terms, 0.0), visibility, matches.oks[chosen],
+        predictions.rows[chosen],
+    )  # fmt: skip
 
 
 def raw_confidence(columns: PersonColumns) -> np.ndarray:
@@ -217,7 +223,8 @@ def _choose(kind: str, skeleton, per_joint: bool, fit_data, groups) -> tuple[str
     return kind, candidates[kind]
 
 
-def _figures(joint_scores: np.ndarray, person_scores: np.ndarray, pairs: LabelledPairs) -> dict[str, float]:
+def calibration_figures(joint_scores: np.ndarray, person_scores: np.ndarray, pairs: LabelledPairs) -> dict[str, float]:
+    """Return what a summary keeps of (M, K) scores of joints and (M,) of persons, by name."""
     labelled = pairs.visibility > 0
     scores, oks = joint_scores[labelled], pairs.oks[labelled]
     return {
@@ -240,7 +247,8 @@ def _apply(columns: PersonColumns, calibrator: PosthocCalibrator) -> None:
     index_lowest_oks(columns.samples)
 
 
-def _remember(samples, pred_field: str, gt_field: str | None, summary: CalibrationSummary) -> None:
+def remember_calibration(samples, pred_field: str, gt_field: str | None, summary: CalibrationSummary) -> None:
+    """Keep a summary with the dataset, for :func:`stored_calibration`."""
     dataset = samples._dataset
     known = dict(dataset.info.get("clickpose_calibration") or {})
     known[pred_field] = json.loads(json.dumps({**asdict(summary), "gt_field": gt_field}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import fiftyone as fo
 import numpy as np
@@ -18,6 +19,7 @@ from clickpose_fiftyone.skeletons import set_skeleton
 from clickpose_fiftyone.visibility import LOW_VISIBILITY, low_counts
 
 Progress = Callable[[int, int], None]
+Result = TypeVar("Result")
 
 
 @dataclass
@@ -72,7 +74,11 @@ def predict_poses(
     Raises:
         ValueError: if the collection, a field or the threshold cannot serve.
     """
-    run = iterate_predictions(samples, pred_field, model, prompt_field, min_score, checkpoint)
+    return exhaust(iterate_predictions(samples, pred_field, model, prompt_field, min_score, checkpoint), progress)
+
+
+def exhaust(run: Generator[tuple[int, int], None, Result], progress: Progress | None = None) -> Result:
+    """Run step by step to the end, reporting each (done, in all); returns the generator's result."""
     while True:
         try:
             done, total = next(run)

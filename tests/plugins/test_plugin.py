@@ -45,7 +45,7 @@ class Answer:
         context = ExecutionContext(request, executor=executor, operator_uri=self.uri)
         self.result = foo.get_operator(self.uri).execute(context)
         if hasattr(self.result, "__next__"):
-            self.result = list(self.result)
+            *_, self.result = self.result  # the last thing that a run yields is its answer
         self.requests = executor.to_json()["requests"]
         json.dumps(self.requests)  # it has to travel
 

@@ -7,7 +7,7 @@ click and after one, two, … of them. A clicked joint needs no score and is lef
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,20 +103,36 @@ def collect_lite(
     cached = _read_cache(cache, source, clicks)
     if cached is not None:
         return cached
+    run = iterate_lite(network, records, skeleton, clicks, batch_size)
+    with tqdm(total=len(records), desc="lite's final tokens", unit="person", disable=None) as bar:
+        while True:
+            try:
+                done, _ = next(run)
+            except StopIteration as end:
+                data = end.value
+                break
+            bar.update(done - bar.n)
+    _write_cache(cache, source, data)
+    return data
+
+
+def iterate_lite(
+    network: LiteNetwork, records: Sequence[PersonRecord], skeleton: Skeleton, clicks: int = 3, batch_size: int = 32
+) -> Generator[tuple[int, int], None, LiteCalibrationData]:
+    """Do :func:`collect_lite`'s work step by step: yields (persons done, persons in all), returns the data."""
     dataset = PersonDataset(list(records), skeleton, network.config.input_side)
     loader = DataLoader(dataset, batch_size)
     parts: list[list[FeatureTable]] = [[] for _ in range(clicks + 1)]
     keypoints, start = [], 0
     images = {path: number for number, path in enumerate(dict.fromkeys(r.image_path for r in records))}
-    for batch in tqdm(loader, desc="lite's final tokens", unit="batch", disable=None):
+    for batch in loader:
         chosen = records[start : start + len(batch.image)]
         start += len(chosen)
         groups = torch.tensor([images[record.image_path] for record in chosen])
         positions = _run_batch(network, batch, _Truth.of(chosen, batch.labels.area_norm), skeleton, groups, parts)
         keypoints += [_frame(record).from_norm(person) for record, person in zip(chosen, positions, strict=True)]
-    data = LiteCalibrationData(tuple(FeatureTable.concatenate(tables) for tables in parts), np.stack(keypoints))
-    _write_cache(cache, source, data)
-    return data
+        yield start, len(records)
+    return LiteCalibrationData(tuple(FeatureTable.concatenate(tables) for tables in parts), np.stack(keypoints))
 
 
 def fit_lite_ccnet(

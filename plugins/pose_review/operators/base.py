@@ -100,6 +100,21 @@ class PoseOperator(foo.Operator):
             raise ValueError(result["error"])
         return result
 
+    def reported(self, ctx, steps, noun: str):
+        """Run a generator of (done, in all) to its end, reporting each step; returns its result.
+
+        For operators with ``generator``; nothing of ours runs on when the app stops one midway.
+        """
+        while True:
+            try:
+                done, total = next(steps)
+            except StopIteration as end:
+                return end.value
+            label = f"{done} of {total} {noun}"
+            if ctx.delegated:
+                ctx.set_progress(progress=done / total, label=label)
+            yield ctx.ops.set_progress(progress=done / total, label=label)
+
     def _samples(self, ctx):
         register_backends()
         if not self.needs_photos:

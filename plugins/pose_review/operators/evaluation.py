@@ -4,6 +4,9 @@ from fiftyone.operators import types
 
 from .base import MEDIUM, PoseOperator, fields_of_params, prediction_input, truth_input
 
+CCNET = "ccnet"
+_MODELS = ("lite", "r50", "another")
+
 
 class Calibrate(PoseOperator):
     """Fits a calibrator and writes calibrated scores."""
@@ -11,6 +14,7 @@ class Calibrate(PoseOperator):
     key = "calibrate"
     title = "calibrate confidence"
     description = "Fit on the labelled photos of the view, then write what the confidences mean on all photos"
+    generator = True
 
     def define_inputs(self, ctx, inputs):
         """Fields, calibrator, file."""
@@ -25,22 +29,55 @@ class Calibrate(PoseOperator):
             inputs.str("path", label="File that clickpose calibrate wrote", required=True)
             return
         truth_input(ctx, inputs)
-        inputs.enum("kind", KINDS, label="Curve", default="auto", required=True)
-        inputs.bool("per_joint", label="A curve for each joint", default=False)
+        inputs.enum("kind", (*KINDS, CCNET), label="Curve, or a CCNet head", default="auto", required=True)
+        if ctx.params.get("kind") == CCNET:
+            inputs.enum("model", _MODELS, label="The poses were predicted by", default="lite", required=True)
+            inputs.str("checkpoint", label="Weights that predicted them (empty: the shipped ones)")
+        else:
+            inputs.bool("per_joint", label="A curve for each joint", default=False)
         inputs.bool("whole_dataset", label="Write calibrated scores on all photos of the dataset", default=True)
         inputs.str("save_to", label="Write the calibrator to a file (optional)")
 
+    def execute(self, ctx):
+        """Calibrate, CCNet with progress; nothing is written when it is cancelled."""
+        try:
+            samples = self._samples(ctx)
+            steps = self._ccnet_steps(ctx, samples)
+            result = self.run(ctx, samples) if steps is None else (yield from self.reported(ctx, steps, "people"))
+        except ValueError as error:
+            yield self._failed(ctx, error)
+            return
+        yield ctx.ops.reload_dataset()  # only what is yielded reaches the app
+        yield ctx.ops.notify(str(result), variant="success")
+        yield {"message": str(result)}
+
+    def _ccnet_steps(self, ctx, samples):
+        """Return the steps of a calibration with CCNet; None for a post-hoc one."""
+        from clickpose_fiftyone.ccnet import iterate_ccnet, iterate_ccnet_file
+
+        if ctx.params.get("source") == "file":
+            if not str(ctx.params.get("path", "")).endswith(".safetensors"):
+                return None
+            return iterate_ccnet_file(samples, ctx.params["path"], **fields_of_params(ctx, "pred_field"))
+        if ctx.params.get("kind") != CCNET:
+            return None
+        options = fields_of_params(ctx, "pred_field", "gt_field", "model", "checkpoint", "save_to")
+        return iterate_ccnet(self._target(ctx, samples), fit_samples=samples, **options)
+
+    @staticmethod
+    def _target(ctx, samples):
+        return ctx.dataset if ctx.params.get("whole_dataset", True) else samples
+
     def run(self, ctx, samples):
-        """Fit, or apply a file."""
+        """Fit a curve, or apply a file with one."""
         from clickpose_fiftyone.calibration import apply_calibrator, calibrate
 
         if ctx.params.get("source") == "file":
             if not ctx.params.get("path"):
                 raise ValueError("Expected the path of a calibrator file, got none")
             return apply_calibrator(samples, ctx.params["path"], **fields_of_params(ctx, "pred_field"))
-        target = ctx.dataset if ctx.params.get("whole_dataset", True) else samples
         options = fields_of_params(ctx, "pred_field", "gt_field", "kind", "per_joint", "save_to")
-        return calibrate(target, fit_samples=samples, **options)
+        return calibrate(self._target(ctx, samples), fit_samples=samples, **options)
 
 
 class EvaluatePoses(PoseOperator):

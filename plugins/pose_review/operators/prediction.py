@@ -33,13 +33,7 @@ class PredictPoses(PoseOperator):
         try:
             options = fields_of_params(ctx, "pred_field", "model", "prompt_field", "min_score", "checkpoint")
             run = iterate_predictions(self._samples(ctx), **options)
-            while True:
-                try:
-                    done, total = next(run)
-                except StopIteration as end:
-                    result = end.value
-                    break
-                yield self._report(ctx, done, total)
+            result = yield from self.reported(ctx, run, "photos")
             if ctx.params.get("colours", True):
                 from clickpose_fiftyone.colours import color_by_confidence
 
@@ -50,12 +44,6 @@ class PredictPoses(PoseOperator):
         yield ctx.ops.reload_dataset()
         yield ctx.ops.notify(str(result), variant="success")
         yield {"message": str(result), "photos": result.photos, "persons": result.persons, "failures": result.failures}
-
-    def _report(self, ctx, done: int, total: int):
-        label = f"{done} of {total} photos"
-        if ctx.delegated:
-            ctx.set_progress(progress=done / total, label=label)
-        return ctx.ops.set_progress(progress=done / total, label=label)
 
 
 class FlagLowVisibility(PoseOperator):
