@@ -115,6 +115,11 @@ class PoseOperator(foo.Operator):
                 ctx.set_progress(progress=done / total, label=label)
             yield ctx.ops.set_progress(progress=done / total, label=label)
 
+    def refused(self, ctx, error: ValueError):
+        """Yield an error's sentence: of a generator, only what it yields reaches the app."""
+        yield ctx.ops.notify(str(error), variant="error")
+        yield {"error": str(error)}
+
     def _samples(self, ctx):
         register_backends()
         if not self.needs_photos:

@@ -45,9 +45,9 @@ class Calibrate(PoseOperator):
             steps = self._ccnet_steps(ctx, samples)
             result = self.run(ctx, samples) if steps is None else (yield from self.reported(ctx, steps, "people"))
         except ValueError as error:
-            yield self._failed(ctx, error)
+            yield from self.refused(ctx, error)
             return
-        yield ctx.ops.reload_dataset()  # only what is yielded reaches the app
+        yield ctx.ops.reload_dataset()
         yield ctx.ops.notify(str(result), variant="success")
         yield {"message": str(result)}
 

@@ -39,7 +39,7 @@ class PredictPoses(PoseOperator):
 
                 color_by_confidence(self._samples(ctx), options.get("pred_field", "pred"))
         except ValueError as error:
-            yield self._failed(ctx, error)
+            yield from self.refused(ctx, error)
             return
         yield ctx.ops.reload_dataset()
         yield ctx.ops.notify(str(result), variant="success")
