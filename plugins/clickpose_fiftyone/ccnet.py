@@ -318,7 +318,11 @@ def _write(samples, pred_field: str, readings: _Readings) -> None:
 
 def _summary(fit: LiteFit, persons: int, readings: _Readings) -> CalibrationSummary:
     before, after = _figures(fit.before), _figures(fit.after)
-    return CalibrationSummary(CCNET_KIND, persons, before, after, _note(readings))
+    notes = [_note(readings)]
+    if after["brier"] >= before["brier"]:  # lite was trained to predict its OKS: a head of few labels seldom beats that
+        notes.insert(0, f"The network's own scores are nearer to the OKS (squared error {before['brier']:.4f}, now "
+                        f"{after['brier']:.4f}): fit on more people, or a post-hoc curve.")  # fmt: skip
+    return CalibrationSummary(CCNET_KIND, persons, before, after, " ".join(filter(None, notes)))
 
 
 def _figures(sample: CalibrationSample) -> Mapping[str, float]:

@@ -87,6 +87,13 @@ def test_ccnet_writes_the_scores_of_everybody_and_moves_nothing(dataset, predict
     assert provenance.figures == summary.after
 
 
+def test_a_head_that_knows_less_than_the_network_is_told(dataset, predictor):
+    wild = CCNetConfig(epochs=1, learning_rate=30.0)
+    summary = calibrate_ccnet(dataset, model=predictor, config=wild)
+    assert summary.after["brier"] > summary.before["brier"]
+    assert "The network's own scores are nearer to the OKS" in str(summary)
+
+
 def test_a_saved_head_reads_what_the_predictor_would(dataset, predictor, tmp_path):
     """The head's answers to the tokens of each person's box, in the pixels of the smaller file."""
     path = tmp_path / "head.safetensors"
