@@ -167,7 +167,9 @@ def test_what_cannot_be_calibrated_is_a_sentence_and_changes_nothing(dataset, pr
     assert (tmp_path / "notes.safetensors").read_text() == "mine"
 
 
-def test_the_operator_calibrates_with_ccnet_and_reports_progress(dataset, predictor, fiftyone_home, monkeypatch):
+def test_the_operator_calibrates_with_ccnet_and_reports_progress(
+    dataset, predictor, fiftyone_home, monkeypatch, tmp_path
+):
     install_plugin(fiftyone_home / "plugins")
     monkeypatch.setattr("clickpose_fiftyone.ccnet.shared_predictor", lambda name, checkpoint: predictor)
     uri, before = "@clickpose/pose_review/calibrate", stored(dataset)["keypoint_oks"]
@@ -185,3 +187,6 @@ def test_the_operator_calibrates_with_ccnet_and_reports_progress(dataset, predic
     _, steps = run(kind="ccnet")
     assert steps[-1]["message"].startswith("Fitted a ccnet calibrator on 5")
     assert len(steps) > PHOTOS and stored(dataset)["keypoint_oks"] != before
+    form, steps = run(source="file", path=str(constant_head(tmp_path, predictor, 0.25, 0.75)))
+    assert "checkpoint" in form and steps[-1]["message"] == "Applied a fitted ccnet calibrator."
+    np.testing.assert_allclose(stored(dataset)["keypoint_oks"], 0.25, rtol=1e-3)

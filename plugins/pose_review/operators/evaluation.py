@@ -6,6 +6,7 @@ from .base import MEDIUM, PoseOperator, fields_of_params, prediction_input, trut
 
 CCNET = "ccnet"
 _MODELS = ("lite", "r50", "another")
+_CHECKPOINT = "Weights of lite that predicted the poses (empty: the shipped ones)"
 
 
 class Calibrate(PoseOperator):
@@ -27,12 +28,14 @@ class Calibrate(PoseOperator):
         inputs.enum("source", source.values(), default="labels", label="Calibrator", view=source)
         if ctx.params.get("source", "labels") == "file":
             inputs.str("path", label="File that clickpose calibrate wrote", required=True)
+            if _is_head(ctx):
+                inputs.str("checkpoint", label=_CHECKPOINT)
             return
         truth_input(ctx, inputs)
         inputs.enum("kind", (*KINDS, CCNET), label="Curve, or a CCNet head", default="auto", required=True)
         if ctx.params.get("kind") == CCNET:
             inputs.enum("model", _MODELS, label="The poses were predicted by", default="lite", required=True)
-            inputs.str("checkpoint", label="Weights that predicted them (empty: the shipped ones)")
+            inputs.str("checkpoint", label=_CHECKPOINT)
         else:
             inputs.bool("per_joint", label="A curve for each joint", default=False)
         inputs.bool("whole_dataset", label="Write calibrated scores on all photos of the dataset", default=True)
@@ -53,14 +56,14 @@ class Calibrate(PoseOperator):
 
     def _ccnet_steps(self, ctx, samples):
         """Return the steps of a calibration with CCNet; None for a post-hoc one."""
-        from clickpose_fiftyone.ccnet import iterate_ccnet, iterate_ccnet_file
-
-        if ctx.params.get("source") == "file":
-            if not str(ctx.params.get("path", "")).endswith(".safetensors"):
-                return None
-            return iterate_ccnet_file(samples, ctx.params["path"], **fields_of_params(ctx, "pred_field"))
-        if ctx.params.get("kind") != CCNET:
+        from_file = ctx.params.get("source") == "file"
+        if not (_is_head(ctx) if from_file else ctx.params.get("kind") == CCNET):
             return None
+        from clickpose_fiftyone.ccnet import iterate_ccnet, iterate_ccnet_file  # with torch, which curves do not need
+
+        if from_file:
+            options = fields_of_params(ctx, "pred_field", "checkpoint")
+            return iterate_ccnet_file(samples, ctx.params["path"], **options)
         options = fields_of_params(ctx, "pred_field", "gt_field", "model", "checkpoint", "save_to")
         return iterate_ccnet(self._target(ctx, samples), fit_samples=samples, **options)
 
@@ -78,6 +81,10 @@ class Calibrate(PoseOperator):
             return apply_calibrator(samples, ctx.params["path"], **fields_of_params(ctx, "pred_field"))
         options = fields_of_params(ctx, "pred_field", "gt_field", "kind", "per_joint", "save_to")
         return calibrate(self._target(ctx, samples), fit_samples=samples, **options)
+
+
+def _is_head(ctx) -> bool:
+    return str(ctx.params.get("path") or "").endswith(".safetensors")
 
 
 class EvaluatePoses(PoseOperator):
