@@ -75,7 +75,8 @@ class PosePredictor(ABC):
     Attributes:
         name: ``"lite"`` or ``"r50"``.
         skeleton: the K joints it predicts.
-        fingerprint: short hash of the weights; part of every cache key and model version.
+        fingerprint: short hash of the weights, with what else decides its answers; part of every cache key and model
+            version.
     """
 
     name: str

@@ -13,7 +13,7 @@ from clickpose.image_io import read_image
 from clickpose.predictor import EncodedRegion, PosePredictor, best_region, place_clicks, prompt_box
 from clickpose.structures import Clicks, Pose
 
-KEPT_REGIONS = 64  # encoded persons of the lite network, about 0.5 MB each
+KEPT_REGIONS = 64  # encoded persons of the lite network, about 1.3 MB each
 
 PREDICTOR_LOCK = threading.RLock()  # predictors hold the photo that was set: one at a time
 

@@ -47,7 +47,8 @@ class FlipTestLite(nn.Module):
 
     Args:
         network: trained.
-        skeleton: its joints.
+        skeleton: its joints. Those of one side must be named ``left_…`` or ``right_…`` or be listed in its flip pairs:
+            a joint that is not exchanged is taken to be the same one in a mirror.
     """
 
     def __init__(self, network: LiteNetwork, skeleton: Skeleton):
@@ -114,8 +115,8 @@ class FlipTestLite(nn.Module):
 def merge_views(first: DecoderOutput, second: DecoderOutput, sigmas: Tensor) -> DecoderOutput:
     """Make one answer of two about the same persons, in the same coordinates.
 
-    A joint lies at the mean of both positions, weighted by the odds of their predicted OKS: the surer one decides
-    where they are far apart. Its predicted OKS is the one of the mean logit, times what the two positions score
+    A joint lies at the mean of both positions, weighted by the odds of their predicted OKS, so that a much surer one
+    decides. Its predicted OKS is the one of the mean logit, times what the two positions score
     against the merged one (their mean OKS, weighted alike): two guesses that disagree cannot both be right. Boxes,
     visibility logits and tokens are plain means.
 

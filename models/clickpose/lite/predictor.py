@@ -14,7 +14,7 @@ from clickpose.data.crops import frame_matrix, warp_crop
 from clickpose.detector import PersonDetector
 from clickpose.frames import CropFrame
 from clickpose.lite.calibration import LiteScores, ScoreReader, find_calibration, load_score_reader, raw_scores
-from clickpose.lite.flip_test import FlipTestLite, PairedPerson
+from clickpose.lite.flip_test import VIEWS, FlipTestLite, PairedPerson
 from clickpose.lite.weights import load_lite, read_skeleton
 from clickpose.networks.lite import LiteNetwork
 from clickpose.networks.lite_decoder import DecoderOutput, EncodedPerson, PoseQueries
@@ -74,7 +74,8 @@ class LitePredictor(PosePredictor):
             device: torch device.
             threads: CPU threads of torch (a setting of the whole process) and of the detector; None leaves them.
             flip_test: see each person mirrored as well (:mod:`clickpose.lite.flip_test`): better poses and scores, for
-                twice the time of the network.
+                twice the time of the network. ``clickpose calibrate`` fits calibrations for it; without it they are
+                refused.
 
         Raises:
             WeightsError: if the file is missing, damaged, or not of this network; or the calibration beside it is
@@ -123,7 +124,7 @@ class LitePredictor(PosePredictor):
         arrays |= {name: getattr(views, name).float() for name in _SMALL_FIELDS}
         by_person = {name: array.unflatten(0, (len(frames), -1)).cpu().numpy() for name, array in arrays.items()}
         return [
-            EncodedRegion(frame, box, {name: array[i] for name, array in by_person.items()})
+            EncodedRegion(frame, box, {name: array[i].copy() for name, array in by_person.items()})
             for i, (frame, box) in enumerate(zip(frames, boxes, strict=True))
         ]
 
@@ -168,7 +169,17 @@ class LitePredictor(PosePredictor):
         return torch.from_numpy(np.asarray(array, dtype=np.float32)).to(self.device)
 
     def _person(self, regions: Sequence[EncodedRegion]) -> EncodedPerson | PairedPerson:
-        """Rebuild the decoder's input from cached regions."""
+        """Rebuild the decoder's input from cached regions.
+
+        Raises:
+            ValueError: for a region that was encoded with a flip test where there is none, or the other way round.
+        """
+        wanted = VIEWS if isinstance(self.network, FlipTestLite) else 1
+        for region in regions:
+            views = len(region.features["prompt_norm"])
+            if views != wanted:
+                many = "1 view" if wanted == 1 else f"{wanted} views"
+                raise ValueError(f"Expected regions with {many} of a person, got one with {views}: encode them again")
         fields = {name: self._rows(regions, name) for name in _SMALL_FIELDS}
         levels = len(self.network.config.decoder.level_channels)
         views = EncodedPerson(maps=tuple(self._rows(regions, f"map{level}") for level in range(levels)), **fields)

@@ -137,8 +137,8 @@ class LiteNetwork(nn.Module):
         )  # fmt: skip
 
     def decode(self, person: EncodedPerson, queries: PoseQueries) -> DecoderOutput:
-        """Refine V variants of each encoded person. A joint whose position is NaN starts where the trunk saw it."""
-        known = ~queries.keypoints_norm.isnan()
+        """Refine V variants of each encoded person. A joint that is nowhere (NaN) starts where the trunk saw it."""
+        known = queries.keypoints_norm.isfinite()
         start = torch.where(known, queries.keypoints_norm, person.initial_norm[:, None])
         return self.decoder(person, queries._replace(keypoints_norm=start))
 

@@ -7,11 +7,15 @@ import pytest
 import torch
 
 from clickpose.lite.flip_test import FlipTestLite, merge_views, mirror_boxes
-from clickpose.lite.predictor import LitePredictor
+from clickpose.lite.predictor import LitePredictor, load_network
+from clickpose.lite.weights import describe_skeleton, lite_config
+from clickpose.networks.lite import LiteNetwork
 from clickpose.networks.lite_decoder import DecoderOutput, PoseQueries
 from clickpose.predictor import EncodedRegion
 from clickpose.skeleton import COCO
-from clickpose.structures import Clicks
+from clickpose.skeleton_io import SKELETONS
+from clickpose.structures import Clicks, Pose
+from clickpose.weights_io import save_weights
 
 MIRROR = torch.tensor(COCO.flip_indices.tolist())
 SIGMAS = torch.tensor(COCO.sigmas)
@@ -152,3 +156,82 @@ def test_mirrored_images_give_mirrored_people_through_the_predictor(flip_test):
     other = predictor.decode(predictor.encode(image[:, ::-1].copy(), np.array([[140.0, 20.0, 240.0, 180.0]])))[0]
     turned = other.keypoints[COCO.flip_indices] * [-1, 1] + [300, 0]
     np.testing.assert_allclose(turned, pose.keypoints, atol=0.5)
+
+
+@torch.inference_mode()
+def test_tokens_follow_their_joints(flip_test):
+    image = torch.randint(0, 256, (1, 3, 64, 64), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    prompt = torch.tensor([[0.1, 0.1, 0.8, 0.9]])
+    outputs = []
+    for person in (
+        flip_test.encode(image, prompt).person,
+        flip_test.encode(image.flip(-1), mirror_boxes(prompt)).person,
+    ):
+        outputs.append(flip_test.decode(person, flip_test.initial_queries(person)))
+    torch.testing.assert_close(outputs[1].tokens[..., MIRROR, :], outputs[0].tokens, atol=1e-3, rtol=0)
+
+
+def test_disagreement_counts_in_the_last_layer_by_the_persons_size_and_the_odds():
+    """Two layers; last box 0.4 wide, 0.5 high; views at 0.45 (odds 3) and 0.49 (odds 1), so merged at 0.46."""
+
+    def answer(x, odds):
+        keypoints = torch.full((2, 1, 1, 17, 2), 0.5)
+        keypoints[0, ..., 0], keypoints[1, ..., 0] = 0.9 * x, x
+        box = torch.tensor([[0.0, 0.0, 1.0, 1.0], [0.2, 0.3, 0.6, 0.8]])[:, None, None]
+        logits = torch.full((1, 1, 17), float(np.log(odds)))
+        return DecoderOutput(keypoints, box, logits, torch.zeros(1, 1, 17), torch.zeros(1, 1, 17, 4))
+
+    merged = merge_views(answer(0.45, 3.0), answer(0.49, 1.0), SIGMAS)
+    assert merged.keypoints_norm[-1, ..., 0].flatten().tolist() == pytest.approx([0.46] * 17)
+    scale = 2 * 0.53 * 0.4 * 0.5 * (2 * COCO.sigma_array) ** 2
+    agreement = 0.75 * np.exp(-(0.01**2) / scale) + 0.25 * np.exp(-(0.03**2) / scale)
+    expected = agreement * np.sqrt(3) / (1 + np.sqrt(3))
+    np.testing.assert_allclose(merged.oks_logits.sigmoid().flatten(), expected, rtol=1e-4)
+
+
+def test_the_cache_keeps_the_features_of_either_view(flip_test, network):
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    seen = {}
+    encode = network.encode
+    network.encode = lambda *args: seen.setdefault("out", encode(*args))
+    (region,) = LitePredictor(flip_test, None, "test").encode(image, np.array([[8.0, 4.0, 56.0, 60.0]]))
+    person = seen["out"].person
+    for level, maps in enumerate(person.maps):
+        np.testing.assert_array_equal(region.features[f"map{level}"], maps.half().numpy())
+    assert (region.features["map0"][0] != region.features["map0"][1]).any()
+    for name in ("candidates_norm", "candidate_scores", "initial_norm", "prompt_norm"):
+        np.testing.assert_array_equal(region.features[name], getattr(person, name).numpy())
+
+
+def test_zero_clicks_from_nowhere_is_the_first_prediction(flip_test):
+    predictor = LitePredictor(flip_test, None, "test")
+    image = np.random.default_rng(0).integers(0, 256, (240, 260, 3), dtype=np.uint8)
+    box = np.array([20.0, 30.0, 120.0, 220.0])
+    (region,) = predictor.encode(image, box[None])
+    base = predictor.decode([region])[0]
+    nowhere = Pose.from_keypoints(COCO, np.full((17, 2), np.nan), box)
+    again = predictor.refine_region(region, nowhere, Clicks(np.zeros((17, 2)), np.zeros(17, bool)))
+    np.testing.assert_allclose(again.keypoints, base.keypoints, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["coco", "crowdpose"])
+def test_weights_are_loaded_with_the_flip_test_of_their_joints(tmp_path, name):
+    skeleton = SKELETONS[name]
+    state = LiteNetwork(lite_config(skeleton)).state_dict()
+    path = tmp_path / "w.safetensors"
+    save_weights(path, state, {"kind": "lite", **describe_skeleton(skeleton)})
+    loaded = load_network(path)
+    assert isinstance(loaded, FlipTestLite)
+    assert loaded.mirror_joints.tolist() == skeleton.flip_indices.tolist()
+    assert loaded.sigmas.tolist() == pytest.approx(skeleton.sigmas)
+    assert isinstance(load_network(path, flip_test=False), LiteNetwork)
+
+
+def test_regions_of_the_other_kind_are_refused(flip_test, network):
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    box = np.array([[8.0, 4.0, 56.0, 60.0]])
+    paired, plain = LitePredictor(flip_test, None, "test"), LitePredictor(network, None, "test")
+    with pytest.raises(ValueError, match="Expected regions with 1 view of a person, got one with 2: encode"):
+        plain.decode(paired.encode(image, box))
+    with pytest.raises(ValueError, match="Expected regions with 2 views of a person, got one with 1: encode"):
+        paired.decode(plain.encode(image, box))
