@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+BODY_SHARE_OF_BOX = 0.53
+"""Area of a person as a share of the box's where none is annotated; CrowdPose's and AI Challenger's tools say so."""
+
 
 def xywh_to_xyxy(boxes_xywh: np.ndarray) -> np.ndarray:
     """Convert (..., 4) boxes from (left, top, width, height) to (left, top, right, bottom)."""

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from clickpose.boxes import box_area, box_iou, greedy_suppression
+from clickpose.boxes import BODY_SHARE_OF_BOX, box_area, box_iou, greedy_suppression
 from clickpose.metrics.oks import oks
 from clickpose.structures import Poses
-
-BODY_SHARE_OF_BOX = 0.53  # COCO's person segments fill about this share of their boxes
 
 
 def suppress_duplicate_poses(

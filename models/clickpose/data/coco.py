@@ -11,12 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from clickpose.boxes import BODY_SHARE_OF_BOX
 from clickpose.checks import as_array
 from clickpose.data.records import ImageRecord, PersonRecord, PoseDataset
 from clickpose.skeleton import COCO, Skeleton
-
-BOX_AREA_SHARE = 0.53
-"""Area of a person as a share of the box's, where a data set has no areas (CrowdPose's and AI Challenger's tools)."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +35,9 @@ class CocoFields:
 
 
 def area_of_box(annotation: dict) -> float:
-    """Return :data:`BOX_AREA_SHARE` of the annotation's box, px²."""
+    """Return :data:`~clickpose.boxes.BODY_SHARE_OF_BOX` of the annotation's box, px²."""
     _, _, width, height = annotation["bbox"]
-    return BOX_AREA_SHARE * width * height
+    return BODY_SHARE_OF_BOX * width * height
 
 
 def read_coco_persons(folder: str | Path, skeleton: Skeleton = COCO) -> list[PersonRecord]:

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from clickpose.boxes import box_area, enclosing_box
+from clickpose.boxes import BODY_SHARE_OF_BOX, box_area, enclosing_box
 from clickpose.checks import as_array
-from clickpose.data.coco import BOX_AREA_SHARE, read_json
+from clickpose.data.coco import read_json
 from clickpose.data.records import ImageRecord, PersonRecord, PoseDataset
 from clickpose.skeleton_io import SKELETONS
 
@@ -77,7 +77,7 @@ def _person(place: int, entry: dict, image: ImageRecord, count: int, path: Path)
     box = np.concatenate([box[:2] - margin, box[2:] + margin])
     return PersonRecord(
         place, image.path, image.image_hw, np.where(labelled[:, None], joints, 0.0), np.where(labelled, 2, 0),
-        box, BOX_AREA_SHARE * float(box_area(box)), False, image.image_id,
+        box, BODY_SHARE_OF_BOX * float(box_area(box)), False, image.image_id,
         head_size=_head_size(joints, labelled), box_known=False,
     )  # fmt: skip
 

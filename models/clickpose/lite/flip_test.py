@@ -12,10 +12,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from clickpose.boxes import BODY_SHARE_OF_BOX
 from clickpose.feedback import oks_terms
 from clickpose.networks.lite import EncoderOutput, LiteConfig, LiteNetwork
 from clickpose.networks.lite_decoder import DecoderOutput, EncodedPerson, PoseQueries
-from clickpose.postprocess import BODY_SHARE_OF_BOX
 from clickpose.skeleton import Skeleton
 
 VIEWS = 2  # as it is, mirrored
