@@ -38,6 +38,24 @@ def test_a_bright_spot_lands_where_the_matrix_says(rotation, flip, stored_hw):
     np.testing.assert_allclose(seen, apply_affine(matrix, spot), atol=0.012)
 
 
+@pytest.mark.parametrize("image_hw", [(1003, 1507), (2006, 4521)])
+@pytest.mark.parametrize("factor", [2, 3, 7])
+def test_a_large_photo_whose_sides_the_shrinking_does_not_divide_is_not_shifted(factor, image_hw):
+    """Taking the ratio of the rounded sizes would shift this crop by 0.3 to 0.8 of its pixels."""
+    stored_hw = (1003, 1507)  # leaves 1 and 1, 1 and 1, 2 and 2 pixels over
+    spot_stored, side = np.array([1390.0, 890.0]), 64
+    ys, xs = np.mgrid[: stored_hw[0], : stored_hw[1]] + 0.5
+    bump = np.exp(-((xs - spot_stored[0]) ** 2 + (ys - spot_stored[1]) ** 2) / (2 * (4 * factor) ** 2))
+    photo = Image.fromarray(np.repeat((250 * bump).round().astype(np.uint8)[..., None], 3, axis=2))
+    stretch = np.array([image_hw[1] / stored_hw[1], image_hw[0] / stored_hw[0]])
+    spot = spot_stored * stretch
+    frame = CropFrame(spot[0], spot[1], side * min(stretch) * factor / 0.74, side)
+    crop = warp_crop(photo, frame_matrix(frame), side, image_hw).astype(float)[..., 0]
+    rows, columns = np.mgrid[:side, :side] + 0.5
+    seen = np.array([(crop * columns).sum(), (crop * rows).sum()]) / crop.sum()
+    np.testing.assert_allclose(seen, frame.to_norm(spot) * side, atol=0.05)
+
+
 def test_a_double_flip_is_the_identity():
     frame = CropFrame(10.0, 20.0, 50.0, 64)
     plain, mirrored = frame_matrix(frame), frame_matrix(frame, flip=True)

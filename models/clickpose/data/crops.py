@@ -47,11 +47,13 @@ def warp_crop(image: Image.Image, matrix: np.ndarray, side: int, image_hw: tuple
     """
     height, width = image_hw or (image.height, image.width)
     scale = np.sqrt(abs(np.linalg.det(matrix[:, :2]))) * side  # crop pixels per original pixel
-    stored = min(width / image.width, height / image.height)  # original pixels per stored pixel
-    factor = max(1, int(0.75 / max(scale * stored, 1e-6)))
+    stored_x, stored_y = width / image.width, height / image.height  # original pixels per stored pixel
+    factor = max(1, int(0.75 / max(scale * min(stored_x, stored_y), 1e-6)))
+    factor = min(factor, max(1, min(image.size) // 2))
     if factor > 1:
-        image = image.reduce(min(factor, max(1, min(image.size) // 2)))
-    to_original = np.diag([width / image.width, height / image.height, 1.0])
+        image = image.reduce(factor)
+    # reduce() rounds its size up and its last pixels average what is left: the factor is exact, the sizes' ratio is not
+    to_original = np.diag([stored_x * factor, stored_y * factor, 1.0])
     to_crop = np.vstack([matrix * side, [0, 0, 1]]) @ to_original
     inverse = np.linalg.inv(to_crop)[:2]
     crop = image.transform((side, side), Image.Transform.AFFINE, inverse.ravel().tolist(), Image.Resampling.BILINEAR)
