@@ -22,7 +22,7 @@ from werkzeug.exceptions import HTTPException
 
 import clickpose
 from clickpose.predictor import PosePredictor
-from clickpose_labelstudio.build import build_service
+from clickpose_labelstudio import build
 from clickpose_labelstudio.labeling_config import LabelingConfigError
 from clickpose_labelstudio.lazy_predictor import LazyPredictor, ModelUnavailableError
 from clickpose_labelstudio.metrics import ServiceMetrics
@@ -106,12 +106,12 @@ def create_app(
     Args:
         settings: hosts, limits, secrets, model.
         service: a ready service, for tests; by default one is made from the settings.
-        load_predictor: makes the network, on first need; by default :func:`clickpose.load` with the settings' model.
+        load_predictor: makes the network, on first need; by default the one that the settings name.
     """
     predictor = None
     if service is None:
-        predictor = LazyPredictor(load_predictor or partial(_load_predictor, settings))
-        service = build_service(settings, predictor)
+        predictor = LazyPredictor(load_predictor or partial(build.load_predictor, settings))
+        service = build.build_service(settings, predictor)
     app = Flask("clickpose_labelstudio", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_request_bytes
     app.extensions["clickpose"] = Backend(settings, service, predictor)
@@ -127,10 +127,6 @@ def create_app(
         app.register_error_handler(error, partial(_say_error, 400))
     app.register_error_handler(ModelUnavailableError, partial(_say_error, 503))
     return app
-
-
-def _load_predictor(settings: ServiceSettings) -> PosePredictor:
-    return clickpose.load(settings.model, checkpoint=settings.checkpoint)
 
 
 def _backend() -> Backend:

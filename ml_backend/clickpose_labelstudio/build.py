@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import clickpose
+from clickpose.build import flip_test_options
+from clickpose.predictor import PosePredictor
 from clickpose_labelstudio.images import TaskImages
 from clickpose_labelstudio.ports import PredictorFactory
 from clickpose_labelstudio.region_store import DiskRegionStore
 from clickpose_labelstudio.service import AnnotationService
 from clickpose_labelstudio.settings import ServiceSettings
+
+
+def load_predictor(settings: ServiceSettings) -> PosePredictor:
+    """Load the network that settings name.
+
+    Raises:
+        ValueError: as :func:`clickpose.load`.
+    """
+    options = flip_test_options(settings.model, settings.flip_test)
+    return clickpose.load(settings.model, checkpoint=settings.checkpoint, **options)
 
 
 def build_service(settings: ServiceSettings, get_predictor: PredictorFactory) -> AnnotationService:

@@ -81,6 +81,14 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 9090,
     model: Annotated[str | None, typer.Option(help="Name of the network: lite, or r50 (needs --checkpoint).")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="Weights to load instead of the shipped ones.")] = None,
+    flip_test: Annotated[
+        bool | None,
+        typer.Option(
+            "--flip-test/--no-flip-test",
+            show_default="flip-test",
+            help="lite: see each person mirrored as well; without it, quicker and less exact.",
+        ),
+    ] = None,
     label_studio_url: Annotated[str | None, typer.Option(help="Label Studio, as this machine reaches it.")] = None,
     api_key: Annotated[
         str | None, typer.Option(help="Label Studio's key; better set LABEL_STUDIO_API_KEY in the environment.")
@@ -117,6 +125,7 @@ def serve(
         given = {
             "model": model,
             "checkpoint": checkpoint,
+            "flip_test": flip_test,
             "label_studio_url": label_studio_url,
             "label_studio_api_key": api_key,
             "allowed_hosts": tuple(allow_host or ()) or None,

@@ -23,8 +23,7 @@ from typing import ClassVar
 from flask import has_request_context, request
 from label_studio_ml.model import LabelStudioMLBase
 
-import clickpose
-from clickpose_labelstudio.build import build_service
+from clickpose_labelstudio.build import build_service, load_predictor
 from clickpose_labelstudio.lazy_predictor import LazyPredictor
 from clickpose_labelstudio.service import AnnotationService
 from clickpose_labelstudio.settings import ServiceSettings
@@ -53,7 +52,7 @@ class ClickPoseModel(LabelStudioMLBase):
         with ClickPoseModel._service_lock:
             if ClickPoseModel.service is None:
                 settings = ServiceSettings.from_environment(os.environ)
-                predictor = LazyPredictor(partial(clickpose.load, settings.model, checkpoint=settings.checkpoint))
+                predictor = LazyPredictor(partial(load_predictor, settings))
                 ClickPoseModel.service = build_service(settings, predictor)
             return ClickPoseModel.service
 

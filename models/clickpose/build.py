@@ -32,6 +32,23 @@ def load(
     return _LOADERS[name](checkpoint, device, threads, **options)
 
 
+def flip_test_options(name: str, flip_test: bool) -> dict[str, bool]:
+    """Return the options of :func:`load` that make a network with lite's flip test or without.
+
+    Args:
+        name: of the network.
+        flip_test: False to leave it out.
+
+    Raises:
+        ValueError: if it is to be left out of a network that makes none.
+    """
+    if flip_test:
+        return {}
+    if name != "lite":
+        raise ValueError(f"Expected the network lite where the flip test is left out, got {name!r}, which makes none")
+    return {"flip_test": False}
+
+
 def _load_lite(checkpoint, device, threads, **options) -> PosePredictor:
     from clickpose.lite.predictor import LitePredictor  # imports torch: only when it is wanted
 

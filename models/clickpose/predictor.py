@@ -190,7 +190,8 @@ class PosePredictor(ABC):
 
         Args:
             pose: a pose of this image.
-            clicks: joint name -> (x, y) px where the human put it.
+            clicks: joint name -> (x, y) px where the human put it. With none the pose is returned as it is:
+                decoding it once more would move it, and zero clicks are the prediction.
 
         Raises:
             ValueError: for an unknown joint or a position that is not finite.
@@ -198,6 +199,8 @@ class PosePredictor(ABC):
         """
         image = self._current_image()
         clicked = Clicks.from_mapping(self.skeleton, clicks)
+        if not clicked.mask.any():
+            return pose
         moved = place_clicks(pose, clicked)
         region = best_region(self, self._regions, moved)
         if region is None:

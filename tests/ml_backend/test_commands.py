@@ -249,6 +249,16 @@ def test_serve_puts_options_over_the_environment(run, served, tmp_path, monkeypa
     assert settings.local_roots == (tmp_path,)
 
 
+@pytest.mark.parametrize(
+    ("variable", "option", "flip_test"),
+    [("", None, True), ("no", None, False), ("no", "--flip-test", True), ("", "--no-flip-test", False)],
+)
+def test_serve_leaves_the_flip_test_out_where_it_is_told_to(run, served, monkeypatch, variable, option, flip_test):
+    monkeypatch.setenv("CLICKPOSE_FLIP_TEST", variable)
+    assert run("serve", *[option] * (option is not None)).exit_code == 0
+    assert served[0][0].flip_test is flip_test
+
+
 def test_serve_explains_bad_settings(run, served):
     result = run("serve", "--label-studio-url", "localhost")
     assert (result.exit_code, served) == (1, [])

@@ -18,6 +18,7 @@ def test_the_environment_is_read_by_name(tmp_path):
             "CLICKPOSE_MAX_IMAGE_PIXELS": "1000",
             "CLICKPOSE_FETCH_TIMEOUT_S": "2.5",
             "CLICKPOSE_MODEL": "",
+            "CLICKPOSE_FLIP_TEST": " Off ",
         }
     )
     assert settings.label_studio_url == "https://ls.example.org/studio"
@@ -26,6 +27,7 @@ def test_the_environment_is_read_by_name(tmp_path):
     assert settings.local_roots == (tmp_path / "a", tmp_path / "b")
     assert settings.cache_dir == tmp_path / "cache"
     assert (settings.max_image_pixels, settings.fetch_timeout_s, settings.model) == (1000, 2.5, "lite")
+    assert settings.flip_test is False
 
 
 def test_the_cache_lies_in_the_users_cache_folder(tmp_path):
@@ -53,6 +55,7 @@ def test_secrets_are_not_in_the_repr(tmp_path):
         ({"max_image_bytes": 0}, "positive max_image_bytes, got 0"),
         ({"fetch_timeout_s": float("nan")}, "positive fetch_timeout_s, got nan"),
         ({"unlabelled_below": 1.2}, r"unlabelled_below between 0 and 1, got 1\.2"),
+        ({"model": "r50", "flip_test": False}, "Expected the network lite where the flip test is left out, got 'r50'"),
         ({"local_roots": ("no/such/folder",)}, "local_roots to be folders"),
     ],
 )
@@ -64,11 +67,14 @@ def test_bad_settings_are_refused(tmp_path, values, message):
 def test_a_bad_number_names_its_variable():
     with pytest.raises(ValueError, match="CLICKPOSE_CACHE_MAX_BYTES to be a number, got '2 GB'"):
         ServiceSettings.from_environment({"CLICKPOSE_CACHE_MAX_BYTES": "2 GB"})
+    with pytest.raises(ValueError, match="CLICKPOSE_FLIP_TEST to be yes or no, got 'maybe'"):
+        ServiceSettings.from_environment({"CLICKPOSE_FLIP_TEST": "maybe"})
 
 
 def test_the_environment_that_settings_write_is_the_one_that_they_read(tmp_path):
     settings = ServiceSettings(
         cache_dir=tmp_path, label_studio_api_key="k", allowed_hosts=("a.test", "*.b.test"), local_roots=(tmp_path,),
         max_image_pixels=7, unlabelled_below=0.0, train_dir=tmp_path / "jobs", train_arguments="--threads 2",
+        flip_test=False,
     )  # fmt: skip
     assert ServiceSettings.from_environment(settings.to_environment()) == settings

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from clickpose.cli.errors import user_errors
-from clickpose.cli.options import Checkpoint, Device, Threads
+from clickpose.cli.options import Checkpoint, Device, FlipTest, Threads
 from clickpose.skeleton_io import load_skeleton
 
 
@@ -43,6 +43,7 @@ def evaluate(
         typer.Option(help="Joints of an official r50 checkpoint if not COCO's: crowdpose, humanart21 … or a file."),
     ] = None,
     checkpoint: Checkpoint = None,
+    flip_test: FlipTest = True,
     device: Device = "cpu",
     threads: Threads = None,
 ) -> None:
@@ -73,5 +74,5 @@ def evaluate(
         )
         other = load_skeleton(skeleton) if skeleton else None
         plan = EvaluationPlan(sources, format_name, images, other, boxes, parse_results(results or []), protocol, first)
-        network = load_network(model, checkpoint, device, threads, model_skeleton)
+        network = load_network(model, checkpoint, device, threads, model_skeleton, flip_test)
         run_evaluation(plan, network, json, plot)

@@ -12,5 +12,8 @@ Checkpoint = Annotated[
     Path | None,
     typer.Option(help="Weights to load instead of the shipped ones; for r50 also a folder of clickpose export."),
 ]
+FlipTest = Annotated[
+    bool, typer.Option(help="lite: see each person mirrored as well; without it, quicker and less exact.")
+]
 Device = Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1 …")]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads. By default the libraries choose.")]

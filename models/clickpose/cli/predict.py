@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 import clickpose
+from clickpose.build import flip_test_options
 from clickpose.cli.errors import complain, user_errors
-from clickpose.cli.options import Checkpoint, Device, Model, Threads
+from clickpose.cli.options import Checkpoint, Device, FlipTest, Model, Threads
 from clickpose.cli.photos import overlay_paths, parse_boxes, photo_paths, save_overlay, track_photos
 from clickpose.data.coco_results import PhotoPoses, write_coco
 from clickpose.data.openpose import write_openpose
@@ -38,6 +39,7 @@ def predict(
     threshold: Annotated[float, typer.Option(min=0, max=1, help="Leave out people with a lower predicted OKS.")] = 0.0,
     model: Model = "lite",
     checkpoint: Checkpoint = None,
+    flip_test: FlipTest = True,
     device: Device = "cpu",
     threads: Threads = None,
 ) -> None:
@@ -59,7 +61,8 @@ def predict(
         if boxes_xyxy is not None and len(paths) > 1:
             raise ValueError(f"Expected one photo with --box, got {len(paths)}")
         overlays = overlay_paths(paths, out)
-        predictor = clickpose.load(model, checkpoint=checkpoint, device=device, threads=threads)
+        options = flip_test_options(model, flip_test)
+        predictor = clickpose.load(model, checkpoint=checkpoint, device=device, threads=threads, **options)
     done, failures = [], 0
     for path in track_photos(paths):
         try:

@@ -10,8 +10,9 @@ import numpy as np
 import typer
 
 import clickpose
+from clickpose.build import flip_test_options
 from clickpose.cli.errors import user_errors
-from clickpose.cli.options import Checkpoint, Device, Model, Threads
+from clickpose.cli.options import Checkpoint, Device, FlipTest, Model, Threads
 from clickpose.cli.photos import overlay_paths, parse_clicks, save_overlay
 from clickpose.data.coco_results import PhotoPoses, read_coco, write_coco
 from clickpose.image_io import read_image
@@ -27,6 +28,7 @@ def refine(
     json: Annotated[Path | None, typer.Option(help="COCO keypoint file to write; may be the one that is read.")] = None,
     model: Model = "lite",
     checkpoint: Checkpoint = None,
+    flip_test: FlipTest = True,
     device: Device = "cpu",
     threads: Threads = None,
 ) -> None:
@@ -43,7 +45,8 @@ def refine(
     """
     with user_errors():
         image = read_image(photo)
-        predictor = clickpose.load(model, checkpoint=checkpoint, device=device, threads=threads)
+        options = flip_test_options(model, flip_test)
+        predictor = clickpose.load(model, checkpoint=checkpoint, device=device, threads=threads, **options)
         photos = read_coco(poses, predictor.skeleton)
         index = _find_photo(photos, photo, poses)
         _check_size(photo, image.shape[:2], photos[index].image_hw, poses)

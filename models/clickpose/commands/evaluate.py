@@ -141,7 +141,12 @@ def run_evaluation(
 
 
 def load_network(
-    name: str, checkpoint: Path | None, device: str, threads: int | None, skeleton: str | None = None
+    name: str,
+    checkpoint: Path | None,
+    device: str,
+    threads: int | None,
+    skeleton: str | None = None,
+    flip_test: bool = True,
 ) -> PosePredictor | None:
     """Load the network to evaluate.
 
@@ -149,15 +154,17 @@ def load_network(
         name: as for :func:`clickpose.build.load`, or ``"none"``.
         checkpoint, device, threads: as there.
         skeleton: name or file of the joints of an official r50 checkpoint; None for COCO's. Our weights know theirs.
+        flip_test: whether lite sees each person mirrored as well.
 
     Raises:
-        ValueError: for an unknown name, weights that cannot be read, or a skeleton with another network than r50.
+        ValueError: for an unknown name, weights that cannot be read, a skeleton with another network than r50, or a
+            flip test left out of another one than lite.
     """
-    from clickpose.build import load
+    from clickpose.build import flip_test_options, load
 
+    options = flip_test_options(name, flip_test)
     if name == "none":
         return None
-    options = {}
     if name == "r50":  # AP takes poses of every score; leaving out the doubtful ones is for showing
         options = {"min_score": 0.0, "skeleton": load_skeleton(skeleton) if skeleton else None}
     elif skeleton is not None:

@@ -149,6 +149,22 @@ def test_unknown_model_and_bad_weights_are_one_sentence(photo, tmp_path):
     assert_one_sentence(run("predict", photo, "--checkpoint", tmp_path / "none.safetensors"), "none.safetensors")
 
 
+@pytest.mark.parametrize("command", [["predict"], ["refine", "--poses", "POSES", "--click", "nose=40,50"]])
+def test_the_flip_test_can_be_left_out_of_lite_alone(calls, photo, tmp_path, command):
+    poses = tmp_path / "poses.json"
+    assert run("predict", photo, "--json", poses).exit_code == 0
+    name, *arguments = [poses if argument == "POSES" else argument for argument in command]
+    del calls[:]
+    for option, wanted in (("--no-flip-test", {"flip_test": False}), ("--flip-test", {})):
+        assert run(name, photo, *arguments, option).exit_code == 0
+        (options,) = (call[1] for call in calls if call[0] == "lite")
+        assert {key: value for key, value in options.items() if key == "flip_test"} == wanted
+        del calls[:]
+    refused = run(name, photo, *arguments, "--no-flip-test", "--model", "r50", "--checkpoint", "c.pth")
+    assert_one_sentence(refused, "Expected the network lite where the flip test is left out, got 'r50'")
+    assert not calls
+
+
 def test_refine_moves_one_person_and_keeps_clicks_over_several_runs(calls, photo, tmp_path):
     poses = tmp_path / "poses.json"
     assert run("predict", photo, "--json", poses).exit_code == 0

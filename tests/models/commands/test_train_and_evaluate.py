@@ -10,6 +10,8 @@ from typer.testing import CliRunner
 from clickpose.cli import app
 from clickpose.commands import train
 from clickpose.commands.train import parse_folder
+from clickpose.lite.flip_test import FlipTestLite
+from clickpose.lite.predictor import LitePredictor
 from clickpose.lite.weights import describe_skeleton
 from clickpose.skeleton_io import SKELETONS
 from clickpose.weights_io import save_weights
@@ -56,6 +58,22 @@ def test_evaluate_prints_the_tables_and_writes_figures_and_curves(folder, tmp_pa
     }
     drawn = plot.read_text()
     assert drawn.startswith("<?xml") and "<svg" in drawn
+
+
+@pytest.mark.parametrize(("options", "flip_test"), [([], True), (["--no-flip-test"], False)])
+def test_evaluate_measures_lite_with_its_flip_test_or_without(folder, monkeypatch, options, flip_test):
+    loaded = []
+    real = LitePredictor.load
+    monkeypatch.setattr(LitePredictor, "load", lambda *a, **kw: loaded.append(real(*a, **kw)) or loaded[-1])
+    run_evaluate(folder, "--clicks", 0, *options)
+    assert isinstance(loaded[0].network, FlipTestLite) is flip_test
+
+
+@pytest.mark.parametrize("name", ["r50", "none"])
+def test_evaluate_leaves_the_flip_test_out_of_lite_alone(folder, name):
+    refused = RUNNER.invoke(app, ["evaluate", str(folder), "--model", name, "--no-flip-test"])
+    assert refused.exit_code == 2
+    assert "Expected the network lite where the flip test is left out" in refused.stderr
 
 
 def test_evaluate_results_of_another_model_alone(folder, tmp_path):

@@ -60,6 +60,17 @@ def test_the_box_holds_every_clicked_joint(predictor, image):
     assert pose.box_xyxy[0] <= 131.0 <= pose.box_xyxy[2]
 
 
+def test_without_clicks_the_pose_stays_as_it_is(predictor, image):
+    predictor.set_image(image)
+    base = predictor.predict(BOXES)[0]
+    assert predictor.refine(base, {}) is base
+    clicked = predictor.refine(base, {"nose": (71.7, 44.0)})
+    assert predictor.refine(clicked, {}) is clicked
+    with pytest.raises(RuntimeError, match="Expected set_image"):
+        del predictor._image
+        predictor.refine(base, {})
+
+
 def test_zero_clicks_from_nowhere_is_the_first_prediction(predictor, image):
     (region,) = predictor.encode(image, BOXES[:1])
     base = predictor.decode([region])[0]
