@@ -7,6 +7,7 @@ persons that were edited. Whatever the route, what a human placed, moved or conf
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
 
@@ -36,6 +37,8 @@ logger = logging.getLogger(__name__)
 _SAME_BOX_PX = 0.5  # boxes that differ by less share an encoded region
 _SMALLEST_SIDE_PX = 4.0  # of a box that is given to the network
 _SMALLEST_INSIDE_PX = 1.0  # of the part of it inside the image
+_MAX_LOST_S = 100.0  # that images which cannot be had may cost a batch; Label Studio waits as long for its answer
+_NOT_TRIED = {"error": "Not tried: the images before this one took too long and could not be had"}
 _MAX_TASKS = 10_000  # of one request; Label Studio sends a hundred at a time
 _KEYPOINT_MARGIN = 0.15  # how much wider than its keypoints the box of a person without a rectangle is, per side
 
@@ -101,7 +104,7 @@ class AnnotationService:
             raise RequestError(f"Expected context to be an object or null, got {type(context).__name__}")
         config = self.check_config(label_config)
         if not context:
-            return [self._preannotate_or_say_why(task, config) for task in tasks]
+            return self._preannotate_all(tasks, config)
         if len(tasks) != 1:
             raise RequestError(f"Expected one task with an interactive context, got {len(tasks)}")
         try:
@@ -123,6 +126,18 @@ class AnnotationService:
     def _image_of(self, task: Mapping, config: LabelingConfig) -> _TaskImage:
         reference = through_label_studio(config.image_reference(task.get("data")), task.get("id"))
         return _TaskImage(reference, self._images, self._regions)
+
+    def _preannotate_all(self, tasks: Sequence[Mapping], config: LabelingConfig) -> list[dict]:
+        """Pre-annotate a batch. Once its bad images have cost more time than Label Studio waits for all of it, the rest
+        is not tried: a host that answers late and never with an image would hold up every other batch."""
+        lost_s, replies = 0.0, []
+        for task in tasks:
+            started = time.monotonic()
+            reply = self._preannotate_or_say_why(task, config) if lost_s < _MAX_LOST_S else dict(_NOT_TRIED)
+            if "error" in reply:
+                lost_s += time.monotonic() - started
+            replies.append(reply)
+        return replies
 
     def _preannotate_or_say_why(self, task: Mapping, config: LabelingConfig) -> dict:
         """Pre-annotate a task; one bad image must not spoil the batch."""

@@ -6,7 +6,9 @@ import time
 
 import pytest
 
-from clickpose_labelstudio.fetching import Fetcher, HostPolicy
+from clickpose_labelstudio import guarded_http
+from clickpose_labelstudio.fetching import Fetcher
+from clickpose_labelstudio.host_policy import HostPolicy
 from clickpose_labelstudio.ports import ImageError
 from clickpose_labelstudio.settings import ServiceSettings
 
@@ -189,6 +191,27 @@ def test_a_name_that_a_wildcard_allows_must_be_public(fetcher, elsewhere, monkey
     assert fetcher(allowed_hosts=("rebound.example.org",)).fetch(url) == b"from elsewhere"
 
 
+def test_a_connection_goes_to_the_very_addresses_that_were_checked(fetcher, monkeypatch):
+    """One look-up, of which private addresses are left out, and no second one by name while connecting."""
+    found = ["10.0.0.3", "93.184.216.34", "::1", "2606:4700::1111", "93.184.216.34", "64:ff9b::a9fe:a9fe"]
+    looked_up, tried = [], []
+
+    def getaddrinfo(host, *args, **kwargs):
+        looked_up.append(host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 80)) for address in found]
+
+    def refuse(address, *args, **kwargs):
+        tried.append(address)
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(guarded_http, "create_connection", refuse)
+    with pytest.raises(ImageError, match="failed: it could not be reached"):
+        fetcher(allowed_hosts=("*.example.org",)).fetch("http://images.example.org/a.png")
+    assert looked_up == ["images.example.org"]
+    assert tried == [("93.184.216.34", 80), ("2606:4700::1111", 80)]
+
+
 POLICY = HostPolicy("http://10.1.1.1:8080", ("minio", "169.254.169.254", "[fd00::1]:9000", "*.example.org"))
 
 
@@ -224,11 +247,19 @@ def test_host_rules(url, allowed):
         ("minio", "169.254.169.254", False),
         ("minio", "::ffff:169.254.169.254", False),
         ("minio", "fe80::1%eth0", False),
+        ("minio", "fd00:ec2::254", False),
+        ("minio", "100.100.100.200", False),
+        ("minio", "64:ff9b::a9fe:a9fe", False),
+        ("minio", "64:ff9b::a00:3", True),
         ("169.254.169.254", "169.254.169.254", True),
         ("a.example.org", "93.184.216.34", True),
         ("a.example.org", "10.0.0.3", False),
         ("a.example.org", "127.0.0.1", False),
         ("a.example.org", "::1", False),
+        ("a.example.org", "168.63.129.16", False),
+        ("a.example.org", "64:ff9b::7f00:1", False),
+        ("a.example.org", "2002:7f00:1::", False),
+        ("a.example.org", "2606:4700::1111", True),
     ],
 )
 def test_address_rules(host, address, allowed):

@@ -160,6 +160,25 @@ def test_bad_image_does_not_spoil_the_batch(bench, caplog):
     assert "Task 7 gets no prediction" in caplog.text
 
 
+def test_images_that_are_slow_and_never_come_do_not_hold_up_a_batch_for_ever(bench, monkeypatch):
+    """Three of 40 s each; after these neither a bad nor a good one is tried. Good ones may take their time."""
+    clock = [0.0]
+    monkeypatch.setattr("clickpose_labelstudio.service.time.monotonic", lambda: clock[0])
+    load = bench.images.load
+
+    def slowly(reference):
+        clock[0] += 40.0
+        return load(reference)
+
+    monkeypatch.setattr(bench.images, "load", slowly)
+    good, bad = bench.task(), {"id": 2, "data": {"image": "/gone.png"}}
+    replies = bench.service.predict([good, good, bad, bad, good, bad, bad, good], XML)
+    assert ["result" in reply for reply in replies] == [True, True, False, False, True, False, False, False]
+    assert [reply.get("error", "").split(":")[0] for reply in replies[-3:]] == [
+        "There is no image at '/gone.png'", "Not tried", "Not tried"
+    ]  # fmt: skip
+
+
 def test_nobody_found_is_served_first(fakes):
     (reply,) = Bench(fakes, boxes_xyxy=()).service.predict([{"id": 1, "data": {"image": "/data/a.png"}}], XML)
     assert (reply["result"], reply["score"]) == ([], 0.0)
