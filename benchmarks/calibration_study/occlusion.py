@@ -35,7 +35,7 @@ _LEFT_OUT = -1  # visibility of a joint that is not learned from
 
 
 def occlusion_curves(
-    networks: Networks, heads: Mapping[str, Sequence[CCNet]], records: list[PersonRecord], persons: int = 96
+    networks: Networks, heads: Mapping[str, Sequence[CCNet]], records: list[PersonRecord], persons: int | None = None
 ) -> dict[str, dict]:
     """Return, for each network, mean OKS of the wrist and its mean confidences by patch size.
 
@@ -43,7 +43,7 @@ def occlusion_curves(
         networks: frozen.
         heads: fitted heads, as :data:`HEADS`, by the network's name.
         records: of whom persons with a visible wrist are taken, one wrist each.
-        persons: at most that many.
+        persons: at most that many; None for all.
 
     Returns:
         name -> ``patches``, the curves as [mean, standard error] rows, and ``pearson`` of each confidence with

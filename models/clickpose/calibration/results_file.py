@@ -8,9 +8,7 @@ score.
 
 from __future__ import annotations
 
-import contextlib
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,18 +17,12 @@ import numpy as np
 from clickpose.calibration.aggregation import USUAL_THRESHOLD, mean_above_threshold, visibility_weighted
 from clickpose.checks import as_array, check_finite, check_unit_range
 from clickpose.data.json_file import read_json_as
-from clickpose.metrics.average_precision import MAX_DETECTIONS
-from clickpose.metrics.keypoint_sets import (
-    KeypointPredictions,
-    KeypointTruth,
-    predictions_from_coco,
-    truth_from_coco,
-)
+from clickpose.metrics.average_precision import match_predictions
+from clickpose.metrics.keypoint_sets import predictions_from_coco, truth_from_coco
 from clickpose.metrics.oks import keypoint_oks
 from clickpose.skeleton import Skeleton
 
 MATCH_FROM = 0.1  # OKS; COCO's .5 would hide the poor predictions, and fit calibrators that do not know them
-_NOWHERE = 1e7  # px, for a joint that is not placed: near to nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,10 +151,8 @@ def with_scores(results: Sequence[dict], keypoint_scores: np.ndarray, scores: np
 def match_to_truth(
     annotations: dict, results: Sequence[dict], skeleton: Skeleton, min_oks: float = MATCH_FROM
 ) -> MatchedTruth:
-    """Find each result's annotated person as pycocotools does.
-
-    In each image the results, best score first and twenty at most, take the unmatched person of highest OKS, if that is
-    at least ``min_oks``; crowds and persons without labelled joints take any number.
+    """Find each result's annotated person as COCO does; see
+    :func:`~clickpose.metrics.average_precision.match_predictions`.
 
     Args:
         annotations: a COCO keypoint dataset (parsed JSON); not changed.
@@ -174,11 +164,10 @@ def match_to_truth(
         ValueError: if a result names an image that the dataset lacks, a result or an annotation lacks a field or has
             another number of joints, or ``min_oks`` is out of range.
     """
-    if not 0 < min_oks <= 1:
-        raise ValueError(f"Expected min_oks above 0 and at most 1, got {min_oks}")
     persons = truth_from_coco(annotations, skeleton)
     found = predictions_from_coco(annotations, results, skeleton)
-    owner, ignored = _match(persons, found, skeleton, min_oks)
+    owner = match_predictions(persons, found, skeleton.sigma_array, min_oks)
+    ignored = (owner >= 0) & persons.ignored[owner] if len(persons) else np.zeros(len(found), bool)
     matched = (owner >= 0) & ~ignored
     own = owner[matched]
     truth, visibility = np.zeros(found.keypoints.shape), np.zeros(found.keypoints.shape[:2], int)
@@ -188,60 +177,6 @@ def match_to_truth(
     labelled = visibility > 0
     terms = np.where(labelled, terms, 0.0)
     return MatchedTruth(matched, ignored, terms, visibility, visibility_weighted(terms, labelled), truth)
-
-
-def _match(
-    persons: KeypointTruth, found: KeypointPredictions, skeleton: Skeleton, min_oks: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the row (P,) of each prediction's person, -1 without one, and (P,) bool whether that is an ignored one."""
-    from pycocotools.cocoeval import COCOeval
-
-    owner, ignored = np.full(len(found), -1), np.zeros(len(found), bool)
-    if not len(found):
-        return owner, ignored
-    with contextlib.redirect_stdout(io.StringIO()):
-        evaluation = COCOeval(*_coco_files(persons, found), "keypoints")
-        evaluation.params.kpt_oks_sigmas = skeleton.sigma_array
-        evaluation.params.iouThrs = np.array([min_oks])
-        evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
-        evaluation.params.maxDets = [MAX_DETECTIONS]
-        evaluation.evaluate()
-    for image in filter(None, evaluation.evalImgs):
-        rows = np.asarray(image["dtIds"], int) - 1
-        owner[rows] = np.asarray(image["dtMatches"][0], int) - 1  # pycocotools says 0 for nobody
-        ignored[rows] = np.asarray(image["dtIgnore"][0], bool)
-    return owner, ignored
-
-
-def _coco_files(persons: KeypointTruth, found: KeypointPredictions) -> tuple:
-    """Return both as pycocotools wants them, numbered from 1: ids of the dataset's own may be 0 or stand twice."""
-    from pycocotools.coco import COCO as CocoFile
-
-    dataset = CocoFile()
-    labelled = np.concatenate([persons.keypoints, persons.visibility[..., None]], axis=2)
-    columns = {
-        "id": range(1, len(persons) + 1), "image_id": persons.image_ids, "category_id": persons.category_ids,
-        "keypoints": labelled.reshape(len(persons), -1).tolist(), "area": persons.areas.tolist(),
-        "bbox": persons.boxes_xywh.tolist(), "iscrowd": persons.crowd.astype(int).tolist(),
-        "num_keypoints": (~persons.ignored).astype(int).tolist(),
-    }  # fmt: skip
-    dataset.dataset = {
-        "images": [{"id": image} for image in dict.fromkeys([*persons.image_ids, *found.image_ids])],
-        "categories": [{"id": category} for category in dict.fromkeys(persons.category_ids)],
-        "annotations": _rows(columns),
-    }
-    dataset.createIndex()
-    points = np.where(np.isfinite(found.keypoints), found.keypoints, _NOWHERE)
-    triples = np.concatenate([points, np.ones((*points.shape[:2], 1))], axis=2)
-    detections = {
-        "image_id": found.image_ids, "category_id": found.category_ids, "score": found.scores.tolist(),
-        "keypoints": triples.reshape(len(found), -1).tolist(),
-    }  # fmt: skip
-    return dataset, dataset.loadRes(_rows(detections))
-
-
-def _rows(columns: Mapping[str, Sequence]) -> list[dict]:
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def _triples(values: Sequence[float], joints: int) -> np.ndarray:

@@ -129,6 +129,35 @@ def best_oks(truth: KeypointTruth, predictions: KeypointPredictions, sigmas) -> 
     return best_similarities(truth, predictions, _check_sigmas(truth, predictions, sigmas))
 
 
+def match_predictions(
+    truth: KeypointTruth,
+    predictions: KeypointPredictions,
+    sigmas,
+    min_oks: float,
+    max_detections: int = MAX_DETECTIONS,
+) -> np.ndarray:
+    """Return (P,) the index in ``truth`` of the person that each prediction is taken for, -1 for nobody.
+
+    In each image and category the predictions, best score first, take the unmatched person of highest OKS, if that is
+    at least ``min_oks``; crowds take any number. An ignored person is taken only where no other one is left.
+
+    Args:
+        truth: annotated persons.
+        predictions: predicted persons.
+        sigmas: (K,) per-joint sigmas.
+        min_oks: what counts as found, above 0 to 1.
+        max_detections: predictions of an image that count, best scores first; the others find nobody.
+
+    Raises:
+        ValueError: as :func:`evaluate_keypoints`, or if ``min_oks`` is out of range.
+    """
+    from clickpose.metrics.coco_engine import matched_persons
+
+    if not 0 < min_oks <= 1:
+        raise ValueError(f"Expected min_oks above 0 and at most 1, got {min_oks}")
+    return matched_persons(truth, predictions, _check_sigmas(truth, predictions, sigmas), min_oks, max_detections)
+
+
 def average_precision_by_part(
     truth: KeypointTruth,
     predictions: KeypointPredictions,

@@ -13,10 +13,11 @@ from faster_coco_eval.core.faster_eval_api import COCOeval_faster
 from clickpose.metrics.oks import oks_pairs
 
 _PAIR_JOINTS_AT_ONCE = 2_000_000  # bounds the memory for similarities to some 100 MB
+_ANY_AREA = 1e10  # px², COCO's
 
 
-class ArrayEvaluation(COCOeval_faster):
-    """One evaluation; :meth:`figures` and :meth:`precision` are there when it is made.
+class _ArrayMatching(COCOeval_faster):
+    """The engine on arrays, before it has run.
 
     Args:
         truth: :class:`~clickpose.metrics.keypoint_sets.KeypointTruth`.
@@ -25,7 +26,7 @@ class ArrayEvaluation(COCOeval_faster):
         images: the ids to evaluate, distinct, in the order in which equal scores are ranked.
         categories: the ids to evaluate, distinct.
         max_detections: predictions of an image that count, the best ones.
-        keep_images: keep what each image contributes, so that images can be drawn again.
+        keep_images: keep what each image contributes.
     """
 
     def __init__(self, truth, predictions, sigmas, images, categories, max_detections, keep_images=False):
@@ -44,15 +45,27 @@ class ArrayEvaluation(COCOeval_faster):
         )
         self.cocoDt = _file(found_cells, predictions.areas, score=predictions.scores)
         self._similarities = _similarities(truth, predictions, sigmas, truth_cells, found_cells, max_detections)
+
+    def computeOks(self, imgId, catId):
+        """Return the (P, G) similarities of one image, best predictions first."""
+        return self._similarities.get((imgId, catId), [])
+
+
+class ArrayEvaluation(_ArrayMatching):
+    """One evaluation; :meth:`figures` and :meth:`precision` are there when it is made.
+
+    Args:
+        truth, predictions, sigmas, images, categories, max_detections: persons, and which of them count.
+        keep_images: keep what each image contributes, so that images can be drawn again.
+    """
+
+    def __init__(self, truth, predictions, sigmas, images, categories, max_detections, keep_images=False):
+        super().__init__(truth, predictions, sigmas, images, categories, max_detections, keep_images)
         self.run()
         if keep_images:
             self._kept = np.empty(len(self._evalImgs_cpp), dtype=object)  # one for each category, area range, image
             self._kept[:] = self._evalImgs_cpp
             self._kept = self._kept.reshape(len(categories), -1, len(images))
-
-    def computeOks(self, imgId, catId):
-        """Return the (P, G) similarities of one image, best predictions first."""
-        return self._similarities.get((imgId, catId), [])
 
     def figures(self) -> np.ndarray:
         """Return the ten figures, NaN where there is nobody to find."""
@@ -75,6 +88,28 @@ class ArrayEvaluation(COCOeval_faster):
         self.accumulate()
         self.summarize()
         return self.figures()
+
+
+def matched_persons(truth, predictions, sigmas, min_oks: float, max_detections: int) -> np.ndarray:
+    """Return (P,) the index of the person that COCO's matching gives each prediction, -1 for nobody.
+
+    Args:
+        truth, predictions, sigmas: as :class:`ArrayEvaluation`.
+        min_oks: what counts as found.
+        max_detections: predictions of an image that count, best scores first.
+    """
+    owner = np.full(len(predictions), -1)
+    images, categories = (list(number) for number in _numbers(truth))
+    if not images or not len(predictions):
+        return owner
+    engine = _ArrayMatching(truth, predictions, sigmas, images, categories, max_detections)
+    engine.params.iouThrs = np.array([min_oks])
+    engine.params.areaRng, engine.params.areaRngLbl = [[0, _ANY_AREA]], ["all"]
+    engine.evaluate()
+    for pair in engine.eval["matched"]:  # "prediction_person", numbered from 1
+        found, person = (int(number) - 1 for number in pair.split("_"))
+        owner[found] = person
+    return owner
 
 
 def similarity_matrices(truth, predictions, sigmas, max_detections: int | None = None) -> dict[tuple, np.ndarray]:

@@ -12,6 +12,7 @@ from clickpose.metrics.average_precision import (
     best_oks,
     evaluate_keypoints,
     make_engine,
+    match_predictions,
     oracle_gain,
     with_oracle_scores,
 )
@@ -174,6 +175,30 @@ def test_an_oks_on_a_threshold_passes_it_as_in_pycocotools(reference):
     assert expected[1] == pytest.approx(1.0) and expected[2] == 0
     actual = list(average_precision(dataset(person_), results).values())
     np.testing.assert_allclose(actual, nan_for_absent(expected), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_predictions_find_the_persons_that_pycocotools_gives_them(reference, seed):
+    dataset, results = reference.corner_dataset(seed, COCO.sigma_array, categories=2)
+    evaluation = reference.pycocotools_evaluation(dataset, results, COCO.sigma_array)
+    everybody = [image for image in evaluation.evalImgs if image and image["aRng"] == [0, 1e10]]
+    truth, predictions = truth_from_coco(dataset), predictions_from_coco(dataset, results)
+    for place, min_oks in ((0, 0.5), (5, 0.75)):
+        expected = np.full(len(predictions), -1)
+        for image in everybody:
+            expected[np.array(image["dtIds"], int) - 1] = image["dtMatches"][place].astype(int) - 1
+        found = match_predictions(truth, predictions, COCO.sigma_array, min_oks)
+        np.testing.assert_array_equal(found, expected)
+        assert (found >= 0).sum() > 20 and truth.crowd[found[found >= 0]].any()
+
+
+def test_nobody_is_found_where_there_is_nobody(truth):
+    given = predictions_from_coco(truth, [result(a, 0.9) for a in truth["annotations"]])
+    nobody = truth_from_coco(dataset())
+    assert match_predictions(nobody, given, COCO.sigma_array, 0.5).tolist() == [-1, -1, -1]
+    assert match_predictions(truth_from_coco(truth), predictions_from_coco(truth, []), COCO.sigma_array, 0.5).size == 0
+    elsewhere = KeypointPredictions(given.keypoints, given.scores, [7, 7, 7])
+    assert match_predictions(truth_from_coco(truth), elsewhere, COCO.sigma_array, 0.5).tolist() == [-1, -1, -1]
 
 
 def test_images_drawn_again_equal_a_dataset_with_copies_of_them(reference):
