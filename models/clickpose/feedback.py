@@ -23,8 +23,13 @@ def oks_terms(predicted: Tensor, truth: Tensor, area: Tensor, sigmas: Tensor) ->
         area: (...,) in that unit squared.
         sigmas: (K,).
     """
+    return torch.exp(-_squared_tolerances(predicted, truth, area, sigmas))
+
+
+def _squared_tolerances(predicted: Tensor, truth: Tensor, area: Tensor, sigmas: Tensor) -> Tensor:
+    """Return how far off each joint is: minus the logarithm of its OKS term."""
     squared = (predicted - truth).square().sum(-1)
-    return torch.exp(-squared / (8 * area.clamp(min=1e-9)[..., None] * sigmas.square()))
+    return squared / (8 * area.clamp(min=1e-9)[..., None] * sigmas.square())
 
 
 def click_worst(
@@ -50,8 +55,9 @@ def click_worst(
         noise: (B, K, 2) added to clicked positions (an annotator's imprecision), or None.
     """
     clickable = labelled & ~fixed
-    quality = oks_terms(predicted, truth, area, sigmas).masked_fill(~clickable, float("inf"))
-    rank = quality.argsort(-1).argsort(-1)
+    # The term itself is 0 for all joints that are far off; its logarithm still tells which of them is the worst.
+    error = _squared_tolerances(predicted, truth, area, sigmas).masked_fill(~clickable, -1.0)
+    rank = error.argsort(-1, descending=True).argsort(-1)
     clicked = (rank < count[:, None]) & clickable
     target = truth if noise is None else truth + noise
     return Clicked(torch.where(clicked[..., None], target, predicted), fixed | clicked)

@@ -18,11 +18,23 @@ def shared_folder() -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def r50() -> ModuleType:
-    """The module ``r50/tiny_networks.py``: a tiny end-to-end network, by path as tests are not on ``sys.path``."""
-    path = Path(__file__).parent / "r50" / "tiny_networks.py"
-    spec = importlib.util.spec_from_file_location("clickpose_test_r50", path)
+def _module(name: str) -> ModuleType:
+    """Return a module of ``r50/`` by path, as tests are not on ``sys.path``."""
+    spec = importlib.util.spec_from_file_location(
+        f"clickpose_test_{name}", Path(__file__).parent / "r50" / f"{name}.py"
+    )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def r50() -> ModuleType:
+    """The module ``r50/tiny_networks.py``: a tiny end-to-end network."""
+    return _module("tiny_networks")
+
+
+@pytest.fixture(scope="session")
+def r50_training() -> ModuleType:
+    """The module ``r50/training_rank.py``: a tiny network's training, and people made up for it."""
+    return _module("training_rank")

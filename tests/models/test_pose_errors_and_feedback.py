@@ -51,6 +51,15 @@ def test_misses_stay_within_half_a_box_side():
     assert displacement[..., 1].max() > 0.35
 
 
+def test_a_swap_lands_up_to_a_box_away_and_moves_all_joints_alike():
+    config = PoseErrorConfig(keep=(0.0, 0.0), inversion=0.0, miss=0.0, swap=1.0, jitter_sigmas=0.0)
+    truth, corrupted, _ = corrupt(config)
+    displacement = corrupted - truth
+    torch.testing.assert_close(displacement, displacement[:, :1].expand_as(displacement), rtol=0, atol=1e-6)
+    largest = displacement.abs().amax((0, 1)) / torch.tensor([0.6, 0.8])  # in sides of the box
+    assert ((largest > 0.65) & (largest <= 0.7 + 1e-6)).all()
+
+
 def test_oks_term_of_two_sigma_is_exp_minus_half():
     truth = torch.zeros(17, 2)
     predicted = torch.stack([2 * SIGMAS * math.sqrt(0.3), torch.zeros(17)], -1)
@@ -69,6 +78,15 @@ def test_clicks_fix_the_worst_free_labelled_joints():
     assert torch.equal(clicked.keypoints_norm[0, 13:15], truth[0, 13:15])
     untouched = [*range(13), 15, 16]
     assert torch.equal(clicked.keypoints_norm[0, untouched], predicted[0, untouched])
+
+
+def test_of_joints_that_are_far_off_the_worst_is_clicked_too():
+    truth, predicted = torch.zeros(1, 17, 2), torch.zeros(1, 17, 2)
+    predicted[0, :, 0] = SIGMAS * (100 + torch.arange(17))  # every OKS term is 0 in single precision
+    everything, nothing = torch.ones(1, 17, dtype=torch.bool), torch.zeros(1, 17, dtype=torch.bool)
+    assert (oks_terms(predicted, truth, torch.ones(1), SIGMAS.float()) == 0).all()
+    clicked = click_worst(predicted, truth, everything, nothing, torch.ones(1), SIGMAS, torch.tensor([2]))
+    assert clicked.fixed[0].nonzero().flatten().tolist() == [15, 16]
 
 
 def test_click_noise_moves_the_clicked_joint_only():
