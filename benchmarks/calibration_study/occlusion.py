@@ -17,7 +17,7 @@ from torch.utils.data import default_collate
 from tqdm import tqdm
 
 from calibration_study.networks import INPUT_SIDE, Networks, Variant, from_input, labelled_oks
-from clickpose.calibration.ccnet_fit import FeatureTable, apply_ccnet
+from clickpose.calibration.ccnet_fit import LEFT_OUT, FeatureTable, apply_ccnet
 from clickpose.data.persons import PersonBatch, PersonDataset
 from clickpose.data.records import PersonRecord
 from clickpose.metrics.correlation import pearson
@@ -31,7 +31,6 @@ _COARSE = 16  # the patch shows the photo at 1/16 of its resolution
 HEADS = ("CCNet", "CCNet with patches")
 _CURVES = ("OKS", "original", *HEADS)
 _HIDDEN_PERSONS, _HIDDEN_REPEATS = 960, 4  # so that about as many wrists are hidden as seen
-_LEFT_OUT = -1  # visibility of a joint that is not learned from
 
 
 def occlusion_curves(
@@ -84,7 +83,7 @@ def with_hidden_wrists(table: FeatureTable, hidden: FeatureTable) -> FeatureTabl
     labelled = hidden.visibility[:, WRISTS] > 0
     first = torch.tensor(WRISTS)[labelled.int().argmax(dim=1)]
     is_hidden = F.one_hot(first, hidden.visibility.shape[1]).bool() & labelled.any(dim=1, keepdim=True)
-    alone = replace(hidden, visibility=torch.where(is_hidden, hidden.visibility, _LEFT_OUT))
+    alone = replace(hidden, visibility=torch.where(is_hidden, hidden.visibility, LEFT_OUT))
     return FeatureTable.concatenate([table, *[alone] * _HIDDEN_REPEATS])
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,9 +21,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from clickpose.calibration.pred_net import PredNet
+from clickpose.calibration.pred_net import PredNet, PredNetOutput
+from clickpose.calibration.results_file import MATCH_FROM
+from clickpose.metrics.average_precision import match_predictions
+from clickpose.metrics.keypoint_sets import KeypointPredictions, KeypointTruth
+from clickpose.metrics.oks import keypoint_oks
 
 VISIBILITY_WEIGHT = 0.02
+LEFT_OUT = -1  # visibility of a joint that is not learned from: a clicked one, or one of nobody
 
 
 @dataclass(frozen=True)
@@ -122,29 +128,72 @@ class FeatureTable:
             return None
 
 
+class PersonLabels(NamedTuple):
+    """Of the B persons of a :class:`~clickpose.calibration.pred_net.PredNetOutput`; as in :class:`FeatureTable`.
+
+    Attributes:
+        oks: (B, K) OKS terms.
+        visibility: (B, K).
+        groups: (B,) int.
+    """
+
+    oks: Tensor
+    visibility: Tensor
+    groups: Tensor
+
+
 def collect_features(net: PredNet, batches: Iterable, total: int | None = None) -> FeatureTable:
     """Run the frozen network once over labelled persons.
 
     Args:
         net: the network.
-        batches: tuples of (inputs of ``net.predict``, a function that turns the (B, K, 2) predicted keypoints, input
-            pixels, into their (B, K) OKS terms, (B, K) visibility, (B,) groups).
+        batches: tuples of (inputs of ``net.predict``, a function that turns its answer, a
+            :class:`~clickpose.calibration.pred_net.PredNetOutput`, into :class:`PersonLabels`). For a network that
+            finds people by itself, :func:`label_detections` is such a function.
         total: number of batches, for the progress bar.
 
     Raises:
         ValueError: without a batch.
     """
     rows = []
-    for inputs, oks_of, visibility, groups in tqdm(
-        batches, desc="features", unit="batch", total=total, leave=False, disable=None
-    ):
+    for inputs, labels_of in tqdm(batches, desc="features", unit="batch", total=total, leave=False, disable=None):
         output = net.predict(*inputs)
-        oks = oks_of(output.keypoints_input)
+        oks, visibility, groups = labels_of(output)
         seen = torch.ones_like(output.scores) if output.visibility_scores is None else output.visibility_scores
         rows.append((output.features.half(), oks.float(), visibility, output.scores.float(), groups, seen.float()))
     if not rows:
         raise ValueError("Expected at least one batch of labelled persons, got none")
     return FeatureTable(*(torch.cat([column.cpu() for column in columns]) for columns in zip(*rows, strict=True)))
+
+
+def label_detections(
+    output: PredNetOutput, truth: KeypointTruth, sigmas, group: int, min_oks: float = MATCH_FROM
+) -> PersonLabels:
+    """Label the people whom a network found in one image; who is nobody's is left out of the fit.
+
+    Args:
+        output: of that image alone, its keypoints in pixels of the image.
+        truth: the image's annotated persons.
+        sigmas: (K,) OKS sigmas of the joints, COCO convention.
+        group: number of the image.
+        min_oks: what counts as found.
+
+    Raises:
+        ValueError: as :func:`~clickpose.metrics.average_precision.match_predictions`.
+    """
+    keypoints = output.keypoints_input.double().cpu().numpy()
+    confidences = output.scores.double().mean(dim=1).cpu().numpy()
+    alone = replace(truth, image_ids=[group] * len(truth), category_ids=None)
+    found = KeypointPredictions(keypoints, confidences, [group] * len(keypoints))
+    owner = match_predictions(alone, found, sigmas, min_oks)
+    matched = owner >= 0
+    matched[matched] = ~truth.ignored[owner[matched]]
+    own = owner[matched]
+    oks, visibility = np.zeros(keypoints.shape[:2]), np.full(keypoints.shape[:2], LEFT_OUT)
+    oks[matched] = keypoint_oks(keypoints[matched], truth.keypoints[own], truth.areas[own], sigmas)
+    visibility[matched] = truth.visibility[own]
+    oks[visibility <= 0] = 0.0  # where nothing is labelled a position may be anything
+    return PersonLabels(torch.from_numpy(oks), torch.from_numpy(visibility), torch.full((len(keypoints),), group))
 
 
 def ccnet_loss(output, oks: Tensor, visibility: Tensor, visibility_weight: float = VISIBILITY_WEIGHT) -> Tensor:

@@ -18,13 +18,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from clickpose.calibration.aggregation import visibility_weighted
-from clickpose.calibration.ccnet_fit import (
-    CCNetConfig,
-    FeatureTable,
-    apply_ccnet,
-    cross_fit_ccnet,
-    fit_ccnet,
-)
+from clickpose.calibration.ccnet_fit import LEFT_OUT, CCNetConfig, FeatureTable, apply_ccnet, cross_fit_ccnet, fit_ccnet
 from clickpose.calibration.posthoc import PosthocCalibrator, cross_validate
 from clickpose.data.coco import PersonRecord
 from clickpose.data.persons import PersonDataset
@@ -35,8 +29,6 @@ from clickpose.networks.ccnet import CCNet
 from clickpose.networks.lite import LiteNetwork
 from clickpose.networks.lite_decoder import PoseQueries
 from clickpose.skeleton import Skeleton
-
-_LEFT_OUT = -1  # visibility of a clicked joint in a table
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,7 +209,7 @@ def _run_batch(network, batch, truth: _Truth, skeleton: Skeleton, groups: Tensor
         terms = oks_terms(keypoints, truth.keypoints, truth.area, sigmas)
         row = (
             output.tokens[:, 0].half(), torch.where(truth.visibility > 0, terms, 0.0),
-            torch.where(fixed, _LEFT_OUT, truth.visibility), output.oks_logits[:, 0].sigmoid(),
+            torch.where(fixed, LEFT_OUT, truth.visibility), output.oks_logits[:, 0].sigmoid(),
             groups, output.visibility_logits[:, 0].sigmoid(),
         )  # fmt: skip
         tables.append(FeatureTable(*row))

@@ -10,15 +10,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from clickpose.calibration.ccnet_fit import FeatureTable
+from clickpose.calibration.ccnet_fit import LEFT_OUT, FeatureTable
 from clickpose.data.persons import read_photo
 from clickpose.data.records import PersonRecord
 from clickpose.feedback import click_worst, oks_terms
 from clickpose.networks.clickpose import extend_boxes
 from clickpose.networks.pred_nets import ClickPosePredNet
 from clickpose.r50.predictor import R50Predictor
-
-_LEFT_OUT = -1  # visibility of a clicked joint in a table
 
 
 def collect_tokens(
@@ -88,7 +86,7 @@ def _labels(persons: list[PersonRecord], device: torch.device) -> tuple[Tensor, 
 def _table(reading, terms: Tensor, visibility: Tensor, fixed: Tensor, number: int) -> FeatureTable:
     output = ClickPosePredNet.read(reading, (1, 1))
     table = FeatureTable(
-        output.features.half(), torch.where(visibility > 0, terms, 0.0), torch.where(fixed, _LEFT_OUT, visibility),
+        output.features.half(), torch.where(visibility > 0, terms, 0.0), torch.where(fixed, LEFT_OUT, visibility),
         output.scores, torch.full((len(terms),), number),
     )  # fmt: skip
     return FeatureTable(*(getattr(table, name).cpu() for name in table.__dataclass_fields__))

@@ -11,14 +11,18 @@ from clickpose.calibration.aggregation import mean_above_threshold, visibility_w
 from clickpose.calibration.ccnet_fit import (
     CCNetConfig,
     FeatureTable,
+    PersonLabels,
     apply_ccnet,
     ccnet_loss,
     collect_features,
     cross_fit_ccnet,
     fit_ccnet,
+    label_detections,
 )
+from clickpose.calibration.pred_net import PredNetOutput
 from clickpose.feedback import oks_terms
 from clickpose.metrics.average_precision import average_precision
+from clickpose.metrics.keypoint_sets import KeypointTruth
 from clickpose.networks.ccnet import CCNet, CCNetOutput
 from clickpose.networks.pred_nets import heatmap_pred_net
 from clickpose.skeleton import Skeleton
@@ -61,12 +65,12 @@ def batches(images, truth, visibility, size=100):
     for start in range(0, len(images), size):
         rows = slice(start, start + size)
         groups = torch.arange(start, start + len(images[rows]))
-        yield (
-            (images[rows],),
-            lambda found, rows=rows: oks_terms(found, truth[rows], area[: len(found)], sigmas),
-            visibility[rows],
-            groups,
-        )
+
+        def labels_of(output, rows=rows, groups=groups):
+            terms = oks_terms(output.keypoints_input, truth[rows], area[: len(groups)], sigmas)
+            return PersonLabels(terms, visibility[rows], groups)
+
+        yield (images[rows],), labels_of
 
 
 def tables():
@@ -139,6 +143,35 @@ def test_the_loss_by_hand():
     assert nobody.item() == pytest.approx(0.02 * (np.log(2) + 100) / 2, rel=1e-6)
     left_out = ccnet_loss(output, torch.tensor([[0.9, 0.0]]), torch.tensor([[2, -1]]))  # a clicked joint
     assert left_out.item() == pytest.approx(0.16 + 0.02 * np.log(2), rel=1e-6)
+
+
+class ToyDetector:
+    """Finds the people it is told of, in any order: keypoints and scores in, the same and a feature of each out."""
+
+    def predict(self, keypoints, scores):
+        return PredNetOutput(keypoints.flatten(1), keypoints, scores)
+
+
+def test_people_found_in_photos_are_labelled_by_the_annotated_ones_or_left_out():
+    at = np.array([[20.0, 20.0], [30.0, 20.0], [25.0, 40.0]])
+    annotated = np.stack([at, at + 100, at + 200])
+    visibility = np.array([[2, 1, 0], [2, 2, 2], [0, 0, 0]])  # the third has no label: a crowd, say
+    annotated[0, 2] = np.nan
+    truth = KeypointTruth(annotated, visibility, [AREA] * 3, [[0, 0, 50, 50], [100, 100, 50, 50], [200, 200, 50, 50]],
+                          ["a.jpg"] * 3)  # fmt: skip
+    # the second person a tolerance off at one joint, twice (the surer one counts), the first, nobody, the one without
+    off = 2 * TOY.sigma_array[0] * np.sqrt(AREA)
+    second = at + 100 + np.array([[off, 0], [0, 0], [0, 0]])
+    found = torch.from_numpy(np.stack([second + 0.5, second, at, at + 400, at + 200]))
+    scores = torch.tensor([0.4, 0.8, 0.9, 0.9, 0.7])[:, None].expand(-1, 3)
+    batches = [((found, scores), lambda output: label_detections(output, truth, TOY.sigma_array, group=7))]
+    table = collect_features(ToyDetector(), batches)
+    assert table.visibility.tolist() == [[-1] * 3, [2, 2, 2], [2, 1, 0], [-1] * 3, [-1] * 3]
+    assert table.oks[1].tolist() == pytest.approx([np.exp(-0.5), 1.0, 1.0])
+    assert table.oks[2].tolist() == [1.0, 1.0, 0.0]
+    assert table.groups.tolist() == [7] * 5 and table.features.shape == (5, 6)
+    empty = label_detections(PredNetOutput(found[:0], found[:0], scores[:0]), truth, TOY.sigma_array, 7)
+    assert empty.oks.shape == empty.visibility.shape == (0, 3) and empty.groups.shape == (0,)
 
 
 def small_table(persons=40):
