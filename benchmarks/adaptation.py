@@ -113,8 +113,9 @@ def main() -> None:
     records, figures = None, {}
     for images in args.images:
         plan = AdaptPlan(
-            skeleton, train, args.out / f"images{images}", images, args.checkpoint, args.trunk_steps, args.decoder_steps
-        )
+            skeleton, train, args.out / f"images{images}", images, start=args.checkpoint, trunk_steps=args.trunk_steps,
+            decoder_steps=args.decoder_steps,
+        )  # fmt: skip
         weights = adapt(plan, args.device)
         if records is None:  # the same persons for all, chosen by the first network
             records = test_persons(test, plan.out / "untrained.safetensors", skeleton)

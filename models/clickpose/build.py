@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from clickpose.device import check_device
 from clickpose.predictor import PosePredictor
 
 
@@ -25,10 +26,12 @@ def load(
         options: of that network alone, such as lite's ``flip_test`` and r50's ``skeleton`` and ``min_score``.
 
     Raises:
-        ValueError: for another name; WeightsError (a ValueError) if the weights cannot be read.
+        ValueError: for another name, or a device that PyTorch cannot use; WeightsError (a ValueError) if the weights
+            cannot be read.
     """
     if name not in _LOADERS:
         raise ValueError(f"Expected name to be one of {', '.join(map(repr, _LOADERS))}, got {name!r}")
+    check_device(device)
     return _LOADERS[name](checkpoint, device, threads, **options)
 
 

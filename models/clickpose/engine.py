@@ -148,8 +148,12 @@ def keep_plan(folder: Path, wanted: dict) -> None:
     """
     path = folder / "plan.json"
     wanted = json.loads(json.dumps(wanted))
-    if path.exists() and (found := json.loads(path.read_text())) != wanted:
-        raise ValueError(f"Expected {folder} to go on with {found}, got {wanted}; name another working folder")
+    if path.exists():
+        found = json.loads(path.read_text())
+        differing = [name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name)]
+        if differing:
+            before, now = ({name: plan.get(name) for name in sorted(differing)} for plan in (found, wanted))
+            raise ValueError(f"Expected {folder} to go on with {before}, got {now}; name another working folder")
     if rank_and_world()[0] == 0 and not path.exists():
         partial = path.with_suffix(".partial")  # another process may be reading: never show it half a file
         partial.write_text(json.dumps(wanted))
@@ -280,7 +284,10 @@ class Trainer:
             terms = self.task.losses(batch, generator)
         total = sum(terms.values())
         if not torch.isfinite(total):
-            raise FloatingPointError(f"Expected a finite loss at step {self.step}, got {terms}")
+            values = ", ".join(f"{name} {value.item():g}" for name, value in terms.items())
+            raise FloatingPointError(
+                f"Expected a finite loss at step {self.step}, got {values}: the training has diverged"
+            )
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
@@ -302,10 +309,13 @@ class Trainer:
             self.average[name].copy_(state[name])
 
     def _log(self, terms: dict[str, float]) -> None:
+        """Append the running means to ``losses.csv``, below the names that its first line gave them."""
         path = self.folder / "losses.csv"
         new = not path.exists()
-        with path.open("a", newline="") as file:
-            writer = csv.writer(file)
+        with path.open("a+", newline="") as file:
+            file.seek(0)
+            names = ["step", *terms] if new else next(csv.reader(file))
+            writer = csv.DictWriter(file, names, extrasaction="ignore")
             if new:
-                writer.writerow(["step", *terms])
-            writer.writerow([self.step, *(f"{value:.5f}" for value in terms.values())])
+                writer.writeheader()
+            writer.writerow({"step": self.step} | {name: f"{value:.5f}" for name, value in terms.items()})

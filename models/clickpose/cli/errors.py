@@ -14,7 +14,7 @@ def user_errors() -> Iterator[None]:
     """Turn the errors that a user can cause into one red sentence and exit code 2."""
     try:
         yield
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, FloatingPointError) as error:  # the last one: a training that diverged
         fail(error)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from clickpose.data.formats import read_dataset
+from clickpose.device import check_device
 from clickpose.engine import TrainConfig
 from clickpose.joint_origin import JointOrigin
 from clickpose.lite.adaptation import adapt_network as adapt_lite
@@ -26,16 +27,14 @@ _MOST_VIEWS = 16
 
 
 @dataclasses.dataclass(frozen=True)
-class AdaptPlan:
-    """What to adapt to.
+class Adaptation:
+    """What to adapt a network to.
 
     Attributes:
         skeleton: the joints wanted.
         data: COCO-format folder with these joints; None for the untrained adaptation.
-        images: how many of its photos to train on; None for all, 0 for none.
-        start: lite weights to adapt.
         out: working folder; kept, so that a stopped run goes on.
-        trunk_steps, decoder_steps: steps of 32 persons.
+        images: how many of its photos to train on; None for all, 0 for none.
         seed: of everything random, also which photos are drawn.
     """
 
@@ -43,10 +42,33 @@ class AdaptPlan:
     data: Path | None
     out: Path
     images: int | None = None
+    seed: int = 0
+
+    @property
+    def trains(self) -> bool:
+        """Whether there are photos to train on."""
+        return self.images != 0 and self.data is not None
+
+    def prepare(self, origin: JointOrigin) -> Path:
+        """Say which joints are new, make the working folder, and return where the untrained weights go."""
+        names = ", ".join(self.skeleton.names[joint] for joint in origin.added) or "none"
+        print(f"{len(self.skeleton) - len(origin.added)} known joints; new: {names}", flush=True)
+        self.out.mkdir(parents=True, exist_ok=True)
+        return self.out / "untrained.safetensors"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AdaptPlan(Adaptation):
+    """What to adapt lite to.
+
+    Attributes:
+        start: lite weights to adapt.
+        trunk_steps, decoder_steps: steps of 32 persons.
+    """
+
     start: Path = DEFAULT_FILE
     trunk_steps: int = 150
     decoder_steps: int = 500
-    seed: int = 0
 
 
 def adapt(plan: AdaptPlan, device: str = "cpu") -> Path:
@@ -60,15 +82,11 @@ def adapt(plan: AdaptPlan, device: str = "cpu") -> Path:
     """
     network, old = load_lite(plan.start)
     adapted, origin = adapt_lite(network, old, plan.skeleton)
-    added = adapted.config.decoder.added
-    _report(origin, plan.skeleton)
-    plan.out.mkdir(parents=True, exist_ok=True)
-    untrained = plan.out / "untrained.safetensors"
+    untrained = plan.prepare(origin)
+    described = describe_skeleton(plan.skeleton, adapted.config.decoder.added)
     notes = {"start": plan.start.name, "training": "none: adapted to another skeleton"}
-    save_weights(untrained, adapted.state_dict(), {"kind": "lite"} | describe_skeleton(plan.skeleton, added) | notes)
-    if plan.images == 0 or plan.data is None:
-        return untrained
-    return train_lite(_training_plan(plan, untrained, adapted.config), device)
+    save_weights(untrained, adapted.state_dict(), {"kind": "lite"} | described | notes)
+    return train_lite(_training_plan(plan, untrained, adapted.config), device) if plan.trains else untrained
 
 
 def _training_plan(plan: AdaptPlan, start: Path, config) -> LitePlan:
@@ -86,31 +104,21 @@ def _training_plan(plan: AdaptPlan, start: Path, config) -> LitePlan:
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class R50AdaptPlan:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class R50AdaptPlan(Adaptation):
     """What to adapt the end-to-end network to.
 
     Attributes:
-        skeleton: the joints wanted.
-        data: COCO-format folder with these joints; None for the untrained adaptation.
         start: weights to adapt: an official checkpoint, or what training wrote.
-        out: working folder; kept, so that a stopped run goes on.
         known: the joints of ``start``; None for those that it says, or COCO's.
-        images: how many of its photos to train on; None for all, 0 for none.
         preset: name of the training preset; sizes of photos and losses come from it, the network from ``start``.
         steps: optimiser steps.
-        seed: of everything random, also which photos are drawn.
     """
 
-    skeleton: Skeleton
-    data: Path | None
     start: Path
-    out: Path
     known: Skeleton | None = None
-    images: int | None = None
     preset: str = "paper"
     steps: int = 500
-    seed: int = 0
 
 
 def adapt_r50(plan: R50AdaptPlan, device: str = "cpu") -> Path:
@@ -125,22 +133,15 @@ def adapt_r50(plan: R50AdaptPlan, device: str = "cpu") -> Path:
     preset = preset_named(plan.preset)
     known = plan.known or read_skeleton(plan.start)
     adapted, origin = adapt_r50_network(load_network(plan.start, known), known, plan.skeleton)
-    _report(origin, plan.skeleton)
-    plan.out.mkdir(parents=True, exist_ok=True)
-    untrained = plan.out / "untrained.safetensors"
+    untrained = plan.prepare(origin)
     save_network(untrained, adapted, plan.skeleton)
-    if plan.images == 0 or plan.data is None:
+    if not plan.trains:
         return untrained
     data = read_dataset(plan.data, "coco", skeleton=plan.skeleton)
     if plan.images is not None:
         data = data.drawn_images(plan.images, plan.seed)
     preset = dataclasses.replace(preset, train=dataclasses.replace(preset.train, seed=plan.seed))
     return train_r50(R50Plan([(data, 1.0)], preset, plan.out, untrained, steps=plan.steps), device)
-
-
-def _report(origin: JointOrigin, skeleton: Skeleton) -> None:
-    names = ", ".join(skeleton.names[joint] for joint in origin.added) or "none"
-    print(f"{len(skeleton) - len(origin.added)} known joints; new: {names}", flush=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,17 +168,17 @@ def adapt_from_options(
     """Read the options of the command and run it.
 
     Raises:
-        ValueError, FileNotFoundError: for a skeleton, folder or weights that cannot be used.
+        ValueError, FileNotFoundError: for a skeleton, folder, weights or a device that cannot be used.
     """
     if data is None and images != 0:
         raise ValueError("Expected --data with labelled photos, or --images 0 for the untrained network, got neither")
+    check_device(device)
     torch.set_num_threads(threads or 1)  # one thread a process is fastest on small machines
-    wanted = load_skeleton(skeleton)
-    if isinstance(options, R50Options):
-        if start is None:
-            raise WeightsError("Expected --init with a checkpoint for the network r50, got none: none is shipped")
-        known = load_skeleton(options.known) if options.known else None
-        plan = R50AdaptPlan(wanted, data, start, out, known, images, options.preset, options.steps, seed)
-        return adapt_r50(plan, device)
-    steps = (options.trunk_steps, options.decoder_steps)
-    return adapt(AdaptPlan(wanted, data, out, images, start or DEFAULT_FILE, *steps, seed), device)
+    common = {"skeleton": load_skeleton(skeleton), "data": data, "out": out, "images": images, "seed": seed}
+    if isinstance(options, LiteOptions):
+        return adapt(AdaptPlan(**common, start=start or DEFAULT_FILE, **dataclasses.asdict(options)), device)
+    if start is None:
+        raise WeightsError("Expected --init with a checkpoint for the network r50, got none: none is shipped")
+    known = load_skeleton(options.known) if options.known else None
+    plan = R50AdaptPlan(**common, start=start, known=known, preset=options.preset, steps=options.steps)
+    return adapt_r50(plan, device)

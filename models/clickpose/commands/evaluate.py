@@ -129,7 +129,7 @@ def run_evaluation(
     console = Console()
     for entry in figures.values():
         console.print(entry.report, highlight=False)
-        for table in entry.tables.values():
+        for table in (table for table in entry.tables.values() if any(table.rows.values())):
             console.print(table.title, style="bold", highlight=False)
             console.print(table.render())
     if json_path is not None:
@@ -223,8 +223,15 @@ def evaluate_plan(plan: EvaluationPlan, predictor: PosePredictor | None, progres
             dataset = dataset.first_images(plan.first)
         if not dataset.persons:
             raise ValueError(f"Expected labelled persons in {source}, found none")
-        figures[dataset.name] = figures_of(dataset, _rows(plan, dataset, predictor, progress), plan.protocol)
+        rows = _rows(plan, dataset, predictor, progress)
+        figures[_unused_name(dataset.name, figures)] = figures_of(dataset, rows, plan.protocol)
     return figures
+
+
+def _unused_name(name: str, used: Mapping[str, DatasetFigures]) -> str:
+    """Number a name that another data set has as well, such as ``val`` in two folders."""
+    names = [name, *(f"{name}-{number}" for number in range(2, len(used) + 2))]
+    return next(other for other in names if other not in used)
 
 
 def _rows(plan: EvaluationPlan, dataset: PoseDataset, predictor, progress) -> dict[str, ClickedPoses]:

@@ -12,6 +12,7 @@ import torch
 
 from clickpose.data.formats import read_dataset
 from clickpose.data.records import PoseDataset
+from clickpose.device import check_device
 from clickpose.lite.predictor import DEFAULT_FILE
 from clickpose.lite.train import LitePlan, TrainingFolder, train_lite
 from clickpose.lite.weights import read_config, read_skeleton
@@ -90,10 +91,11 @@ def train_from_options(
         the weights file.
 
     Raises:
-        ValueError: for folders, weights or settings that cannot be used.
+        ValueError: for folders, weights, settings or a device that cannot be used.
     """
     if not data:
         raise ValueError("Expected at least one --data folder, got none")
+    check_device(device)
     torch.set_num_threads(threads or 1)  # one thread a process is fastest on small machines
     device = _join_processes(device)
     if isinstance(options, R50Options):

@@ -1,6 +1,8 @@
 """``clickpose train`` and ``clickpose evaluate``: what a user types, what comes out, and what is refused."""
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -36,8 +38,8 @@ def folder(tmp_path):
     return folder
 
 
-def run_evaluate(folder, *options):
-    result = RUNNER.invoke(app, ["evaluate", str(folder), "--threads", "1", *map(str, options)])
+def run_evaluate(*arguments):
+    result = RUNNER.invoke(app, ["evaluate", "--threads", "1", *map(str, arguments)])
     assert result.exit_code == 0, result.output
     return result.output
 
@@ -93,6 +95,20 @@ def test_evaluate_results_of_another_model_alone(folder, tmp_path):
     assert figures["average_precision"]["theirs + manual"]["NoC95"] == 2
 
 
+def test_evaluate_keeps_data_sets_of_one_name_apart(folder, tmp_path):
+    moved = [Path(shutil.copytree(folder, tmp_path / side / "val")) for side in ("left", "right")]
+    content = json.loads((moved[1] / "annotations.json").read_text())
+    content["annotations"][0]["keypoints"][2::3] = [2] * 5 + [0] * 12
+    (moved[1] / "annotations.json").write_text(json.dumps(content))
+    out, plots = tmp_path / "figures.json", tmp_path / "plots"
+    run_evaluate(moved[0], moved[1], "--clicks", 5, "--json", out, "--plot", plots)
+    figures = json.loads(out.read_text())
+    assert list(figures) == ["val", "val-2"] and {path.name for path in plots.iterdir()} == {"val.png", "val-2.png"}
+    # five clicks place all joints of the second one's person
+    assert [figures[name]["curves"]["lite + manual"][5] for name in figures] == pytest.approx([0, 100], abs=40)
+    assert figures["val"]["curves"] != figures["val-2"]["curves"]
+
+
 def test_evaluate_shows_pckh_for_mpii(tmp_path):
     Image.new("RGB", (200, 200), (90, 120, 60)).save(tmp_path / "a.jpg")
     rng = np.random.default_rng(0)
@@ -135,6 +151,9 @@ def test_training_goes_on_with_the_joints_of_the_weights(folder, tmp_path, monke
         (["evaluate", "nowhere", "--model", "none"], "Expected a network or a results file to evaluate, got neither"),
         (["evaluate", "nowhere", "--model-skeleton", "crowdpose"], "a model skeleton with the network r50 alone"),
         (["evaluate", "nowhere", "--model", "r50"], "Expected a checkpoint for the network r50, got none"),
+        (["evaluate", "nowhere", "--device", "abacus"], "Expected a device that this PyTorch can use, got 'abacus'"),
+        (["train", "--data", "nowhere", "--device", "cuda:99"], "this PyTorch can use, got 'cuda:99': it finds"),
+        (["adapt", "--skeleton", "crowdpose", "--images", "0", "--device", "meta"], "PyTorch can use, got 'meta'"),
     ],
 )
 def test_wrong_use_is_one_sentence(arguments, sentence):

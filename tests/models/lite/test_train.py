@@ -131,6 +131,26 @@ def test_a_resumed_run_equals_an_uninterrupted_one(folder, tmp_path):
         assert torch.equal(value, resumed.average[name]), name
 
 
+def test_losses_are_logged_below_their_names_whatever_their_order(folder, tmp_path):
+    trainer = make_trainer(folder, tmp_path)
+    for step, terms in ((1, {"l1": 1.0, "box": 2.0}), (2, {"box": 4.0, "l1": 3.0, "late": 9.0}), (3, {"box": 5.0})):
+        trainer.step = step
+        trainer._log(terms)
+    assert (tmp_path / "losses.csv").read_text().splitlines() == [
+        "step,l1,box", "1,1.00000,2.00000", "2,3.00000,4.00000", "3,,5.00000"
+    ]  # fmt: skip
+
+
+def test_a_diverged_training_stops_with_its_terms_and_keeps_its_checkpoint(folder, tmp_path):
+    trainer = make_trainer(folder, tmp_path)
+    trainer.run()
+    saved = trainer.checkpoint_path.read_bytes()
+    trainer.task.losses = lambda *_: {"l1": torch.tensor(2.0, requires_grad=True), "box": torch.tensor(float("nan"))}
+    with pytest.raises(FloatingPointError, match="at step 6, got l1 2, box nan: the training has diverged"):
+        trainer.train_step(default_collate([trainer.dataset[0]]))
+    assert trainer.step == 6 and trainer.checkpoint_path.read_bytes() == saved
+
+
 def test_frozen_blocks_keep_their_weights(folder, tmp_path):
     trainer = make_trainer(folder, tmp_path)
     before = {name: value.clone() for name, value in trainer.model.state_dict().items()}

@@ -222,7 +222,8 @@ def test_photos_to_a_weights_file_that_training_goes_on_from(plan, capsys):
     started = make_trainer(more).model.state_dict()
     assert all(torch.equal(value, started[name]) for name, value in network.state_dict().items())
     other = dataclasses.replace(plan, data=[(plan.data[0][0], 2.0)])
-    with pytest.raises(ValueError, match="name another working folder"):
+    wanted = r"to go on with \{'data': \[\['noise', 7, 1.0\]\]\}, got \{'data': \[\['noise', 7, 2.0\]\]\}; name another"
+    with pytest.raises(ValueError, match=wanted):  # what is the same in both is not shown
         train_r50(other)
 
 

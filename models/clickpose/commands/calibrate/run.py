@@ -100,15 +100,14 @@ def _run(request: CalibrateRequest, options: CalibrateOptions, progress: Callabl
 
         torch.set_num_threads(request.threads or torch.get_num_threads())
         return fit_lite(request.data, request.checkpoint, options, request.clicks, request.cache)
-    if request.model == "r50":
-        from clickpose.commands.calibrate.r50 import fit_r50
-        from clickpose.r50.predictor import R50Predictor
-
-        # without the calibration that may lie beside it: this fit takes its place
-        predictor = R50Predictor.load(request.checkpoint, request.device, request.threads, calibrator=None)
-        return fit_r50(request.data, predictor, options, request.clicks, progress)
     from clickpose.build import load
 
+    if request.model == "r50":
+        from clickpose.commands.calibrate.r50 import fit_r50
+
+        # without the calibration that may lie beside it: this fit takes its place
+        predictor = load("r50", request.checkpoint, request.device, request.threads, calibrator=None)
+        return fit_r50(request.data, predictor, options, request.clicks, progress)
     predictor = load(request.model, request.checkpoint, request.device, request.threads)
     if len(request.data) > 1:
         raise ValueError(f"Expected one --data folder for {request.model}, got {len(request.data)}")
