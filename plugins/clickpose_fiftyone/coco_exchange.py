@@ -18,6 +18,7 @@ from clickpose.data.coco_results import VISIBLE_FROM
 from clickpose.data.json_file import read_json_as
 from clickpose.image_io import ImageError
 from clickpose_fiftyone.checks import image_sizes, listed, require_keypoints, require_samples, require_writable
+from clickpose_fiftyone.column_writes import label_documents, write_labels
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.predict import boxes_field_of
 
@@ -209,8 +210,13 @@ def _write(dataset: fo.Dataset, field: str, records, paths: list[str], labels) -
     view = dataset.select([known[path] for path in paths], ordered=True)
     if paths:
         view.set_values(IMAGE_FIELD, [json.dumps(record) for record in records])
-        view.set_values(field, [keypoints for keypoints, _ in labels], dynamic=True)
-        view.set_values(boxes_field_of(field), [boxes for _, boxes in labels], dynamic=True)
+        write_labels(
+            view,
+            {
+                field: (fo.Keypoints, [label_documents(keypoints) for keypoints, _ in labels]),
+                boxes_field_of(field): (fo.Detections, [label_documents(boxes) for _, boxes in labels]),
+            },
+        )
 
 
 def _image_records(samples, sizes: np.ndarray) -> list[dict]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from clickpose.draw import score_color
 from clickpose_fiftyone.checks import require_writable
-from clickpose_fiftyone.columns import PersonColumns
+from clickpose_fiftyone.columns import PersonColumns, write_joints
 from clickpose_fiftyone.predict import boxes_field_of
 
 BINS = 10
@@ -57,6 +57,8 @@ def add_heat_joints(samples, pred_field: str = "pred", hide_below: float = 0.0) 
     Raises:
         ValueError: if the field cannot serve, or has no predicted OKS.
     """
+    if not samples._is_generated:  # all people of the photos: the field is written whole
+        samples = samples._dataset.select(samples.values("id"), ordered=True)
     columns = PersonColumns(samples, pred_field)
     require_writable(samples, joints_field_of(pred_field), fo.Keypoints)
     scores = columns.joints("keypoint_oks")
@@ -64,29 +66,14 @@ def add_heat_joints(samples, pred_field: str = "pred", hide_below: float = 0.0) 
         raise ValueError(f'Expected field "{pred_field}" to have keypoint_oks, got none; predict or calibrate first')
     visibility = columns.joints("visibility")
     columns.write(BIN_ATTRIBUTE, score_bins(columns.scalars("pred_oks")))
-    labels, count = _joint_labels(columns, scores, visibility, hide_below)
-    if labels:
-        samples.set_values(joints_field_of(pred_field), labels, dynamic=True)
-    return count
-
-
-def _joint_labels(columns: PersonColumns, scores, visibility, hide_below: float) -> tuple[list[fo.Keypoints], int]:
-    """Return one label a sample with its joints as single points, and how many joints there are."""
-    points, names = columns.values("points"), columns.skeleton.names
-    bins = np.array(score_bins(scores.ravel())).reshape(scores.shape)
     shown = np.isfinite(columns.keypoints).all(axis=-1) & ~(visibility < hide_below)
-    joints: list[list[fo.Keypoint]] = [[] for _ in columns.counts]
-    for person, joint in np.argwhere(shown).tolist():
-        label = fo.Keypoint(label=names[joint], points=[points[person][joint]])
-        label[BIN_ATTRIBUTE] = str(bins[person, joint])
-        label["oks"] = _number(scores[person, joint])
-        label["joint_visibility"] = _number(visibility[person, joint])
-        joints[columns.rows[person]].append(label)
-    return [fo.Keypoints(keypoints=found) for found in joints], int(shown.sum())
-
-
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
+    attributes = {
+        BIN_ATTRIBUTE: np.array(score_bins(scores.ravel())).reshape(scores.shape),
+        "oks": scores,
+        "joint_visibility": visibility,
+    }
+    write_joints(columns, joints_field_of(pred_field), shown, attributes)
+    return int(shown.sum())
 
 
 def color_scheme(pred_field: str = "pred") -> fo.ColorScheme:

@@ -1,12 +1,14 @@
-"""Columns into the database: one operation a photo, however many attributes are written.
+"""Columns and whole labels into the database: one operation a photo, however much is written of it.
 
 FiftyOne's ``set_values`` makes one operation a person and attribute, and with ``dynamic=True`` looks at the type of
 every value; here a column is declared once, and all columns of a photo travel together. People are found by their ids,
-so somebody who adds or deletes people meanwhile does no harm.
+so somebody who adds or deletes people meanwhile does no harm. New labels are written as the documents that the database
+keeps: making an ``fo.Keypoint`` of each joint takes ten times as long as writing it.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from itertools import chain
@@ -18,6 +20,7 @@ from pymongo import UpdateOne
 
 _SCALAR_FIELDS = {bool: fo.BooleanField, int: fo.IntField, float: fo.FloatField, str: fo.StringField}
 Nested = list[list | None]
+Documents = list[list[dict] | None]
 
 
 def write_columns(samples, path: str, label_ids: Nested, persons: Mapping[str, Nested], photos: Mapping[str, list]):
@@ -48,6 +51,63 @@ def write_columns(samples, path: str, label_ids: Nested, persons: Mapping[str, N
         samples._dataset._bulk_write(operations, ids=sample_ids)
 
 
+def write_labels(samples, labels: Mapping[str, tuple[type, Documents]]) -> None:
+    """Replace label fields of the photos of a view by new labels; all fields of a photo are replaced at once.
+
+    Args:
+        samples: a dataset or view with S photos.
+        labels: sample field -> (its class, such as ``fo.Keypoints``; S lists of documents of :func:`documents` or
+            :func:`label_documents`; None for a field without a value).
+
+    Raises:
+        ValueError: if a field or an attribute exists already and holds something else; nothing is written then.
+    """
+    declared = {}
+    for name, (kind, nested) in labels.items():
+        declared[name] = (fo.EmbeddedDocumentField, kind)
+        declared |= {f"{name}.{kind._LABEL_LIST_FIELD}.{key}": found for key, found in _attributes_of(kind, nested)}
+    _declare(samples, declared)
+    stored = {name: [_stored(kind, people) for people in nested] for name, (kind, nested) in labels.items()}
+    if samples._is_generated:  # as in write_columns
+        for name, (kind, _) in labels.items():
+            samples.set_values(name, [None if value is None else kind.from_dict(value) for value in stored[name]])
+        return
+    sample_ids = samples.values("_id")
+    operations = list(_operations(sample_ids, "", [None] * len(sample_ids), {}, stored))
+    if operations:
+        samples._dataset._bulk_write(operations, ids=sample_ids)
+
+
+def documents(kind: type, attributes: Iterable[Mapping]) -> list[dict]:
+    """Return new labels as the database keeps them.
+
+    Args:
+        kind: class of one label, such as ``fo.Keypoint``.
+        attributes: of each label, plain values by name.
+    """
+    empty = kind().to_dict()
+    return [{**empty, "_id": ObjectId(), "tags": [], "attributes": {}, **values} for values in attributes]
+
+
+def label_documents(labels: fo.Label) -> list[dict]:
+    """Return the labels of one photo's list, such as ``fo.Keypoints``, as the database keeps them."""
+    return [label.to_dict() for label in labels[labels._LABEL_LIST_FIELD]]
+
+
+def _stored(kind: type, people: list[dict] | None) -> dict | None:
+    return None if people is None else {"_cls": kind.__name__, kind._LABEL_LIST_FIELD: people}
+
+
+def _attributes_of(kind: type, nested: Documents) -> Iterator[tuple[str, tuple[type, type | None] | None]]:
+    """Yield (attribute, its field) of what labels have beside the attributes of their class."""
+    columns = defaultdict(list)
+    for document in _flat(nested):
+        for name, value in document.items():
+            columns[name].append(value)
+    own = {"_id", "_cls", *kind._fields[kind._LABEL_LIST_FIELD].field.document_type._fields}
+    return ((name, _field_of(values)) for name, values in columns.items() if name not in own)
+
+
 def _operations(sample_ids, path: str, label_ids: Nested, persons, photos) -> Iterator[UpdateOne]:
     """Yield one update a photo; person ``p`` of a photo is addressed as ``$[p<p>]``, by its id."""
     now = datetime.now(timezone.utc)
@@ -71,12 +131,12 @@ def _declare(samples, declared: Mapping[str, tuple[type, type | None] | None]) -
     """
     new = {}
     for path, wanted in declared.items():
-        if wanted is None:  # only None or empty lists: nothing tells the type
+        if wanted is None:  # only None or empty lists, or values of several kinds: nothing to declare
             continue
         kind, inner = wanted
         field = samples.get_field(path)
         if field is None:
-            new[path] = {"ftype": kind} if inner is None else {"ftype": kind, "subfield": inner}
+            new[path] = _declaration(kind, inner)
         elif not _holds(field, kind, inner):
             raise ValueError(
                 f'Expected "{path}" to be free or a {_name(kind, inner)}, got {field}; nothing was written'
@@ -85,8 +145,17 @@ def _declare(samples, declared: Mapping[str, tuple[type, type | None] | None]) -
         samples._dataset.add_sample_field(path, **kwargs)
 
 
+def _declaration(kind: type, inner: type | None) -> dict:
+    """Return what FiftyOne wants to know of a new field."""
+    if kind is fo.EmbeddedDocumentField:
+        return {"ftype": kind, "embedded_doc_type": inner}
+    return {"ftype": kind} if inner is None else {"ftype": kind, "subfield": inner}
+
+
 def _holds(field: fo.Field, kind: type, inner: type | None) -> bool:
     """Tell whether a field can hold the values; floats take ints, and lists without a declared type anything."""
+    if kind is fo.EmbeddedDocumentField:
+        return getattr(field, "document_type", None) is inner
     if inner is not None:
         known = getattr(field, "field", None)
         return isinstance(field, fo.ListField) and (known is None or _holds(known, inner, None))
@@ -98,13 +167,19 @@ def _name(kind: type, inner: type | None) -> str:
 
 
 def _field_of(values: Iterable) -> tuple[type, type | None] | None:
-    """Return the (field, field of its items) of plain values by the first one that tells; None where none does."""
-    telling = (value for value in values if value is not None and value != [])
-    first = next(telling, None)
-    if not isinstance(first, list):
-        return None if first is None else (_SCALAR_FIELDS[type(first)], None)
-    items = _field_of(chain.from_iterable(chain([first], telling)))
-    return (fo.ListField, fo.FloatField if items is None else items[0])
+    """Return the (field, field of its items or class of its documents) of plain values; None where nothing tells."""
+    telling = [value for value in values if value is not None and value != []]
+    kinds = set(map(type, telling))
+    if kinds == {int, float}:  # JSON writes 80.0 as 80
+        return fo.FloatField, None
+    if len(kinds) != 1:
+        return None
+    if isinstance(telling[0], list):
+        items = _field_of(chain.from_iterable(telling))
+        return fo.ListField, fo.FloatField if items is None else items[0]
+    if isinstance(telling[0], Mapping):
+        return fo.EmbeddedDocumentField, getattr(fo, telling[0]["_cls"])
+    return _SCALAR_FIELDS[kinds.pop()], None
 
 
 def _flat(nested: Nested) -> Iterator:

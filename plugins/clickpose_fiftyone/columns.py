@@ -10,13 +10,14 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import chain
 
+import fiftyone as fo
 import numpy as np
 
 from clickpose.boxes import enclosing_box, xywh_to_xyxy
 from clickpose.skeleton import Skeleton
 from clickpose.structures import Poses
 from clickpose_fiftyone.checks import image_sizes, require_keypoints
-from clickpose_fiftyone.column_writes import plain, write_columns
+from clickpose_fiftyone.column_writes import documents, plain, write_columns, write_labels
 from clickpose_fiftyone.skeletons import skeleton_of
 
 MIN_PRED_OKS = "min_pred_oks"
@@ -171,6 +172,33 @@ class PersonColumns:
     def totals(self, values: np.ndarray) -> np.ndarray:
         """Return the (S,) int sums of the (N,) persons' counts."""
         return np.bincount(self.rows, weights=values, minlength=len(self.counts)).astype(int)
+
+
+def write_joints(columns: PersonColumns, field: str, shown: np.ndarray, attributes: Mapping[str, np.ndarray]) -> None:
+    """Write joints of the persons as a field of their own: keypoints of one point, labelled by joint.
+
+    Args:
+        columns: the persons.
+        field: Keypoints field to write, free or one that this function wrote.
+        shown: (N, K) which joints, all of them placed.
+        attributes: name -> (N, K) numbers or texts; NaN is written as None.
+
+    Raises:
+        ValueError: if the field or an attribute of it holds something else; nothing is written.
+    """
+    persons, joints = np.nonzero(shown)
+    names, points = columns.skeleton.names, columns.values("points")
+    chosen = {name: plain(values[persons, joints]) for name, values in attributes.items()}
+    written = documents(
+        fo.Keypoint,
+        (
+            {"label": names[joint], "points": [points[person][joint]], **dict(zip(chosen, values, strict=True))}
+            for person, joint, *values in zip(persons.tolist(), joints.tolist(), *chosen.values(), strict=True)
+        ),
+    )
+    ends = np.cumsum(columns.totals(shown.sum(axis=1))).tolist()
+    nested = [written[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+    write_labels(columns.samples, {field: (fo.Keypoints, nested)})
 
 
 def lowest_oks(columns: PersonColumns, pred_oks: np.ndarray) -> dict[str, np.ndarray]:

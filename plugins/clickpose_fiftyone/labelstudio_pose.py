@@ -22,6 +22,7 @@ from clickpose.boxes import box_iou
 from clickpose.structures import Annotations, Poses
 from clickpose_fiftyone.backends import register_backends
 from clickpose_fiftyone.checks import plural, require_keypoints, require_samples
+from clickpose_fiftyone.column_writes import label_documents, write_labels
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.conversion import PERSON, relative_box
 from clickpose_fiftyone.refinement import history_of, state_of
@@ -372,7 +373,8 @@ def _store_labels(dataset, field: str, labels: dict[str, dict[str, fo.Keypoint]]
     from clickpose_fiftyone.refinement import refresh_derived
 
     view = dataset.select(list(labels), ordered=True)
-    view.set_values(field, [fo.Keypoints(keypoints=list(found.values())) for found in labels.values()], dynamic=True)
+    people = [label_documents(fo.Keypoints(keypoints=list(found.values()))) for found in labels.values()]
+    write_labels(view, {field: (fo.Keypoints, people)})
     if dataset.get_field(f"{field}.keypoints.pred_oks") is not None:
         refresh_derived(view, field)
 

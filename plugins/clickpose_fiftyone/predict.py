@@ -12,6 +12,7 @@ import numpy as np
 from clickpose.image_io import read_image
 from clickpose.predictor import PosePredictor
 from clickpose_fiftyone.checks import plural, require_field, require_images, require_samples, require_writable
+from clickpose_fiftyone.column_writes import label_documents, write_labels
 from clickpose_fiftyone.columns import PersonColumns, index_lowest_oks, lowest_oks
 from clickpose_fiftyone.conversion import detection_boxes, instance_of, poses_to_labels
 from clickpose_fiftyone.predictors import PREDICTOR_LOCK, shared_predictor
@@ -157,8 +158,13 @@ def _write(samples, pred_field: str, found: dict, predictor: PosePredictor) -> N
     view = dataset.select(list(found), ordered=True)
     keypoints, boxes, metadata = (list(column) for column in zip(*found.values(), strict=True))
     _fill_metadata(view, metadata)
-    view.set_values(pred_field, keypoints, dynamic=True)
-    view.set_values(boxes_field_of(pred_field), boxes, dynamic=True)
+    write_labels(
+        view,
+        {
+            pred_field: (fo.Keypoints, [label_documents(label) for label in keypoints]),
+            boxes_field_of(pred_field): (fo.Detections, [label_documents(label) for label in boxes]),
+        },
+    )
     set_skeleton(dataset, pred_field, predictor.skeleton)
     refresh_sample_columns(view, pred_field)
 

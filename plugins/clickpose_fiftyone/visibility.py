@@ -8,7 +8,7 @@ import fiftyone as fo
 import numpy as np
 
 from clickpose_fiftyone.checks import plural, require_writable
-from clickpose_fiftyone.columns import NUM_LOW_VIS, PersonColumns
+from clickpose_fiftyone.columns import NUM_LOW_VIS, PersonColumns, write_joints
 
 LOW_VISIBILITY = 0.3
 LOW_VISIBILITY_TAG = "low_visibility"
@@ -66,7 +66,7 @@ def flag_low_visibility(
     tags = {"tags": changed_tags(columns, tag, low.any(axis=1))} if tag else {}
     columns.write_all(tags, low_counts(columns, visibility, threshold))
     if overlay:
-        _write_overlay(columns, low, visibility)
+        write_joints(columns, overlay_field_of(pred_field), low, {"joint_visibility": visibility})
     photos = int((columns.totals(low.sum(axis=1)) > 0).sum())
     return VisibilitySummary(threshold, int(low.sum()), int(low.any(axis=1).sum()), photos)
 
@@ -81,17 +81,3 @@ def changed_tags(columns: PersonColumns, tag: str, chosen: np.ndarray) -> list[l
     """Return N lists of tags: the (N,) chosen persons have the tag, the others do not; other tags stay."""
     tags = [[name for name in (known or []) if name != tag] for known in columns.values("tags")]
     return [[*names, tag] if wanted else names for names, wanted in zip(tags, chosen, strict=True)]
-
-
-def _write_overlay(columns: PersonColumns, low: np.ndarray, visibility: np.ndarray) -> None:
-    """Write the flagged joints as keypoints of one point, labelled by joint."""
-    names = columns.skeleton.names
-    points = columns.values("points")
-    joints: list[list[fo.Keypoint]] = [[] for _ in columns.counts]
-    for person, joint in np.argwhere(low).tolist():
-        label = fo.Keypoint(label=names[joint], points=[points[person][joint]])
-        label["joint_visibility"] = float(visibility[person, joint])
-        joints[columns.rows[person]].append(label)
-    labels = [fo.Keypoints(keypoints=found) for found in joints]
-    if labels:
-        columns.samples.set_values(overlay_field_of(columns.field), labels, dynamic=True)

@@ -6,6 +6,7 @@ import pytest
 
 from clickpose_fiftyone.auto_accept import auto_accept, plan_acceptance
 from clickpose_fiftyone.colours import color_by_confidence, score_bins
+from clickpose_fiftyone.column_writes import label_documents, write_labels
 from clickpose_fiftyone.columns import PersonColumns, index_lowest_oks, lowest_oks
 from clickpose_fiftyone.review import ACCEPTED, mark_persons, review_queue, worst_persons, worst_samples
 from clickpose_fiftyone.selection import farthest_first, select_for_labelling
@@ -167,3 +168,48 @@ def test_wrong_collections_are_a_sentence_and_nothing_is_written(call, new_datas
         with pytest.raises(ValueError, match=sentence):
             call(dataset, "pred")
         assert set(dataset.get_field_schema()) == before
+
+
+def test_labels_are_stored_and_declared_as_fiftyone_itself_does(person_dataset):
+    dataset = person_dataset((2, 0, 1))
+    held, label = dataset.first(), fo.Keypoints(keypoints=[fo.Keypoint(label="person", points=[[0.1, 0.2]])])
+    label.keypoints[0]["area"], label.keypoints[0]["seen"] = 80, [True, False]
+    other = label.copy()
+    other.keypoints[0]["area"], other.keypoints[0]["instance"] = 80.5, fo.Instance()
+    dataset.set_values("theirs", [label, None, other], dynamic=True)
+    documents = [label_documents(label), None, label_documents(other)]
+    write_labels(dataset, {"ours": (fo.Keypoints, documents)})
+    assert held.ours.keypoints[0].seen == [True, False]  # samples in memory follow
+    assert [value and value.to_dict() for value in dataset.values("ours")] == [
+        value and value.to_dict() for value in dataset.values("theirs")
+    ]
+    schema = dataset.get_field_schema(flat=True)
+    mine, theirs = (
+        {name.partition(".")[2]: str(field) for name, field in schema.items() if name.startswith(start)}
+        for start in ("ours.", "theirs.")
+    )
+    assert "FloatField" in mine.pop("keypoints.area") and theirs.pop("keypoints.area")  # theirs: what came first
+    assert mine == theirs and "keypoints.instance.id" in mine
+
+
+def test_labels_of_a_wrong_field_or_attribute_are_not_written_at_all(person_dataset):
+    dataset = person_dataset((1, 1))
+    before, schema = dataset.values("pred.keypoints.id"), set(dataset.get_field_schema(flat=True))
+    wrong = [[{**document, "pred_oks": "high", "new": 1.0} for document in label_documents(label)]
+             for label in dataset.values("pred")]  # fmt: skip
+    with pytest.raises(ValueError, match=r'"pred\.keypoints\.pred_oks" to be free or a StringField.*nothing was'):
+        write_labels(dataset, {"boxes": (fo.Detections, [[], []]), "pred": (fo.Keypoints, wrong)})
+    with pytest.raises(ValueError, match='Expected "gt" to be free or a EmbeddedDocumentField'):
+        write_labels(dataset, {"new": (fo.Keypoints, [[], []]), "gt": (fo.Detections, [[], []])})
+    assert dataset.values("pred.keypoints.id") == before and set(dataset.get_field_schema(flat=True)) == schema
+
+
+def test_colours_show_every_joint_once_also_of_people_outside_a_view(person_dataset):
+    dataset = person_dataset((2, 1))
+    ids = dataset.values("pred.keypoints.id", unwind=True)
+    color_by_confidence(dataset.select_labels(ids=ids[:1], fields="pred"))
+    assert dataset.count("pred_joints.keypoints") == 17 * 2  # of both people of the photo
+    joint, person = dataset.first().pred_joints.keypoints[20], dataset.first().pred.keypoints[1]
+    assert (joint.label, joint.points, joint.oks) == ("left_ear", [person.points[3]], person.keypoint_oks[3])
+    assert joint.oks_bin == score_bins(np.array(person.keypoint_oks))[3]
+    assert dataset.first().pred.keypoints[1].oks_bin == score_bins(np.array([person.pred_oks]))[0]
