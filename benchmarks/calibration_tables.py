@@ -82,7 +82,7 @@ def hide_wrists(networks: Networks, settings: Settings, training, heads, records
     for name in lacking:
         table = occlusion.with_hidden_wrists(training[name].table, hidden[name].table)
         pairs[name] = (heads[name], tables.fit_head(table, settings.ccnet_epochs))
-    curves = occlusion.occlusion_curves(some, pairs, records)
+    curves = occlusion.occlusion_curves(some, pairs, records, settings.wrists)
     for name, path in lacking.items():
         _write_json(path, _read_json(path) | {"figure3": curves[name]})
 
@@ -209,10 +209,10 @@ def settings_of(args: argparse.Namespace) -> Settings:
     """Return the study's settings; ``--quick`` takes little of everything."""
     effort = {
         "heatmap_steps": args.heatmap_steps, "rle_steps": args.rle_steps, "persons": args.persons,
-        "ccnet_epochs": args.epochs, "resamples": args.resamples,
+        "ccnet_epochs": args.epochs, "resamples": args.resamples, "wrists": args.wrists,
     }  # fmt: skip
     if args.quick:
-        effort = {"heatmap_steps": 20, "rle_steps": 40, "persons": 60, "ccnet_epochs": 2, "resamples": 10}
+        effort = {"heatmap_steps": 20, "rle_steps": 40, "persons": 60, "ccnet_epochs": 2, "resamples": 10, "wrists": 16}
     return Settings(args.shared, args.out, args.lite, args.features, **effort, networks=tuple(args.networks),
                     flip_test=args.flip_test)  # fmt: skip
 
@@ -232,6 +232,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument("--persons", type=int, help="of each split, at most")
     parser.add_argument("--epochs", type=int, default=Settings.ccnet_epochs, help="of CCNet")
     parser.add_argument("--resamples", type=int, default=Settings.resamples, help="bootstrap draws")
+    parser.add_argument("--wrists", type=int, default=Settings.wrists, help="that are hidden for Fig. 3, at most")
     parser.add_argument("--body", choices=("anny", "stick"), default="anny", help="of Table 6; anny: extra `bodies`")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="60 persons: shows that it works, no more")

@@ -63,6 +63,7 @@ class Settings:
         persons: of each split, at most; None for all.
         ccnet_epochs: passes over the training persons.
         resamples: bootstrap draws.
+        wrists: that are hidden for Fig. 3, at most.
         networks: of :data:`NAMES`, which to measure.
         flip_test: whether lite sees everybody mirrored as well, as it does when it is used.
     """
@@ -76,6 +77,7 @@ class Settings:
     persons: int | None = None
     ccnet_epochs: int = 8
     resamples: int = 200
+    wrists: int = 96
     networks: tuple[str, ...] = NAMES
     flip_test: bool = True
 

@@ -34,7 +34,7 @@ _HIDDEN_PERSONS, _HIDDEN_REPEATS = 960, 4  # so that about as many wrists are hi
 
 
 def occlusion_curves(
-    networks: Networks, heads: Mapping[str, Sequence[CCNet]], records: list[PersonRecord], persons: int | None = None
+    networks: Networks, heads: Mapping[str, Sequence[CCNet]], records: list[PersonRecord], persons: int
 ) -> dict[str, dict]:
     """Return, for each network, mean OKS of the wrist and its mean confidences by patch size.
 
@@ -42,7 +42,7 @@ def occlusion_curves(
         networks: frozen.
         heads: fitted heads, as :data:`HEADS`, by the network's name.
         records: of whom persons with a visible wrist are taken, one wrist each.
-        persons: at most that many; None for all.
+        persons: at most that many.
 
     Returns:
         name -> ``patches``, the curves as [mean, standard error] rows, and ``pearson`` of each confidence with

@@ -192,6 +192,18 @@ def test_predictions_find_the_persons_that_pycocotools_gives_them(reference, see
         assert (found >= 0).sum() > 20 and truth.crowd[found[found >= 0]].any()
 
 
+def test_who_chooses_first_may_decide_how_many_are_found():
+    """Why COCO's AR can move by a hair when nothing but scores changes."""
+    truth = KeypointTruth(np.zeros((2, 1, 2)) + [[[0.0, 0.0]], [[60.0, 0.0]]], np.ones((2, 1)), [1e4, 1e4],
+                          [[0, 0, 9, 9]] * 2, [1, 1])  # fmt: skip
+    between, beyond = [[25.0, 0.0]], [[-20.0, 0.0]]  # both nearer to the first person
+    found = {}
+    for name, scores in {"choosy first": [0.8, 0.9], "choosy last": [0.9, 0.8]}.items():
+        predictions = KeypointPredictions([between, beyond], scores, [1, 1])
+        found[name] = match_predictions(truth, predictions, [0.2], 0.6).tolist()
+    assert found == {"choosy first": [1, 0], "choosy last": [0, -1]}
+
+
 def test_nobody_is_found_where_there_is_nobody(truth):
     given = predictions_from_coco(truth, [result(a, 0.9) for a in truth["annotations"]])
     nobody = truth_from_coco(dataset())

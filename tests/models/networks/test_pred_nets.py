@@ -174,7 +174,11 @@ def test_torchvisions_keypoint_r_cnn_where_it_is_installed():
         weights=None, weights_backbone=None, box_score_thresh=0.0, box_detections_per_img=3, min_size=128, max_size=160
     )
     net = HookedPredNet(network, "roi_heads.keypoint_predictor", decode_detections)
-    output = net.predict([torch.rand(3, 128, 160), torch.rand(3, 128, 128)])
+    images = [torch.rand(3, 128, 160), torch.rand(3, 128, 128)]
+    output = net.predict(images)
+    with torch.inference_mode():
+        people = network(images)
+    assert torch.equal(output.keypoints_input, torch.cat([found["keypoints"][..., :2] for found in people]))
     assert output.features.shape == (len(output.scores), 512) and output.keypoints_input.shape[1:] == (17, 2)
     assert CCNet(17, 512)(output.features).score_logits.shape == output.scores.shape
 
@@ -203,6 +207,28 @@ def test_a_vitpose_of_transformers_is_adapted_by_the_name_of_a_layer():
     maps = network.head["deconv"](network.backbone(pixels)).relu()
     torch.testing.assert_close(output.features[:, 0, 5:], maps.mean((2, 3)))
     torch.testing.assert_close(output.features[..., :5], sample_maps(maps, output.keypoints_input, (64, 48)))
+
+
+@pytest.mark.parametrize(("simple", "channels"), [(False, 256), (True, 32)])
+def test_transformers_vitpose_where_it_is_installed(simple, channels):
+    transformers = pytest.importorskip("transformers", exc_type=ImportError)
+    backbone = transformers.VitPoseBackboneConfig(
+        image_size=[64, 48], patch_size=[16, 16], hidden_size=32, num_hidden_layers=2, num_attention_heads=4
+    )
+    torch.manual_seed(0)
+    network = transformers.VitPoseForPoseEstimation(
+        transformers.VitPoseConfig(backbone_config=backbone, num_labels=17, use_simple_decoder=simple)
+    )
+
+    def decode(output):
+        return decode_heatmaps(output.heatmaps, (64, 48))
+
+    net = HookedPredNet(network, "head.conv", decode, pooling="keypoints", input_hw=(64, 48))
+    pixels = torch.rand(2, 3, 64, 48)
+    output = net.predict(pixels)
+    with torch.inference_mode():
+        assert torch.equal(output.keypoints_input, decode(network(pixels))[0])
+    assert output.features.shape == (2, 17, 2 * channels)  # the map at the joint, and its mean
 
 
 @pytest.fixture(scope="module")
