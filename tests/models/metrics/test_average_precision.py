@@ -194,8 +194,8 @@ def test_predictions_find_the_persons_that_pycocotools_gives_them(reference, see
 
 def test_who_chooses_first_may_decide_how_many_are_found():
     """Why COCO's AR can move by a hair when nothing but scores changes."""
-    truth = KeypointTruth(np.zeros((2, 1, 2)) + [[[0.0, 0.0]], [[60.0, 0.0]]], np.ones((2, 1)), [1e4, 1e4],
-                          [[0, 0, 9, 9]] * 2, [1, 1])  # fmt: skip
+    boxes = [[0.0, 0.0, 9.0, 9.0]] * 2
+    truth = KeypointTruth([[[0.0, 0.0]], [[60.0, 0.0]]], np.ones((2, 1)), [1e4, 1e4], boxes, [1, 1])
     between, beyond = [[25.0, 0.0]], [[-20.0, 0.0]]  # both nearer to the first person
     found = {}
     for name, scores in {"choosy first": [0.8, 0.9], "choosy last": [0.9, 0.8]}.items():
