@@ -81,7 +81,7 @@ def _plan(training: ProjectTraining, data: Path) -> LitePlan:
     )
     return LitePlan(
         [TrainingFolder(data, views)], training.start, training.out, trunk=trunk, decoder=decoder,
-        network=read_config(training.start), skeleton=skeleton,
+        network=read_config(training.start), skeleton=skeleton, trust_labels=True,
     )  # fmt: skip
 
 

@@ -32,6 +32,10 @@ def train(
         typer.Option(min=1, help="lite: steps of the trunk, 32 persons each. By default those of make train-lite."),
     ] = None,
     decoder_steps: Annotated[int | None, typer.Option(min=1, help="lite: steps of the decoder, likewise.")] = None,
+    trust_labels: Annotated[
+        bool,
+        typer.Option("--trust-labels", help="lite: keep people whose left and right look exchanged to the network."),
+    ] = False,
     preset: Annotated[
         str, typer.Option(help="r50: paper (needs a GPU), or small: the same modules for two CPU cores.")
     ] = "paper",
@@ -71,7 +75,7 @@ def train(
         from clickpose.commands.train import LiteOptions, R50Options, train_from_options
 
         options = {
-            "lite": LiteOptions(trunk_steps, decoder_steps),
+            "lite": LiteOptions(trunk_steps, decoder_steps, trust_labels),
             "r50": R50Options(preset, steps, batch_size, format_name, skeleton, backbone),
         }
         if model not in options:

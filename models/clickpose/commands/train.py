@@ -50,10 +50,16 @@ def parse_folder(text: str) -> TrainingFolder:
 
 @dataclass(frozen=True)
 class LiteOptions:
-    """Options that only lite has: steps of the trunk and of the decoder; None for those of :class:`LitePlan`."""
+    """Options that only lite has.
+
+    Attributes:
+        trunk_steps, decoder_steps: None for those of :class:`LitePlan`.
+        trust_labels: as there.
+    """
 
     trunk_steps: int | None = None
     decoder_steps: int | None = None
+    trust_labels: bool = False
 
 
 @dataclass(frozen=True)
@@ -124,6 +130,7 @@ def _lite_plan(data: Sequence[str], start: Path | None, out: Path, options: Lite
         plan,
         trunk=dataclasses.replace(plan.trunk, steps=options.trunk_steps or plan.trunk.steps, seed=seed),
         decoder=dataclasses.replace(plan.decoder, steps=options.decoder_steps or plan.decoder.steps, seed=seed),
+        trust_labels=options.trust_labels,
     )
 
 

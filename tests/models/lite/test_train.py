@@ -206,3 +206,16 @@ def test_four_people_to_a_weights_file_and_a_folder_of_another_plan_is_refused(f
     other = dataclasses.replace(plan, decoder=dataclasses.replace(short, seed=1))
     with pytest.raises(ValueError, match="name another working folder"):
         train_lite(other)
+
+
+def test_trusted_labels_are_not_left_out_whatever_the_network_thinks(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("clickpose.lite.train.exchanged_labels", lambda *_: True)  # it takes all sides for exchanged
+    start = tmp_path / "start.safetensors"
+    save_weights(start, LiteNetwork(TINY).state_dict(), {"kind": "lite", "skeleton": "coco"})
+    short = TrainConfig(steps=1, batch_size=2, workers=0, bf16=False)
+    folders, out = [TrainingFolder(folder)], tmp_path / "run"
+    plan = LitePlan(folders, start, out, short, decoder=short, network=TINY, trust_labels=True)
+    assert read_metadata(train_lite(plan), "lite")["steps"] == "1"
+    assert f"{folder.name}, 4 persons\n" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="name another working folder"):
+        train_lite(dataclasses.replace(plan, trust_labels=False))
