@@ -28,6 +28,7 @@ from clickpose.metrics.sparsification import ause
 from clickpose_fiftyone.checks import require_keypoints, require_samples
 from clickpose_fiftyone.columns import PersonColumns, index_lowest_oks, lowest_oks
 from clickpose_fiftyone.matching import match_persons
+from clickpose_fiftyone.provenance import check_calibrator, network_of
 from clickpose_fiftyone.truth import read_predictions, read_truth
 
 AUTO = "auto"
@@ -105,7 +106,7 @@ def calibrate(
         fit_samples: the labelled view to fit on; None for the labelled photos of ``samples``.
         kind: ``"auto"`` (the best by cross-validation) or a post-hoc calibrator.
         per_joint: one curve for each joint where there are labels enough.
-        model: name of the network, kept with the calibrator.
+        model: name of the network, kept with the calibrator, for a field of which it is not known.
         save_to: file to write the calibrator to.
 
     Raises:
@@ -125,10 +126,10 @@ def calibrate(
         )
     scores, areas = raw_confidence(columns)[pairs.persons], person_areas(columns)[pairs.persons]
     fit_data = (scores, pairs.oks, pairs.visibility, areas)
-    name, calibrator = _choose(kind, columns.skeleton, per_joint, fit_data, pairs.groups)
+    chosen, calibrator = _choose(kind, columns.skeleton, per_joint, fit_data, pairs.groups)
     out_of_fold = cross_validate(calibrator, *fit_data, groups=pairs.groups, folds=_FOLDS)
     calibrator.fit(*fit_data)
-    summary = CalibrationSummary(name, len(pairs.persons))
+    summary = CalibrationSummary(chosen, len(pairs.persons))
     weights = visibility_weights(columns)[pairs.persons]
     raw_persons = raw_scores(columns)[pairs.persons]
     summary.before = calibration_figures(scores, raw_persons, pairs)
@@ -136,7 +137,9 @@ def calibrate(
     _apply(PersonColumns(samples, pred_field), calibrator)
     if save_to is not None:
         data = f"{samples._dataset.name}, {len(pairs.persons)} persons"
-        save_calibrator(save_to, calibrator, Provenance.today(model, columns.skeleton, data, figures=summary.after))
+        network = network_of(samples, pred_field)
+        name, mark = (model, "") if network is None else (network.model, network.fingerprint)
+        save_calibrator(save_to, calibrator, Provenance.today(name, columns.skeleton, data, mark, summary.after))
     remember_calibration(samples, pred_field, gt_field, summary)
     return summary
 
@@ -144,13 +147,19 @@ def calibrate(
 def apply_calibrator(samples, path: str | Path, pred_field: str = "pred", model: str = "lite") -> CalibrationSummary:
     """Write scores calibrated by a file that :func:`calibrate` or ``clickpose calibrate`` wrote.
 
+    Args:
+        samples: a dataset or view of images.
+        path: the file.
+        pred_field: Keypoints field with raw ``confidence`` of each joint.
+        model: name of the network that predicted the field, where the dataset does not know it.
+
     Raises:
-        ValueError: if the file is none, or of another model or skeleton.
+        ValueError: if the file is none, or of another network, other weights or another skeleton.
     """
     require_samples(samples)
     columns = PersonColumns(samples, pred_field)
     calibrator, provenance = load_calibrator(path)
-    provenance.check(model, columns.skeleton)
+    check_calibrator(samples, pred_field, provenance, columns.skeleton, model)
     _apply(columns, calibrator)
     summary = CalibrationSummary(calibrator.kind, 0)
     remember_calibration(samples, pred_field, None, summary)

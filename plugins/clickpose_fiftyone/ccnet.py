@@ -36,6 +36,7 @@ from clickpose_fiftyone.columns import PersonColumns, index_lowest_oks, lowest_o
 from clickpose_fiftyone.matching import group_indices
 from clickpose_fiftyone.predict import Progress, exhaust
 from clickpose_fiftyone.predictors import PREDICTOR_LOCK, shared_predictor
+from clickpose_fiftyone.provenance import network_of
 from clickpose_fiftyone.truth import labelled_visibility, truth_areas
 from clickpose_fiftyone.visibility import LOW_VISIBILITY, low_counts
 
@@ -83,7 +84,7 @@ def calibrate_ccnet(
         gt_field: Keypoints field with annotations.
         fit_samples: the labelled view to fit on; None for the labelled photos of ``samples``.
         model: ``"lite"``, or a predictor.
-        checkpoint: weights of lite that predicted the poses; None for the shipped ones.
+        checkpoint: weights of lite that predicted the poses; None for those that the dataset knows, else the shipped.
         save_to: ``.safetensors`` file to write the head to; :func:`apply_ccnet` and ``clickpose`` read it.
         config: how to fit.
         progress: called with (people done, people in all).
@@ -204,10 +205,19 @@ def _predicted(samples, pred_field: str) -> PersonColumns:
 
 def _lite(model: str | LitePredictor, checkpoint: str | None, columns: PersonColumns) -> LitePredictor:
     """Return the network that predicted a field, refusing those whose tokens are not at hand here."""
-    if isinstance(model, str) and model != MODEL:
-        raise ValueError(f"Expected poses that {MODEL} predicted to calibrate with CCNet, got those of {model!r}; "
-                         "a post-hoc curve suits every network")  # fmt: skip
+    network = network_of(columns.samples, columns.field)
+    for name in (model, MODEL if network is None else network.model):
+        if isinstance(name, str) and name != MODEL:
+            raise ValueError(f"Expected poses that {MODEL} predicted to calibrate with CCNet, got those of {name!r}; "
+                             "a post-hoc curve suits every network")  # fmt: skip
+    if checkpoint is None and network is not None:
+        checkpoint = network.checkpoint
     predictor = shared_predictor(model, checkpoint) if isinstance(model, str) else model
+    if network is not None and network.fingerprint != predictor.fingerprint:
+        raise ValueError(
+            f"Expected the weights {network.fingerprint} of {MODEL}, which predicted the poses, to calibrate with "
+            f"CCNet, got {predictor.fingerprint}; name their file"
+        )
     if predictor.skeleton.names != columns.skeleton.names:
         raise ValueError(
             f"Expected poses that {MODEL} predicted, with its {len(predictor.skeleton)} joints "

@@ -16,6 +16,7 @@ from clickpose_fiftyone.column_writes import label_documents, write_labels
 from clickpose_fiftyone.columns import PersonColumns, index_lowest_oks, lowest_oks
 from clickpose_fiftyone.conversion import detection_boxes, instance_of, poses_to_labels
 from clickpose_fiftyone.predictors import PREDICTOR_LOCK, shared_predictor
+from clickpose_fiftyone.provenance import remember_network
 from clickpose_fiftyone.skeletons import set_skeleton
 from clickpose_fiftyone.visibility import LOW_VISIBILITY, low_counts
 
@@ -116,6 +117,7 @@ def iterate_predictions(
     if not found:
         raise ValueError(f"Expected photos that can be read, got none: {next(iter(summary.failures.values()))}")
     _write(samples, pred_field, found, predictor)
+    remember_network(samples, pred_field, predictor, checkpoint)
     summary.photos = len(found)
     summary.persons = sum(len(keypoints.keypoints) for keypoints, _, _ in found.values())
     return summary

@@ -7,6 +7,7 @@ entry is the network's own pose. Tags tell what happened: ``refined``, then ``ac
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import dataclass
 
 import fiftyone as fo
@@ -20,6 +21,7 @@ from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.conversion import instance_of, label_to_pose, pose_attributes
 from clickpose_fiftyone.predict import boxes_field_of
 from clickpose_fiftyone.predictors import refine_cached, shared_predictor
+from clickpose_fiftyone.provenance import network_of, other_network
 from clickpose_fiftyone.review import ACCEPTED, REFINED
 from clickpose_fiftyone.skeletons import skeleton_of
 
@@ -80,15 +82,34 @@ def find_person(samples, field: str, label_id: str, sample_id: str | None = None
     return Person(sample, label, field, image_hw, label_to_pose(label, skeleton_of(dataset, field), image_hw))
 
 
+def refining_predictor(samples, field: str, model: str | PosePredictor | None = None) -> PosePredictor:
+    """Return the network to refine a field with, loaded once in this process.
+
+    Args:
+        samples: the dataset or a view of it.
+        field: Keypoints field.
+        model: name of a network, or a predictor; None for the one that predicted the field if it is known and its
+            weights are at hand, else lite.
+
+    Raises:
+        ValueError: for another name, or weights that cannot be read.
+    """
+    network = network_of(samples, field)
+    if model is None and network is not None and network.checkpoint is not None:
+        return shared_predictor(network.model, network.checkpoint)
+    model = model or "lite"
+    return shared_predictor(model) if isinstance(model, str) else model
+
+
 def refined_pose(
-    person: Person, clicks: list[tuple[str, float, float]], model: str | PosePredictor = "lite"
+    person: Person, clicks: list[tuple[str, float, float]], model: str | PosePredictor | None = None
 ) -> list[Pose]:
     """Return the pose before, and after each click, without saving anything.
 
     Args:
         person: who.
         clicks: (joint name, x px, y px) in the order in which they were made.
-        model: name of a network, or a predictor.
+        model: see :func:`refining_predictor`.
 
     Raises:
         ValueError: for an unknown joint, or a click outside the photo.
@@ -96,7 +117,7 @@ def refined_pose(
     poses = [person.pose]
     if not clicks:  # nothing to do for a network, which takes seconds to load
         return poses
-    predictor = shared_predictor(model) if isinstance(model, str) else model
+    predictor = refining_predictor(person.sample.dataset, person.field, model)
     for joint, x, y in clicks:
         height, width = person.image_hw
         if not (0 <= x <= width and 0 <= y <= height):
@@ -111,7 +132,7 @@ def refine_pose(
     clicks: dict[str, tuple[float, float]],
     pred_field: str = "pred",
     sample_id: str | None = None,
-    model: str | PosePredictor = "lite",
+    model: str | PosePredictor | None = None,
 ) -> Pose:
     """Refine one person and save it: clicked joints stay exactly where they were put, the others follow.
 
@@ -121,7 +142,7 @@ def refine_pose(
         clicks: joint name -> (x, y) px.
         pred_field: Keypoints field.
         sample_id: its sample, if known.
-        model: name of a network, or a predictor.
+        model: see :func:`refining_predictor`; a warning says so if another network predicted the field.
 
     Returns:
         the refined pose, px.
@@ -130,6 +151,9 @@ def refine_pose(
         ValueError: as :func:`find_person` and :func:`refined_pose`.
     """
     person = find_person(samples, pred_field, label_id, sample_id)
+    model = refining_predictor(samples, pred_field, model)
+    if sentence := other_network(samples, pred_field, model):
+        warnings.warn(sentence, stacklevel=2)
     pose = refined_pose(person, [(joint, *position) for joint, position in clicks.items()], model)[-1]
     save_refinement(person, pose)
     return pose

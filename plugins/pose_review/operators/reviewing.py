@@ -1,5 +1,7 @@
 """Operators of the review: queue, choice, acceptance, refinement."""
 
+import warnings
+
 from fiftyone.operators import types
 
 from .base import HIGH, LOW, PoseOperator, fields_of_params, prediction_input
@@ -113,8 +115,12 @@ class Refine(PoseOperator):
                 f"Expected a person, a joint and a position, got no {'person' if not missing else missing[0]}"
             )
         clicks = {ctx.params["joint"]: (float(ctx.params["x"]), float(ctx.params["y"]))}
-        pose = refine_pose(ctx.dataset, label_id, clicks, **fields_of_params(ctx, "pred_field", "sample_id", "model"))
-        return f"{ctx.params['joint']} placed; predicted OKS of the person is {pose.instance_score:.2f} now."
+        options = fields_of_params(ctx, "pred_field", "sample_id", "model")
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            pose = refine_pose(ctx.dataset, label_id, clicks, **options)
+        said = "".join(f" {warning.message}" for warning in caught)
+        return f"{ctx.params['joint']} placed; predicted OKS of the person is {pose.instance_score:.2f} now.{said}"
 
 
 class AcceptRefinements(PoseOperator):

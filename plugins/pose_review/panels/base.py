@@ -8,6 +8,7 @@ from fiftyone.operators import Panel, PanelConfig, types
 from clickpose_fiftyone.backends import register_backends
 from clickpose_fiftyone.checks import fields_of, require_images, require_samples
 from clickpose_fiftyone.colours import bin_colors
+from clickpose_fiftyone.provenance import network_of
 
 ICON = "/assets/pose.svg"
 _DERIVED = ("_joints", "_low_vis")
@@ -131,6 +132,13 @@ def legend(panel) -> None:
         title="Joint and bone colour, predicted OKS:",
     )  # fmt: skip
     panel.view("legend", view)
+
+
+def network_line(ctx, panel, field: str) -> None:
+    """Say which network predicted a field, where that is known."""
+    network = network_of(ctx.dataset, field)
+    if network is not None:
+        panel.md(f"Field **{field}**, predicted by {network}", name="network")
 
 
 def keys(panel, bindings) -> None:

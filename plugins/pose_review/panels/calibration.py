@@ -13,7 +13,7 @@ from clickpose_fiftyone.calibration_report import (
 )
 from clickpose_fiftyone.diagnosis import view_of_persons
 
-from .base import PosePanel, notices, photos_of, plot, prediction_field, sentences, truth_field
+from .base import PosePanel, network_line, notices, photos_of, plot, prediction_field, sentences, truth_field
 
 
 class CalibrationPanel(PosePanel):
@@ -41,6 +41,7 @@ class CalibrationPanel(PosePanel):
         """Draw the figures of the view."""
         field = ctx.panel.get_state("pred_field") or prediction_field(ctx)
         samples = photos_of(ctx)
+        network_line(ctx, panel, field)
         target = ctx.panel.get_state("target")
         target = 0.9 if target is None else float(target)
         plan = auto_accept(samples, field, target, write=False)

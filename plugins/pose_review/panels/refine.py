@@ -4,17 +4,19 @@ import fiftyone as fo
 from fiftyone.operators import types
 
 from clickpose_fiftyone.canvas import canvas_figure, canvas_window, pick_joint
+from clickpose_fiftyone.provenance import other_network
 from clickpose_fiftyone.refinement import (
     accept_refinements,
     find_person,
     moved_joints,
     refined_pose,
+    refining_predictor,
     save_refinement,
     undo_refinement,
 )
 from clickpose_fiftyone.review import review_queue
 
-from .base import PosePanel, keys, legend, notices, photos_of, plot, prediction_field, sentences
+from .base import PosePanel, keys, legend, network_line, notices, photos_of, plot, prediction_field, sentences
 
 _STORE = "clickpose_refine"
 
@@ -97,9 +99,14 @@ class RefinePanel(PosePanel):
         active = ctx.panel.get_state("active")
         whole = bool(ctx.panel.get_state("whole_photo"))
         figure = canvas_figure(person.sample.filepath, poses[-1], before, active, whole)
+        legend(panel)
         plot(ctx, panel, "canvas", figure, self.on_canvas)
         panel.md(_explain(person, poses, clicks, active), name="explain")
-        legend(panel)
+        network_line(ctx, panel, person.field)
+        if clicks and (
+            sentence := other_network(ctx.dataset, person.field, refining_predictor(ctx.dataset, person.field))
+        ):
+            panel.view("other", types.AlertView(severity="warning", label=sentence))
 
     def _show_controls(self, ctx, panel, person, clicks) -> None:
         people = ctx.panel.get_state("people") or []
@@ -110,7 +117,7 @@ class RefinePanel(PosePanel):
                 choices.add_choice(label_id, label=f"Person {number} ({score})")
             row.enum("person", choices.values(), label="Person", default=person.label.id, view=choices,
                      on_change=self.on_person)  # fmt: skip
-        joints = types.DropdownView(space=4)
+        joints = types.DropdownView(space=4, placeholder="choose by name")
         for name in person.pose.skeleton.names:
             joints.add_choice(name, label=name.replace("_", " "))
         row.enum("joint", joints.values(), label="Joint", view=joints, on_change=self.on_joint)

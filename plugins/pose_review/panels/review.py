@@ -6,7 +6,7 @@ from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.review import ACCEPTED, Queue, mark_persons, review_queue, unmark_persons
 from clickpose_fiftyone.thumbnails import person_thumbnail
 
-from .base import PosePanel, keys, legend, notices, photos_of, prediction_field, sentences
+from .base import PosePanel, keys, legend, network_line, notices, photos_of, prediction_field, sentences
 
 _PAGE = 8
 _ACCENT = "#ff6d05"
@@ -43,6 +43,7 @@ class ReviewPanel(PosePanel):
         current = min(ctx.panel.get_state("current") or 0, len(queue.items) - 1)
         self._bind_keys(ctx, panel, queue, current)
         legend(panel)
+        network_line(ctx, panel, field)
         if not queue.items:
             panel.md("Everybody is settled.", name="empty")
             return

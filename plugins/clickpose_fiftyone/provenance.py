@@ -1,0 +1,95 @@
+"""Which network predicted a field: kept with the dataset, shown, and asked before another's scores are mixed in.
+
+A confidence means what it means for one network's weights only, and a refinement by another network may contradict the
+pose that it starts from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+
+from clickpose.calibration.calibrator_file import CalibratorError, Provenance
+from clickpose.predictor import PosePredictor
+from clickpose.skeleton import Skeleton
+
+INFO = "clickpose_networks"
+
+
+@dataclass(frozen=True)
+class FieldNetwork:
+    """What a field was predicted with.
+
+    Attributes:
+        model: name of the network, such as ``"lite"``.
+        fingerprint: of its weights.
+        skeleton: name of its skeleton.
+        checkpoint: file of the weights; None for the shipped ones, or for a predictor that was handed over.
+    """
+
+    model: str
+    fingerprint: str
+    skeleton: str
+    checkpoint: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.model} ({self.skeleton}, weights {self.fingerprint})"
+
+
+def remember_network(samples, field: str, predictor: PosePredictor, checkpoint: str | None = None) -> None:
+    """Keep with the dataset which network predicted a field.
+
+    Args:
+        samples: a dataset or view.
+        field: Keypoints field that was predicted.
+        predictor: the network.
+        checkpoint: file of its weights, if they are not the shipped ones.
+    """
+    network = FieldNetwork(predictor.name, predictor.fingerprint, predictor.skeleton.name, checkpoint)
+    dataset = samples._dataset
+    dataset.info[INFO] = {**(dataset.info.get(INFO) or {}), field: asdict(network)}
+    dataset.save()
+    described = dataset.get_field(field)
+    described.description = f"Poses predicted by {network}"  # the app shows it beside the field's name
+    described.save()
+
+
+def network_of(samples, field: str) -> FieldNetwork | None:
+    """Return the network that predicted a field; None where that is not known, as for imported predictions."""
+    stored = (samples._dataset.info.get(INFO) or {}).get(field)
+    if stored is None:
+        return None
+    return FieldNetwork(**{part.name: stored.get(part.name) for part in fields(FieldNetwork)})
+
+
+def check_calibrator(samples, field: str, calibrator: Provenance, skeleton: Skeleton, model: str | None = None) -> None:
+    """Refuse a calibrator that was fitted for another network than a field was predicted with.
+
+    Args:
+        samples: a dataset or view.
+        field: Keypoints field with the confidences.
+        calibrator: where the calibrator comes from.
+        skeleton: joints of the field.
+        model: name of the network, for a field of which it is not known; None to believe the calibrator.
+
+    Raises:
+        CalibratorError: (a ValueError) if network, weights or skeleton differ.
+    """
+    network = network_of(samples, field)
+    if network is None:
+        calibrator.check(model or calibrator.model, skeleton)
+        return
+    try:
+        calibrator.check(network.model, skeleton, network.fingerprint)
+    except CalibratorError as error:
+        raise CalibratorError(f'{error}. Field "{field}" was predicted by {network}; nothing was written') from None
+
+
+def other_network(samples, field: str, predictor: PosePredictor) -> str:
+    """Return a sentence of warning if another network than the given one predicted a field; else an empty text."""
+    network = network_of(samples, field)
+    if network is None or (network.model, network.fingerprint) == (predictor.name, predictor.fingerprint):
+        return ""
+    return (
+        f'Field "{field}" was predicted by {network} and is refined by {predictor.name} (weights '
+        f"{predictor.fingerprint}): joints may move that nobody touched."
+    )
