@@ -15,6 +15,7 @@ from clickpose.data.formats import read_dataset
 from clickpose.data.records import PoseDataset
 from clickpose.evaluation.click_protocol import ClickProtocol
 from clickpose.evaluation.interactive import ClickedPoses, evaluate_poses, evaluate_predictor
+from clickpose.extras import require_extra
 from clickpose.metrics.clicks import CLICK_CAP, NOC_TARGETS
 from clickpose.predictor import PosePredictor
 from clickpose.skeleton import Skeleton
@@ -119,12 +120,14 @@ def run_evaluation(
         plot_path: picture of the curves; a folder where there are several data sets.
 
     Raises:
-        ValueError, FileNotFoundError: as :func:`evaluate_plan`.
+        ValueError, FileNotFoundError: as :func:`evaluate_plan`; or if a plot is wanted without the extra ``plots``.
     """
     from rich.console import Console
 
     from clickpose.evaluation.click_plot import plot_curves
 
+    if plot_path is not None:
+        require_extra("plots", "matplotlib")
     figures = evaluate_plan(plan, predictor, _progress_bar)
     console = Console()
     for entry in figures.values():

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from clickpose.extras import require_extra
 from clickpose.r50.checkpoint import load_network
 from clickpose.r50.onnx import OnnxEngine, export_network
 
@@ -25,8 +26,9 @@ def export_from_options(checkpoint: Path, out: Path) -> float:
 
     Raises:
         WeightsError: if the checkpoint cannot be read.
-        ValueError: if the exported graphs give other numbers than torch.
+        ValueError: if the exported graphs give other numbers than torch, or the extra ``train`` is not installed.
     """
+    require_extra("train", "onnx")
     network = load_network(checkpoint)
     difference = largest_difference(network, OnnxEngine(export_network(network, checkpoint, out)))
     if not difference <= TOLERANCE:

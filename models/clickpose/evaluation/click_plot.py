@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from clickpose.extras import require_extra
+
 # Colours of Okabe and Ito (2008), which colour-blind readers tell apart; the refined curve gets the first.
 _COLORS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
@@ -19,12 +21,11 @@ def plot_curves(path: str | Path, curves: Mapping[str, Sequence[float]], title: 
         most_clicks: where the horizontal axis ends.
 
     Raises:
-        ValueError: if matplotlib is not installed or does not know the suffix.
+        ValueError: if the extra ``plots`` is not installed, or matplotlib does not know the suffix.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ValueError('Expected matplotlib for a plot, found none: pip install "clickpose[plots]"') from None
+    require_extra("plots", "matplotlib")
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.subplots()
     ranked = sorted(curves.items(), key=lambda item: "refined" not in item[0])  # the networks' curves first

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from clickpose.extras import require_extra
 from clickpose.networks.movenet import MoveNetThunder
 
 # The head's names in the graph and in our module.
@@ -56,12 +57,18 @@ def read_movenet_onnx(path: str | Path) -> dict[str, Tensor]:
         path: ``movenet-thunder-heads.onnx``.
 
     Raises:
-        ValueError: if the file lacks a layer or has one of another shape.
+        ValueError: if the file is no ONNX graph, lacks a layer or has one of another shape; or if the extra ``train``
+            is not installed.
     """
+    require_extra("train", "onnx")
     import onnx
+    from google.protobuf.message import DecodeError
     from onnx import numpy_helper
 
-    graph = onnx.load(str(path)).graph
+    try:
+        graph = onnx.load(str(path)).graph
+    except DecodeError as error:
+        raise ValueError(f"Expected MoveNet Thunder in {Path(path).name}, got no ONNX graph: {error}") from None
     arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     convolutions = {_graph_layer(node): node for node in graph.node if node.op_type == "Conv"}
     wanted = MoveNetThunder().state_dict()

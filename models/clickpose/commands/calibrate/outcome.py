@@ -165,7 +165,4 @@ def write_outcome_report(outcome: Outcome, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     pictures = outcome.pictures() if outcome.pictures else None
     figures = outcome.intervals() if outcome.intervals else None
-    try:
-        write_report(path, outcome.before, outcome.after, outcome.title, about, outcome.skeleton, pictures, figures)
-    except ModuleNotFoundError as error:
-        raise ValueError(str(error)) from None
+    write_report(path, outcome.before, outcome.after, outcome.title, about, outcome.skeleton, pictures, figures)

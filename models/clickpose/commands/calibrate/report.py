@@ -15,6 +15,7 @@ from PIL import Image
 
 from clickpose.checks import as_array
 from clickpose.draw import DrawStyle, draw_poses, score_color
+from clickpose.extras import require_extra
 from clickpose.image_io import read_image
 from clickpose.metrics.bootstrap import Comparison, Interval
 from clickpose.metrics.calibration_figures import CalibrationSample, compare
@@ -89,9 +90,8 @@ def write_report(
         ``path``.
 
     Raises:
-        ValueError: if there is no person with a labelled joint, the samples are not of the same persons, or skeleton or
-            pictures do not fit them.
-        ModuleNotFoundError: without the extra ``plots``.
+        ValueError: if there is no person with a labelled joint, the samples are not of the same persons, skeleton or
+            pictures do not fit them, or the extra ``plots`` is not installed.
     """
     _check(before, after, skeleton, pictures)
     template = _template()
@@ -127,11 +127,9 @@ def _check(before: CalibrationSample, after: CalibrationSample, skeleton: Skelet
 
 def _template():
     """Load the page's template; whatever is filled in is escaped."""
-    try:
-        import jinja2
-        import matplotlib  # noqa: F401  (named here, so that both are missed in one sentence)
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(f"Expected {error.name} for a report; pip install 'clickpose[plots]'") from None
+    require_extra("plots", "jinja2", "matplotlib")
+    import jinja2
+
     return jinja2.Environment(
         loader=jinja2.PackageLoader("clickpose.commands.calibrate"), autoescape=True
     ).get_template("calibration_report.html")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from clickpose.commands.calibrate.outcome import CalibrateOptions, Outcome, write_outcome_report
 from clickpose.commands.calibrate.results import apply_calibrator, fit_model, fit_results
+from clickpose.extras import require_extra
 from clickpose.skeleton_io import load_skeleton
 
 
@@ -64,8 +65,10 @@ def calibrate_from_options(
         progress: wraps a list of photos, to show how far it is.
 
     Raises:
-        ValueError: for files, folders or options that cannot be used.
+        ValueError: for files, folders or options that cannot be used, or a report without the extra ``plots``.
     """
+    if options.report is not None:
+        require_extra("plots", "jinja2", "matplotlib")
     if request.apply is not None:
         _check_apply(request, options)
     outcome = _run(request, options, progress)

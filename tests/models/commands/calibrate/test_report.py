@@ -162,5 +162,5 @@ def test_what_does_not_fit_is_refused(tmp_path, before, after, pictures):
 
 def test_without_matplotlib_it_says_what_to_install(tmp_path, before, after, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install 'clickpose\[plots\]'"):
+    with pytest.raises(ValueError, match=r'Expected matplotlib to be installed: pip install "clickpose\[plots\]"'):
         write(tmp_path, before, after)
