@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from clickpose.calibration.aggregation import USUAL_THRESHOLD, mean_above_threshold, visibility_weighted
+from clickpose.calibration.aggregation import visibility_weighted
 from clickpose.checks import as_array, check_finite, check_unit_range
 from clickpose.data.json_file import read_json_as
 from clickpose.metrics.average_precision import match_predictions
@@ -112,20 +112,19 @@ def result_scores(results: Sequence[dict], skeleton: Skeleton) -> ResultScores:
     return ResultScores(triples[..., :2], check_unit_range("keypoint scores", scores), visibility, area, image_ids)
 
 
-def instance_scores(keypoint_scores: np.ndarray, visibility_scores: np.ndarray | None, raw_scores=None) -> np.ndarray:
-    """Return the persons' scores (N,): by visibility (Eq. 7) where it was predicted, else the mean of the joints whose
-    raw score is above the usual threshold (Eq. 5), which stands in for it.
+def instance_scores(keypoint_scores: np.ndarray, visibility_scores: np.ndarray | None, raw_scores) -> np.ndarray:
+    """Return the persons' scores (N,), the joints' weighted by visibility (Eq. 7).
+
+    Where no visibility was predicted, a joint's raw confidence stands in for it: heatmap and regression networks are
+    less sure of joints that cannot be seen. That ranks better than a mean over joints above a threshold (Eq. 5), which
+    jumps where a joint passes it, and gives 0 to a person of whom none does.
 
     Args:
         keypoint_scores: (N, K) calibrated, 0..1.
         visibility_scores: (N, K) in 0..1, or None.
-        raw_scores: (N, K) before calibration; None where ``keypoint_scores`` are raw themselves.
+        raw_scores: (N, K) before calibration, 0..1.
     """
-    if visibility_scores is not None:
-        return visibility_weighted(keypoint_scores, visibility_scores)
-    if raw_scores is None:
-        return mean_above_threshold(keypoint_scores)
-    return visibility_weighted(keypoint_scores, np.asarray(raw_scores) > USUAL_THRESHOLD)
+    return visibility_weighted(keypoint_scores, raw_scores if visibility_scores is None else visibility_scores)
 
 
 def with_scores(results: Sequence[dict], keypoint_scores: np.ndarray, scores: np.ndarray) -> list[dict]:

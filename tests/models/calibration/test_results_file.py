@@ -176,11 +176,12 @@ def test_only_confidences_change():
     assert changed["keypoints"] == plain["keypoints"] and changed["keypoint_scores"] == new[0].tolist()
 
 
-def test_instance_scores_by_visibility_else_by_raw_threshold():
-    scores, raw = np.array([[0.8, 0.4, 0.7]]), np.array([[0.9, 0.3, 0.1]])
-    assert instance_scores(scores, np.array([[1.0, 1.0, 0.0]])) == pytest.approx(0.6)
-    assert instance_scores(scores, None, raw) == pytest.approx(0.6)  # the third joint's raw score is too low
-    assert instance_scores(raw, None) == pytest.approx(0.6)
+def test_instance_scores_by_visibility_else_by_raw_confidence():
+    scores, raw = np.array([[0.8, 0.4, 0.7]]), np.array([[0.6, 0.2, 0.0]])
+    assert instance_scores(scores, np.array([[1.0, 1.0, 0.0]]), raw) == pytest.approx(0.6)
+    assert instance_scores(scores, None, raw) == pytest.approx(0.7)  # (.6 x .8 + .2 x .4) / .8
+    assert instance_scores(scores, None, raw / 10) == pytest.approx(0.7)  # no threshold that all fail
+    assert instance_scores(scores, None, raw * 0) == pytest.approx(0.0)
 
 
 def test_lists_and_datasets_are_read(tmp_path):
