@@ -218,10 +218,9 @@ def _neighbours(position: Tensor, length: Tensor) -> tuple[list[Tensor], list[Te
     """Return the two cells around positions in 0..1 of a line of ``length`` cells, and their weights."""
     cell = position * length - 0.5
     low = cell.floor()
-    share = cell - low
-    high, last = low + 1, length - 1
-    weights = [(1 - share) * ((low >= 0) & (low <= last)), share * ((high >= 0) & (high <= last))]
-    return [low.clamp(min=0).minimum(last), high.clamp(min=0).minimum(last)], weights
+    share, high, last = cell - low, low + 1, length - 1
+    inside = [neighbour.clamp(min=0).minimum(last) for neighbour in (low, high)]
+    return inside, [(1 - share) * (inside[0] == low), share * (inside[1] == high)]
 
 
 def _sum_rows(table: Tensor, rows: Tensor, weights: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from clickpose.build import load
 from clickpose.cli import app
 from clickpose.commands import train
+from clickpose.commands.evaluate import load_network
 from clickpose.data.photos import PhotoScales
 from clickpose.r50.train import PRESETS, R50Preset
 
@@ -60,6 +61,8 @@ def test_a_run_says_what_it_reads_and_writes_weights_that_load(folder, tiny, tmp
     assert "4 images, 7 persons with 17 joints (1 persons without a labelled joint)" in result.output
     assert f"wrote {out / 'r50.safetensors'}" in result.output.replace("\n", "")
     predictor = load("r50", out / "r50.safetensors")
+    assert predictor.min_score == 0.3  # for showing
+    assert load_network("r50", out / "r50.safetensors", "cpu", None).min_score == 0  # AP takes all
     assert (predictor.short_side, predictor.long_side) == (64, 96)  # photos are shown as in training
     assert len((out / "losses.csv").read_text().splitlines()) == 2
 

@@ -158,6 +158,18 @@ def test_once_refines_from_the_first_pose_and_progressive_from_the_last(dataset)
     assert [sorted(set(np.round(o[2], 6)))[-1] for o in offsets] == [3.0, 6.0]  # halved twice; halved once
 
 
+def test_chance_is_each_person_s_own_and_the_same_again(dataset):
+    protocol = ClickProtocol("random", clicks=17, noise_sigmas=0.5)
+    first, again = (evaluate_predictor(ShiftedPredictor(dataset, 12.0), dataset, protocol)["manual"] for _ in range(2))
+    np.testing.assert_array_equal(first.keypoints, again.keypoints)
+    order = (first.keypoints[1:] != first.keypoints[:-1]).any(axis=-1).argmax(axis=2)  # (17, P) clicked joint
+    assert order[:, 0].tolist() != order[:, 1].tolist()
+    noise = first.keypoints[17, :2] - np.stack([dataset.persons[i].keypoints for i in (1, 2)])
+    assert np.abs(noise[0] - noise[1]).min() > 0
+    other = evaluate_predictor(ShiftedPredictor(dataset, 12.0), dataset, replace(protocol, seed=1))["manual"]
+    assert (other.keypoints[17] != first.keypoints[17]).any(axis=-1)[0].all()
+
+
 def test_strategies_choose_their_joint():
     truth = make_person(1, 5)
     keypoints = truth.keypoints.copy()

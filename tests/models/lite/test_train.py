@@ -195,6 +195,24 @@ def test_the_rate_warms_up_stays_and_falls_to_zero():
     assert rate_factor(1000, config) == 0.0
 
 
+def test_the_rate_may_drop_to_a_share_instead():
+    config = TrainConfig(steps=40, warmup_steps=0, decay_share=2 / 40, drop=0.1)
+    assert [rate_factor(step, config) for step in (0, 38, 39)] == pytest.approx([1, 1, 0.1])
+
+
+def test_a_step_is_clipped_and_the_average_follows_slowly(folder, tmp_path):
+    trainer = make_trainer(folder, tmp_path, clip_norm=1e-3, ema_decay=0.6)
+    batch = default_collate([trainer.dataset[i] for i in range(2)])
+    for _ in range(20):  # until the average is as slow as asked
+        last = trainer.average["decoder.codebook"].clone()
+        trainer.train_step(batch)
+    gradients = [p.grad for p in trainer.model.parameters() if p.grad is not None]
+    assert torch.stack([gradient.norm() for gradient in gradients]).norm() == pytest.approx(1e-3, rel=1e-3)
+    now = trainer.model.decoder.codebook
+    torch.testing.assert_close(trainer.average["decoder.codebook"], 0.6 * last + 0.4 * now.detach())
+    assert not now.equal(last)
+
+
 def test_four_people_to_a_weights_file_and_a_folder_of_another_plan_is_refused(folder, tmp_path):
     start = tmp_path / "start.safetensors"
     save_weights(start, LiteNetwork(TINY).state_dict(), {"kind": "lite", "skeleton": "coco"})

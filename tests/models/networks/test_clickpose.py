@@ -302,6 +302,23 @@ def test_every_parameter_gets_a_finite_gradient(r50):
     assert not without, without
 
 
+def test_a_layer_starts_from_the_positions_before_it_as_if_they_were_given(r50):
+    """A layer's boxes and keypoints teach that layer's heads, and the sizes of keypoints the head that makes them."""
+    network = r50.tiny_network(dataclasses.replace(r50.TINY, human_layers=2)).train()
+    with torch.enable_grad():
+        memory = network.encode(torch.randn(1, 3, 96, 128, generator=torch.Generator().manual_seed(5)))
+        boxes, people = [], []
+        proposals = network.proposals(memory, 6)
+        humans = network.human_decoder(proposals.content, proposals.boxes_norm, memory, network.common, readings=boxes)
+        queries = network.keypoint_decoder.expand(humans.best(2))
+        network.keypoint_decoder(queries, memory, network.common, readings=people)
+        (boxes[-1].boxes_norm.sum() + people[-1].keypoints_norm.sum() + people[-1].boxes_norm.sum()).backward()
+    decoder = network.keypoint_decoder
+    for heads in (network.human_decoder.box_heads, decoder.box_heads, decoder.keypoint_heads):
+        assert heads[0].layers[0].weight.grad is None and heads[-1].layers[0].weight.grad.abs().max() > 0
+    assert decoder.size_head.layers[0].weight.grad.abs().max() > 0
+
+
 def test_extend_boxes_by_hand():
     boxes = torch.tensor([[0.5, 0.5, 0.2, 0.2]])
     keypoints = torch.tensor([[[0.5, 0.5], [0.7, 0.45], [0.45, 0.1]]])

@@ -179,6 +179,15 @@ def test_a_box_that_shows_nobody_is_refused(predictor, image, box):
         predictor.encode(image, np.array([box], dtype=float))
 
 
+def test_people_below_the_least_score_are_left_out(r50, predictor, image):
+    (region,) = predictor.encode(image, None)
+    scores = predictor.decode([region]).instance_scores
+    bound = (scores[1] + scores[2]) / 2
+    strict = R50Predictor(r50.tiny_network(), "test", min_score=bound, short_side=96, long_side=160)
+    np.testing.assert_allclose(strict.decode(strict.encode(image, None)).instance_scores, scores[:2])
+    assert len(strict.decode(strict.encode(image, BOXES), BOXES)) == 2  # who is asked for is answered
+
+
 def test_no_boxes_no_poses_and_no_encoding(predictor, image):
     predictor.set_image(image)
     assert len(predictor.predict(np.zeros((0, 4)))) == 0
