@@ -1,6 +1,6 @@
 """The command line: ``clickpose serve`` and ``clickpose labelstudio …``; :mod:`clickpose.cli` mounts both.
 
-Only the standard library and Typer are imported here, so that ``clickpose --help`` stays quick.
+Only the standard library, Typer and modules of that kind are imported here, so that ``clickpose --help`` stays quick.
 """
 
 from __future__ import annotations
@@ -8,8 +8,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
@@ -18,6 +17,7 @@ from urllib.parse import quote
 
 import typer
 
+from clickpose_labelstudio.command_errors import user_errors
 from clickpose_labelstudio.launch import command as launch_command
 
 TASKS_PER_IMPORT = 100
@@ -118,7 +118,7 @@ def serve(
 
         clickpose serve --host 0.0.0.0 --allow-host images.example.org --local-root /data/photos
     """
-    with _sentences():
+    with user_errors():
         from clickpose_labelstudio.serve import configure_logging, run_server
         from clickpose_labelstudio.settings import ServiceSettings
 
@@ -171,7 +171,7 @@ def export_coco(
 
         clickpose labelstudio export project-1.json --format yolo --out my_people/
     """
-    with _sentences():
+    with user_errors():
         from clickpose_labelstudio.coco_exchange import tasks_to_coco
 
         if (source is None) == (project is None):
@@ -223,7 +223,7 @@ def import_coco(
 
         clickpose labelstudio import results.json --images coco.json --project 1 --url http://localhost:8080
     """
-    with _sentences():
+    with user_errors():
         if (out is None) == (project is None):
             raise ValueError("Expected either --out or --project, got both or neither")
         project_xml = None
@@ -265,7 +265,7 @@ def train_project(
 
         clickpose serve --checkpoint runs/project-1/lite.safetensors
     """
-    with _sentences():
+    with user_errors():
         from clickpose_labelstudio.project_training import ProjectTraining, train_on_project
         from clickpose_labelstudio.settings import ServiceSettings
 
@@ -352,16 +352,3 @@ def _read_json(path: Path) -> object:
 def _write_json(path: Path, value: object) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-
-
-@contextmanager
-def _sentences() -> Iterator[None]:
-    """Turn the errors that a user can cause into one line and exit code 1."""
-    try:
-        yield
-    except ImportError as error:
-        typer.echo(f'{error}. Install the integration: pip install "clickpose[labelstudio]"', err=True)
-        raise typer.Exit(1) from None
-    except (OSError, ValueError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None

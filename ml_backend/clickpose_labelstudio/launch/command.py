@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from clickpose_labelstudio.command_errors import user_errors
+
 
 def start(
     images: Annotated[
@@ -35,8 +37,9 @@ def start(
 
         clickpose labelstudio start --images ~/photos --port 8081
     """
-    from clickpose_labelstudio.launch.start import LaunchOptions
-    from clickpose_labelstudio.launch.start import start as start_loop
+    with user_errors():
+        from clickpose_labelstudio.launch.start import LaunchOptions
+        from clickpose_labelstudio.launch.start import start as start_loop
 
     options = LaunchOptions(
         images=images,

@@ -1,35 +1,23 @@
-"""The commands of Label Studio and FiftyOne, mounted where their packages are installed."""
+"""The commands of Label Studio and FiftyOne, mounted beside the package's own.
+
+Their modules ship with the package and import nothing that only an extra brings: a command whose extra is missing says
+so when it runs.
+"""
 
 from __future__ import annotations
 
 import typer
 
-from clickpose.cli.errors import fail
-
-_LABEL_STUDIO_MISSING = 'This command needs the Label Studio integration: pip install "clickpose[labelstudio]"'
+from clickpose_fiftyone.commands import fiftyone
+from clickpose_labelstudio.commands import labelstudio, serve
 
 
 def mount_label_studio(app: typer.Typer) -> None:
-    """Add ``serve`` and ``labelstudio``; where the integration is missing, commands that say so."""
-    try:
-        from clickpose_labelstudio import commands
-    except ImportError:
-        anything = {"allow_extra_args": True, "ignore_unknown_options": True}
-        for name in ("serve", "labelstudio"):
-            app.command(name, context_settings=anything, help=_LABEL_STUDIO_MISSING)(_label_studio_is_missing)
-    else:
-        app.command("serve")(commands.serve)
-        app.add_typer(commands.labelstudio, name="labelstudio")
+    """Add ``serve`` and ``labelstudio``."""
+    app.command("serve")(serve)
+    app.add_typer(labelstudio, name="labelstudio")
 
 
 def mount_fiftyone(app: typer.Typer) -> None:
-    """Add ``fiftyone``, where its package is installed; its commands say what else is missing."""
-    try:
-        from clickpose_fiftyone import commands
-    except ImportError:
-        return
-    app.add_typer(commands.fiftyone, name="fiftyone")
-
-
-def _label_studio_is_missing(context: typer.Context) -> None:
-    fail(_LABEL_STUDIO_MISSING)
+    """Add ``fiftyone``."""
+    app.add_typer(fiftyone, name="fiftyone")

@@ -1,18 +1,15 @@
 """The command line, with a predictor that needs no weights."""
 
-import builtins
 import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
-import typer
 from PIL import Image
 from typer.testing import CliRunner
 
 import clickpose
 from clickpose import cli
-from clickpose.cli.integrations import mount_label_studio
 from clickpose.data.coco_results import read_coco
 from clickpose.data.openpose import read_openpose
 from clickpose.predictor import place_clicks
@@ -232,19 +229,3 @@ def test_refine_finds_the_photo_by_path_then_name(calls, photo, tmp_path):
     Image.open(photo).save(tmp_path / "third.jpg")
     result = run("refine", tmp_path / "third.jpg", "--poses", poses, "--click", "nose=1,2")
     assert_one_sentence(result, "to hold the people of third.jpg, got 2 photos and not that one")
-
-
-def test_without_the_integration_its_commands_say_what_to_install(monkeypatch):
-    real_import = builtins.__import__
-
-    def without_integration(name, *arguments):
-        if name.startswith("clickpose_labelstudio"):
-            raise ImportError(name)
-        return real_import(name, *arguments)
-
-    monkeypatch.setattr(builtins, "__import__", without_integration)
-    bare = typer.Typer()
-    mount_label_studio(bare)
-    for arguments in (["serve", "--port", "9"], ["labelstudio", "export", "--x"]):
-        result = CliRunner().invoke(bare, arguments)
-        assert_one_sentence(result, 'pip install "clickpose[labelstudio]"')
