@@ -94,7 +94,7 @@ def result_scores(results: Sequence[dict], skeleton: Skeleton) -> ResultScores:
     """
     joints = len(skeleton)
     try:
-        rows = [_triples(result["keypoints"], joints) for result in results]
+        rows = [_triples(result["keypoints"], skeleton) for result in results]
         triples = np.stack(rows) if rows else np.zeros((0, joints, 3))
         person = check_finite("score", as_array("score", [result["score"] for result in results], ("N",)))
         images = [result["image_id"] for result in results]
@@ -178,11 +178,12 @@ def match_to_truth(
     return MatchedTruth(matched, ignored, terms, visibility, visibility_weighted(terms, labelled), truth)
 
 
-def _triples(values: Sequence[float], joints: int) -> np.ndarray:
+def _triples(values: Sequence[float], skeleton: Skeleton) -> np.ndarray:
     """Return (K, 3) x, y, third number."""
-    array = as_array("keypoints", values, ("3K",))
+    array, joints = as_array("keypoints", values, ("3K",)), len(skeleton)
     if array.size != 3 * joints:
-        raise ValueError(f"Expected {3 * joints} numbers in keypoints, got {array.size}")
+        raise ValueError(f"Expected {3 * joints} numbers in keypoints, got {array.size}: not the {joints} joints of "
+                         f"skeleton {skeleton.name!r}")  # fmt: skip
     return array.reshape(-1, 3)
 
 

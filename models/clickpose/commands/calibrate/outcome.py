@@ -53,6 +53,8 @@ class CalibrateOptions:
     def __post_init__(self):
         if self.method not in METHODS:
             raise ValueError(f"Expected --method to be one of {', '.join(METHODS)}, got {self.method!r}")
+        if self.images is not None and not self.images.is_dir():
+            raise ValueError(f"Expected the folder of the photos in --images, got {self.images}, which is none")
 
 
 @dataclass(frozen=True, eq=False)

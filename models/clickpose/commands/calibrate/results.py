@@ -118,7 +118,7 @@ def apply_calibrator(
     aligned = _align_images(results, dataset, annotations)
     truth = match_to_truth(annotations, aligned, skeleton)
     measured = _measure(annotations, aligned, given, truth, scores, skeleton)
-    pictures = _pictures_of(annotations, aligned, given, truth, options.images, annotations_file)
+    pictures = _pictures_of(annotations, aligned, given, truth, options, annotations_file)
     return Outcome(title, skeleton, calibrator.kind, provenance, *measured, written=written, pictures=pictures)
 
 
@@ -151,7 +151,7 @@ def _fit(results, dataset, annotations, name, mark, skeleton, options, source: P
         *_measure(annotations, aligned, given, truth, held_out, skeleton),
         notes=[f"{kind}: mean squared error {error:.4f}" for kind, error in {"as they are": own, **errors}.items()],
         written=_write_results(options.calibrated, results, dataset, given, scores),
-        pictures=_pictures_of(annotations, aligned, given, truth, options.images, source),
+        pictures=_pictures_of(annotations, aligned, given, truth, options, source),
     )  # fmt: skip
     return save_fit(outcome, calibrator, options.out)
 
@@ -235,9 +235,11 @@ def _write_results(path: Path | None, results, dataset: dict | None, given: Resu
     return [path]
 
 
-def _pictures_of(annotations, results, given: ResultScores, truth: MatchedTruth, images: Path | None, source: Path):
+def _pictures_of(
+    annotations, results, given: ResultScores, truth: MatchedTruth, options: CalibrateOptions, source: Path
+):
     """Return a function that gathers what the report's examples are drawn from; None without photos."""
-    folder = images or source.parent / "images"
+    folder = options.images or source.parent / "images"
     if not folder.is_dir():
         return None
     entries = {image["id"]: image for image in annotations["images"]}
@@ -256,6 +258,9 @@ def _pictures_of(annotations, results, given: ResultScores, truth: MatchedTruth,
             images_hw = np.reshape([(image["height"], image["width"]) for image in chosen], (-1, 2))
         except KeyError as error:
             raise ValueError(f"Expected {error} of every annotated photo for the report's examples, got none") from None
+        if absent := [path for path in paths if not path.is_file()]:  # now, not after minutes of intervals
+            raise ValueError(f"Expected the annotated photos in {folder} for the report's examples, got no "
+                             f"{absent[0].name}; --images names their folder")  # fmt: skip
         return PersonPictures(paths, images_hw, given.keypoints, truth.truth, np.reshape(boxes, (-1, 4)))
 
     return gather

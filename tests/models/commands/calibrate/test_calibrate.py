@@ -232,6 +232,10 @@ def test_a_report_is_written(world):
     assert result.exit_code == 0, result.output
     page = (folder / "out" / "report.html").read_text()
     assert "hrnet" in page and "temperature" in page and "image/jpeg" in page and "COCO AP" in page
+    (folder / "images" / "3.png").unlink()
+    result, output = fit(folder, "--method", "temperature", "--report", folder / "second.html")
+    assert result.exit_code == 2 and "got no 3.png; --images names their folder" in output
+    assert not (folder / "second.html").exists()
 
 
 @pytest.mark.parametrize(
@@ -289,6 +293,7 @@ def test_a_calibrator_of_something_else_is_refused(world, change, sentence):
         (["--data", "x", "--annotations", "gt.json"], "Expected no --annotations beside --data"),
         (["--data", "x", "--method", "magic"], "Expected --method to be one of auto, ccnet, isotonic"),
         (["--data", "x"], "Expected COCO keypoints at x"),
+        (["--data", "x", "--images", "photos"], "Expected the folder of the photos in --images, got photos"),
         (["--data", "x", "--checkpoint", "no.safetensors"], "Expected lite weights in no.safetensors"),
     ],
 )
@@ -307,7 +312,7 @@ def test_wrong_use_is_one_sentence(arguments, sentence, tmp_path, monkeypatch):
         (lambda r: r[0].update(score=2.5), "Expected finite score of the results within 0..1, got 2.5"),
         (lambda r: r.__setitem__(slice(2, None), []), "Expected people on at least two photos"),
         (lambda r: r[0]["keypoints"].__setitem__(2, 1.5), "Expected finite keypoint scores within 0..1, got 1.5"),
-        (lambda r: r[0]["keypoints"].pop(), "numbers in keypoints, got 50"),
+        (lambda r: r[0]["keypoints"].pop(), "numbers in keypoints, got 50: not the 17 joints of skeleton 'coco'"),
         (lambda r: r[0].update(image_id=7), "Expected results for images of the dataset, got image_id 7"),
         (
             lambda r: [e["keypoints"].__setitem__(slice(0, None, 3), [9e4] * 17) for e in r],
