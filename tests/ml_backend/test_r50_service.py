@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clickpose.r50.predictor import R50Predictor
 from clickpose_labelstudio.labeling_config import build_labeling_config
 from clickpose_labelstudio.region_store import DiskRegionStore
 from clickpose_labelstudio.service import AnnotationService
@@ -24,15 +23,7 @@ def predictor():
     spec = importlib.util.spec_from_file_location("clickpose_test_r50", NETWORKS)
     networks = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(networks)
-    predictor = R50Predictor(networks.tiny_network(), "tiny", min_score=0.0, short_side=96, long_side=160)
-    encode, predictor.encodings = predictor.network.encode, 0
-
-    def counted(pixels):
-        predictor.encodings += 1
-        return encode(pixels)
-
-    predictor.network.encode = counted
-    return predictor
+    return networks.counting_predictor()
 
 
 @pytest.fixture

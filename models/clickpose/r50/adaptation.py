@@ -40,16 +40,7 @@ def adapt_state(state: Mapping[str, Tensor], origin: JointOrigin) -> dict[str, T
 
 
 def adapt_network(network: ClickPose, old: Skeleton, new: Skeleton) -> tuple[ClickPose, JointOrigin]:
-    """Return a network for another skeleton, without training.
-
-    Args:
-        network: for the ``old`` skeleton.
-        old: its joints.
-        new: the joints wanted.
-
-    Raises:
-        ValueError: as :func:`~clickpose.joint_origin.joint_origin`.
-    """
+    """Return a network for another skeleton, without training; see :func:`clickpose.lite.adaptation.adapt_network`."""
     origin = joint_origin(old, new)
     adapted = ClickPose(replace(network.config, num_keypoints=len(new)))
     adapted.load_state_dict(adapt_state(network.state_dict(), origin))

@@ -1,7 +1,6 @@
 """``clickpose train --model r50``: options to a plan, a run from the command line, and what is refused."""
 
 import dataclasses
-import importlib.util
 import json
 from pathlib import Path
 
@@ -19,21 +18,12 @@ from clickpose.r50.train import PRESETS, R50Preset
 RUNNER = CliRunner()
 
 
-@pytest.fixture(scope="module")
-def tiny():
-    path = Path(__file__).parents[1] / "r50" / "training_rank.py"
-    spec = importlib.util.spec_from_file_location("clickpose_test_r50_command", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
-def folder(tiny, tmp_path):
+def folder(r50_training, tmp_path):
     """The made-up people as a COCO file; one annotation more is a person without a labelled joint."""
     folder = tmp_path / "people"
     (folder / "images").mkdir(parents=True)
-    data = tiny.people_dataset(folder / "images")
+    data = r50_training.people_dataset(folder / "images")
     images = [{"id": i.image_id, "file_name": i.path.name, "height": 64, "width": 96} for i in data.images]
     annotations = []
     for person in data.persons:
@@ -52,9 +42,11 @@ def run(*arguments):
     return RUNNER.invoke(app, ["train", "--model", "r50", *map(str, arguments)])
 
 
-def test_a_run_says_what_it_reads_and_writes_weights_that_load(folder, tiny, tmp_path, monkeypatch):
+def test_a_run_says_what_it_reads_and_writes_weights_that_load(folder, r50_training, tmp_path, monkeypatch):
     train = dataclasses.replace(PRESETS["small"].train, workers=0, batch_size=4)
-    monkeypatch.setitem(PRESETS, "tiny", R50Preset(tiny.TINY, train, 1, PhotoScales.around(64), tiny.TASK))
+    monkeypatch.setitem(
+        PRESETS, "tiny", R50Preset(r50_training.TINY, train, 1, PhotoScales.around(64), r50_training.TASK)
+    )
     out = tmp_path / "run"
     result = run("--preset", "tiny", "--data", folder, "--out", out, "--steps", 2, "--batch-size", 2)
     assert result.exit_code == 0, result.output

@@ -19,15 +19,7 @@ NO_CLICKS = Clicks(np.zeros((17, 2)), np.zeros(17, bool))
 
 @pytest.fixture
 def predictor(r50):
-    predictor = R50Predictor(r50.tiny_network(), "test", min_score=0.0, short_side=96, long_side=160)
-    encode, predictor.encodings = predictor.network.encode, 0
-
-    def counted(pixels):
-        predictor.encodings += 1
-        return encode(pixels)
-
-    predictor.network.encode = counted
-    return predictor
+    return r50.counting_predictor()
 
 
 @pytest.fixture
@@ -149,7 +141,7 @@ def test_regions_survive_serialisation(predictor, image):
 
 
 def test_half_the_cache_costs_a_fraction_of_a_pixel(r50, predictor, image):
-    halved = R50Predictor(r50.tiny_network(), "test", min_score=0.0, short_side=96, long_side=160, half_cache=True)
+    halved = R50Predictor(r50.tiny_network(), "tiny", min_score=0.0, short_side=96, long_side=160, half_cache=True)
     assert halved.fingerprint != predictor.fingerprint
     (full,), (half,) = predictor.encode(image, None), halved.encode(image, None)
     assert half.features["memory"].nbytes * 2 == full.features["memory"].nbytes

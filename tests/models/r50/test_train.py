@@ -1,7 +1,6 @@
 """Training the end-to-end network: its losses by hand, its gradients, processes that share a batch, and resuming."""
 
 import dataclasses
-import importlib.util
 import json
 import math
 import re
@@ -31,12 +30,9 @@ WITHOUT_EFFECT = re.compile(r"input_projection\.\d\.0\.bias")
 
 
 @pytest.fixture(scope="module")
-def tiny():
+def tiny(r50_training):
     """The module of the other process, which says what both train."""
-    spec = importlib.util.spec_from_file_location("clickpose_test_r50_training", RANK_SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return r50_training
 
 
 @pytest.fixture(scope="module")

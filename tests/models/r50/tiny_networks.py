@@ -8,6 +8,7 @@ import torch
 from clickpose.networks.backbone import BackboneConfig
 from clickpose.networks.clickpose import ClickPose, ClickPoseConfig
 from clickpose.r50.checkpoint import to_official
+from clickpose.r50.predictor import R50Predictor
 
 TINY = ClickPoseConfig(
     dim=32, heads=4, ffn_dim=24, encoder_layers=1, human_layers=1, keypoint_layers=2, queries=12, persons=5,
@@ -25,6 +26,19 @@ def tiny_network(config: ClickPoseConfig = TINY, seed: int = 0) -> ClickPose:
         elif name.endswith(("sampling_offsets.weight", "attention_weights.weight")):
             torch.nn.init.normal_(parameter, std=0.1)
     return network
+
+
+def counting_predictor() -> R50Predictor:
+    """Return a predictor with a tiny network that counts its encodings, as ``encodings``."""
+    predictor = R50Predictor(tiny_network(), "tiny", min_score=0.0, short_side=96, long_side=160)
+    encode, predictor.encodings = predictor.network.encode, 0
+
+    def counted(pixels):
+        predictor.encodings += 1
+        return encode(pixels)
+
+    predictor.network.encode = counted
+    return predictor
 
 
 def write_checkpoint(path: Path, network: ClickPose, **changes) -> Path:
