@@ -10,6 +10,11 @@ from pathlib import Path
 
 import pytest
 
+try:
+    import tomllib
+except ModuleNotFoundError:  # Python 3.10; pytest brings it
+    import tomli as tomllib
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 ROOTS = {
     "clickpose": REPOSITORY / "models" / "clickpose",
@@ -36,6 +41,17 @@ LAYERS = (
 UNNAMED_LAYER = LAYERS.index(())
 NEVER_NETWORKS = ("metrics", "calibration")
 CODECS = ("codec", "labeling_config", "coco_exchange")
+
+# What the distribution brings for each package, by extra; and what stands in for another package that brings it.
+EXTRAS_OF = {
+    "clickpose": ("train", "plots"),
+    "clickpose_labelstudio": ("labelstudio",),
+    "clickpose_fiftyone": ("labelstudio", "fiftyone"),
+    "pose_review": ("labelstudio", "fiftyone"),
+}
+DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}
+BROUGHT_BY = {"werkzeug": "flask", "google": "onnx", "pymongo": "fiftyone", "bson": "fiftyone"}
+HOSTS = ("django", "label_studio", "label_studio_ml")  # the processes of others that some modules run in
 
 # Entry points of other environments: Label Studio's own process, label-studio-ml's, FiftyOne's, and tools of the train
 # extra.
@@ -123,6 +139,28 @@ def test_metrics_and_calibration_never_import_networks():
 def test_codecs_name_neither_torch_nor_flask(module):
     top_level = {name.split(".")[0] for name in imports_of(ROOTS["clickpose_labelstudio"] / f"{module}.py")}
     assert not top_level & {"torch", "flask"}
+
+
+def test_each_package_imports_what_the_distribution_declares_for_it():
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras, used = project["optional-dependencies"], set()
+    for package, own in EXTRAS_OF.items():
+        declared = {name_of(text) for text in sum((extras[extra] for extra in own), project["dependencies"])}
+        foreign = {
+            name.split(".")[0] for m, p in modules().items() if m.split(".")[0] == package for name in imports_of(p)
+        }
+        foreign -= {*sys.stdlib_module_names, *PACKAGES, *HOSTS}
+        wanted = {name_of(BROUGHT_BY.get(name) or DISTRIBUTIONS.get(name, name)) for name in foreign}
+        assert wanted <= declared, f"{package} imports {wanted - declared}"
+        used |= wanted
+    for_users = (extras[extra] for extra in set(sum(EXTRAS_OF.values(), ())))
+    everything = {name_of(text) for text in sum(for_users, project["dependencies"])} - {"clickpose"}
+    assert everything <= used, f"nobody imports {everything - used}"
+
+
+def name_of(requirement: str) -> str:
+    """Name of a requirement such as ``prometheus_client>=0.20``, as package indexes spell it."""
+    return re.match(r"[\w-]+", requirement)[0].lower().replace("_", "-")
 
 
 def run_python(code: str):
