@@ -1,8 +1,8 @@
 """The trainer: steps, schedule, moving average, checkpoints, resume, progress. A task supplies network and loss.
 
 The random changes of every sample follow from (seed, step, index) and those of every step from (seed, step), so an
-interrupted run that resumes sees what an uninterrupted one would have seen. Several processes (``torchrun``) split each
-batch and average their gradients.
+interrupted run that resumes sees what an uninterrupted one would have seen. Several processes, of one machine or more,
+are started by ``torchrun`` and talk through ``torch.distributed``: they split each batch and average their gradients.
 """
 
 from __future__ import annotations
@@ -201,6 +201,9 @@ class Trainer:
         folder: where the checkpoint and the log go; a checkpoint found there is resumed.
         device: torch device.
         groups: which samples go together, as for :class:`EpochSampler`.
+
+    Raises:
+        ValueError: if not all processes found the same checkpoint.
     """
 
     def __init__(
@@ -220,6 +223,7 @@ class Trainer:
         self.step = 0
         if self.checkpoint_path.exists():
             self._resume()
+        self._check_together()
 
     @property
     def checkpoint_path(self) -> Path:
@@ -233,6 +237,15 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.step = state["step"]
         tqdm.write(f"resumed {self.checkpoint_path} at step {self.step} of {self.config.steps}")
+
+    def _check_together(self) -> None:
+        """Refuse to go on where some processes found the checkpoint and others did not."""
+        mean = mean_over_processes(torch.tensor(float(self.step), device=self.device)).item()
+        if mean != self.step:
+            raise ValueError(
+                f"Expected all {self.world} processes to find one checkpoint, got step {self.step} here and others "
+                f"elsewhere: {self.folder} must be the same folder on all machines"
+            )
 
     def save(self) -> None:
         """Write the checkpoint; a crash while writing leaves the previous one whole."""

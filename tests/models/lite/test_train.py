@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from torch.utils.data import default_collate
 
+from clickpose import engine
 from clickpose.data.coco import read_coco_persons
 from clickpose.data.feature_cache import FeatureCache, build_feature_cache
 from clickpose.data.persons import Augmentation, PersonDataset
@@ -149,6 +150,16 @@ def test_a_diverged_training_stops_with_its_terms_and_keeps_its_checkpoint(folde
     with pytest.raises(FloatingPointError, match="at step 6, got l1 2, box nan: the training has diverged"):
         trainer.train_step(default_collate([trainer.dataset[0]]))
     assert trainer.step == 6 and trainer.checkpoint_path.read_bytes() == saved
+
+
+def test_processes_that_find_different_checkpoints_do_not_go_on(folder, tmp_path, monkeypatch):
+    trainer = make_trainer(folder, tmp_path)
+    trainer.step = 4
+    trainer.save()
+    monkeypatch.setattr(engine, "rank_and_world", lambda: (0, 2))
+    monkeypatch.setattr(engine, "mean_over_processes", lambda value: value.float() / 2)  # the other one is at step 0
+    with pytest.raises(ValueError, match="Expected all 2 processes to find one checkpoint, got step 4 here and others"):
+        make_trainer(folder, tmp_path)
 
 
 def test_frozen_blocks_keep_their_weights(folder, tmp_path):
