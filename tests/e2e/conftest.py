@@ -6,18 +6,22 @@ import importlib.util
 import os
 import shutil
 import sys
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from clickpose_labelstudio.app import create_app
+from clickpose_labelstudio.settings import ServiceSettings
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 LABEL_STUDIO_PYTHON = Path(
     os.environ.get("CLICKPOSE_LABEL_STUDIO_PYTHON", REPOSITORY / ".venv-labelstudio" / "bin" / "python")
 )
 ARTIFACTS = Path(os.environ.get("CLICKPOSE_ARTIFACTS", REPOSITORY / "artifacts"))
-PHOTOS = 40  # more than there are tests that open one of their own
+PHOTOS = 48  # more than there are tests that open one of their own
 CHROMIUM_FLAGS = [
     "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
@@ -106,6 +110,47 @@ def page(browser, login) -> Iterator:
     context = browser.new_context(storage_state=login, viewport={"width": 1440, "height": 900})
     yield context.new_page()
     context.close()
+
+
+@pytest.fixture(params=["another annotator", "the same annotator"])
+def other_page(request, browser, stack, login) -> Iterator:
+    """A page in a browser session of its own: of somebody who was invited, or of the one annotator twice."""
+    invited = request.param == "another annotator"
+    state = None if invited else login
+    context = browser.new_context(storage_state=state, viewport={"width": 1440, "height": 900})
+    page = context.new_page()
+    if invited:
+        with stack.api() as api:
+            page.goto(stack.loop.url + api.call("GET", "/api/invite")["invite_url"])
+        page.fill("input[name=email]", f"second-{uuid.uuid4().hex[:8]}@localhost.test")
+        page.fill("input[name=password]", uuid.uuid4().hex)
+        page.click("button[type=submit]")
+        page.wait_for_url(lambda url: "/user/signup" not in url)
+    yield page
+    context.close()
+
+
+@pytest.fixture
+def other_editor(other_page, stack, new_editor):
+    """The editor in that other session, no task opened yet."""
+    return new_editor(other_page, stack.loop.project_url)
+
+
+@pytest.fixture(params=["legacy token", "personal access token"])
+def any_key(request, stack, tmp_path) -> Iterator[None]:
+    """Let the backend read images with one kind of key or the other; with the second it knows no image yet."""
+    if request.param == "legacy token":
+        yield
+        return
+    with stack.api() as api:
+        token = api.call("POST", "/api/token/")["token"]
+        settings = ServiceSettings(
+            cache_dir=tmp_path / "cache", label_studio_url=stack.loop.url, label_studio_api_key=token
+        )
+        app = create_app(settings, load_predictor=lambda: stack.predictor)
+        with stack.backend.serving(app):
+            yield
+        api.call("POST", "/api/token/blacklist/", json={"refresh": token})
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,13 @@ from clickpose_labelstudio.app import create_app
 from clickpose_labelstudio.label_studio_client import LabelStudioClient
 from clickpose_labelstudio.launch.folder import DataFolder
 from clickpose_labelstudio.launch.processes import free_port
-from clickpose_labelstudio.launch.start import LaunchOptions, RunningLoop, running
+from clickpose_labelstudio.launch.start import (
+    LABEL_STUDIO_SECONDS,
+    LaunchOptions,
+    RunningLoop,
+    running,
+    start_label_studio,
+)
 from clickpose_labelstudio.settings import ServiceSettings
 
 IMAGE_HW = (480, 640)
@@ -71,20 +77,53 @@ class SwitchableBackend:
         self._thread.join()
         self._server.server_close()
 
+    @contextmanager
+    def serving(self, app) -> Iterator[None]:
+        """Serve another application at this address until the end of the block."""
+        self._app, before = app, self._app
+        try:
+            yield
+        finally:
+            self._app = before
+
 
 @dataclass(frozen=True)
 class Stack:
-    """What the browser tests work with."""
+    """What the browser tests work with.
+
+    Attributes:
+        loop: what the launcher has started.
+        backend: its backend.
+        predictor: the backend's predictor.
+        data_dir: data folder of the launcher.
+        said: lines that the launcher has printed.
+        options: how it was started.
+        cleanup: ends what a test starts for those after it.
+    """
 
     loop: RunningLoop
     backend: SwitchableBackend
     predictor: object
     data_dir: Path
     said: list[str]
+    options: LaunchOptions
+    cleanup: ExitStack
 
     def api(self) -> LabelStudioClient:
         """Return a connection to Label Studio's HTTP interface."""
         return LabelStudioClient(self.loop.url, self.loop.credentials.token)
+
+    @contextmanager
+    def label_studio_away(self) -> Iterator[None]:
+        """Stop Label Studio; it comes back at the same address at the end of the block."""
+        self.loop.children[-1].stop()
+        try:
+            yield
+        finally:
+            folder, port = DataFolder(self.data_dir), int(self.loop.url.rpartition(":")[2])
+            child = start_label_studio(self.options, folder, self.loop.credentials, port, "again")
+            self.cleanup.callback(child.stop)
+            child.wait_until_it_answers(f"http://{HOST}:{port}/health/", LABEL_STUDIO_SECONDS, lambda _: None)
 
 
 def write_photos(folder: Path, count: int) -> Path:
@@ -124,8 +163,8 @@ def running_stack(folder: Path, predictor, label_studio_python: Path, photos: Pa
     )
     try:
         said: list[str] = []
-        with running(options, said.append) as loop:
-            yield Stack(loop, backend, predictor, options.data_dir, said)
+        with running(options, said.append) as loop, ExitStack() as cleanup:
+            yield Stack(loop, backend, predictor, options.data_dir, said, options, cleanup)
     finally:
         backend.stop()
 

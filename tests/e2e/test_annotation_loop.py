@@ -29,6 +29,12 @@ def moved_by(before: list, after: list) -> list:
     return [b - a for a, b in zip(before, after, strict=True)]
 
 
+def keypoints_of(annotation: dict) -> dict[str, list[float]]:
+    """Region id -> percent coordinates, as Label Studio has saved them."""
+    items = (item for item in annotation["result"] if item["type"] == "keypointlabels")
+    return {item["id"]: [item["value"]["x"], item["value"]["y"]] for item in items}
+
+
 def assert_rest_followed(before: dict, after: dict, person: str, fixed: set[str]) -> None:
     """Every free joint and the box of the person moved as the fake predictor moves them; nobody else did."""
     for region, place in of_person(before, person).items():
@@ -54,6 +60,7 @@ def test_preannotation_opens_as_editable_regions_with_bones(editor, task_id, art
     editor.page.screenshot(path=artifacts / "preannotation.png")
 
 
+@pytest.mark.usefixtures("any_key")
 def test_rest_of_the_person_follows_every_drag(editor, task_id, stack, artifacts):
     editor.open(task_id)
     person = editor.persons()[0]
@@ -137,7 +144,7 @@ def test_submitted_annotation_and_coco_export_hold_what_was_seen(editor, task_id
     api.close()
     (annotation,) = task["annotations"]
     saved = {item["id"]: item for item in annotation["result"] if item["type"] == "keypointlabels"}
-    assert {region: [item["value"]["x"], item["value"]["y"]] for region, item in saved.items()} == {
+    assert keypoints_of(annotation) == {
         region: pytest.approx(place) for region, place in places.items() if len(place) == 2
     }
     assert saved[wrist]["origin"] == "prediction-changed"
@@ -351,6 +358,68 @@ def _row_of(editor, task_id: int) -> int:
     return editor.page.evaluate("id => dataManager.store.taskStore.list.findIndex(task => task.id === id)", task_id)
 
 
+def test_label_studio_that_restarts_under_an_annotator_loses_nothing(editor, task_id, stack, artifacts):
+    """Its page would wait for ever for the draft that it could not save, and never submit."""
+    editor.configure_bridge(retryMs=500)
+    editor.open(task_id)
+    person = editor.persons()[0]
+    wrist, ankle, knee = (f"{person}-{joint}" for joint in ("left_wrist", "left_ankle", "right_knee"))
+    editor.drag(wrist, 30, 5)
+    editor.wait_applied(1)
+    before = editor.places()
+    with stack.label_studio_away():
+        dropped = editor.drag(ankle, 20, 0)
+        editor.wait("__clickposeBridge.status() == 'offline'")
+        kept = editor.places()
+        assert kept == {**before, ankle: pytest.approx(dropped, abs=0.02)}
+        editor.page.screenshot(path=artifacts / "label-studio-down.png")
+        editor.wait("Htx.annotationStore.selected.isDraftSaving")
+        editor.page.wait_for_timeout(1500)
+    editor.drag(knee, -15, 10)
+    editor.wait_applied(2)
+    after = editor.places()
+    assert_rest_followed(kept, after, person, {wrist, ankle, knee})
+    editor.submit()
+    with stack.api() as api:
+        (annotation,) = api.call("GET", f"/api/tasks/{task_id}/")["annotations"]
+    assert keypoints_of(annotation) == {
+        region: pytest.approx(place) for region, place in after.items() if len(place) == 2
+    }
+
+
+def test_two_annotators_at_once_each_keep_their_own(editor, other_editor, task_id, stack):
+    """Both move a joint of the same person while no answer is there yet, and go on; both save."""
+    editors = {"left_wrist": editor, "nose": other_editor}
+    for each in editors.values():
+        each.open(task_id)
+    person, neighbour = editor.persons()
+    before = editor.places()
+    with stack.backend.holding_answers():
+        for joint, each in editors.items():
+            each.drag(f"{person}-{joint}", 15, 10)
+            each.wait_requests(1)
+    seen = {}
+    for joint, each in editors.items():
+        each.wait_applied(1)
+        first = each.places()
+        assert_rest_followed(before, first, person, {f"{person}-{joint}"})
+        each.drag(f"{neighbour}-{joint}", -15, 10)
+        each.wait_applied(2)
+        seen[joint] = each.places()
+        assert_rest_followed(first, seen[joint], neighbour, {f"{neighbour}-{joint}"})
+    for each in editors.values():
+        each.submit()
+    with stack.api() as api:
+        annotations = api.call("GET", f"/api/tasks/{task_id}/")["annotations"]
+    saved = sorted(
+        (keypoints_of(annotation) for annotation in annotations), key=lambda places: places[f"{person}-nose"]
+    )
+    wanted = sorted(seen.values(), key=lambda places: places[f"{person}-nose"])
+    assert len(saved) == 2
+    for places, places_seen in zip(saved, wanted, strict=True):
+        assert places == {region: pytest.approx(place) for region, place in places_seen.items() if len(place) == 2}
+
+
 def test_submitting_while_an_answer_is_due_saves_what_was_seen(editor, task_id, stack):
     editor.open(task_id)
     wrist = f"{editor.persons()[0]}-left_wrist"
@@ -512,6 +581,7 @@ def test_untested_label_studio_is_left_alone(editor, task_id):
     assert editor.page.locator(".clickpose-overlay").count() == 0
 
 
+@pytest.mark.usefixtures("any_key")
 def test_smart_click_remains_where_the_bridge_stays_off(editor, task_id, artifacts):
     """A joint's label, the smart tool, then ctrl and a click on the joint's place: stock Label Studio."""
     editor.configure_bridge(testedVersions=["0.1"])
@@ -552,6 +622,7 @@ def dynamic_task(task_id, stack):
         api.call("PATCH", address, json={"result": shown["result"]})
 
 
+@pytest.mark.usefixtures("any_key")
 def test_dynamic_predictions_refine_where_the_bridge_stays_off(editor, dynamic_task, artifacts):
     editor.configure_bridge(testedVersions=["0.1"])
     page = editor.page

@@ -204,7 +204,7 @@ def _start_all(
         raise LaunchError(f"No backend answers at {backend_url}/health.")
     say("Starting the backend and Label Studio (the first start sets up the database: about a minute) …")
     instance = secrets.token_hex(8)
-    label_studio = _start_label_studio(options, folder, credentials, port, instance)
+    label_studio = start_label_studio(options, folder, credentials, port, instance)
     cleanup.callback(label_studio.stop)
     children.append(label_studio)
     if options.backend_url is None:
@@ -261,9 +261,10 @@ def _start_backend(
     return Child("The backend", command, environment, folder.logs / "backend.log")
 
 
-def _start_label_studio(
+def start_label_studio(
     options: LaunchOptions, folder: DataFolder, credentials: Credentials, port: int, instance: str
 ) -> Child:
+    """Start Label Studio on a port, with the bridge in its pages; ``instance`` is what it answers who it is."""
     folder.bridge_script.write_text(bridge_script(), encoding="utf-8")
     command = [Path(options.label_studio_python).absolute(), RUN_LABEL_STUDIO, "start", "--no-browser"]
     command += ["--internal-host", HOST, "--port", str(port)]

@@ -23,6 +23,7 @@
 import * as backend from "./backend.js";
 import * as chip from "./chip.js";
 import {config, diagnostics} from "./config.js";
+import * as drafts from "./drafts.js";
 import * as gestures from "./gestures.js";
 import * as keys from "./keys.js";
 import * as labelStudio from "./label_studio.js";
@@ -68,9 +69,11 @@ async function look() {
   else chip.show(state, trouble);
 }
 
-/** Notice by itself that a backend which was away is back. */
+/** Notice by itself that a backend, or Label Studio, which was away is back. */
 function lookAgain() {
-  if (shownFor !== null && !document.hidden && chip.current() === "offline") look();
+  if (shownFor === null) return;
+  drafts.saveAgain();
+  if (!document.hidden && chip.current() === "offline") look();
 }
 
 function leave() {
@@ -98,6 +101,7 @@ function start() {
   }
   gestures.listen();
   keys.listen();
+  drafts.listen();
   setInterval(lookAgain, config.retryMs);
   frame();
 }
