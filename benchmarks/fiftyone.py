@@ -1,9 +1,10 @@
 """How fast calibrated columns are beside a loop over samples, and how fast a sorted page of a large dataset is.
 
-    .venv-fiftyone/bin/python benchmarks/fiftyone.py [--samples 20000] [--page-samples 100000]
+    .venv-fiftyone/bin/python benchmarks/fiftyone.py [--samples 20000] [--label-samples 1000] [--page-samples 100000]
 
 Calibrating, flagging, writing and sorting are measured together, by columns and by FiftyOne's loop (autosave), on the
-same persons; the loop runs over a part of them and is scaled up. The database is one of its own on a free port.
+same persons; the loop runs over a part of them and is scaled up. Whole labels, which predictions, imports and colours
+are, are written as documents and as FiftyOne does it. The database is one of its own on a free port.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--samples", type=int, default=20_000)
     parser.add_argument("--loop-samples", type=int, default=1_000, help="samples that the loop really visits")
+    parser.add_argument("--label-samples", type=int, default=1_000, help="photos whose labels are written whole")
     parser.add_argument("--page-samples", type=int, default=100_000)
     options = parser.parse_args()
     from clickpose_fiftyone.database import running_server
@@ -50,7 +52,67 @@ def measure(options) -> None:
     print(f"  the same by a loop over samples            {loop:8.2f} s   ({part} visited, scaled up)")
     print(f"  ratio                                      {loop / columns:8.1f}")
     dataset.delete()
+    whole_labels(options.label_samples)
     pages(options.page_samples)
+
+
+def whole_labels(count: int) -> None:
+    """Print how fast new labels are written, beside FiftyOne's own way; twice each, in turn."""
+    dataset = make_dataset(count)
+    people = dataset.values("pred")
+    tasks = {
+        "people": (people_as_documents, people_as_labels),
+        "coloured joints": (joints_as_documents, joints_as_labels),
+    }
+    for name, works in tasks.items():
+        times = np.array(
+            [[timed(lambda _, work=work: work(dataset, people), None) for work in works] for _ in range(2)]
+        )
+        ours, theirs = times.min(axis=0)
+        print(f"{name} of {count} photos: documents {ours:.2f} s, set_values(dynamic=True) {theirs:.2f} s, "
+              f"ratio {theirs / ours:.1f}")  # fmt: skip
+    dataset.delete()
+
+
+def people_as_documents(dataset, people) -> None:
+    """What the package does with predictions and imports."""
+    import fiftyone as fo
+
+    from clickpose_fiftyone.column_writes import label_documents, write_labels
+
+    write_labels(dataset, {"documents": (fo.Keypoints, [label_documents(label) for label in people])})
+
+
+def people_as_labels(dataset, people) -> None:
+    """FiftyOne's own way."""
+    dataset.set_values("labels", people, dynamic=True)
+
+
+def joints_as_documents(dataset, _) -> None:
+    """What the package does with coloured joints."""
+    from clickpose_fiftyone.columns import PersonColumns, write_joints
+
+    columns = PersonColumns(dataset, "pred")
+    scores = columns.joints("confidence")
+    write_joints(columns, "joint_documents", np.isfinite(scores), {"oks": scores})
+
+
+def joints_as_labels(dataset, people) -> None:
+    """One label a joint."""
+    import fiftyone as fo
+
+    names = dataset.skeletons["pred"].labels
+    labels = [
+        fo.Keypoints(
+            keypoints=[
+                fo.Keypoint(label=name, points=[point], oks=score)
+                for person in photo.keypoints
+                for name, point, score in zip(names, person.points, person.confidence, strict=True)
+            ]
+        )
+        for photo in people
+    ]
+    dataset.set_values("joint_labels", labels, dynamic=True)
 
 
 def by_columns(dataset) -> None:

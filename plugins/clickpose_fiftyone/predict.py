@@ -17,6 +17,7 @@ from clickpose_fiftyone.columns import PersonColumns, index_lowest_oks, lowest_o
 from clickpose_fiftyone.conversion import detection_boxes, instance_of, poses_to_labels
 from clickpose_fiftyone.predictors import PREDICTOR_LOCK, shared_predictor
 from clickpose_fiftyone.provenance import remember_network
+from clickpose_fiftyone.review import HISTORY
 from clickpose_fiftyone.skeletons import set_skeleton
 from clickpose_fiftyone.visibility import LOW_VISIBILITY, low_counts
 
@@ -58,6 +59,7 @@ def predict_poses(
     prompt_field: str | None = None,
     min_score: float = 0.0,
     checkpoint: str | None = None,
+    replace_corrected: bool = False,
     progress: Progress | None = None,
 ) -> PredictSummary:
     """Predict the poses of everybody, or of the people in the boxes of a field.
@@ -71,12 +73,15 @@ def predict_poses(
         prompt_field: Detections field whose boxes are the persons; None to find them.
         min_score: leave out people with a lower predicted OKS.
         checkpoint: weights to load instead of the shipped ones; ``"r50"`` ships none.
+        replace_corrected: also replace people whom somebody corrected; their corrections are lost.
         progress: called with (photos done, photos in all).
 
     Raises:
-        ValueError: if the collection, a field or the threshold cannot serve.
+        ValueError: if the collection, a field or the threshold cannot serve, or the field has corrected people (also if
+            somebody corrected them while the network ran).
     """
-    return exhaust(iterate_predictions(samples, pred_field, model, prompt_field, min_score, checkpoint), progress)
+    run = iterate_predictions(samples, pred_field, model, prompt_field, min_score, checkpoint, replace_corrected)
+    return exhaust(run, progress)
 
 
 def exhaust(run: Generator[tuple[int, int], None, Result], progress: Progress | None = None) -> Result:
@@ -97,12 +102,14 @@ def iterate_predictions(
     prompt_field: str | None = None,
     min_score: float = 0.0,
     checkpoint: str | None = None,
+    replace_corrected: bool = False,
 ) -> Generator[tuple[int, int], None, PredictSummary]:
     """Predict step by step, as :func:`predict_poses`: yields (photos done, photos in all), returns the summary.
 
     Nothing is written unless the generator is exhausted.
     """
     _check(samples, pred_field, prompt_field, min_score)
+    _require_uncorrected(samples, pred_field, replace_corrected)
     predictor = shared_predictor(model, checkpoint) if isinstance(model, str) else model
     summary = PredictSummary()
     ids, paths = samples.values(["id", "filepath"])
@@ -116,6 +123,7 @@ def iterate_predictions(
         yield done, len(ids)
     if not found:
         raise ValueError(f"Expected photos that can be read, got none: {next(iter(summary.failures.values()))}")
+    _require_uncorrected(samples._dataset.select(list(found)), pred_field, replace_corrected)
     _write(samples, pred_field, found, predictor)
     remember_network(samples, pred_field, predictor, checkpoint)
     summary.photos = len(found)
@@ -132,6 +140,23 @@ def _check(samples, pred_field: str, prompt_field: str | None, min_score: float)
         require_field(samples, prompt_field, fo.Detections, "boxes of the people")
     if not 0 <= min_score <= 1:
         raise ValueError(f"Expected min_score in 0..1, got {min_score}")
+
+
+def _require_uncorrected(samples, pred_field: str, replace_corrected: bool) -> None:
+    """Refuse to overwrite what humans did.
+
+    Raises:
+        ValueError: if there are corrected people and they are not to be replaced.
+    """
+    if replace_corrected or samples.get_field(pred_field) is None:
+        return
+    histories = samples.values(f"{pred_field}.keypoints.{HISTORY}", unwind=True)
+    corrected = sum(history not in (None, "[]") for history in histories)
+    if corrected:
+        raise ValueError(
+            f'Expected a field without corrected people, got {plural(corrected, "person")} in "{pred_field}" whose '
+            "corrections would be lost; write to another field, or choose to replace corrected people"
+        )
 
 
 def _predict_photo(predictor, path: str, prompted: bool, prompt, min_score: float):

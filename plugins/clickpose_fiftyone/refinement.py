@@ -22,11 +22,10 @@ from clickpose_fiftyone.conversion import instance_of, label_to_pose, pose_attri
 from clickpose_fiftyone.predict import boxes_field_of
 from clickpose_fiftyone.predictors import refine_cached, shared_predictor
 from clickpose_fiftyone.provenance import network_of, other_network
-from clickpose_fiftyone.review import ACCEPTED, REFINED
+from clickpose_fiftyone.review import ACCEPTED, HISTORY, REFINED
 from clickpose_fiftyone.skeletons import skeleton_of
 
 DISCARDED = "refinement_discarded"
-HISTORY = "refinement_history"
 _KEPT = (
     "points", "confidence", "keypoint_oks", "visibility", "fixed", "pred_oks", "score_raw", "bounding_box",
 )  # fmt: skip

@@ -9,6 +9,7 @@ import numpy as np
 from clickpose_fiftyone.checks import require_keypoints, require_samples
 from clickpose_fiftyone.columns import MIN_PRED_OKS, PersonColumns, index_lowest_oks, lowest_oks
 
+HISTORY = "refinement_history"  # of a person whom a human corrected: the earlier states, as JSON
 ACCEPTED, REFINED, SENT = "accepted", "refined", "sent_to_label_studio"
 DONE = (ACCEPTED, SENT)  # tags with which a person leaves the queue; a refined one waits to be accepted
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from clickpose.boxes import box_area, xyxy_to_xywh
+from clickpose.boxes import BODY_SHARE_OF_BOX, box_area, xyxy_to_xywh
 from clickpose.metrics.keypoint_sets import KeypointPredictions, KeypointTruth
 from clickpose_fiftyone.columns import PersonColumns
-
-_BOX_SHARE = 0.53  # a person fills about this share of the box (COCO's own areas are of the segmentation)
 
 
 def labelled_visibility(columns: PersonColumns) -> np.ndarray:
@@ -25,7 +23,7 @@ def truth_areas(columns: PersonColumns) -> np.ndarray:
     """Return the (N,) areas in px²: the stored ``area``, else 0.53 of the box."""
     stored = columns.scalars("area")
     boxes = np.nan_to_num(columns.boxes_xyxy)
-    return np.where(np.isfinite(stored), stored, _BOX_SHARE * box_area(boxes))
+    return np.where(np.isfinite(stored), stored, BODY_SHARE_OF_BOX * box_area(boxes))
 
 
 def read_truth(columns: PersonColumns) -> KeypointTruth:

@@ -24,6 +24,7 @@ class PredictPoses(PoseOperator):
         inputs.str("pred_field", label="Field to write", default="pred", required=True)
         field_input(ctx, inputs, "prompt_field", "Boxes of the people (empty: find them)", fo.Detections, None, False)
         inputs.float("min_score", label="Leave out people with a lower predicted OKS", default=0.0, min=0, max=1)
+        inputs.bool("replace_corrected", label="Replace people whom somebody corrected", default=False)
         inputs.bool("colours", label="Colour by confidence afterwards", default=True, view=types.SwitchView())
 
     def execute(self, ctx):
@@ -31,7 +32,8 @@ class PredictPoses(PoseOperator):
         from clickpose_fiftyone.predict import iterate_predictions
 
         try:
-            options = fields_of_params(ctx, "pred_field", "model", "prompt_field", "min_score", "checkpoint")
+            names = ("pred_field", "model", "prompt_field", "min_score", "checkpoint", "replace_corrected")
+            options = fields_of_params(ctx, *names)
             run = iterate_predictions(self._samples(ctx), **options)
             result = yield from self.reported(ctx, run, "photos")
             if ctx.params.get("colours", True):

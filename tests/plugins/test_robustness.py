@@ -1,0 +1,249 @@
+"""What is wrong with a dataset, or happens meanwhile, is a sentence, and no half-written field stays."""
+
+import fiftyone as fo
+import fiftyone.operators as foo
+import numpy as np
+import pytest
+import yaml
+from fiftyone.operators.executor import ExecutionContext, Executor
+from PIL import Image
+
+from clickpose.skeleton import COCO
+from clickpose_fiftyone import predict, refinement
+from clickpose_fiftyone.calibration import calibrate
+from clickpose_fiftyone.columns import PersonColumns
+from clickpose_fiftyone.evaluation import evaluate_poses
+from clickpose_fiftyone.install import install_plugin, plugin_folder
+from clickpose_fiftyone.predict import iterate_predictions, predict_poses
+from clickpose_fiftyone.refinement import find_person, save_refinement
+from clickpose_fiftyone.skeletons import set_skeleton
+
+PLUGIN = "@clickpose/pose_review"
+MANIFEST = yaml.safe_load((plugin_folder() / "fiftyone.yml").read_text())
+NOT_OF_PHOTOS = {"import_coco", "load_from_label_studio"}
+PARAMS = {"path": "/nowhere/poses.json", "joint": "nose", "x": 1, "y": 1, "label_id": "0" * 24, "gt_field": "gt"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def installed(fiftyone_home):
+    install_plugin(fiftyone_home / "plugins")
+
+
+def started(dataset, name, delegated=False, **params):
+    """What an operator returns: an answer, or steps that end with one."""
+    uri = f"{PLUGIN}/{name}"
+    request = {"dataset_name": dataset.name, "params": params, "delegated": delegated}
+    return foo.get_operator(uri).execute(ExecutionContext(request, executor=Executor(), operator_uri=uri))
+
+
+def error_of(dataset, name, **params):
+    answer = started(dataset, name, **params)
+    if hasattr(answer, "__next__"):
+        *_, answer = answer
+    return answer.get("error", "")
+
+
+def contents(dataset):
+    """Everything that an operator could have written."""
+    return [sample.to_dict(include_private=True) for sample in dataset], set(dataset.get_field_schema(flat=True))
+
+
+def grouped(new_dataset):
+    dataset = new_dataset()
+    dataset.add_group_field("group", default="left")
+    dataset.add_sample(fo.Sample("/nowhere/a.jpg", group=fo.Group().element("left")))
+    return dataset, "Expected a dataset of images, got a grouped one; choose images with"
+
+
+def video(new_dataset):
+    return new_dataset(fo.Sample("/nowhere/a.mp4")), "Expected a dataset of images, got videos; make one of"
+
+
+def empty(new_dataset):
+    return new_dataset(), "Expected at least one photo, got an empty dataset"
+
+
+@pytest.mark.parametrize("make", [grouped, video, empty])
+def test_every_operator_refuses_collections_that_are_no_photos(make, new_dataset):
+    dataset, sentence = make(new_dataset)
+    before = contents(dataset)
+    for name in sorted(set(MANIFEST["operators"]) - NOT_OF_PHOTOS):
+        assert sentence in error_of(dataset, name, **PARAMS), name
+    assert contents(dataset) == before
+    for name in MANIFEST["panels"]:
+        event = {"panel_id": "p", "panel_state": {}, "__method__": "on_load"}
+        executor = Executor()
+        request = {"dataset_name": dataset.name, "params": event}
+        context = ExecutionContext(request, executor=executor, operator_uri=f"{PLUGIN}/{name}")
+        foo.get_operator(f"{PLUGIN}/{name}").execute(context)
+        assert sentence in str(executor.to_json()["requests"]), name
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [(fo.Detections(), "field of Keypoints, got Detections"), ("text", "got StringField"), (None, "no such field")],
+)
+def test_every_operator_refuses_a_field_of_the_wrong_type(value, sentence, new_dataset):
+    known = {} if value is None else {"pred": value}
+    dataset = new_dataset(fo.Sample("/nowhere/a.jpg", gt=fo.Keypoints(), **known))
+    before = contents(dataset)
+    for name in sorted(set(MANIFEST["operators"]) - NOT_OF_PHOTOS - {"predict_poses"}):
+        assert sentence in error_of(dataset, name, pred_field="pred", **PARAMS), name
+    if value is not None:
+        assert "to be free or a field of Keypoints" in error_of(dataset, "predict_poses", pred_field="pred")
+    assert contents(dataset) == before
+
+
+def test_an_unknown_skeleton_is_a_sentence_that_names_the_known_ones(person_dataset):
+    dataset = person_dataset((2, 1))
+    dataset.skeletons["pred"] = fo.KeypointSkeleton(labels=[f"joint {n}" for n in range(17)], edges=[])
+    dataset.save()
+    before = contents(dataset)
+    for name in ("calibrate", "evaluate_poses", "diagnose", "flag_low_visibility", "set_up_colours", "export_coco"):
+        assert "joints of a known skeleton (coco" in error_of(dataset, name, pred_field="pred", **PARAMS), name
+    assert contents(dataset) == before
+
+
+def test_another_known_skeleton_is_calibrated_and_evaluated_with_its_own_joints(new_dataset, rng):
+    from clickpose.skeleton_io import SKELETONS
+
+    skeleton = SKELETONS["crowdpose"]
+    samples = []
+    for number in range(12):
+        points = rng.uniform(0.2, 0.8, (2, len(skeleton), 2))
+        shared = {"label": "person", "visibility": [2] * len(skeleton)}
+        truth = [fo.Keypoint(points=person.tolist(), area=40_000.0, **shared) for person in points]
+        scores = rng.uniform(0.1, 0.9, len(skeleton)).tolist()
+        found = [
+            fo.Keypoint(points=(person + 0.001).tolist(), confidence=scores, pred_oks=0.5, **shared)
+            for person in points
+        ]
+        size = fo.ImageMetadata(width=640, height=480)
+        samples.append(
+            fo.Sample(f"/nowhere/{number}.jpg", metadata=size, gt=fo.Keypoints(keypoints=truth),
+                      pred=fo.Keypoints(keypoints=found))
+        )  # fmt: skip
+    dataset = new_dataset(*samples)
+    dataset.add_dynamic_sample_fields()
+    for field in ("gt", "pred"):
+        set_skeleton(dataset, field, skeleton)
+    assert calibrate(dataset, kind="temperature").persons == 24
+    assert PersonColumns(dataset, "pred").joints("keypoint_oks").shape == (24, len(skeleton))
+    assert evaluate_poses(dataset, "pred", "gt").figures["AP"] == pytest.approx(1.0)
+
+
+class Painter:
+    """A predictor that finds one person in every photo."""
+
+    name, skeleton, fingerprint = "painter", COCO, "painter"
+
+    def set_image(self, image):
+        self.image_hw = image.shape[:2]
+
+    def predict(self, boxes_xyxy=None):
+        from clickpose.structures import Poses
+
+        keypoints = np.linspace((10, 10), (50, 50), len(COCO))[None]
+        scores = np.full((1, len(COCO)), 0.5)
+        return Poses(COCO, keypoints, np.array([[10.0, 10, 50, 50]]), scores, scores, np.array([0.5]))
+
+
+@pytest.fixture
+def photos(new_dataset, tmp_path):
+    samples = []
+    for index in range(3):
+        path = tmp_path / f"{index}.png"
+        Image.fromarray(np.full((60, 80, 3), 40 * index, np.uint8)).save(path)
+        samples.append(fo.Sample(str(path)))
+    return new_dataset(*samples)
+
+
+@pytest.mark.parametrize("delegated", [False, True])
+def test_a_prediction_that_is_cancelled_in_the_app_leaves_nothing(photos, monkeypatch, delegated):
+    monkeypatch.setattr(predict, "shared_predictor", lambda name, checkpoint: Painter())
+    monkeypatch.setattr(ExecutionContext, "set_progress", lambda self, progress=None, label=None: None)
+    before = contents(photos)
+    steps = started(photos, "predict_poses", delegated, pred_field="pred")
+    next(steps)
+    next(steps)
+    steps.close()
+    assert contents(photos) == before
+    *_, answer = started(photos, "predict_poses", delegated, pred_field="pred")
+    assert answer["persons"] == 3 and photos.count("pred_joints.keypoints") == 3 * 17
+
+
+def test_photos_that_are_all_missing_are_a_sentence(new_dataset, monkeypatch):
+    monkeypatch.setattr(predict, "shared_predictor", lambda name, checkpoint: Painter())
+    dataset = new_dataset(fo.Sample("/nowhere/a.jpg"), fo.Sample("/nowhere/b.jpg"))
+    before = contents(dataset)
+    assert "Expected photos that can be read, got none" in error_of(dataset, "predict_poses", pred_field="pred")
+    assert contents(dataset) == before
+
+
+def corrected(dataset, label_id, position):
+    """Save a refinement of somebody, as the Refine panel does."""
+    person = find_person(dataset, "pred", label_id)
+    keypoints = person.pose.keypoints.copy()
+    keypoints[0] = position
+    pose = person.pose
+    save_refinement(
+        person,
+        type(pose)(COCO, keypoints, pose.box_xyxy, pose.keypoint_scores, pose.visibility_scores, 0.9, pose.fixed),
+    )
+
+
+def test_a_prediction_does_not_take_corrections_away(photos):
+    predict_poses(photos, "pred", Painter())
+    label_id = photos.first().pred.keypoints[0].id
+    run = iterate_predictions(photos, "pred", Painter())
+    next(run)
+    corrected(photos, label_id, (33.0, 44.0))  # by somebody else, while the network runs
+    with pytest.raises(ValueError, match=r'got 1 person in "pred" whose corrections would be lost'):
+        list(run)
+    with pytest.raises(ValueError, match="corrections would be lost; write to another field"):
+        predict_poses(photos, "pred", Painter())
+    assert photos.first().pred.keypoints[0].points[0] == pytest.approx([33 / 80, 44 / 60])
+    predict_poses(photos[1:], "pred", Painter())  # photos without corrections
+    predict_poses(photos, "pred", Painter(), replace_corrected=True)
+    assert photos.first().pred.keypoints[0].id != label_id
+
+
+def test_two_users_who_correct_two_people_of_a_photo_lose_nothing(photos, monkeypatch):
+    predict_poses(photos, "pred", Painter())
+    sample = photos.first()
+    sample.pred.keypoints.append(sample.pred.keypoints[0].copy())
+    sample.save()
+    first, second = (person.id for person in photos.first().pred.keypoints)
+    mine = find_person(photos, "pred", first)
+    elsewhere = [[0.5, 0.5]] * 17  # written by another process: this one's samples in memory do not know
+    photos._sample_collection.update_one(
+        {"_id": sample._id},
+        {"$set": {"pred.keypoints.$[p].points": elsewhere, "pred.keypoints.$[p].refinement_history": "[{}]"}},
+        array_filters=[{"p._id": sample.pred.keypoints[1]._id}],
+    )
+    keypoints = mine.pose.keypoints + 2
+    pose = type(mine.pose)(COCO, keypoints, mine.pose.box_xyxy, mine.pose.keypoint_scores,
+                           mine.pose.visibility_scores, 0.9, mine.pose.fixed)  # fmt: skip
+    save_refinement(mine, pose)
+    stored = {str(p["_id"]): p for p in photos._sample_collection.find_one({"_id": sample._id})["pred"]["keypoints"]}
+    np.testing.assert_allclose(stored[first]["points"], keypoints / (80, 60))
+    assert stored[second]["points"] == elsewhere and stored[second]["refinement_history"] == "[{}]"
+
+
+def test_two_users_who_calibrate_and_flag_at_once_leave_whole_columns(person_dataset):
+    dataset = person_dataset((3,) * 10, noise=4.0)
+    other = fo.load_dataset(dataset.name)
+    columns = PersonColumns(other, "pred")
+    calibrate(dataset, kind="temperature")
+    columns.write_all({"quality": np.arange(30.0)})  # read before, written after
+    calibrated = PersonColumns(dataset, "pred")
+    assert np.isfinite(calibrated.joints("keypoint_oks")).all()
+    assert calibrated.scalars("quality").tolist() == list(range(30))
+    assert dataset.values("min_pred_oks") == [min(people) for people in dataset.values("pred.keypoints.pred_oks")]
+
+
+def test_a_discarded_correction_no_longer_stands_in_the_way(photos):
+    predict_poses(photos, "pred", Painter())
+    corrected(photos, photos.first().pred.keypoints[0].id, (33.0, 44.0))
+    assert refinement.discard_refinements(photos) == 1
+    assert predict_poses(photos, "pred", Painter()).persons == 3
