@@ -10,6 +10,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from tqdm import tqdm
 
 from clickpose.metrics.average_precision import (
     FIGURES,
@@ -64,7 +65,7 @@ def bootstrap(
     level: float = 0.95,
     seed: int = 0,
 ) -> dict[str, Interval]:
-    """Return intervals of the figures of samples that come in groups.
+    """Return intervals of the figures of samples that come in groups; a terminal shows how far it is.
 
     Args:
         statistic: figures by name of the samples at the given indices (drawn ones may repeat).
@@ -91,7 +92,8 @@ def bootstrap(
     rng = np.random.default_rng(seed)
     whole = statistic(np.sort(np.concatenate(members)) if members else np.empty(0, int))
     draws = []
-    for _ in range(resamples if members else 0):
+    rounds = range(resamples if members else 0)
+    for _ in tqdm(rounds, desc="bootstrap", unit="draw", leave=False, delay=2, disable=None):
         drawn = rng.integers(0, len(members), len(members))
         draws.append(statistic(np.concatenate([members[i] for i in drawn])))
     return {name: _interval(value, [draw[name] for draw in draws], level) for name, value in whole.items()}
