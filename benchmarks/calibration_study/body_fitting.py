@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from clickpose.boxes import BODY_SHARE_OF_BOX
 from clickpose.checks import as_array
 from clickpose.metrics.bootstrap import Interval, bootstrap
 from clickpose.skeleton import COCO
@@ -116,7 +117,8 @@ def table6(
     with torch.no_grad():
         joints = body.joints(truth)
         places = project(joints)
-        extent = (places.amax(dim=1) - places.amin(dim=1)).prod(dim=1).mul(0.53).sqrt()  # area as in the data
+        box_area = (places.amax(dim=1) - places.amin(dim=1)).prod(dim=1)
+        extent = (BODY_SHARE_OF_BOX * box_area).sqrt()  # of the area, as in the data
         keypoints = places + torch.from_numpy(errors).float() * extent[:, None, None]
         found = {"start, not fitted": aligned_errors(body.joints(start), joints)}
     for name, weights in tqdm(weightings.items(), desc="fitting bodies", unit="weighting"):

@@ -36,7 +36,6 @@ MAX_ID = 10**9  # of a project that jobs train on
 NO_REQUEST = "-"
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 PLAIN_QUOTES = str.maketrans("“”‘’", "\"\"''")
-WEBHOOK_ENDPOINTS = ("webhook", "secret_webhook")
 
 logger = logging.getLogger(__name__)
 current_request_id: ContextVar[str] = ContextVar("current_request_id", default=NO_REQUEST)

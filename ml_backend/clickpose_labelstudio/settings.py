@@ -42,7 +42,8 @@ class ServiceSettings:
         webhook_secret: last part of the webhook's address, ``/webhook/<secret>``; empty to accept ``/webhook``.
         model: name of the predictor, as in :func:`clickpose.load`.
         checkpoint: weights file for models that ship without one.
-        flip_test: whether lite sees each person mirrored as well: better poses, for twice the time of an edit.
+        flip_test: whether lite sees each person mirrored as well: better poses, for twice the encoding and
+            a few milliseconds more an edit.
         train_dir: folder for the jobs of "Start training"; None to train nothing. See :mod:`.training_jobs`.
         train_arguments: further arguments of their ``clickpose labelstudio train``, such as ``--decoder-steps 2000``.
     """

@@ -1,3 +1,5 @@
+"""The web application over HTTP: contract, logins, limits, answers to what is wrong."""
+
 import base64
 import io
 import json

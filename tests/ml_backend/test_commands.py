@@ -1,3 +1,5 @@
+"""The commands ``serve`` and ``labelstudio …``, against files and a stand-in for Label Studio."""
+
 import io
 import json
 import re

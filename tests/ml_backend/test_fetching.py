@@ -1,7 +1,13 @@
+"""Fetching images: who gets the token, which hosts are asked, what is refused on the way."""
+
 import base64
 import json
 import logging
+import shutil
 import socket
+import ssl
+import subprocess
+import threading
 import time
 
 import pytest
@@ -210,6 +216,39 @@ def test_a_connection_goes_to_the_very_addresses_that_were_checked(fetcher, monk
         fetcher(allowed_hosts=("*.example.org",)).fetch("http://images.example.org/a.png")
     assert looked_up == ["images.example.org"]
     assert tried == [("93.184.216.34", 80), ("2606:4700::1111", 80)]
+
+
+@pytest.fixture
+def encrypted(tmp_path, canned_server):
+    """A web server with a certificate for localhost that nobody trusts unasked; the certificate's file."""
+    if shutil.which("openssl") is None:
+        pytest.skip("There is no openssl command to make a certificate with")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+         "-keyout", key, "-out", certificate, "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with canned_server() as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        yield server, certificate
+
+
+def test_encrypted_hosts_are_trusted_by_certificate_and_left_at_the_deadline(fetcher, encrypted):
+    server, certificate = encrypted
+    url = f"https://localhost:{server.port}"
+    ended = threading.Event()
+    server.answers["/a.png"] = (200, {}, b"x" * 300_000)
+    server.answers["/slow"] = (200, {}, (b"x" for _ in iter(lambda: ended.wait(0.05), True)))
+    fetch = fetcher(allowed_hosts=("localhost",), ca_bundle=certificate, fetch_timeout_s=1.0).fetch
+    assert fetch(f"{url}/a.png") == b"x" * 300_000
+    with pytest.raises(ImageError, match="Image host localhost took longer than 1 s"):
+        fetch(f"{url}/slow")
+    ended.set()
+    with pytest.raises(ImageError, match="its certificate is not trusted"):
+        fetcher(allowed_hosts=("localhost",)).fetch(f"{url}/a.png")
 
 
 POLICY = HostPolicy("http://10.1.1.1:8080", ("minio", "169.254.169.254", "[fd00::1]:9000", "*.example.org"))

@@ -1,3 +1,5 @@
+"""The image that a task's reference names, from wherever it is."""
+
 import base64
 import io
 import os

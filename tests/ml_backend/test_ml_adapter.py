@@ -1,3 +1,5 @@
+"""The service as a label-studio-ml model: release 1.0.9 for real, the 2.x interface by a stand-in."""
+
 import copy
 import os
 import subprocess

@@ -1,3 +1,5 @@
+"""The store of encoded regions: values, bounds, several processes, no pickle."""
+
 import multiprocessing
 import pickle
 import sqlite3

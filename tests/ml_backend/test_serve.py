@@ -1,3 +1,5 @@
+"""The web server around the application, and how it logs."""
+
 import importlib
 import logging
 import os

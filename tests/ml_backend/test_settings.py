@@ -1,3 +1,5 @@
+"""Settings from the environment, and what is refused."""
+
 import os
 
 import pytest

@@ -1,3 +1,5 @@
+"""The bridge's modules as one script, and as a userscript."""
+
 import json
 import re
 import shutil

@@ -1,3 +1,5 @@
+"""The data folder of ``make run``: login, projects, one launcher at a time."""
+
 import stat
 import sys
 

@@ -1,3 +1,5 @@
+"""Photo folders: what is counted, how Label Studio reaches them, what is wrong with one."""
+
 import os
 
 import pytest

@@ -1,3 +1,5 @@
+"""Ports and child processes of the launcher."""
+
 import os
 import socket
 import sys

@@ -1,3 +1,5 @@
+"""A project, its storage, backend and predictions in a stand-in for Label Studio."""
+
 import pytest
 
 from clickpose_labelstudio.label_studio_auth import LabelStudioError

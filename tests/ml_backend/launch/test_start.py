@@ -1,3 +1,5 @@
+"""Starting and stopping everything, with stand-ins for both servers."""
+
 import os
 import sys
 
