@@ -181,6 +181,15 @@ def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
         parameter.grad = part.view_as(parameter)
 
 
+def _next_batch(batches: Iterator):
+    """Return the next batch; of an error of a loading process, which comes with its traceback, the sentence is kept."""
+    try:
+        return next(batches)
+    except (OSError, ValueError) as error:
+        sentence = str(error).rstrip().splitlines()[-1]
+        raise type(error)(sentence.removeprefix(f"{type(error).__name__}: ")) from None
+
+
 def _to_device(value, device: torch.device):
     """Move a tensor, or a (named) tuple of such values."""
     if isinstance(value, Tensor):
@@ -273,16 +282,16 @@ class Trainer:
             disable=self.rank > 0,
         )  # fmt: skip
         smooth: dict[str, float] = {}
-        while self.step < self.config.steps:
-            batch = next(batches)
-            terms = self.train_step(_to_device(batch, self.device))
-            smooth = {name: 0.98 * smooth.get(name, value) + 0.02 * value for name, value in terms.items()}
-            progress.update()
-            progress.set_postfix({name: f"{value:.3f}" for name, value in smooth.items()}, refresh=False)
-            if self.rank == 0 and (self.step % config.checkpoint_steps == 0 or self.step == config.steps):
-                self.save()
-                self._log(smooth)
-        progress.close()
+        with progress:  # an error closes the line
+            while self.step < self.config.steps:
+                batch = _next_batch(batches)
+                terms = self.train_step(_to_device(batch, self.device))
+                smooth = {name: 0.98 * smooth.get(name, value) + 0.02 * value for name, value in terms.items()}
+                progress.update()
+                progress.set_postfix({name: f"{value:.3f}" for name, value in smooth.items()}, refresh=False)
+                if self.rank == 0 and (self.step % config.checkpoint_steps == 0 or self.step == config.steps):
+                    self.save()
+                    self._log(smooth)
 
     def train_step(self, batch) -> dict[str, float]:
         """Take one optimiser step and return the loss terms."""

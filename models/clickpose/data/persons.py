@@ -212,10 +212,16 @@ def read_photo(path: Path, image_hw: tuple[int, int] | None = None) -> Image.Ima
         path: the file.
         image_hw: (height, width) that its labels refer to. Where it lies as the stored photo does and the upright one
             does not, the labels were made on the stored one, and it stays as it is.
+
+    Raises:
+        OSError: if there is no such file, or it is no whole photo; names the file.
     """
-    with Image.open(path) as stored:
-        upright = ImageOps.exif_transpose(stored)
-        if image_hw is not None and upright.size != stored.size:  # a quarter turn
-            labelled_upright = image_hw[0] > image_hw[1]
-            upright = upright if labelled_upright == (upright.height > upright.width) else stored
-        return upright.convert("RGB")
+    try:
+        with Image.open(path) as stored:
+            upright = ImageOps.exif_transpose(stored)
+            if image_hw is not None and upright.size != stored.size:  # a quarter turn
+                labelled_upright = image_hw[0] > image_hw[1]
+                upright = upright if labelled_upright == (upright.height > upright.width) else stored
+            return upright.convert("RGB")
+    except OSError as error:
+        raise OSError(f"Cannot read the photo {path}: {error.strerror or error}") from None

@@ -235,7 +235,7 @@ def read_pixels(image: ImageRecord) -> np.ndarray:
     try:
         photo = read_photo(image.path, image.image_hw)
     except OSError as error:
-        raise ValueError(f"Cannot read the photo {image.path}: {error}") from None
+        raise ValueError(str(error)) from None
     if photo.size != (width, height):  # stored at another size
         photo = photo.resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(photo)

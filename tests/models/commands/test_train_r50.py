@@ -89,6 +89,20 @@ def test_wrong_use_is_one_sentence(arguments, sentence):
     assert sentence in result.output.replace("\n", " ")
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_broken_photo_is_named(folder, r50_training, tmp_path, monkeypatch, workers):
+    train = dataclasses.replace(PRESETS["small"].train, workers=workers, batch_size=4)
+    monkeypatch.setitem(PRESETS, "tiny", R50Preset(r50_training.TINY, train, 1, PhotoScales.around(64)))
+    photo = folder / "images" / "2.png"
+    photo.write_bytes(photo.read_bytes()[:2000])
+    checkpoint = r50_training.save_start(tmp_path / "start.safetensors")
+    result = run("--preset", "tiny", "--data", folder, "--init", checkpoint, "--out", tmp_path / "run", "--steps", 1)
+    assert result.exit_code == 2
+    sentences = [line for line in result.output.splitlines() if line.strip() and not line.startswith("training:")]
+    assert len(sentences) == 2  # what is read, and what is wrong
+    assert sentences[1].startswith(f"Cannot read the photo {photo}: ")
+
+
 def test_a_broken_annotation_is_named(folder):
     path = folder / "annotations.json"
     content = json.loads(path.read_text())

@@ -92,6 +92,21 @@ def test_queries_in_a_crowd_are_neither_right_nor_wrong(one_person):
     assert (blamed - excused).item() == pytest.approx(2 * 0.75 * p**2 * -math.log(1 - p), rel=1e-3)
 
 
+def test_places_of_nobody_are_passed_over():
+    person = torch.tensor([[1, NOBODY, 0]])
+    assignment = Assignment.known(person, 0.5)
+    assert assignment.person.equal(person)
+    assert assignment.weight.tolist() == assignment.class_weight.tolist() == [[0.5, 0, 0.5]]
+
+
+def test_half_of_a_query_in_a_crowd_excuses_it(one_person):
+    targets, _ = one_person
+    boxes = torch.tensor([[[0.5, 0.5, 0.4, 0.6], [0.18, 0.1, 0.1, 0.1], [0.22, 0.1, 0.1, 0.1]]])  # 70 and 30 % inside
+    reading = BoxReading(torch.tensor([[[-9.0, 9.0], [-9.0, 2.0], [-9.0, 2.0]]]), boxes)
+    assignment = assign_by_matching(reading, targets, torch.tensor([[[0.1, 0.1, 0.2, 0.2]]]), SIGMAS, MatchCosts())
+    assert assignment.class_weight.tolist() == [[1, 0, 1]]
+
+
 def test_every_parameter_gets_a_finite_gradient_and_every_idea_a_term(tiny, photos):
     task = tiny.make_task(photos)
     batch = collate_photos([photos[i] for i in range(4)])

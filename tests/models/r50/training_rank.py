@@ -15,6 +15,7 @@ from clickpose.data.records import ImageRecord, PersonRecord, PoseDataset
 from clickpose.engine import TrainConfig, Trainer
 from clickpose.networks.backbone import BackboneConfig, normalise_pixels
 from clickpose.networks.clickpose import ClickPose, ClickPoseConfig
+from clickpose.r50.checkpoint import save_network
 from clickpose.r50.noise import NoiseConfig
 from clickpose.r50.task import R50Task, R50TaskConfig, fit_normalisation, prepare_for_training
 from clickpose.skeleton import COCO
@@ -61,6 +62,12 @@ def make_task(dataset: PhotoDataset, config: R50TaskConfig = TASK, seed: int = 0
             if name.endswith("layers.2.weight") or "sampling_offsets.weight" in name or "attention_weights" in name:
                 torch.nn.init.normal_(parameter, std=0.1)
     return R50Task(network, COCO, config)
+
+
+def save_start(path: Path) -> Path:
+    """Write the weights of a fresh network, to start from without looking at photos."""
+    save_network(path, ClickPose(TINY), COCO)
+    return path
 
 
 def make_trainer(folder: Path, out: Path, **changes) -> Trainer:
