@@ -35,13 +35,14 @@ def test_the_mean_area_is_geometric():
 
 def test_the_size_head_finds_the_area_in_the_features():
     rng = np.random.default_rng(1)
-    features = rng.normal(size=(600, 40)) * rng.uniform(0.1, 10, 40)
+    features = rng.normal(5, 1, (600, 40)) * rng.uniform(0.1, 10, 40)  # not around 0
     features[:, 7] = 3.0  # a dead feature
     box_area = np.exp(rng.uniform(6, 11, 600))
     share = 0.5 * np.exp(0.4 * features[:, 0] / features[:, 0].std() + rng.normal(0, 0.05, 600))
     head = SizeHead().fit(features[:400], (share * box_area)[:400], box_area[:400])
     predicted = head.predict(features[400:], box_area[400:])
     error = np.log(predicted / (share * box_area)[400:])
+    assert error.mean() == pytest.approx(0, abs=0.02)
     assert error.std() < 0.07 < 0.3 < np.log(share[400:]).std()
     assert head.coef_.shape == (40,) and head.coef_[7] == pytest.approx(0, abs=1e-12)
     assert head.penalty_ in head.penalties

@@ -73,6 +73,14 @@ def test_noise_averages_out():
     assert np.abs(fit.means - (20.3, 30.8)).max() < 0.4
 
 
+def test_heavy_noise_is_held_down_by_reweighting():
+    rng = np.random.default_rng(0)
+    fit = fit_gaussians(render((20.3, 30.8), 5.0) + rng.normal(0, 0.1, (100, 64, 48)))
+    assert fit.sigmas.mean() == pytest.approx(5.0, rel=0.07)
+    assert fit.sigmas.std() < 0.1  # one fit alone: 0.12
+    assert np.linalg.norm(fit.means - fit.means.mean(axis=0), axis=1).max() < 0.25  # 0.39
+
+
 def test_a_batch_is_its_maps_one_by_one():
     rng = np.random.default_rng(1)
     maps = np.stack([render(rng.uniform(0, 48, 2), rng.uniform(1, 8)) for _ in range(70)])

@@ -109,6 +109,9 @@ def test_each_joint_may_have_its_curve_and_rare_ones_get_the_pooled(data):
     found = [curve[0] for curve in calibrator.curves_]
     assert found[:2] == pytest.approx([0.5, 1.0], abs=0.05)
     assert found[2] == pooled.curves_[0][0]
+    predicted = calibrator.predict([[0.2, 0.2, 0.2]])[0]
+    assert predicted[:2] == pytest.approx(sigmoid(slopes[:2] * logit(np.array(0.2))), abs=0.02)
+    assert predicted[2] == pooled.predict([[0.2, 0.2, 0.2]])[0, 2]
     enough = PlattCalibrator(per_joint=True, min_samples=40).fit(scores, oks, visibility)
     assert enough.curves_[2][0] == pytest.approx(2.0, abs=0.4)  # 40 labels are not fewer than 40
 
