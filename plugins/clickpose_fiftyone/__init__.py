@@ -21,7 +21,7 @@ _HOME = {
     "add_heat_joints": "colours",
     "apply_calibrator": "calibration",
     "apply_ccnet": "ccnet",
-    "auto_accept": "auto_accept",
+    "auto_accept": "acceptance",
     "calibrate": "calibration",
     "calibrate_ccnet": "ccnet",
     "color_by_confidence": "colours",

@@ -70,7 +70,7 @@ class AutoAccept(PoseOperator):
 
     def define_inputs(self, ctx, inputs):
         """Field and target; says what will happen."""
-        from clickpose_fiftyone.auto_accept import auto_accept
+        from clickpose_fiftyone.acceptance import auto_accept
 
         prediction_input(ctx, inputs)
         inputs.float("target", label="Target OKS", default=0.9, min=0, max=1, view=types.SliderView(), required=True)
@@ -79,7 +79,7 @@ class AutoAccept(PoseOperator):
 
     def run(self, ctx, samples):
         """Tag."""
-        from clickpose_fiftyone.auto_accept import auto_accept
+        from clickpose_fiftyone.acceptance import auto_accept
 
         return auto_accept(samples, **fields_of_params(ctx, "pred_field", "target"))
 

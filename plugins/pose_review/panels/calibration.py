@@ -3,7 +3,7 @@
 from fiftyone.operators import types
 
 from clickpose_fiftyone import plots
-from clickpose_fiftyone.auto_accept import auto_accept
+from clickpose_fiftyone.acceptance import auto_accept
 from clickpose_fiftyone.calibration_report import (
     BINS,
     calibration_report,
