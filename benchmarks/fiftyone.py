@@ -126,7 +126,7 @@ def by_columns(dataset) -> None:
     pred_oks = calibrated.mean(axis=1)
     counts = low_counts(columns, columns.joints("visibility"), LOW)
     columns.write_all({"keypoint_oks": calibrated, "pred_oks": pred_oks}, {**lowest_oks(columns, pred_oks), **counts})
-    index_lowest_oks(dataset)
+    index_lowest_oks(columns)
     worst_samples(dataset, "pred", 50).values("id")
 
 

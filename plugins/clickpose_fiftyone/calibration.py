@@ -253,7 +253,7 @@ def _apply(columns: PersonColumns, calibrator: PosthocCalibrator) -> None:
     if not np.isfinite(columns.scalars("score_raw")).all():
         persons["score_raw"] = raw_scores(columns)
     columns.write_all(persons, lowest_oks(columns, pred_oks))
-    index_lowest_oks(columns.samples)
+    index_lowest_oks(columns)
 
 
 def remember_calibration(samples, pred_field: str, gt_field: str | None, summary: CalibrationSummary) -> None:

@@ -323,7 +323,7 @@ def _write(samples, pred_field: str, readings: _Readings) -> None:
             pred_oks[person] = visibility_weighted(joint_oks[person], np.clip(visibility[person], 0, 1))
     photos = {**lowest_oks(columns, pred_oks), **low_counts(columns, visibility, LOW_VISIBILITY)}
     columns.write_all({"keypoint_oks": joint_oks, "visibility": visibility, "pred_oks": pred_oks}, photos)
-    index_lowest_oks(samples)
+    index_lowest_oks(columns)
 
 
 def _summary(fit: LiteFit, persons: int, readings: _Readings) -> CalibrationSummary:

@@ -93,17 +93,25 @@ def fields_of(samples, kind: type) -> list[str]:
     return [name for name, field in schema.items() if getattr(field, "document_type", None) is kind]
 
 
-def image_sizes(samples) -> np.ndarray:
+def image_sizes(samples, needed: np.ndarray | None = None) -> np.ndarray:
     """Return the (S, 2) widths and heights in pixels, computing the metadata that is missing.
 
+    Args:
+        samples: a dataset or view of images.
+        needed: (S,) True for the photos whose size matters, such as those with people; NaN stays where it does not,
+            so that one broken file among thousands stops nothing. None for all.
+
     Raises:
-        ValueError: if a photo cannot be read; names it.
+        ValueError: if a photo whose size matters cannot be read; names it.
     """
     sizes = _known_sizes(samples)
-    if not np.isfinite(sizes).all():
-        samples.compute_metadata(skip_failures=True, progress=False, num_workers=1)
+    needed = np.ones(len(sizes), bool) if needed is None else needed
+    unknown = needed & ~np.isfinite(sizes).all(axis=1)
+    if unknown.any():
+        ids = [sample_id for sample_id, wanted in zip(samples.values("id"), unknown, strict=True) if wanted]
+        samples.select(ids).compute_metadata(skip_failures=True, progress=False, num_workers=1)
         sizes = _known_sizes(samples)
-    unknown = ~np.isfinite(sizes).all(axis=1)
+        unknown = needed & ~np.isfinite(sizes).all(axis=1)
     if unknown.any():
         missing = [path for path, bad in zip(samples.values("filepath"), unknown, strict=True) if bad]
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""

@@ -22,6 +22,7 @@ from clickpose_fiftyone.skeletons import skeleton_of
 
 MIN_PRED_OKS = "min_pred_oks"
 NUM_LOW_VIS = "num_low_vis"
+_LOWEST_OF = "clickpose_min_pred_oks_of"
 
 
 class PersonColumns:
@@ -73,8 +74,8 @@ class PersonColumns:
 
     @cached_property
     def image_wh(self) -> np.ndarray:
-        """(S, 2) width and height of the photos, pixels."""
-        return image_sizes(self.samples)
+        """(S, 2) width and height of the photos, pixels; NaN where nobody is and it is not known."""
+        return image_sizes(self.samples, self.counts > 0)
 
     def values(self, attribute: str) -> list:
         """Return N values of an attribute as they are stored; None where a person has none."""
@@ -206,10 +207,24 @@ def lowest_oks(columns: PersonColumns, pred_oks: np.ndarray) -> dict[str, np.nda
     return {MIN_PRED_OKS: columns.smallest(pred_oks)}
 
 
-def index_lowest_oks(samples) -> None:
-    """Make sorting by the lowest predicted OKS take milliseconds."""
-    if samples.get_field(MIN_PRED_OKS) is not None:
-        samples._dataset.create_index(MIN_PRED_OKS)
+def index_lowest_oks(columns: PersonColumns) -> None:
+    """Make sorting by the lowest predicted OKS take milliseconds, and note whose it is: there may be several fields."""
+    dataset = columns.samples._dataset
+    if dataset.get_field(MIN_PRED_OKS) is None:
+        return
+    dataset.create_index(MIN_PRED_OKS)
+    if dataset.info.get(_LOWEST_OF) == columns.field:
+        return
+    if len(columns.counts) < len(dataset):  # the other photos have another field's
+        everybody = PersonColumns(dataset, columns.field)
+        everybody.write_all({}, lowest_oks(everybody, everybody.scalars("pred_oks")))
+    dataset.info[_LOWEST_OF] = columns.field
+    dataset.save()
+
+
+def lowest_oks_field(samples) -> str | None:
+    """Return the field whose lowest predicted OKS the photos have; None where they have none."""
+    return None if samples.get_field(MIN_PRED_OKS) is None else samples._dataset.info.get(_LOWEST_OF)
 
 
 def _flatten(nested: Sequence[list | None]) -> list:

@@ -6,11 +6,14 @@ import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
+from urllib.parse import quote
 
 from clickpose_fiftyone.database import check_server
 
 DEMO_NAME = "clickpose-demo"
+_SOURCE = "clickpose_source"  # the folder that a dataset was made of, in its info
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 Say = Callable[[str], None]
 _QUIET = {
@@ -57,7 +60,7 @@ def run_review(options: ReviewOptions, say: Say) -> None:
     session = fo.launch_app(
         dataset, port=options.port, address=options.address, remote=not options.browser, auto=options.browser
     )
-    say(f"The app is at http://{options.address}:{options.port}/datasets/{dataset.name} (Ctrl+C ends it).")
+    say(f"The app is at http://{options.address}:{options.port}/datasets/{quote(dataset.name)} (Ctrl+C ends it).")
     with contextlib.suppress(KeyboardInterrupt):  # the usual way to end it, and no error
         session.wait(-1)
     say("Closed; the dataset is kept.")
@@ -71,11 +74,16 @@ def prepare_dataset(options: ReviewOptions, say: Say):
 
     register_backends()
     source = options.coco or options.images
-    name = options.name or (DEMO_NAME if source is None else f"clickpose-{source.resolve().name}")
+    name = options.name or _dataset_name(source)
     if fo.dataset_exists(name):
         say(f"Using the dataset “{name}” again; corrections are kept.")
-        return fo.load_dataset(name)
+        dataset = fo.load_dataset(name)
+        if options.coco is None and dataset.info.get(_SOURCE) == _source_key(source):
+            _add_new_photos(dataset, options, say)
+        return dataset
     dataset = fo.Dataset(name, persistent=True)
+    dataset.info[_SOURCE] = _source_key(source)
+    dataset.save()
     try:
         _fill(dataset, options, say)
     except BaseException:  # a dataset that was filled halfway must not be taken for a whole one
@@ -84,8 +92,45 @@ def prepare_dataset(options: ReviewOptions, say: Say):
     return dataset
 
 
+def _source_key(source: Path | None) -> str:
+    return "" if source is None else str(source.expanduser().resolve())
+
+
+def _dataset_name(source: Path | None) -> str:
+    """Return the name of a folder's dataset; other folders of the same name get a number."""
+    import fiftyone as fo
+
+    base = DEMO_NAME if source is None else f"clickpose-{source.expanduser().resolve().name}"
+    names, key = chain([base], (f"{base}-{number}" for number in count(2))), _source_key(source)
+    return next(
+        name for name in names if not fo.dataset_exists(name) or fo.load_dataset(name).info.get(_SOURCE, key) == key
+    )
+
+
+def _add_new_photos(dataset, options: ReviewOptions, say: Say) -> None:
+    """Add and predict what has come into the folder since the dataset was made."""
+    import fiftyone as fo
+
+    from clickpose_fiftyone.checks import plural
+    from clickpose_fiftyone.predict import predict_poses
+
+    known = set(dataset.values("filepath"))
+    new = [path for path in _photos(options.images or demo_photos(), options.limit) if path not in known]
+    if not new:
+        return
+    say(f"Finding the people of {plural(len(new), 'new photo')} …")
+    ids = dataset.add_samples([fo.Sample(filepath=path) for path in new], progress=False)
+    try:
+        say(str(predict_poses(dataset.select(ids), "pred", progress=_tell_every(say, 20))))
+    except ValueError as error:  # none of them can be read
+        say(str(error))
+    apply_everything(dataset, say)
+
+
 def _fill(dataset, options: ReviewOptions, say: Say) -> None:
     """Add the photos and apply everything."""
+    import fiftyone as fo
+
     from clickpose_fiftyone.coco_exchange import import_coco
     from clickpose_fiftyone.predict import predict_poses
 
@@ -93,7 +138,8 @@ def _fill(dataset, options: ReviewOptions, say: Say) -> None:
         import_coco(dataset, options.coco / "annotations.json", options.coco / "images", "gt", limit=options.limit)
         prompts = "gt_boxes"
     else:
-        _add_photos(dataset, options.images or demo_photos(), options.limit)
+        paths = _photos(options.images or demo_photos(), options.limit)
+        dataset.add_samples([fo.Sample(filepath=path) for path in paths])
         prompts = None
     say(f"Finding the people of {len(dataset)} photos …")
     say(str(predict_poses(dataset, "pred", prompt_field=prompts, progress=_tell_every(say, 20))))
@@ -134,13 +180,17 @@ def demo_photos() -> Path:
     return Path(next(iter(clickpose_labelstudio.__path__))) / "demo"
 
 
-def _add_photos(dataset, folder: Path, limit: int | None) -> None:
-    import fiftyone as fo
+def _photos(folder: Path, limit: int | None) -> list[str]:
+    """Return the photos of a folder and its sub-folders, sorted.
 
-    paths = sorted(path for path in folder.expanduser().rglob("*") if path.suffix.lower() in PHOTO_SUFFIXES)[:limit]
+    Raises:
+        ValueError: if there is none.
+    """
+    found = sorted(path for path in folder.expanduser().rglob("*") if path.suffix.lower() in PHOTO_SUFFIXES)
+    paths = dict.fromkeys(str(path.resolve()) for path in found if path.is_file())
     if not paths:
         raise ValueError(f"Expected photos in {folder}, got none")
-    dataset.add_samples([fo.Sample(filepath=str(path.resolve())) for path in paths])
+    return list(paths)[:limit]
 
 
 def _tell_every(say: Say, step: int):

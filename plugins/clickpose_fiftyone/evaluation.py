@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import fiftyone as fo
 import fiftyone.utils.eval.detection as foud
 import numpy as np
 
@@ -74,45 +73,55 @@ class _Outcome:
 
 
 class PoseEvaluation(foud.DetectionEvaluation):
-    """The ``coco-pose`` method: everything is computed from columns when the samples are registered.
+    """The ``coco-pose`` method: everything is computed from columns when the run is registered.
 
     Args:
         config: a :class:`PoseEvaluationConfig`.
     """
 
-    def register_samples(self, samples, eval_key, dynamic=True):
-        """Evaluate the view; FiftyOne then asks for each sample's matches with :meth:`evaluate`."""
+    def __init__(self, config):
+        super().__init__(config)
+        self._outcome = None
+        self._matches_by_sample = {}
+
+    def validate_run(self, samples, key, overwrite=True):
+        """Refuse a name whose fields would replace something that is not of an earlier run.
+
+        Raises:
+            ValueError: naming what is in the way.
+        """
+        super().validate_run(samples, key, overwrite=overwrite)
+        if key in samples.list_evaluations():
+            return
+        fields, suffixes = (self.config.gt_field, self.config.pred_field), ("", "_id", "_iou")
+        people = [f"{field}.keypoints.{key}{suffix}" for field in fields for suffix in suffixes]
+        taken = [path for path in (*people, *_photo_fields(key)) if samples.get_field(path) is not None]
+        if taken:
+            raise ValueError(f'Expected a free name for the run, got {key!r}: "{taken[0]}" is there already')
+
+    def register_run(self, samples, key, overwrite=True, cleanup=True):
+        """Evaluate the view, then note the run: where the fields cannot serve, there is none."""
         self._outcome = _evaluate_columns(samples, self.config)
-        super().register_samples(samples, eval_key, dynamic=dynamic)
         self._matches_by_sample = _matches_by_sample(self._outcome)
+        super().register_run(samples, key, overwrite=overwrite, cleanup=cleanup)
 
     def evaluate(self, doc, eval_key=None):
-        """Return the matches of one sample, and note them in its labels."""
-        matches = self._matches_by_sample.get(doc.id, [])
-        if eval_key is not None:
-            self._annotate(doc, matches, eval_key)
-        return matches
+        """Return the matches of one sample."""
+        return self._matches_by_sample.get(doc.id, [])
 
-    def _annotate(self, doc, matches, eval_key) -> None:
-        predictions = {label.id: label for label in _labels(doc, self.config.pred_field)}
-        truths = {label.id: label for label in _labels(doc, self.config.gt_field)}
-        for _, _, oks, _, truth_id, prediction_id in matches:
-            for own, other, state in (
-                (predictions.get(prediction_id), truth_id, FALSE_POSITIVE),
-                (truths.get(truth_id), prediction_id, FALSE_NEGATIVE),
-            ):
-                if own is not None:
-                    own[eval_key] = TRUE_POSITIVE if other is not None else state
-                    own[f"{eval_key}_id"] = other
-                    own[f"{eval_key}_iou"] = oks if other is not None else None
+    def all_matches(self):
+        """Return the matches of all samples."""
+        return [match for found in self._matches_by_sample.values() for match in found]
 
     def cleanup(self, samples, eval_key):
         """Delete the fields of a run."""
-        samples._dataset.delete_sample_fields([f"{eval_key}_oks"], error_level=2)
+        samples._dataset.delete_sample_fields([_oks_field(eval_key)], error_level=2)
         super().cleanup(samples, eval_key)
 
     def generate_results(self, samples, matches, eval_key=None, classes=None, missing=None, progress=None):
-        """Return :class:`PoseEvaluationResults`."""
+        """Write the states of all persons and photos; return :class:`PoseEvaluationResults`."""
+        if eval_key is not None:
+            _write_columns(self._outcome, eval_key)
         return _results(self._outcome, samples, self.config, eval_key, matches, classes, missing, self)
 
 
@@ -182,18 +191,16 @@ def evaluate_poses(
     Raises:
         ValueError: if the fields cannot serve or there is no ground truth.
     """
+    if eval_key is not None and not eval_key.isidentifier():
+        raise ValueError(f"Expected a name of letters, digits and underscores for the run, got {eval_key!r}")
     if not 0 < oks <= 1:
         raise ValueError(f"Expected an OKS threshold in 0..1, got {oks}")
     require_samples(samples)
     config = PoseEvaluationConfig(pred_field, gt_field, iou=oks, score=score)
-    outcome = _evaluate_columns(samples, config)
     method = config.build()
-    matches = [match for found in _matches_by_sample(outcome).values() for match in found]
-    if eval_key is not None:
-        method.register_run(samples, eval_key)
-        foud.DetectionEvaluation.register_samples(method, samples, eval_key)
-        _write_columns(outcome, eval_key)
-    results = _results(outcome, samples, config, eval_key, matches, None, None, method)
+    method.register_run(samples, eval_key)
+    method.register_samples(samples, eval_key)
+    results = method.generate_results(samples, method.all_matches(), eval_key=eval_key)
     if eval_key is not None:
         method.save_run_results(samples, eval_key, results)
         method.add_fields_to_sidebar_group(samples, eval_key, omit_fields=(pred_field, gt_field))
@@ -247,7 +254,7 @@ def _write_columns(outcome: _Outcome, eval_key: str) -> None:
         photos[f"{eval_key}_{state}"] = columns.totals(predictions == state)
     counted = columns.totals(matches.counted)
     total = np.bincount(columns.rows, weights=matches.oks * matches.counted, minlength=len(columns.counts))
-    photos[f"{eval_key}_oks"] = np.divide(total, counted, out=np.full(len(total), np.nan), where=counted > 0)
+    photos[_oks_field(eval_key)] = np.divide(total, counted, out=np.full(len(total), np.nan), where=counted > 0)
     columns.write_all({eval_key: predictions, f"{eval_key}_id": partner, f"{eval_key}_iou": found}, photos)
 
 
@@ -263,6 +270,11 @@ def _results(outcome: _Outcome, samples, config, eval_key, matches, classes, mis
     )  # fmt: skip
 
 
-def _labels(doc, field: str) -> list[fo.Keypoint]:
-    label = doc[field]
-    return [] if label is None else label.keypoints
+def _oks_field(eval_key: str) -> str:
+    return f"{eval_key}_oks"
+
+
+def _photo_fields(eval_key: str) -> list[str]:
+    """Return the sample fields of a run."""
+    states = (TRUE_POSITIVE, FALSE_POSITIVE, FALSE_NEGATIVE)
+    return [*(f"{eval_key}_{state}" for state in states), _oks_field(eval_key)]

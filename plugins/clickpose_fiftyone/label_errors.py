@@ -233,7 +233,8 @@ def _write(columns: PersonColumns, found: list[LabelError]) -> None:
     columns.write_all({ATTRIBUTE: stored, "tags": changed_tags(columns, TAG, wrong)})
     rows = [[e.sample_id, e.label_id, e.kind, e.joint, e.suspicion] for e in found]
     dataset = columns.samples._dataset
-    dataset.info["clickpose_label_errors"] = {columns.field: json.dumps(rows)}
+    known = dataset.info.get("clickpose_label_errors") or {}
+    dataset.info["clickpose_label_errors"] = {**known, columns.field: json.dumps(rows)}
     dataset.save()
 
 

@@ -18,26 +18,28 @@ import fiftyone.core.media as fom
 import fiftyone.utils.annotations as foua
 import numpy as np
 
-from clickpose.boxes import box_iou
+from clickpose.boxes import box_iou, xywh_to_xyxy
 from clickpose.structures import Annotations, Poses
 from clickpose_fiftyone.backends import register_backends
-from clickpose_fiftyone.checks import plural, require_keypoints, require_samples
+from clickpose_fiftyone.checks import image_sizes, plural, require_keypoints, require_samples
 from clickpose_fiftyone.column_writes import label_documents, write_labels
 from clickpose_fiftyone.columns import PersonColumns
-from clickpose_fiftyone.conversion import PERSON, relative_box
+from clickpose_fiftyone.conversion import PERSON, instance_of, relative_box
+from clickpose_fiftyone.linked_boxes import follow_poses
+from clickpose_fiftyone.predict import boxes_field_of
 from clickpose_fiftyone.refinement import history_of, state_of
-from clickpose_fiftyone.review import SENT, mark_persons
+from clickpose_fiftyone.review import CORRECTED, SENT, mark_persons
 from clickpose_fiftyone.skeletons import skeleton_of
 from clickpose_labelstudio.codec import decode_result, encode_poses
 from clickpose_labelstudio.label_studio_client import LabelStudioClient
 from clickpose_labelstudio.labeling_config import build_labeling_config, parse_labeling_config
 
 BACKEND = "labelstudio_pose"
-CORRECTED = "corrected_in_label_studio"
 MODEL_VERSION = "clickpose-fiftyone"
 KEY_VARIABLE = "LABEL_STUDIO_API_KEY"  # read when a key is needed and none is given
 _BATCH = 50
 _SAME_PERSON_IOU = 0.5
+_Labels = dict[str, dict[str, fo.Keypoint]]  # sample id -> label id -> label
 _MOVED = 1e-6  # of the photo's side: less is the rounding of percentages
 
 
@@ -204,9 +206,14 @@ def send_to_label_studio(
     if not anno_key.isidentifier():
         raise ValueError(f"Expected a name of letters, digits and underscores for the run, got {anno_key!r}")
     schema = {pred_field: {"type": "keypoints", "classes": [PERSON], "attributes": []}}
-    results = photos.annotate(
-        anno_key, backend=BACKEND, label_schema=schema, url=url, api_key=api_key or None, project_name=project
-    )
+    try:
+        results = photos.annotate(
+            anno_key, backend=BACKEND, label_schema=schema, url=url, api_key=api_key or None, project_name=project
+        )
+    except BaseException:  # a run that was not sent must not take the name, nor be loaded from
+        if anno_key in dataset.list_annotation_runs():
+            dataset.delete_annotation_run(anno_key)
+        raise
     ids = [label_id for found in results.id_map[pred_field].values() for label_id in found]
     mark_persons(dataset, pred_field, ids, SENT)
     return ExchangedWithLabelStudio(len(photos), len(ids), f"sent to {url} (project {results.project_id})")
@@ -232,7 +239,7 @@ def load_from_label_studio(
     field = next(iter(results.config.label_schema))
     labels = results.backend.download_annotations(results)[field]["keypoints"]
     before = _current_labels(dataset, field, list(labels))
-    _store_labels(dataset, field, labels)
+    _store_labels(dataset, field, before, labels)
     changed = [label.id for found in labels.values() for label in found.values() if CORRECTED in (label.tags or [])]
     kept = sum(len(set(labels[sample_id]) & set(before[sample_id])) for sample_id in labels)
     return ExchangedWithLabelStudio(
@@ -252,11 +259,11 @@ def make_tasks(samples, field: str, reference) -> list[dict]:
     columns = PersonColumns(samples, field)
     config = parse_labeling_config(build_labeling_config(columns.skeleton), columns.skeleton)
     poses = _sendable(columns)
-    paths = samples.values("filepath")
+    paths, sizes = samples.values("filepath"), image_sizes(samples)
     tasks = []
     for row, path in enumerate(paths):
         people = np.flatnonzero(columns.rows == row)
-        width, height = columns.image_wh[row]
+        width, height = sizes[row]
         regions = {f"cp-{columns.label_ids[person]}": columns.label_ids[person] for person in people}
         result = encode_poses(poses.select(people), config, (int(height), int(width)), list(regions))
         lowest = float(poses.instance_scores[people].min()) if len(people) else 0.0
@@ -326,13 +333,15 @@ def _label(annotations: Annotations, person: int, image_hw: tuple[int, int], old
     label = fo.Keypoint(label=PERSON) if old is None else old.copy()
     if old is not None:
         label.id = old.id
-        if not _changed(old, points, visibility, scored):
+        if instance_of(old) is not None:
+            label.instance = instance_of(old)  # a copy has a new link
+        if not (_changed(old, points, visibility, scored) or _resized(old, annotations.boxes_xyxy[person], image_hw)):
             return label
         label["refinement_history"] = json.dumps([*history_of(old), state_of(old)])
     label.tags = [*(tag for tag in (label.tags or []) if tag != CORRECTED), CORRECTED]
     label["annotated_visibility"] = visibility.tolist()
     if scored:  # points stay finite and visibility a score: what is not labelled keeps its place with visibility 0
-        fallback = np.nanmean(points, axis=0) if old is None else np.array(old.points)
+        fallback = _middle(points, annotations.boxes_xyxy[person], image_hw) if old is None else np.array(old.points)
         points = np.where((visibility > 0)[:, None], points, fallback)
         label["visibility"] = (visibility == 2).astype(float).tolist()
         label["keypoint_oks"] = (visibility > 0).astype(float).tolist()
@@ -359,7 +368,26 @@ def _changed(old: fo.Keypoint, points: np.ndarray, visibility: np.ndarray, score
     return bool((visibility != sent).any() or (moved & (visibility > 0)).any())
 
 
-def _current_labels(dataset, field: str, sample_ids: list[str]) -> dict[str, dict[str, fo.Keypoint]]:
+def _resized(old: fo.Keypoint, box_xyxy: np.ndarray, image_hw: tuple[int, int]) -> bool:
+    """Tell whether a human changed the box that was sent."""
+    before = old.get_attribute_value("bounding_box", None)
+    if before is None or not np.isfinite(box_xyxy).all():
+        return False
+    sent = np.clip(xywh_to_xyxy(np.array(before)), 0, 1)  # boxes are clipped to the photo when they are sent
+    now = np.clip(xywh_to_xyxy(np.array(relative_box(box_xyxy, image_hw))), 0, 1)
+    return bool(np.abs(sent - now).max() > _MOVED)
+
+
+def _middle(points: np.ndarray, box_xyxy: np.ndarray, image_hw: tuple[int, int]) -> np.ndarray:
+    """Return where the joints of somebody new go that nobody labelled: amid the others, else into the box's middle."""
+    placed = points[np.isfinite(points).all(axis=1)]
+    if len(placed):
+        return placed.mean(axis=0)
+    height, width = image_hw
+    return (box_xyxy[:2] + box_xyxy[2:]) / 2 / (width, height)
+
+
+def _current_labels(dataset, field: str, sample_ids: list[str]) -> _Labels:
     view = dataset.select(sample_ids)
     ids, labels = view.values(["id", field])
     return {
@@ -368,15 +396,29 @@ def _current_labels(dataset, field: str, sample_ids: list[str]) -> dict[str, dic
     }
 
 
-def _store_labels(dataset, field: str, labels: dict[str, dict[str, fo.Keypoint]]) -> None:
+def _store_labels(dataset, field: str, before: _Labels, labels: _Labels) -> None:
     """Write all photos' labels at once, with what depends on them."""
     from clickpose_fiftyone.refinement import refresh_derived
 
     view = dataset.select(list(labels), ordered=True)
+    boxes = _following_boxes(view, field, before, labels)  # first: somebody new gets the link from the box
     people = [label_documents(fo.Keypoints(keypoints=list(found.values()))) for found in labels.values()]
-    write_labels(view, {field: (fo.Keypoints, people)})
+    write_labels(view, {field: (fo.Keypoints, people), **boxes})
     if dataset.get_field(f"{field}.keypoints.pred_oks") is not None:
         refresh_derived(view, field)
+
+
+def _following_boxes(view, field: str, before: _Labels, labels: _Labels) -> dict:
+    """Return the linked boxes for :func:`write_labels`: moved, of somebody new, gone; nothing where there are none."""
+    boxes_field = boxes_field_of(field)
+    if view.get_field(boxes_field) is None:
+        return {}
+    written = []
+    for boxes, old, new in zip(view.values(boxes_field), before.values(), labels.values(), strict=True):
+        gone = {link.id for key, label in old.items() if key not in new and (link := instance_of(label)) is not None}
+        detections = follow_poses([] if boxes is None else boxes.detections, list(new.values()), gone)
+        written.append(label_documents(fo.Detections(detections=detections)))
+    return {boxes_field: (fo.Detections, written)}
 
 
 def _newest_annotation(task: dict) -> dict | None:

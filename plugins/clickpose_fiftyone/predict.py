@@ -17,7 +17,7 @@ from clickpose_fiftyone.columns import PersonColumns, index_lowest_oks, lowest_o
 from clickpose_fiftyone.conversion import detection_boxes, instance_of, poses_to_labels
 from clickpose_fiftyone.predictors import PREDICTOR_LOCK, shared_predictor
 from clickpose_fiftyone.provenance import remember_network
-from clickpose_fiftyone.review import HISTORY
+from clickpose_fiftyone.review import count_touched
 from clickpose_fiftyone.skeletons import set_skeleton
 from clickpose_fiftyone.visibility import LOW_VISIBILITY, low_counts
 
@@ -73,7 +73,7 @@ def predict_poses(
         prompt_field: Detections field whose boxes are the persons; None to find them.
         min_score: leave out people with a lower predicted OKS.
         checkpoint: weights to load instead of the shipped ones; ``"r50"`` ships none.
-        replace_corrected: also replace people whom somebody corrected; their corrections are lost.
+        replace_corrected: also replace people whom somebody corrected or accepted; that is lost then.
         progress: called with (photos done, photos in all).
 
     Raises:
@@ -148,14 +148,11 @@ def _require_uncorrected(samples, pred_field: str, replace_corrected: bool) -> N
     Raises:
         ValueError: if there are corrected people and they are not to be replaced.
     """
-    if replace_corrected or samples.get_field(pred_field) is None:
-        return
-    histories = samples.values(f"{pred_field}.keypoints.{HISTORY}", unwind=True)
-    corrected = sum(history not in (None, "[]") for history in histories)
-    if corrected:
+    touched = 0 if replace_corrected else count_touched(samples, pred_field)
+    if touched:
         raise ValueError(
-            f'Expected a field without corrected people, got {plural(corrected, "person")} in "{pred_field}" whose '
-            "corrections would be lost; write to another field, or choose to replace corrected people"
+            f'Expected a field without corrected or accepted people, got {plural(touched, "person")} in "{pred_field}" '
+            "whose corrections would be lost; write to another field, or choose to replace corrected people"
         )
 
 
@@ -211,4 +208,4 @@ def refresh_sample_columns(samples, pred_field: str, low_visibility: float = LOW
     columns = PersonColumns(samples, pred_field)
     counts = low_counts(columns, columns.joints("visibility"), low_visibility)
     columns.write_all({}, {**lowest_oks(columns, columns.scalars("pred_oks")), **counts})
-    index_lowest_oks(samples)
+    index_lowest_oks(columns)

@@ -19,10 +19,11 @@ from clickpose.structures import Pose
 from clickpose_fiftyone.checks import require_keypoints
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.conversion import instance_of, label_to_pose, pose_attributes
+from clickpose_fiftyone.linked_boxes import follow_poses
 from clickpose_fiftyone.predict import boxes_field_of
 from clickpose_fiftyone.predictors import refine_cached, shared_predictor
 from clickpose_fiftyone.provenance import network_of, other_network
-from clickpose_fiftyone.review import ACCEPTED, HISTORY, REFINED
+from clickpose_fiftyone.review import ACCEPTED, HISTORY, REFINED, mark_persons
 from clickpose_fiftyone.skeletons import skeleton_of
 
 DISCARDED = "refinement_discarded"
@@ -181,7 +182,7 @@ def save_refinement(person: Person, pose: Pose, revision: int | None = None) -> 
 
 
 def undo_refinement(samples, label_id: str, pred_field: str = "pred", sample_id: str | None = None) -> int:
-    """Take back the last saved refinement of a person; returns how many are left.
+    """Take back the last saved refinement of a person, which is open again then; returns how many are left.
 
     Raises:
         ValueError: if there is none.
@@ -192,8 +193,7 @@ def undo_refinement(samples, label_id: str, pred_field: str = "pred", sample_id:
         raise ValueError("Expected a refined person, got one without a saved refinement")
     _set_attributes(person, history.pop())
     person.label[HISTORY] = json.dumps(history)
-    if not history:
-        _set_tags(person.label, remove=(REFINED,))
+    _set_tags(person.label, remove=(ACCEPTED,) if history else (REFINED, ACCEPTED))
     _store(person)
     return len(history)
 
@@ -203,21 +203,32 @@ def accept_refinements(samples, label_ids=None, pred_field: str = "pred") -> int
 
     Args:
         samples: a dataset or view.
-        label_ids: which persons; None for all refined ones of ``samples``.
+        label_ids: which persons, refined or not; None for all refined ones of ``samples``.
         pred_field: Keypoints field.
 
     Returns:
-        how many were accepted.
+        how many were accepted that were not before.
+
+    Raises:
+        ValueError: if an id is of no person of the field; nothing is written.
     """
     ids = refined_ids(samples, pred_field) if label_ids is None else list(label_ids)
-    if ids:
-        samples._root_dataset.select_labels(ids=ids, fields=pred_field).tag_labels(ACCEPTED, label_fields=pred_field)
-    return len(ids)
+    return mark_persons(samples, pred_field, ids, ACCEPTED) if ids else 0
 
 
 def discard_refinements(samples, label_ids=None, pred_field: str = "pred") -> int:
-    """Bring back the originals of refined persons, tagged ``refinement_discarded``; returns how many."""
+    """Bring back the originals of refined persons, tagged ``refinement_discarded``; returns how many.
+
+    Args:
+        samples: a dataset or view.
+        label_ids: which persons, accepted or not; None for all refined ones of ``samples`` that are not accepted.
+        pred_field: Keypoints field.
+
+    Raises:
+        ValueError: if an id is of no person of the field, or a photo cannot be read.
+    """
     ids = refined_ids(samples, pred_field) if label_ids is None else list(label_ids)
+    discarded = 0
     for label_id in ids:
         person = find_person(samples, pred_field, label_id)
         history = history_of(person.label)
@@ -227,7 +238,8 @@ def discard_refinements(samples, label_ids=None, pred_field: str = "pred") -> in
         person.label[HISTORY] = None
         _set_tags(person.label, add=(DISCARDED,), remove=(REFINED, ACCEPTED))
         _store(person)
-    return len(ids)
+        discarded += 1
+    return discarded
 
 
 def refined_ids(samples, pred_field: str = "pred") -> list[str]:
@@ -275,13 +287,8 @@ def _store(person: Person) -> None:
 
 def _move_linked_box(sample: fo.Sample, boxes_field: str, label: fo.Keypoint) -> None:
     boxes = sample[boxes_field] if boxes_field in sample.field_names else None
-    link = instance_of(label)
-    if boxes is None or link is None:
-        return
-    for box in boxes.detections:
-        other = instance_of(box)
-        if other is not None and other.id == link.id:
-            box.bounding_box, box.confidence = label["bounding_box"], label["pred_oks"]
+    if boxes is not None and instance_of(label) is not None:
+        follow_poses(boxes.detections, [label])
 
 
 def refresh_derived(view, field: str) -> None:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from clickpose_fiftyone.checks import require_keypoints, require_samples
-from clickpose_fiftyone.columns import MIN_PRED_OKS, PersonColumns, index_lowest_oks, lowest_oks
+from clickpose_fiftyone.columns import MIN_PRED_OKS, PersonColumns, index_lowest_oks, lowest_oks, lowest_oks_field
 
 HISTORY = "refinement_history"  # of a person whom a human corrected: the earlier states, as JSON
 ACCEPTED, REFINED, SENT = "accepted", "refined", "sent_to_label_studio"
+CORRECTED = "corrected_in_label_studio"
 DONE = (ACCEPTED, SENT)  # tags with which a person leaves the queue; a refined one waits to be accepted
 
 
@@ -63,13 +64,13 @@ def worst_samples(samples, pred_field: str = "pred", count: int | None = None):
         ValueError: if there are no predicted OKS.
     """
     require_keypoints(samples, pred_field)
-    if MIN_PRED_OKS not in samples.get_field_schema():
-        columns = PersonColumns(samples, pred_field)
+    if lowest_oks_field(samples) != pred_field:
+        columns = PersonColumns(samples._dataset, pred_field)
         scores = columns.scalars("pred_oks")
         if not np.isfinite(scores).any():
             raise ValueError(f'Expected field "{pred_field}" to have pred_oks, got none; predict first')
         columns.write_all({}, lowest_oks(columns, scores))
-        index_lowest_oks(samples)
+        index_lowest_oks(columns)
     view = samples.exists(MIN_PRED_OKS).sort_by(MIN_PRED_OKS)
     return view if count is None else view.limit(count)
 
@@ -125,13 +126,21 @@ def _queue_items(columns: PersonColumns, scores, tags, chosen: list[int]) -> lis
     ]
 
 
+def count_touched(samples, pred_field: str) -> int:
+    """Return how many people of a field somebody accepted or corrected; 0 where there is no such field."""
+    if samples.get_field(f"{pred_field}.keypoints") is None:
+        return 0
+    photos = samples.values(f"{pred_field}.keypoints.tags")
+    return sum(bool({ACCEPTED, REFINED, CORRECTED} & set(tags or ())) for people in photos for tags in people or ())
+
+
 def mark_persons(samples, pred_field: str, label_ids, tag: str) -> int:
     """Tag persons by their label ids; returns how many were tagged anew.
 
     Raises:
         ValueError: if an id is of no person of the field.
     """
-    dataset = samples._dataset
+    dataset = samples._root_dataset
     wanted = list(dict.fromkeys(label_ids))
     view = dataset.select_labels(ids=wanted, fields=pred_field)
     found = [label_id for ids in view.values(f"{pred_field}.keypoints.id") for label_id in ids or ()]
@@ -144,4 +153,6 @@ def mark_persons(samples, pred_field: str, label_ids, tag: str) -> int:
 
 def unmark_persons(samples, pred_field: str, label_ids, tag: str) -> None:
     """Take a tag from persons."""
-    samples._dataset.select_labels(ids=list(label_ids), fields=pred_field).untag_labels(tag, label_fields=pred_field)
+    samples._root_dataset.select_labels(ids=list(label_ids), fields=pred_field).untag_labels(
+        tag, label_fields=pred_field
+    )

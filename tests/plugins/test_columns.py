@@ -4,12 +4,13 @@ import fiftyone as fo
 import numpy as np
 import pytest
 
-from clickpose_fiftyone.auto_accept import auto_accept, plan_acceptance
+from clickpose_fiftyone.acceptance import auto_accept, plan_acceptance
 from clickpose_fiftyone.colours import color_by_confidence, score_bins
 from clickpose_fiftyone.column_writes import label_documents, write_labels
 from clickpose_fiftyone.columns import PersonColumns, index_lowest_oks, lowest_oks
-from clickpose_fiftyone.review import ACCEPTED, mark_persons, review_queue, worst_persons, worst_samples
+from clickpose_fiftyone.review import ACCEPTED, SENT, mark_persons, review_queue, worst_persons, worst_samples
 from clickpose_fiftyone.selection import farthest_first, select_for_labelling
+from clickpose_fiftyone.skeletons import set_skeleton
 from clickpose_fiftyone.visibility import flag_low_visibility
 
 
@@ -75,7 +76,7 @@ def test_the_lowest_predicted_oks_is_indexed_and_sorts(person_dataset):
     dataset = person_dataset((2, 0, 1, 3))
     columns = PersonColumns(dataset, "pred")
     columns.write_all({}, lowest_oks(columns, columns.scalars("pred_oks")))
-    index_lowest_oks(dataset)
+    index_lowest_oks(columns)
     values = dataset.values("min_pred_oks")
     assert values[1] is None and values[0] == min(dataset.first().pred.keypoints[i].pred_oks for i in range(2))
     assert any(name.startswith("min_pred_oks") for name in dataset.list_indexes())
@@ -168,6 +169,99 @@ def test_wrong_collections_are_a_sentence_and_nothing_is_written(call, new_datas
         with pytest.raises(ValueError, match=sentence):
             call(dataset, "pred")
         assert set(dataset.get_field_schema()) == before
+
+
+def test_a_second_field_has_its_own_worst_people(person_dataset):
+    dataset = person_dataset((2, 1, 3, 1))
+    dataset.clone_sample_field("pred", "other")
+    set_skeleton(dataset, "other")
+    columns = PersonColumns(dataset, "other")
+    scores = 1 - columns.scalars("pred_oks")
+    columns.write("pred_oks", scores)
+    for field, wanted in (("pred", 1 - scores), ("other", scores), ("pred", 1 - scores)):
+        assert worst_persons(dataset, field, 3).values(f"{field}.pred_oks") == pytest.approx(sorted(wanted)[:3])
+    part = PersonColumns(dataset.limit(1), "other")  # the first two of the photos of a view only
+    part.write_all({}, lowest_oks(part, part.scalars("pred_oks")))
+    index_lowest_oks(part)
+    assert worst_persons(dataset, "other", 7).values("other.pred_oks") == pytest.approx(sorted(scores))
+    assert dataset.values("min_pred_oks") == [min(row) for row in dataset.values("other.keypoints.pred_oks")]
+
+
+def test_a_photo_without_people_need_not_be_there(person_dataset):
+    dataset = person_dataset((1, 2))
+    dataset.add_sample(fo.Sample("/nowhere/at-all.jpg"))
+    assert np.isfinite(PersonColumns(dataset, "pred").keypoints).all()
+    assert review_queue(dataset, "pred").total == 3
+    color_by_confidence(dataset, "pred")
+    dataset.set_values("metadata", [None, *dataset.values("metadata")[1:]])
+    with pytest.raises(ValueError, match=r"size can be read, got /nowhere/0\.jpg without"):
+        review_queue(dataset, "pred")
+
+
+def test_a_photo_without_people_has_no_lowest_oks_and_a_person_without_score_does_not_count(person_dataset):
+    columns = PersonColumns(person_dataset((2, 0, 1)), "pred")
+    lowest = columns.smallest(np.array([np.nan, 0.4, np.nan]))
+    np.testing.assert_array_equal(lowest, [0.4, np.nan, np.nan])
+
+
+def test_columns_read_as_poses_keep_the_joints_that_a_human_placed(person_dataset):
+    dataset = person_dataset((1,))
+    columns = PersonColumns(dataset, "pred")
+    fixed = np.zeros((1, 17), bool)
+    fixed[0, [3, 9]] = True
+    columns.write("fixed", fixed)
+    np.testing.assert_array_equal(PersonColumns(dataset, "pred").poses().fixed, fixed)
+
+
+def test_a_write_changes_the_time_of_its_photos(person_dataset):
+    dataset = person_dataset((1, 1))
+    before = dataset.values("last_modified_at")
+    PersonColumns(dataset.limit(1), "pred").write("quality", np.array([0.5]))
+    after = dataset.values("last_modified_at")
+    assert after[0] > before[0] and after[1] == before[1]
+
+
+def test_hiding_joints_leaves_the_visible_ones(person_dataset):
+    dataset = person_dataset((1,))
+    visibility = np.full((1, 17), 0.9)
+    visibility[0, 5] = 0.1
+    PersonColumns(dataset, "pred").write("visibility", visibility)
+    color_by_confidence(dataset, "pred", hide_below=0.5)
+    shown = [joint.label for joint in dataset.first().pred_joints.keypoints]
+    assert len(shown) == 16 and "left_shoulder" not in shown
+
+
+def test_other_tags_stay_when_people_are_flagged(person_dataset):
+    dataset = person_dataset((1,))
+    dataset.tag_labels("mine", label_fields="pred")
+    flag_low_visibility(dataset, "pred", 1.0)
+    assert sorted(dataset.first().pred.keypoints[0].tags) == ["low_visibility", "mine"]
+
+
+def test_settled_people_are_neither_selected_nor_accepted_unseen(person_dataset):
+    dataset = person_dataset((1,) * 4)
+    scores = np.array([0.1, 0.5, 0.6, 0.95])
+    PersonColumns(dataset, "pred").write("pred_oks", scores)
+    ids = dataset.values("pred.keypoints.id", unwind=True)
+    mark_persons(dataset, "pred", [ids[0]], SENT)
+    mark_persons(dataset, "pred", [ids[3]], ACCEPTED)
+    assert review_queue(dataset, "pred").done == 2
+    assert select_for_labelling(dataset, "pred", 1, 0.0).sample_ids == (dataset.values("id")[1],)
+    auto_accept(dataset, "pred", 0.5)
+    tags = PersonColumns(dataset, "pred").values("tags")
+    assert tags[3] == ["accepted"] and "auto_accepted" in tags[2]
+    with pytest.raises(ValueError, match="ids of persons"):
+        mark_persons(dataset, "pred", ["0" * 24], ACCEPTED)
+
+
+def test_selection_looks_for_other_poses(person_dataset):
+    dataset = person_dataset((1,) * 4)
+    points = [[[0.5, 0.5]] * 17, [[0.5, 0.5]] * 17, [[0.5, 0.5]] * 17, [[0.3 + 0.02 * k, 0.7] for k in range(17)]]
+    dataset.set_values("pred.keypoints.points", [[row] for row in points])
+    dataset.set_values("pred.keypoints.bounding_box", [[[0.2, 0.2, 0.6, 0.6]]] * 4)
+    PersonColumns(dataset, "pred").write("pred_oks", np.array([0.1, 0.2, 0.3, 0.4]))
+    ids = dataset.values("id")
+    assert select_for_labelling(dataset, "pred", 2, 1.0).sample_ids == (ids[0], ids[3])
 
 
 def test_labels_are_stored_and_declared_as_fiftyone_itself_does(person_dataset):

@@ -129,3 +129,59 @@ def test_no_ground_truth_is_a_sentence_and_writes_nothing(person_dataset):
         evaluate_poses(dataset, eval_key="eval")
     assert dataset.get_field_schema(flat=True).keys() == before
     assert not dataset.list_evaluations()
+
+
+def test_the_registered_method_writes_the_same_documents(dataset):
+    register_backends()
+    evaluate_poses(dataset, eval_key="columns")
+    dataset.evaluate_detections("pred", gt_field="gt", method="coco-pose", eval_key="loop", iou=0.5)
+    for field in ("pred", "gt"):
+        for suffix in ("", "_id", "_iou"):
+            ours = dataset.values(f"{field}.keypoints.columns{suffix}", unwind=True)
+            assert dataset.values(f"{field}.keypoints.loop{suffix}", unwind=True) == ours
+        assert "ignored" in dataset.distinct(f"{field}.keypoints.loop")
+    assert dataset.values("loop_oks") == dataset.values("columns_oks")
+
+
+@pytest.mark.parametrize("key", ["visibility", "label", "tags", "area", "not-a-name", ""])
+def test_a_name_that_is_taken_or_none_is_refused_before_anything_is_written(person_dataset, key):
+    dataset = person_dataset()
+    before, labels = set(dataset.get_field_schema(flat=True)), dataset.values("pred.keypoints.label")
+    with pytest.raises(ValueError, match=r"Expected a (free )?name"):
+        evaluate_poses(dataset, eval_key=key)
+    assert set(dataset.get_field_schema(flat=True)) == before and not dataset.list_evaluations()
+    assert dataset.values("pred.keypoints.label") == labels
+
+
+def test_a_run_can_be_repeated_under_its_name(person_dataset):
+    dataset = person_dataset((2, 1))
+    evaluate_poses(dataset, eval_key="eval")
+    evaluate_poses(dataset.limit(1), eval_key="eval")
+    assert dataset.values("eval_tp")[1] is None and dataset.values("pred.keypoints.eval")[1] == [None]
+
+
+def test_the_registered_method_refuses_before_it_notes_a_run(person_dataset):
+    import fiftyone as fo
+
+    register_backends()
+    dataset = person_dataset()
+    dataset.set_values("gt", [fo.Keypoints() for _ in dataset])
+    with pytest.raises(ValueError, match="got none"):
+        dataset.evaluate_detections("pred", gt_field="gt", method="coco-pose", eval_key="loop")
+    assert not dataset.list_evaluations() and "loop_tp" not in dataset.get_field_schema()
+
+
+def test_the_threshold_and_the_ranking_are_what_was_asked_for(person_dataset):
+    dataset = person_dataset((2, 3, 4), noise=9.0)
+    columns = PersonColumns(dataset, "pred")
+    strict = evaluate_poses(dataset, eval_key="strict", oks=0.8)
+    evaluate_poses(dataset, eval_key="loose", oks=0.3)
+    assert all(oks >= 0.8 for oks in dataset.values("pred.keypoints.strict_iou", unwind=True) if oks is not None)
+    assert dataset.sum("strict_tp") < dataset.sum("loose_tp")
+    columns.write("score_raw", 1 - columns.scalars("pred_oks"))
+    assert evaluate_poses(dataset, eval_key=None, score="score_raw").figures["AP"] != strict.figures["AP"]
+    for found, partner in zip(
+        dataset.values("gt.keypoints.loose_id", unwind=True), dataset.values("gt.keypoints.loose", unwind=True),
+        strict=True,
+    ):  # fmt: skip
+        assert (found in columns.label_ids) == (partner == "tp")

@@ -11,6 +11,7 @@ from clickpose.frames import CropFrame
 from clickpose.predictor import EncodedRegion, PosePredictor, place_clicks
 from clickpose.skeleton import COCO
 from clickpose.structures import Poses
+from clickpose_fiftyone.conversion import pose_attributes
 from clickpose_fiftyone.labelstudio_pose import CORRECTED, make_tasks, read_task
 from clickpose_fiftyone.model import PoseModel
 from clickpose_fiftyone.predict import iterate_predictions, predict_poses
@@ -181,3 +182,93 @@ def test_new_and_deleted_people_are_told_apart_without_region_ids(predicted):
     (new,) = read_task(task, {"result": renamed}, config, {label.id: label})
     assert new != label.id
     assert read_task(task, {"result": []}, config, {label.id: label}) == {}
+
+
+def test_human_work_is_not_predicted_over_unless_it_is_allowed(predicted):
+    label = predicted.first().pred.keypoints[0]
+    refine_pose(predicted, label.id, {"nose": (50.0, 60.0)}, model=BoxPredictor())
+    with pytest.raises(ValueError, match='got 1 person in "pred" whose corrections'):
+        predict_poses(predicted, "pred", BoxPredictor())
+    assert predicted.first().pred.keypoints[0].id == label.id
+    predict_poses(predicted.skip(1), "pred", BoxPredictor())  # nobody of these was touched
+    predict_poses(predicted, "pred", BoxPredictor(), replace_corrected=True)
+    assert predicted.first().pred.keypoints[0].points[0] == pytest.approx(label.points[0])
+
+
+def test_an_accepted_refinement_that_is_undone_is_open_again(predicted):
+    label_id = predicted.first().pred.keypoints[0].id
+    for joint in ("nose", "left_eye"):
+        refine_pose(predicted, label_id, {joint: (50.0, 60.0)}, model=BoxPredictor())
+    assert accept_refinements(predicted) == 1 and accept_refinements(predicted) == 0
+    undo_refinement(predicted, label_id)
+    assert predicted.first().pred.keypoints[0].tags == ["refined"]
+    assert accept_refinements(predicted, [label_id]) == 1
+    undo_refinement(predicted, label_id)
+    assert predicted.first().pred.keypoints[0].tags == []
+    with pytest.raises(ValueError, match="without a saved refinement"):
+        undo_refinement(predicted, label_id)
+
+
+def test_only_refined_people_are_counted_as_discarded(predicted):
+    first, second = (ids[0] for ids in predicted.values("pred.keypoints.id"))
+    original = predicted.first().pred.keypoints[0].points
+    refine_pose(predicted, first, {"nose": (50.0, 60.0)}, model=BoxPredictor())
+    refine_pose(predicted, first, {"nose": (55.0, 60.0)}, model=BoxPredictor())
+    assert discard_refinements(predicted, [first, second]) == 1
+    np.testing.assert_allclose(predicted.first().pred.keypoints[0].points, original)  # the first state, not the last
+    assert predicted.last().pred.keypoints[0].tags == []
+    with pytest.raises(ValueError, match="ids of persons"):
+        accept_refinements(predicted, ["0" * 24])
+
+
+def test_the_linked_box_and_the_later_undo_follow_a_refinement(predicted):
+    sample = predicted.first()
+    label = sample.pred.keypoints[0]
+    person = find_person(predicted, "pred", label.id)
+    moved = type(person.pose)(
+        COCO, person.pose.keypoints, person.pose.box_xyxy + 6, person.pose.keypoint_scores,
+        person.pose.visibility_scores, 0.75,
+    )  # fmt: skip
+    save_refinement(person, moved)
+    box = predicted.first().pred_boxes.detections[0]
+    assert box.bounding_box == pytest.approx([16 / 120, 16 / 100, 50 / 120, 80 / 100]) and box.confidence == 0.75
+    undo_refinement(predicted, label.id)
+    assert predicted.first().pred_boxes.detections[0].bounding_box == pytest.approx(label.bounding_box)
+
+
+def test_clicks_outside_the_photo_and_unknown_people_are_refused(predicted):
+    person = find_person(predicted, "pred", predicted.first().pred.keypoints[0].id)
+    for position in ((-1.0, 5.0), (5.0, 101.0)):
+        with pytest.raises(ValueError, match=r"inside the photo \(120 x 100 px\)"):
+            refined_pose(person, [("nose", *position)], BoxPredictor())
+    with pytest.raises(ValueError, match="not there any more"):
+        find_person(predicted, "pred", "0" * 24)
+
+
+def test_weak_people_are_left_out_and_prompts_keep_their_links(photos):
+    boxes = [fo.Detection(bounding_box=[0.25, 0.5, 0.5, 0.25], instance=fo.Instance()) for _ in range(2)]
+    photos.set_values("people", [fo.Detections(detections=boxes), None])
+    links = [box.instance.id for box in boxes]
+    predict_poses(photos, "pred", BoxPredictor(), prompt_field="people")
+    assert [label.instance.id for label in photos.first().pred.keypoints] == links
+    assert photos.last().pred.keypoints == []
+    predict_poses(photos, "strict", BoxPredictor(), prompt_field="people", min_score=0.6)
+    assert photos.count("strict.keypoints") == 0
+    photos.apply_model(PoseModel(BoxPredictor(), min_score=0.6), label_field="weak", skip_failures=False)
+    assert photos.count("weak.keypoints") == 0
+
+
+def test_joints_that_were_not_placed_lie_amid_the_box_and_are_hidden():
+    keypoints = np.full((1, 17, 2), 30.0)
+    keypoints[0, 4] = np.nan
+    scores = np.full((1, 17), 0.9)
+    poses = Poses(COCO, keypoints, np.array([[10.0, 20.0, 50.0, 80.0]]), scores, scores, np.array([0.9]))
+    attributes = pose_attributes(poses[0], (100, 200))
+    assert attributes["points"][4] == pytest.approx([30 / 200, 50 / 100])
+    assert attributes["visibility"][4] == attributes["keypoint_oks"][4] == 0 and attributes["visibility"][3] == 0.9
+
+
+def test_the_size_that_is_known_is_kept(photos):
+    photos.set_values("metadata", [fo.ImageMetadata(width=1200, height=1000), None])
+    predict_poses(photos, "pred", BoxPredictor())
+    assert photos.values("metadata.width") == [1200, 80] and photos.values("metadata.height") == [1000, 140]

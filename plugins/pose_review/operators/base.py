@@ -1,5 +1,7 @@
 """What all operators share: configuration, inputs, sentences instead of tracebacks."""
 
+import os
+
 import fiftyone as fo
 import fiftyone.operators as foo
 from fiftyone.operators import types
@@ -10,6 +12,8 @@ from clickpose_fiftyone.checks import fields_of, require_images, require_samples
 
 LOW, MEDIUM, HIGH = types.RiskLevel.LOW, types.RiskLevel.MEDIUM, types.RiskLevel.HIGH
 ICON = "/assets/pose.svg"
+USER_ERRORS = (ValueError, OSError)  # what a user can cause: wrong input, files that cannot be read or written
+_PATHS = ("path", "checkpoint", "save_to", "annotations", "images")
 
 
 class PoseOperator(foo.Operator):
@@ -70,7 +74,7 @@ class PoseOperator(foo.Operator):
         """Run, and answer with a sentence."""
         try:
             result = self.run(ctx, self._samples(ctx))
-        except ValueError as error:
+        except USER_ERRORS as error:
             return self._failed(ctx, error)
         return self._finished(ctx, result)
 
@@ -115,10 +119,10 @@ class PoseOperator(foo.Operator):
                 ctx.set_progress(progress=done / total, label=label)
             yield ctx.ops.set_progress(progress=done / total, label=label)
 
-    def refused(self, ctx, error: ValueError):
+    def refused(self, ctx, error: Exception):
         """Yield an error's sentence: of a generator, only what it yields reaches the app."""
-        yield ctx.ops.notify(str(error), variant="error")
-        yield {"error": str(error)}
+        yield ctx.ops.notify(sentence_of(error), variant="error")
+        yield {"error": sentence_of(error)}
 
     def _samples(self, ctx):
         register_backends()
@@ -135,9 +139,16 @@ class PoseOperator(foo.Operator):
         ctx.ops.notify(str(result), variant="success")
         return {"message": str(result)}
 
-    def _failed(self, ctx, error: ValueError) -> dict:
-        ctx.ops.notify(str(error), variant="error")
-        return {"error": str(error)}
+    def _failed(self, ctx, error: Exception) -> dict:
+        ctx.ops.notify(sentence_of(error), variant="error")
+        return {"error": sentence_of(error)}
+
+
+def sentence_of(error: Exception) -> str:
+    """Return what to tell a user: of the system's errors the file and the reason, without a number."""
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def refuse(inputs, sentence: str) -> None:
@@ -178,5 +189,18 @@ def truth_input(ctx, inputs) -> None:
 
 
 def fields_of_params(ctx, *names: str) -> dict:
-    """Return the given parameters among ``names``, without those left empty."""
-    return {name: ctx.params[name] for name in names if ctx.params.get(name) not in (None, "")}
+    """Return the given parameters among ``names``, without those left empty; ``~`` in paths is the home folder."""
+    given = {name: ctx.params[name] for name in names if ctx.params.get(name) not in (None, "")}
+    return {name: os.path.expanduser(value) if name in _PATHS else value for name, value in given.items()}
+
+
+def path_of_params(ctx, name: str, what: str) -> str:
+    """Return the path that was given.
+
+    Raises:
+        ValueError: if none was.
+    """
+    path = fields_of_params(ctx, name).get(name)
+    if path is None:
+        raise ValueError(f"Expected the path of {what}, got none")
+    return path

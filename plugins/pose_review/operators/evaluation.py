@@ -2,7 +2,7 @@
 
 from fiftyone.operators import types
 
-from .base import MEDIUM, PoseOperator, fields_of_params, prediction_input, truth_input
+from .base import MEDIUM, USER_ERRORS, PoseOperator, fields_of_params, path_of_params, prediction_input, truth_input
 
 CCNET = "ccnet"
 _MODELS = ("lite", "r50", "another")
@@ -47,7 +47,7 @@ class Calibrate(PoseOperator):
             samples = self._samples(ctx)
             steps = self._ccnet_steps(ctx, samples)
             result = self.run(ctx, samples) if steps is None else (yield from self.reported(ctx, steps, "people"))
-        except ValueError as error:
+        except USER_ERRORS as error:
             yield from self.refused(ctx, error)
             return
         yield ctx.ops.reload_dataset()
@@ -63,7 +63,7 @@ class Calibrate(PoseOperator):
 
         if from_file:
             options = fields_of_params(ctx, "pred_field", "checkpoint")
-            return iterate_ccnet_file(samples, ctx.params["path"], **options)
+            return iterate_ccnet_file(samples, path_of_params(ctx, "path", "a calibrator file"), **options)
         options = fields_of_params(ctx, "pred_field", "gt_field", "model", "checkpoint", "save_to")
         return iterate_ccnet(self._target(ctx, samples), fit_samples=samples, **options)
 
@@ -76,9 +76,8 @@ class Calibrate(PoseOperator):
         from clickpose_fiftyone.calibration import apply_calibrator, calibrate
 
         if ctx.params.get("source") == "file":
-            if not ctx.params.get("path"):
-                raise ValueError("Expected the path of a calibrator file, got none")
-            return apply_calibrator(samples, ctx.params["path"], **fields_of_params(ctx, "pred_field"))
+            path = path_of_params(ctx, "path", "a calibrator file")
+            return apply_calibrator(samples, path, **fields_of_params(ctx, "pred_field"))
         options = fields_of_params(ctx, "pred_field", "gt_field", "kind", "per_joint", "save_to")
         return calibrate(self._target(ctx, samples), fit_samples=samples, **options)
 
@@ -108,11 +107,8 @@ class EvaluatePoses(PoseOperator):
         """Evaluate."""
         from clickpose_fiftyone.evaluation import evaluate_poses
 
-        key = ctx.params.get("eval_key", "eval")
-        if not key or not key.isidentifier():
-            raise ValueError(f"Expected a name of letters, digits and underscores for the run, got {key!r}")
-        options = fields_of_params(ctx, "pred_field", "gt_field", "score", "oks")
-        figures = evaluate_poses(samples, eval_key=key, **options).figures
+        options = fields_of_params(ctx, "pred_field", "gt_field", "score", "oks", "eval_key")
+        figures = evaluate_poses(samples, **options).figures
         return ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in figures.items())
 
 

@@ -1,8 +1,10 @@
 """Operators that send and fetch: Label Studio, COCO files."""
 
+import os
+
 from fiftyone.operators import types
 
-from .base import HIGH, LOW, PoseOperator, fields_of_params, prediction_input
+from .base import HIGH, LOW, PoseOperator, fields_of_params, path_of_params, prediction_input
 
 
 class SendToLabelStudio(PoseOperator):
@@ -70,12 +72,9 @@ class ImportCoco(PoseOperator):
         """Import."""
         from clickpose_fiftyone.coco_exchange import import_coco
 
-        for name in ("annotations", "images"):
-            if not ctx.params.get(name):
-                raise ValueError(f"Expected {name}, got none")
-        return import_coco(
-            ctx.dataset, ctx.params["annotations"], ctx.params["images"], **fields_of_params(ctx, "field")
-        )
+        annotations = path_of_params(ctx, "annotations", "a COCO keypoint file")
+        images = path_of_params(ctx, "images", "the folder of its photos")
+        return import_coco(ctx.dataset, annotations, images, **fields_of_params(ctx, "field"))
 
 
 class ExportCoco(PoseOperator):
@@ -96,9 +95,9 @@ class ExportCoco(PoseOperator):
         """Export."""
         from clickpose_fiftyone.coco_exchange import export_coco
 
-        if not ctx.params.get("path"):
-            raise ValueError("Expected the path of a file to write, got none")
-        return export_coco(samples, ctx.params["path"], ctx.params.get("pred_field", "pred"))
+        path = path_of_params(ctx, "path", "a file to write")
+        summary = export_coco(samples, path, ctx.params.get("pred_field", "pred"))
+        return f"{summary} They are in {os.path.abspath(path)}."
 
 
 def _connection_inputs(inputs) -> None:

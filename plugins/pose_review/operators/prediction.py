@@ -3,7 +3,10 @@
 import fiftyone as fo
 from fiftyone.operators import types
 
-from .base import LOW, PoseOperator, field_input, fields_of_params, prediction_input
+from clickpose_fiftyone.checks import plural
+from clickpose_fiftyone.review import count_touched
+
+from .base import LOW, USER_ERRORS, PoseOperator, field_input, fields_of_params, prediction_input
 
 MODELS = ("lite", "r50")
 
@@ -24,7 +27,9 @@ class PredictPoses(PoseOperator):
         inputs.str("pred_field", label="Field to write", default="pred", required=True)
         field_input(ctx, inputs, "prompt_field", "Boxes of the people (empty: find them)", fo.Detections, None, False)
         inputs.float("min_score", label="Leave out people with a lower predicted OKS", default=0.0, min=0, max=1)
-        inputs.bool("replace_corrected", label="Replace people whom somebody corrected", default=False)
+        if touched := count_touched(ctx.target_view(), ctx.params.get("pred_field", "pred")):
+            label = f"Replace {plural(touched, 'person')} whom somebody corrected or accepted"
+            inputs.bool("replace_corrected", label=label, default=False)
         inputs.bool("colours", label="Colour by confidence afterwards", default=True, view=types.SwitchView())
 
     def execute(self, ctx):
@@ -40,7 +45,7 @@ class PredictPoses(PoseOperator):
                 from clickpose_fiftyone.colours import color_by_confidence
 
                 color_by_confidence(self._samples(ctx), options.get("pred_field", "pred"))
-        except ValueError as error:
+        except USER_ERRORS as error:
             yield from self.refused(ctx, error)
             return
         yield ctx.ops.reload_dataset()

@@ -66,7 +66,7 @@ def sentences(method):
         ctx.panel.set_state("problem", None)
         try:
             return method(self, ctx, *args)
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             ctx.panel.set_state("problem", str(error))
 
     return guarded
@@ -80,7 +80,7 @@ def notices(method):
         register_backends()
         try:
             return method(self, ctx, *args)
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             ctx.ops.notify(str(error), variant="error")
 
     return guarded

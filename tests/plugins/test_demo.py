@@ -1,0 +1,78 @@
+"""The demo's datasets: one a folder, new photos come in, broken ones stop nothing."""
+
+import fiftyone as fo
+import numpy as np
+import pytest
+from PIL import Image
+
+import clickpose_fiftyone.predict as predict
+from clickpose.skeleton import COCO
+from clickpose.structures import Poses
+from clickpose_fiftyone.demo import ReviewOptions, prepare_dataset
+from clickpose_fiftyone.review import ACCEPTED, mark_persons
+
+
+class OnePerson:
+    """Finds one person in every photo."""
+
+    name, skeleton, fingerprint = "one", COCO, "one"
+
+    def set_image(self, image):
+        self.wh = np.array(image.shape[1::-1])
+
+    def predict(self, boxes_xyxy=None):
+        keypoints = np.linspace(0.2, 0.8, len(COCO))[None, :, None] * self.wh
+        scores = np.full((1, len(COCO)), 0.6)
+        return Poses(COCO, keypoints, np.array([[0, 0, *self.wh]], float), scores, scores, np.array([0.6]))
+
+
+@pytest.fixture
+def review(monkeypatch):
+    """Prepares datasets without a network; they are deleted afterwards."""
+    monkeypatch.setattr(predict, "shared_predictor", lambda name, checkpoint=None: OnePerson())
+    made, said = {}, []
+
+    def prepare(folder):
+        dataset = prepare_dataset(ReviewOptions(images=folder), said.append)
+        made[dataset.name] = dataset
+        return dataset
+
+    prepare.said = said
+    yield prepare
+    for dataset in made.values():
+        dataset.delete()
+
+
+def photo(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (60, 40)).save(path)
+
+
+def test_broken_photos_stop_nothing(review, tmp_path):
+    photo(tmp_path / "a" / "good.jpg")
+    (tmp_path / "a" / "empty.jpg").write_bytes(b"")
+    (tmp_path / "a" / "link.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    dataset = review(tmp_path / "a")
+    assert len(dataset) == 2 and dataset.count("pred.keypoints") == 1
+    assert dataset.count("pred_joints.keypoints") == len(COCO)
+    assert any("1 photo could not be read" in text for text in review.said)
+
+
+def test_folders_of_one_name_are_not_taken_for_each_other(review, tmp_path):
+    photo(tmp_path / "a" / "photos" / "1.jpg")
+    photo(tmp_path / "b" / "photos" / "2.jpg")
+    first, second = review(tmp_path / "a" / "photos"), review(tmp_path / "b" / "photos")
+    assert first.name == "clickpose-photos" and second.name == "clickpose-photos-2"
+    assert second.values("filepath") == [str(tmp_path / "b" / "photos" / "2.jpg")]
+    assert review(tmp_path / "b" / "photos").name == second.name
+
+
+def test_new_photos_come_in_and_corrections_stay(review, tmp_path):
+    photo(tmp_path / "1.jpg")
+    dataset = review(tmp_path)
+    mark_persons(dataset, "pred", dataset.values("pred.keypoints.id", unwind=True), ACCEPTED)
+    photo(tmp_path / "2.jpg")
+    again = review(tmp_path)
+    assert again.values("filepath") == [str(tmp_path / "1.jpg"), str(tmp_path / "2.jpg")]
+    assert again.count("pred.keypoints") == 2 and again.count_label_tags("pred")[ACCEPTED] == 1
+    assert fo.load_dataset(again.name).values("min_pred_oks") == pytest.approx([0.6, 0.6])
