@@ -19,6 +19,7 @@ BINS = 10
 BIN_ATTRIBUTE = "oks_bin"
 NO_SCORE = "no score"
 _NEUTRAL = "#d9d9e3"
+_LEGEND = "Joints in the colour of their predicted OKS: violet 0 (doubtful), orange 0.6, yellow 1 (certain)"
 
 
 def joints_field_of(pred_field: str) -> str:
@@ -109,6 +110,10 @@ def color_by_confidence(samples, pred_field: str = "pred", hide_below: float = 0
     dataset.app_config.active_fields = fo.ActiveFields(paths=[joints_field_of(pred_field), pred_field])
     dataset.app_config.sidebar_groups = _joints_first(dataset, joints_field_of(pred_field))
     dataset.save()
+    joints = dataset.get_field(joints_field_of(pred_field))
+    if joints is not None:  # none in a set without people
+        joints.description = _LEGEND  # the app shows it beside the field's name in the sidebar
+        joints.save()
     return scheme
 
 

@@ -1,4 +1,4 @@
-"""Which prediction found which annotated person at one OKS threshold: COCO's greedy rule, as pycocotools applies it."""
+"""Which prediction found which annotated person at one OKS threshold, by COCO's rule; persons grouped by photo."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clickpose.metrics.average_precision import MAX_DETECTIONS
+from clickpose.metrics.average_precision import MAX_DETECTIONS, best_oks, match_predictions
 from clickpose.metrics.keypoint_sets import KeypointPredictions, KeypointTruth
-from clickpose.metrics.oks import oks_matrix
-
-_TIE = 1e-10  # pycocotools' margin under an OKS of exactly the threshold
+from clickpose.metrics.oks import oks_pairs
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,53 +38,27 @@ def match_persons(
         truth: annotated persons.
         predictions: predicted persons.
         sigmas: (K,) COCO convention.
-        threshold: OKS from which a prediction finds a person.
+        threshold: OKS from which a prediction finds a person, above 0 to 1.
+
+    Raises:
+        ValueError: as :func:`~clickpose.metrics.average_precision.match_predictions`.
     """
-    result = Matches(
-        np.full(len(predictions), -1),
-        np.full(len(truth), -1),
-        np.zeros(len(predictions)),
-        np.ones(len(predictions), bool),
-    )
-    persons_of = group_indices(truth.image_ids)
-    for image_id, found in group_indices(predictions.image_ids).items():
-        found = found[np.argsort(-predictions.scores[found], kind="mergesort")]
-        result.counted[found[MAX_DETECTIONS:]] = False
-        persons = persons_of.get(image_id)
-        if persons is not None:
-            _match_photo(truth, predictions, sigmas, persons, found[:MAX_DETECTIONS], threshold, result)
-    return result
-
-
-def _match_photo(truth, predictions, sigmas, persons, found, threshold: float, result: Matches) -> None:
-    """Match one photo's predictions (best first) and write into ``result``."""
-    persons = persons[np.argsort(truth.ignored[persons], kind="mergesort")]  # ignored persons last
-    similarity = oks_matrix(
+    truth_of = match_predictions(truth, predictions, sigmas, threshold)
+    best_first = np.argsort(-predictions.scores, kind="stable")
+    found = best_first[truth_of[best_first] >= 0]
+    persons = truth_of[found]
+    prediction_of = np.full(len(truth), -1)
+    prediction_of[persons] = found  # of several on a crowd the last one stays
+    oks = best_oks(truth, predictions, sigmas)
+    oks[found] = oks_pairs(
         predictions.keypoints[found], truth.keypoints[persons], truth.visibility[persons], truth.areas[persons],
         truth.boxes_xywh[persons], sigmas,
     )  # fmt: skip
-    ignored, crowd = truth.ignored[persons], truth.crowd[persons]
-    real = similarity[:, ~ignored]
-    result.oks[found] = real.max(axis=1) if real.shape[1] else 0.0
-    taken = np.zeros(len(persons), bool)
-    for row, prediction in enumerate(found.tolist()):
-        best = _best_person(similarity[row], ignored, taken & ~crowd, min(threshold, 1 - _TIE))
-        if best is not None:
-            taken[best] = True
-            result.truth_of[prediction] = persons[best]
-            result.prediction_of[persons[best]] = prediction
-            result.oks[prediction] = similarity[row, best]
-            result.counted[prediction] = not ignored[best]
-
-
-def _best_person(similarity: np.ndarray, ignored: np.ndarray, taken: np.ndarray, threshold: float) -> int | None:
-    """Return the free person with the highest OKS; an ignored one only where no other passes the threshold."""
-    for candidates in (~taken & ~ignored, ~taken & ignored):
-        passing = candidates & (similarity >= threshold)
-        if passing.any():
-            best = similarity[passing].max()
-            return int(np.flatnonzero(passing & (similarity == best))[-1])  # pycocotools keeps the last of equals
-    return None
+    counted = np.ones(len(predictions), bool)
+    counted[found] = ~truth.ignored[persons]
+    for members in group_indices(predictions.image_ids[best_first]).values():
+        counted[best_first[members[MAX_DETECTIONS:]]] = False
+    return Matches(truth_of, prediction_of, oks, counted)
 
 
 def group_indices(ids: np.ndarray) -> dict:
