@@ -212,6 +212,25 @@ def test_a_stopped_fit_ends_as_it_would_have(tmp_path):
         assert torch.equal(resumed.state_dict()[name], value)
 
 
+def test_each_epoch_has_an_order_of_its_own_and_the_rate_falls_to_nothing(monkeypatch):
+    rates, orders = [], []
+    step = torch.optim.Adam.step
+
+    def noting_step(self, *arguments):
+        rates.append(self.param_groups[0]["lr"])
+        return step(self, *arguments)
+
+    def noting_loss(output, oks, visibility, weight):
+        orders.append(oks[:, 0].tolist())
+        return ccnet_loss(output, oks, visibility, weight)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", noting_step)
+    config = CCNetConfig(epochs=3, batch_size=40, learning_rate=0.01)
+    fit_ccnet(CCNet(2, 3), small_table(), config, loss_function=noting_loss)
+    assert rates == pytest.approx([0.01, 0.0075, 0.0025])  # half a cosine at 0, 1/3, 2/3
+    assert orders[0] != orders[1] != orders[2] and sorted(orders[0]) == sorted(orders[1])
+
+
 def test_a_checkpoint_of_another_fit_is_refused(tmp_path):
     table, path = small_table(), tmp_path / "fit.pt"
     fit_ccnet(CCNet(2, 3), table, CCNetConfig(epochs=1), path)

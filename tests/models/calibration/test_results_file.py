@@ -43,6 +43,8 @@ def test_confidences_are_found_where_they_stand():
     own = np.linspace(0.1, 0.9, 17)
     assert result_scores([result(0, 0.5, keypoint_scores=own.tolist())], COCO).scores[0] == pytest.approx(own)
     assert result_scores([result(0, 0.5, thirds=own)], COCO).scores[0] == pytest.approx(own)
+    whole = np.linspace(0, 1, 17)  # 0 and 1 may be confidences, too
+    assert result_scores([result(0, 0.5, thirds=whole)], COCO).scores[0] == pytest.approx(whole)
     visibilities = np.arange(17) % 3
     assert result_scores([result(0, 0.5, thirds=visibilities)], COCO).scores.tolist() == [[0.5] * 17]
 
@@ -69,6 +71,12 @@ def test_results_take_the_best_free_person_in_the_order_of_their_scores():
     expected = oks(points, np.stack([BODY, BODY, BODY + 400, BODY]), np.full(4, 5000.0), COCO.sigma_array)
     assert found.instance_oks.tolist() == pytest.approx([0.0, expected[1], expected[2], 0.0])
     np.testing.assert_allclose(found.oks.mean(1), found.instance_oks)
+
+
+def test_each_person_has_a_size_of_its_own():
+    truth = dataset(person(11, 0), person(12, 400, area=800.0))
+    found = match_to_truth(truth, [result(0, 0.9, jitter=2.0), result(400, 0.8, jitter=2.0)], COCO)
+    np.testing.assert_allclose(np.log(found.oks[1]), np.log(found.oks[0]) * 5000 / 800)
 
 
 def test_poor_predictions_count_from_the_given_oks():

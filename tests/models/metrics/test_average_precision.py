@@ -91,6 +91,14 @@ def test_crowds_and_people_without_labels_are_ignored(truth):
     assert average_precision(extended, results[:3])["AR"] == pytest.approx(3 / 4)
 
 
+def test_annotations_of_a_category_that_is_not_listed_are_left_out(truth):
+    other = {**person(4, 1, LARGE), "category_id": 2}
+    with_other = {**truth, "annotations": [*truth["annotations"], other]}
+    assert len(truth_from_coco(with_other)) == 3
+    found = [result(a, 0.9) for a in truth["annotations"]]
+    assert average_precision(with_other, found)["AR"] == pytest.approx(1.0)
+
+
 def test_absent_sizes_are_nan_and_no_prediction_is_zero(truth):
     large_only = dataset(person(1, 1, LARGE))
     figures = average_precision(large_only, [])

@@ -82,6 +82,9 @@ def test_the_change_has_a_paired_interval_and_recall_does_not_change():
     assert result["AUSE, joints"].change.high < 0 > result["Brier, joints"].change.high
     assert result["AR"].change == result["AP, OKS as score"].change
     assert (result["AR"].change.low, result["AR"].change.high) == (0, 0)
+    directions = {"AR": 0, "AP, OKS as score": 0, "AP": 1, "Spearman, persons": 1, "AP left to gain": -1,
+                  "ECE, joints": -1, "AURC, persons": -1}  # fmt: skip
+    assert {name: result[name].better for name in directions} == directions
     row = result["AP"]
     assert row.change.value == pytest.approx(row.after.value - row.before.value)
     assert row.change.high - row.change.low < row.before.high - row.before.low

@@ -30,6 +30,8 @@ def test_bins_of_equal_count_and_of_equal_width_by_hand():
     np.testing.assert_array_equal(even.counts, [3, 1])
     assert even.ece == pytest.approx((3 * 0.1 + 0.3) / 4)
     assert expected_calibration_error(scores, oks, 2, adaptive=False) == pytest.approx(even.ece)
+    on_the_edge = reliability_diagram([0.1, 0.5, 0.8], [0.0, 0.0, 0.0], bins=2, adaptive=False)
+    np.testing.assert_array_equal(on_the_edge.counts, [1, 2])
     assert brier_score(scores, oks) == pytest.approx((0.01 + 0.04 + 0.04 + 0.09) / 4)
 
 
