@@ -43,8 +43,12 @@ def test_a_click_runs_in_the_graph(exported, monkeypatch):
     predictor = R50Predictor.load(exported, threads=1, min_score=0.0, short_side=96, long_side=160)
     (region,) = predictor.encode(np.zeros((96, 96, 3), np.uint8), None)
     pose = predictor.decode([region])[0]
+    clicked = np.arange(17) == 2
     monkeypatch.setattr(predictor.network, "refine", None)  # torch is not asked
-    predictor.refine_region(region, pose, Clicks(pose.keypoints, np.arange(17) == 2))
+    refined = predictor.refine_region(region, pose, Clicks(pose.keypoints, clicked))
+    assert refined.fixed.tolist() == clicked.tolist()
+    np.testing.assert_array_equal(refined.keypoints[clicked], pose.keypoints[clicked])
+    assert (refined.keypoints[~clicked] != pose.keypoints[~clicked]).any()
 
 
 def test_a_folder_with_another_checkpoint_is_left_alone(r50, checkpoint, exported, tmp_path):
