@@ -36,6 +36,14 @@ def test_boxes_decide_until_there_are_keypoints(people):
     assert match_people(logits, swapped, reversed_poses, people, SIGMAS).tolist() == [[2, 1, 0]]
 
 
+def test_on_a_wide_photo_an_error_across_is_more_pixels_than_one_along():
+    one = make_targets([[0.5, 0.5, 0.3, 0.3]], np.full((1, 17, 2), 0.5), aspect=(2**0.5, 0.5**0.5))
+    poses = one.keypoints_norm.repeat(1, 2, 1, 1)
+    poses[0, 0, :, 0] += 0.02
+    poses[0, 1, :, 1] += 0.02
+    assert match_people(torch.zeros(1, 2), one.boxes_norm.repeat(1, 2, 1), poses, one, SIGMAS).tolist() == [[NOBODY, 0]]
+
+
 def test_the_total_cost_is_least_and_surplus_queries_are_nobody(people):
     # Query 0 is nearest to both of the first two persons; it gets the one that costs the others more.
     x = [0.34, 0.15, 0.8, 0.95]

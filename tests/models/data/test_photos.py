@@ -89,6 +89,21 @@ def test_cuts_move_pixels_and_labels_together_and_lose_what_is_outside(data):
     assert len(shapes) > 5 and people == {1, 2} and followed > 5
 
 
+def test_of_whom_a_cut_shows_a_part_the_area_shrinks_and_who_shows_no_joint_is_ignored(data):
+    data.persons[1].visibility[1:] = 0  # only the nose is labelled
+    scales = PhotoScales((60, 90), 300, 0.5, 1.0, cut_short_sides=(100, 150), cut_sides=(50, 90))
+    dataset, ignored, gone = PhotoDataset(dataclasses.replace(data, ignored=[]), scales), 0, 0
+    for step in range(80):
+        sample = dataset[(0, step)]
+        sides = sample.boxes_norm[..., 2:]
+        assert (sides > 0).all() and sample.labelled.any(-1).all()
+        torch.testing.assert_close(sample.area_norm, sides.prod(-1) / 4, rtol=1e-4, atol=1e-6)  # a quarter of the box
+        assert (sample.ignored_norm[..., 2:] > 0).all()
+        ignored += sample.ignored_norm.shape[1]
+        gone += sample.present.shape[1] + sample.ignored_norm.shape[1] < 2
+    assert gone > 5 and ignored > 5
+
+
 def test_photos_of_a_step_and_of_like_shape_have_one_size(data, tmp_path):
     records = [data.images[0]]
     for number, size in enumerate([(160, 120), (120, 160), (240, 160)], 2):
