@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from clickpose_labelstudio.command_errors import user_errors
 
 fiftyone = typer.Typer(
     help="The FiftyOne plugin: calibrated confidence, review worst first, corrections.", no_args_is_help=True
@@ -25,7 +25,7 @@ def install(
 
         clickpose fiftyone install
     """
-    with _sentences():
+    with user_errors("fiftyone", RuntimeError):
         from clickpose_fiftyone.install import install_plugin
 
         target = install_plugin(plugins_dir, copy)
@@ -55,20 +55,7 @@ def review(
 
         clickpose fiftyone review --coco my_people/
     """
-    with _sentences():
+    with user_errors("fiftyone", RuntimeError):
         from clickpose_fiftyone.demo import ReviewOptions, run_review
 
         run_review(ReviewOptions(images, coco, name, data_dir, port, address, limit, browser), typer.echo)
-
-
-@contextmanager
-def _sentences() -> Iterator[None]:
-    """Turn what a user can cause into one sentence and exit code 1."""
-    try:
-        yield
-    except ImportError as error:
-        typer.echo(f'{error}. Install the integration: pip install "clickpose[fiftyone]"', err=True)
-        raise typer.Exit(1) from None
-    except (ValueError, OSError, RuntimeError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
