@@ -72,8 +72,9 @@ train-lite: $(VENV)/.installed ## Train the lite network that is shipped
 		$(BIN)/clickpose train $(TRAIN_ARGS)
 
 benchmarks: $(VENV)/.installed $(FO_VENV)/.installed ## Print the tables behind the figures of the README
-	@for script in $(filter-out benchmarks/fiftyone.py,$(wildcard benchmarks/[a-z]*.py)); do \
-		echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+	@for command in "clicks.py --shared $(SHARED)" "latency.py --edits 60 --threads 1" \
+		"network.py --threads 1 --repeats 2 --clicks 12 --no-memory"; do \
+		echo "== benchmarks/$$command"; $(BIN)/python benchmarks/$$command || exit 1; done
 	@echo "== benchmarks/fiftyone.py"; $(FO_VENV)/bin/python benchmarks/fiftyone.py
 
 clean: ## Remove caches and build leftovers; keeps annotations (.clickpose) and virtual environments
