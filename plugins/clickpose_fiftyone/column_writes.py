@@ -187,9 +187,12 @@ def _flat(nested: Nested) -> Iterator:
 
 
 def plain(values: Sequence | np.ndarray) -> list:
-    """Return Python values with None for NaN: a database sorts and filters NaN oddly, and JSON has none."""
+    """Return Python values, single numbers with None for NaN: a database sorts and filters NaN oddly.
+
+    In lists NaN stays, as in FiftyOne's own points: it cannot read a list of numbers with None in it.
+    """
     if not isinstance(values, np.ndarray):
         return list(values)
-    if values.dtype.kind != "f" or np.isfinite(values).all():
+    if values.ndim > 1 or values.dtype.kind != "f" or np.isfinite(values).all():
         return values.tolist()
     return np.where(np.isfinite(values), values, None).tolist()

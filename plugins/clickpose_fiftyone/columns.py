@@ -140,8 +140,8 @@ class PersonColumns:
         """Write attributes of all persons and fields of all photos at once.
 
         Args:
-            persons: attribute -> N numbers, texts or lists, or an array of shape (N,) or (N, K); NaN is written as
-                None. New ones are declared in the dataset's schema, so that the app can filter by them.
+            persons: attribute -> N numbers, texts or lists, or an array of shape (N,) or (N, K); a NaN of (N,) is
+                written as None. New ones are declared in the dataset's schema, so that the app can filter by them.
             photos: sample field -> (S,) numbers; NaN is written as None.
 
         Raises:

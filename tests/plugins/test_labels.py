@@ -197,3 +197,114 @@ def test_a_broken_coco_file_writes_nothing(coco_file, new_dataset):
     with pytest.raises(ValueError, match="51 numbers"):
         import_coco(dataset, content, folder / "images")
     assert len(dataset) == 0 and "gt" not in dataset.get_field_schema()
+
+
+def test_inversion_is_of_paired_joints_and_swap_of_either_joint_of_another_person():
+    truth = truth_of(stand(), stand(x=480.0))
+    wrist, nose = COCO.index("left_wrist"), COCO.index("nose")
+    predicted = truth.keypoints[0].copy()
+    predicted[wrist] = truth.keypoints[1, COCO.index("right_wrist")]
+    predicted[nose] = truth.keypoints[0, nose] + (0, 400.0)
+    kinds = classify_joints(predicted, truth, 0, [1], COCO)
+    assert (kinds[wrist], kinds[nose]) == (3, 4)  # swap, miss
+
+
+def test_a_bad_pose_is_diagnosed_and_one_that_is_nobodys_is_not(new_dataset):
+    good = stand()
+    sway = good + np.where(np.arange(17) < 11, 0, 60.0)[:, None]  # the legs are elsewhere: OKS between .1 and .6
+    dataset = labelled_dataset(new_dataset, [[good], [good]], [[sway], [good + 700.0]])
+    diagnosis = diagnose(dataset, "pred", "gt")
+    assert diagnosis.persons == 1 and diagnosis.counts[:5, 0].tolist() == [1] * 5 and diagnosis.counts[11:, 0].sum() < 6
+    assert dataset.last().pred.keypoints[0].joint_errors == ["unlabelled"] * 17
+
+
+def test_a_limb_longer_than_people_have_is_found_without_predictions(new_dataset):
+    people = [[stand(scale=200.0 + 5 * k)] for k in range(24)]
+    long = stand()
+    long[COCO.index("left_wrist")] += (600.0, 100.0)
+    dataset = labelled_dataset(new_dataset, [*people, [long]], [[stand()]] * 25)
+    found = find_label_errors(dataset, None, "gt")
+    assert {(error.kind, error.joint, error.sample_id) for error in found.errors} == {
+        ("impossible_limb", "left_wrist", dataset.last().id)
+    }
+    assert 0.5 < found.errors[0].suspicion <= 1
+
+
+def test_of_two_labels_of_one_person_the_poorer_one_is_the_double(new_dataset):
+    poor = stand()
+    poor[[0, 1, 2]] = np.nan
+    dataset = labelled_dataset(new_dataset, [[poor, stand()], [stand(), poor]], [[stand()], [stand()]])
+    doubles = [error.label_id for error in find_label_errors(dataset, None, "gt").errors]
+    assert set(doubles) == {dataset.first().gt.keypoints[0].id, dataset.last().gt.keypoints[1].id}
+
+
+def test_somebody_who_labels_few_joints_only_forgets_none(new_dataset):
+    few = np.full((17, 2), np.nan)
+    few[5:9] = stand()[5:9]
+    dataset = labelled_dataset(new_dataset, [[few]], [[stand()]])
+    assert not find_label_errors(dataset, "pred", "gt").errors
+
+
+def test_findings_in_one_field_leave_those_of_another(new_dataset):
+    dataset = labelled_dataset(new_dataset, [[stand(), stand() + 1]], [[stand()]])
+    found = find_label_errors(dataset, None, "gt")
+    assert len(found.errors) == 1
+    assert not find_label_errors(dataset, None, "pred").errors
+    assert stored_label_errors(dataset, "gt") == found.errors
+
+
+def test_calibration_keeps_what_the_network_said_and_what_a_human_placed(person_dataset):
+    dataset = person_dataset((4,) * 10, noise=14.0)
+    columns = PersonColumns(dataset, "pred")
+    fixed = np.zeros((40, 17), bool)
+    fixed[7, 3] = True
+    columns.write_all({"fixed": fixed, "score_raw": [None] * 40})
+    confidence = columns.joints("confidence")
+    calibrate(dataset, "pred", "gt", kind="platt")
+    after = PersonColumns(dataset, "pred")
+    assert after.joints("keypoint_oks")[7, 3] == 1.0 and (after.joints("keypoint_oks") == 1.0).sum() == 1
+    np.testing.assert_allclose(after.scalars("score_raw"), confidence.mean(axis=1))
+    np.testing.assert_allclose(after.joints("confidence"), confidence)
+
+
+def test_calibration_is_fitted_on_the_labelled_view_only(person_dataset):
+    dataset = person_dataset((4,) * 15, noise=14.0)
+    PersonColumns(dataset.skip(8), "pred").write("confidence", np.full((28, 17), 0.97))
+    summary = calibrate(dataset, "pred", "gt", fit_samples=dataset.limit(8), kind="isotonic")
+    assert 20 <= summary.persons <= 32
+    whole = calibrate(dataset, "pred", "gt", kind="isotonic")
+    assert whole.persons > 40 and whole.before["ece"] > summary.before["ece"] + 0.1
+
+
+def test_people_are_scored_by_their_visible_joints(person_dataset):
+    dataset = person_dataset((4,) * 10, noise=14.0)
+    visibility = np.zeros((40, 17))
+    visibility[:, 5] = 1.0
+    PersonColumns(dataset, "pred").write("visibility", visibility)
+    calibrate(dataset, "pred", "gt", kind="platt")
+    after = PersonColumns(dataset, "pred")
+    np.testing.assert_allclose(after.scalars("pred_oks"), after.joints("keypoint_oks")[:, 5])
+
+
+def test_predictions_are_exported_with_boxes_scores_and_flags_of_visibility(person_dataset, tmp_path):
+    dataset = person_dataset((1,))
+    visibility = np.full((1, 17), 0.9)
+    visibility[0, 4] = 0.1
+    PersonColumns(dataset, "pred").write("visibility", visibility)
+    export_coco(dataset, tmp_path / "pred.json", "pred")
+    (record,) = json.loads((tmp_path / "pred.json").read_text())["annotations"]
+    label = dataset.first().pred.keypoints[0]
+    assert record["keypoints"][2::3] == [2, 2, 2, 2, 1] + [2] * 12 and record["score"] == label.pred_oks
+    assert record["keypoint_scores"] == label.keypoint_oks and record["num_keypoints"] == 17
+    left, top, width, height = label.bounding_box
+    assert record["bbox"] == pytest.approx([640 * left, 480 * top, 640 * width, 480 * height])
+
+
+def test_annotations_without_keypoints_survive_the_round_trip(coco_file, new_dataset):
+    folder, content = coco_file
+    del content["annotations"][1]["keypoints"], content["annotations"][1]["num_keypoints"]
+    dataset = new_dataset()
+    import_coco(dataset, content, folder / "images")
+    assert len(dataset.first().gt.keypoints) == 1 and len(dataset.first().gt_boxes.detections) == 2
+    export_coco(dataset, folder / "out.json")
+    assert json.loads((folder / "out.json").read_text()) == content
