@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from clickpose.cli.errors import user_errors
-from clickpose.cli.options import Device, Model, Threads
+from clickpose.cli.options import Device, TrainedModel, TrainingThreads
 
 
 def adapt(
@@ -34,9 +34,9 @@ def adapt(
     preset: Annotated[str, typer.Option(help="r50: training preset, as for train; that of the weights.")] = "paper",
     steps: Annotated[int, typer.Option(min=1, help="r50: steps of the preset's batch.")] = 500,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
-    model: Model = "lite",
+    model: TrainedModel = "lite",
     device: Device = "cpu",
-    threads: Threads = None,
+    threads: TrainingThreads = 1,
 ) -> None:
     """Adapt a network to other joints.
 

@@ -17,3 +17,5 @@ FlipTest = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1 …")]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads. By default the libraries choose.")]
+TrainedModel = Annotated[str, typer.Option(help="Name of the network: lite, or r50, the paper's end-to-end one.")]
+TrainingThreads = Annotated[int, typer.Option(min=1, help="CPU threads of each process.")]

@@ -8,13 +8,16 @@ from typing import Annotated
 import typer
 
 from clickpose.cli.errors import user_errors
-from clickpose.cli.options import Device, Model, Threads
+from clickpose.cli.options import Device, TrainedModel, TrainingThreads
 
 
 def train(
     data: Annotated[
         list[str] | None,
-        typer.Option(help="COCO-format folder (annotations.json, images/), with :weight if not 1. Repeat."),
+        typer.Option(
+            help="COCO-format folder (annotations.json, images/), with :weight if not 1; for r50 also an annotation "
+            "file, of any --format. Repeat."
+        ),
     ] = None,
     start: Annotated[
         Path | None,
@@ -53,9 +56,9 @@ def train(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
-    model: Model = "lite",
+    model: TrainedModel = "lite",
     device: Device = "cpu",
-    threads: Threads = None,
+    threads: TrainingThreads = 1,
 ) -> None:
     """Train lite, or the paper's end-to-end network; also across processes under torchrun.
 

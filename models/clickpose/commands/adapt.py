@@ -163,7 +163,7 @@ class R50Options:
 
 def adapt_from_options(
     skeleton: str, data: Path | None, images: int | None, start: Path | None, out: Path,
-    options: LiteOptions | R50Options, seed: int, device: str, threads: int | None,
+    options: LiteOptions | R50Options, seed: int, device: str, threads: int,
 ) -> Path:  # fmt: skip
     """Read the options of the command and run it.
 
@@ -173,7 +173,7 @@ def adapt_from_options(
     if data is None and images != 0:
         raise ValueError("Expected --data with labelled photos, or --images 0 for the untrained network, got neither")
     check_device(device)
-    torch.set_num_threads(threads or 1)  # one thread a process is fastest on small machines
+    torch.set_num_threads(threads)
     common = {"skeleton": load_skeleton(skeleton), "data": data, "out": out, "images": images, "seed": seed}
     if isinstance(options, LiteOptions):
         return adapt(AdaptPlan(**common, start=start or DEFAULT_FILE, **dataclasses.asdict(options)), device)

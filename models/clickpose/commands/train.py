@@ -89,7 +89,7 @@ def train_from_options(
     options: LiteOptions | R50Options,
     seed: int,
     device: str,
-    threads: int | None,
+    threads: int,
 ) -> Path:
     """Build the plan and run it; under ``torchrun`` as one of its processes.
 
@@ -102,7 +102,7 @@ def train_from_options(
     if not data:
         raise ValueError("Expected at least one --data folder, got none")
     check_device(device)
-    torch.set_num_threads(threads or 1)  # one thread a process is fastest on small machines
+    torch.set_num_threads(threads)
     device = _join_processes(device)
     if isinstance(options, R50Options):
         return train_r50(_r50_plan(data, start, out, options, seed), device)
