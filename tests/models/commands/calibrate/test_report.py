@@ -58,6 +58,12 @@ def write(tmp_path, before, after, **options):
     return write_report(tmp_path / "report.html", before, after, **options).read_text(encoding="utf-8")
 
 
+@pytest.fixture
+def without_plots(monkeypatch):
+    """For tests of the table: drawing takes most of a report's time."""
+    monkeypatch.setattr("clickpose.commands.calibrate.report._plots", lambda *_: [])
+
+
 def pictures_of(page, kind):
     return [base64.b64decode(data) for data in re.findall(rf'src="data:image/{kind};base64,([^"]+)"', page)]
 
@@ -70,6 +76,7 @@ def test_the_page_needs_nothing_else_and_escapes_what_it_is_given(tmp_path, befo
     assert "29 persons with 116 labelled joints on 15 photos" in page
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_the_table_holds_the_measured_figures_and_says_what_got_better(tmp_path, before, after):
     page = write(tmp_path, before, after)
     figures = compare(before, after, resamples=5)
@@ -108,6 +115,7 @@ def test_the_same_data_give_the_same_page(tmp_path, before, after):
     assert write(tmp_path, before, after) == write(tmp_path, before, after)
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_more_figures_come_first_and_undefined_ones_say_so(tmp_path, before, after):
     nothing = Interval(float("nan"), float("nan"), float("nan"))
     page = write(tmp_path, before, after, figures={"AP, detected boxes": Comparison(nothing, nothing, nothing)})
