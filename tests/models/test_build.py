@@ -4,6 +4,7 @@ import sys
 import types
 
 import pytest
+import torch
 
 import clickpose
 
@@ -17,6 +18,14 @@ def test_options_reach_the_network(monkeypatch):
     calls = []
     lite = types.SimpleNamespace(load=lambda checkpoint, **options: calls.append((checkpoint, options)) or "predictor")
     monkeypatch.setitem(sys.modules, "clickpose.lite.predictor", types.SimpleNamespace(LitePredictor=lite))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)  # also where there is no GPU
     assert clickpose.load("lite", checkpoint="my.safetensors", device="cuda", threads=2) == "predictor"
     assert clickpose.load() == "predictor"
     assert calls == [("my.safetensors", {"device": "cuda", "threads": 2}), (None, {"device": "cpu", "threads": None})]
+
+
+def test_a_device_that_is_missing_is_named():
+    with pytest.raises(
+        ValueError, match=r"a device that this PyTorch can use, got 'cuda:93': it finds \d+ CUDA devices"
+    ):
+        clickpose.load("lite", device="cuda:93")

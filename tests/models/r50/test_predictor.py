@@ -109,8 +109,14 @@ def test_joints_without_a_position_start_from_the_network_s_estimate(predictor, 
         predictor.refine_region(region, pose, NO_CLICKS).keypoints,
         atol=1e-3,
     )
-    nowhere = Pose.from_keypoints(COCO, np.full((17, 2), np.nan), [1.0, 1.0, 3.0, 3.0])  # nobody of the first pass
-    assert np.isfinite(predictor.refine_region(region, nowhere, NO_CLICKS).keypoints).all()
+    box = np.array([1.0, 1.0, 3.0, 3.0])  # nobody of the first pass: the box is prompted
+    nowhere = Pose.from_keypoints(COCO, np.full((17, 2), np.nan), box)
+    prompted = Pose.from_keypoints(COCO, predictor.decode([region], box[None]).keypoints[0], box)
+    np.testing.assert_allclose(
+        predictor.refine_region(region, nowhere, NO_CLICKS).keypoints,
+        predictor.refine_region(region, prompted, NO_CLICKS).keypoints,
+        atol=1e-3,
+    )
 
 
 def test_the_constant_confidence_and_a_calibrator_in_its_place(predictor, image):
