@@ -100,8 +100,8 @@ class RefinePanel(PosePanel):
         whole = bool(ctx.panel.get_state("whole_photo"))
         figure = canvas_figure(person.sample.filepath, poses[-1], before, active, whole)
         legend(panel)
-        plot(ctx, panel, "canvas", figure, self.on_canvas)
         panel.md(_explain(person, poses, clicks, active), name="explain")
+        plot(ctx, panel, "canvas", figure, self.on_canvas)
         network_line(ctx, panel, person.field)
         if clicks and (
             sentence := other_network(ctx.dataset, person.field, refining_predictor(ctx.dataset, person.field))
@@ -266,7 +266,7 @@ def _nearest(pose, x: float, y: float) -> str:
 
 
 def _explain(person, poses, clicks, active: str | None) -> str:
-    """Return the line under the canvas."""
+    """Return the line above the canvas."""
     if active:
         return f"**{active.replace('_', ' ')}** is chosen: click where it belongs."
     if not clicks:

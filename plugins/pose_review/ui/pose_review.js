@@ -35,6 +35,10 @@ function PoseKeys({ schema }) {
   latest.current = { bindings, trigger };
 
   React.useEffect(() => {
+    const rest = (resting) => {
+      busy.current = resting;
+      root.current?.setAttribute("aria-busy", resting);
+    };
     const onKey = (event) => {
       if (belongsElsewhere(event, root.current)) return;
       const { bindings, trigger } = latest.current;
@@ -43,11 +47,11 @@ function PoseKeys({ schema }) {
       event.preventDefault();
       event.stopPropagation();
       if (busy.current) return; // the panel still shows what the last key changed
-      busy.current = true;
-      const params = { ...binding.params };
-      trigger(binding.event, params, false, () => { busy.current = false; });
+      rest(true);
+      trigger(binding.event, { ...binding.params }, false, () => rest(false));
     };
     document.addEventListener("keydown", onKey, true); // before the app's own shortcuts
+    rest(false);
     return () => document.removeEventListener("keydown", onKey, true);
   }, []);
 
