@@ -372,7 +372,7 @@ def _say(status: int, sentence: str) -> Response:
 
 
 def _say_error(status: int, error: Exception) -> Response:
-    logger.warning("%s", error)
+    logger.warning("%.500s", " ".join(str(error).split()))  # it may quote the request, which must not write log lines
     return _say(status, str(error))
 
 

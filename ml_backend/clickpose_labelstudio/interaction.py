@@ -20,7 +20,7 @@ import numpy as np
 from clickpose_labelstudio.codec import DecodedResult, decode_result, place_keypoint
 from clickpose_labelstudio.grouping import CLICK_REACH, nearest_person
 from clickpose_labelstudio.labeling_config import LabelingConfig
-from clickpose_labelstudio.region_items import is_human_made, labels_of, read_point, split_keypoint_id
+from clickpose_labelstudio.region_items import is_human_made, is_percentage, labels_of, read_point, split_keypoint_id
 
 _GEOMETRY = ("x", "y", "width", "height", "rotation")
 _MOVED_PCT = 1e-6  # a region moved by less than this has not been dragged
@@ -205,10 +205,7 @@ def _moved(before: Mapping, after: Mapping) -> bool:
     if not all(isinstance(value, Mapping) for value in values):
         return False
     numbers = ([value.get(key) for value in values] for key in _GEOMETRY)
-    return any(
-        all(isinstance(number, int | float) for number in pair) and abs(pair[0] - pair[1]) > _MOVED_PCT
-        for pair in numbers
-    )
+    return any(is_percentage(old) and is_percentage(new) and abs(old - new) > _MOVED_PCT for old, new in numbers)
 
 
 def _is_click(item: Mapping, state: Mapping, config: LabelingConfig) -> bool:

@@ -105,11 +105,15 @@ def read_box(item: Mapping, image_hw: tuple[int, int]) -> np.ndarray:
     return np.concatenate([corners.min(axis=0), corners.max(axis=0)])
 
 
+def is_percentage(number: object) -> bool:
+    """Tell whether a number from JSON can be a coordinate; one like 10**400 cannot even be subtracted from a float."""
+    return isinstance(number, int | float) and not isinstance(number, bool) and abs(number) <= _FAR_PCT
+
+
 def _percent(item: Mapping, key: str) -> float:
     value = item.get("value")
     number = value.get(key) if isinstance(value, Mapping) else None
-    is_number = isinstance(number, int | float) and not isinstance(number, bool)
-    if not is_number or not abs(number) <= _FAR_PCT:
+    if not is_percentage(number):
         raise CodecError(
             f"Expected value.{key} of region {str(item.get('id'))[:80]!r} to be a percentage, got {str(number)[:80]}"
         )

@@ -1,18 +1,21 @@
 """Encoded image regions on disk, shared by the worker processes, with the latest of them in memory.
 
-Everything here is a cache: whatever is missing, damaged or locked counts as absent and is computed anew. diskcache
-does the bounding and the locking; its pickles are refused, on the way in and on the way out, because whoever can write
-to the folder could otherwise run code in the service.
+Everything here is a cache: whatever is missing, damaged or locked counts as absent and is computed anew. A disk that is
+full or may not be written to is done without: each worker then remembers for itself. diskcache does the bounding and
+the locking; its pickles are refused, on the way in and on the way out, because whoever can write to the folder could
+otherwise run code in the service.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
 import shutil
 import sqlite3
 import threading
+import time
 import uuid
 import zlib
 from collections import OrderedDict
@@ -27,6 +30,7 @@ from clickpose_labelstudio.settings import ServiceSettings
 
 LAYOUT_VERSION = "regions-2"
 MAX_REGIONS_PER_IMAGE = 64
+MAX_SPARE_TEXTS = 10_000
 LOCK_TIMEOUT_S = 2.0
 CHECKSUM_BYTES = 4
 PLAIN_TYPES = (bytes, str, int)
@@ -84,6 +88,7 @@ class DiskRegionStore:
         self._reference_scope = f"{settings.label_studio_url}|{'|'.join(map(str, settings.local_roots))}"
         self._cache = _open_cache(settings.cache_dir / LAYOUT_VERSION, settings.cache_max_bytes)
         self._memory = _MemoryRegions(settings.memory_cache_max_bytes)
+        self._spare = _SpareTexts()
 
     def close(self) -> None:
         """Close this thread's database connection."""
@@ -127,12 +132,18 @@ class DiskRegionStore:
         try:
             with self._cache.transact():
                 self._cache.set(key, _with_checksum(data))
-                ids = [known for known in self._get_json_list(index_key) if known != region_id] + [region_id]
+                ids = self._ids_with(index_key, region_id)
                 for dropped in ids[:-MAX_REGIONS_PER_IMAGE]:
                     self._cache.delete(_region_key(content_hash, fingerprint, dropped))
                 self._cache.set(index_key, json.dumps(ids[-MAX_REGIONS_PER_IMAGE:]))
+            self._spare.drop(index_key)
         except CACHE_FAILURES as error:
-            logger.warning("A region was not cached: %s", error)
+            logger.warning("A region was not cached on disk: %s", error)
+            self._spare.set(index_key, json.dumps(self._ids_with(index_key, region_id)[-MAX_REGIONS_PER_IMAGE:]))
+
+    def _ids_with(self, index_key: str, region_id: str) -> list:
+        """Return the ids of an image's regions, this one the latest."""
+        return [known for known in self._get_json_list(index_key) if known != region_id] + [region_id]
 
     def _reference_key(self, reference: str) -> str:
         return f"reference:{_digest(f'{self._reference_scope}|{reference}')}"
@@ -159,7 +170,8 @@ class DiskRegionStore:
             return None
 
     def _get_text(self, key: str) -> str | None:
-        value = self._get(key)
+        spare = self._spare.get(key)
+        value = self._get(key) if spare is None else spare
         return value if isinstance(value, str) else None
 
     def _get_json_list(self, key: str) -> list:
@@ -173,14 +185,61 @@ class DiskRegionStore:
     def _set(self, key: str, value: str, expire: float | None = None) -> None:
         try:
             self._cache.set(key, value, expire=expire)
+            self._spare.drop(key)
         except CACHE_FAILURES as error:
             logger.warning("The cache could not be written: %s", error)
+            self._spare.set(key, value, expire)
 
     def _delete(self, key: str) -> None:
         try:
             self._cache.delete(key)
         except CACHE_FAILURES as error:
             logger.warning("The cache could not be written: %s", error)
+
+
+class _SpareTexts:
+    """What could not be written to disk: texts by key, the latest ones, each for its lifetime."""
+
+    def __init__(self):
+        self._entries: OrderedDict[str, tuple[str, float | None]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: str) -> str | None:
+        with self._lock:
+            value, ends = self._entries.get(key, (None, None))
+            return None if ends is not None and time.monotonic() > ends else value
+
+    def set(self, key: str, value: str, expire: float | None = None) -> None:
+        with self._lock:
+            self._entries[key] = value, None if expire is None else time.monotonic() + expire
+            self._entries.move_to_end(key)
+            while len(self._entries) > MAX_SPARE_TEXTS:
+                self._entries.popitem(last=False)
+
+    def drop(self, key: str) -> None:
+        with self._lock:
+            self._entries.pop(key, None)
+
+
+class _NoCache:
+    """Stands in for a cache folder that cannot be used: it holds nothing and takes nothing."""
+
+    def get(self, key: str) -> None:
+        """Return nothing."""
+
+    def set(self, key: str, value: object, expire: float | None = None) -> None:
+        """Fail as a full disk does."""
+        raise sqlite3.OperationalError("the cache folder cannot be used")
+
+    def delete(self, key: str) -> None:
+        """Do nothing."""
+
+    def transact(self) -> contextlib.AbstractContextManager:
+        """Return a block that does nothing."""
+        return contextlib.nullcontext()
+
+    def close(self) -> None:
+        """Do nothing."""
 
 
 class _MemoryRegions:
@@ -210,26 +269,32 @@ class _MemoryRegions:
                 self._bytes -= dropped_size
 
 
-def _open_cache(directory: Path, max_bytes: int) -> diskcache.Cache:
-    """Open the cache of a folder that only this user may enter; a damaged database is put aside and started anew."""
+def _open_cache(directory: Path, max_bytes: int) -> diskcache.Cache | _NoCache:
+    """Open the cache of a folder that only this user may enter; a damaged database is put aside and started anew.
+
+    Raises:
+        OSError: if there cannot be such a folder.
+    """
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    options = {
-        "disk": PlainDisk,
-        "size_limit": max_bytes,
-        "eviction_policy": "least-recently-used",
-        "timeout": LOCK_TIMEOUT_S,
-    }
     try:
-        return diskcache.Cache(str(directory), **options)
+        return _open_database(directory, max_bytes)
+    except sqlite3.OperationalError as error:  # a full disk, a read-only one, a lock; the database may be sound
+        logger.warning("The cache in %s cannot be used, memory alone serves: %s", directory, error)
+        return _NoCache()
     except sqlite3.DatabaseError as error:
-        if "locked" in str(error):
-            raise
         logger.warning("The cache in %s is damaged and is started anew: %s", directory, error)
         aside = directory.with_name(f"{directory.name}-damaged-{uuid.uuid4().hex}")
         directory.rename(aside)
         shutil.rmtree(aside, ignore_errors=True)
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return diskcache.Cache(str(directory), **options)
+        return _open_database(directory, max_bytes)
+
+
+def _open_database(directory: Path, max_bytes: int) -> diskcache.Cache:
+    return diskcache.Cache(
+        str(directory), disk=PlainDisk, size_limit=max_bytes, eviction_policy="least-recently-used",
+        timeout=LOCK_TIMEOUT_S,
+    )  # fmt: skip
 
 
 def _with_checksum(data: bytes) -> bytes:

@@ -40,6 +40,7 @@ _SMALLEST_INSIDE_PX = 1.0  # of the part of it inside the image
 _MAX_LOST_S = 100.0  # that images which cannot be had may cost a batch; Label Studio waits as long for its answer
 _NOT_TRIED = {"error": "Not tried: the images before this one took too long and could not be had"}
 _MAX_TASKS = 10_000  # of one request; Label Studio sends a hundred at a time
+_MAX_EDITED = 200  # persons of one edit, some seconds of work; an annotator changes one, or those that were selected
 _KEYPOINT_MARGIN = 0.15  # how much wider than its keypoints the box of a person without a rectangle is, per side
 
 _parse_cached = lru_cache(maxsize=64)(parse_labeling_config)
@@ -144,7 +145,7 @@ class AnnotationService:
         try:
             return self._preannotate(task, config)
         except (ImageError, LabelingConfigError) as error:
-            logger.warning("Task %s gets no prediction: %s", task.get("id"), error)
+            logger.warning("Task %.40r gets no prediction: %s", task.get("id"), error)
             return {"error": str(error)}
 
     def _preannotate(self, task: Mapping, config: LabelingConfig) -> dict:
@@ -200,8 +201,11 @@ class AnnotationService:
             return {}  # Label Studio asks so when it opens a task; a reply with an empty result would wipe regions
         image = self._image_of(task, config)
         interaction = read_interaction(task, context, config, image.image_hw)
+        persons = interaction.edited_persons()
+        if len(persons) > _MAX_EDITED:
+            raise RequestError(f"Expected an edit of at most {_MAX_EDITED} persons, got {len(persons)}")
         result, scores = [], []
-        for person in interaction.edited_persons():
+        for person in persons:
             items, score = self._refine_person(image, interaction, person, config)
             result += items
             scores.append(score)

@@ -167,6 +167,14 @@ def test_a_configuration_that_cannot_serve_is_explained_where_label_studio_shows
     assert response.status == f"400 {sentence}"[: len(response.status)]
 
 
+def test_a_label_does_not_write_log_lines(client, caplog):
+    xml = build_labeling_config().replace(
+        '<Label value="person"', '<Label value="cat"/><Label value="dog&#10;ERROR forged"'
+    )
+    assert "dog\nERROR forged" in error_of(client().post("/setup", json={"project": "1.1", "schema": xml}), 400)
+    assert "dog ERROR forged" in caplog.text and "\nERROR forged" not in caplog.text
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [

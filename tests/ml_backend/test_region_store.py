@@ -10,6 +10,7 @@ import pytest
 
 from clickpose.frames import CropFrame
 from clickpose.predictor import EncodedRegion
+from clickpose_labelstudio import region_store
 from clickpose_labelstudio.region_store import LAYOUT_VERSION, MAX_REGIONS_PER_IMAGE, DiskRegionStore, PlainDisk
 from clickpose_labelstudio.settings import ServiceSettings
 
@@ -215,6 +216,48 @@ def test_a_folder_that_disappears_costs_only_the_cache(open_store, tmp_path):
     assert store.content_hash("reference") is None
     store.add("image", "weights", region(values=25_000))
     store.remember("reference", "hash", (1, 1))
+
+
+def full_disk(*_, **__):
+    raise sqlite3.OperationalError("database or disk is full")
+
+
+def check_that_memory_serves(store: DiskRegionStore) -> None:
+    """What has been added just now is there, in order, and nothing else."""
+    for left in (1.0, 2.0, 1.0):
+        store.add("image", "weights", region(left))
+    store.remember("reference", "hash", (3, 4))
+    assert lefts(store.get("image", "weights")) == [2.0, 1.0]
+    assert store.content_hash("reference") == "hash" and store.image_hw("hash") == (3, 4)
+    assert store.get("image", "other weights") == [] and store.content_hash("other") is None
+
+
+def test_a_disk_that_is_full_at_the_start_leaves_memory(open_store, monkeypatch, caplog):
+    monkeypatch.setattr(region_store.diskcache, "Cache", full_disk)
+    check_that_memory_serves(open_store())
+    assert "memory alone serves: database or disk is full" in caplog.text
+
+
+def test_a_disk_that_fills_up_leaves_memory_until_there_is_room_again(open_store, monkeypatch):
+    store = open_store()
+    store.add("image", "weights", region(2.0))
+    with monkeypatch.context() as patch:
+        patch.setattr(region_store.diskcache.Cache, "set", full_disk)
+        check_that_memory_serves(store)
+        assert lefts(open_store().get("image", "weights")) == [2.0]
+    store.add("image", "weights", region(3.0))
+    assert lefts(store.get("image", "weights")) == [2.0, 1.0, 3.0]
+    assert lefts(open_store().get("image", "weights")) == [2.0, 3.0]
+
+
+def test_what_the_disk_did_not_take_is_bounded_and_ends(open_store, monkeypatch):
+    monkeypatch.setattr(region_store, "MAX_SPARE_TEXTS", 2)
+    monkeypatch.setattr(region_store.diskcache.Cache, "set", full_disk)
+    store = open_store(reference_ttl_s=1e-9)
+    store.remember("reference", "hash", (3, 4))
+    assert store.content_hash("reference") is None and store.image_hw("hash") == (3, 4)
+    store.remember("other", "other", (5, 6))
+    assert store.image_hw("hash") is None and store.image_hw("other") == (5, 6)
 
 
 @pytest.mark.parametrize("value", [1.5, None, ["a"], Bomb(), 2**64])

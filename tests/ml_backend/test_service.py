@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clickpose.skeleton import COCO
+from clickpose_labelstudio import service as service_module
 from clickpose_labelstudio.interaction import RequestError
 from clickpose_labelstudio.labeling_config import LabelingConfigError, build_labeling_config
 from clickpose_labelstudio.service import AnnotationService
@@ -160,6 +161,12 @@ def test_bad_image_does_not_spoil_the_batch(bench, caplog):
     assert "Task 7 gets no prediction" in caplog.text
 
 
+def test_an_id_neither_writes_log_lines_nor_fills_the_log(bench, caplog):
+    bench.service.predict([{"id": "7\nERROR forged " + "x" * 100_000, "data": {}}], XML)
+    assert r"7\nERROR forged" in caplog.text
+    assert "\nERROR forged" not in caplog.text and len(caplog.text) < 1000
+
+
 def test_images_that_are_slow_and_never_come_do_not_hold_up_a_batch_for_ever(bench, monkeypatch):
     """Three of 40 s each; after these neither a bad nor a good one is tried. Good ones may take their time."""
     clock = [0.0]
@@ -284,6 +291,26 @@ def test_both_persons_edited_both_move(bench):
     assert len(by_id(reply["result"])) == 34
     kinds = [item["type"] for item in reply["result"]]
     assert kinds == ["keypointlabels"] * 34 + ["rectanglelabels"] * 2
+
+
+def test_no_edit_is_of_everybody_at_once(bench, monkeypatch):
+    """Each edited person costs work, so one request could keep the service busy for minutes."""
+    monkeypatch.setattr(service_module, "_MAX_EDITED", 1)
+    result = bench.preannotate()
+    ids = [f"{person}-nose" for person in persons_of(result)]
+    assert bench.ask({"result": result, "edited": ids[:1]})["result"]
+    with pytest.raises(RequestError, match="at most 1 persons, got 2"):
+        bench.ask({"result": result, "edited": ids})
+
+
+def test_a_whole_number_that_no_float_can_hold_is_no_place(bench):
+    """JSON may hold one; Python cannot subtract a float from it."""
+    state = bench.preannotate()
+    region_id = f"{persons_of(state)[0]}-nose"
+    far, near = drag(state, region_id, 10**400, 15.0), drag(state, region_id, 10.5, 15.0)
+    with pytest.raises(RequestError, match="to be a percentage, got 1000"):
+        bench.ask({"result": far}, predictions=[{"result": near}])
+    assert by_id(bench.ask({"result": near}, predictions=[{"result": far}])["result"])[region_id]["value"]["x"] == 10.5
 
 
 def test_drawn_box_gets_all_keypoints(bench, fakes):
