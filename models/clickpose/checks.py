@@ -12,22 +12,25 @@ def as_array(name: str, value, shape: tuple, dtype=np.float64) -> np.ndarray:
         name: argument name for the message.
         value: array-like.
         shape: expected shape; an int must match, a string names a free axis ("N").
-        dtype: NumPy dtype of the result.
+        dtype: NumPy dtype of the result; for integers the values must be whole numbers.
 
     Raises:
-        ValueError: if the shape differs or the value is not numeric.
+        ValueError: if the shape differs, or a value is not numeric, or is not a whole number where one is wanted.
     """
     wanted = "(" + ", ".join(str(s) for s in shape) + ("," if len(shape) == 1 else "") + ")"
+    whole = np.issubdtype(dtype, np.integer)
     try:
-        array = np.asarray(value, dtype=dtype)
-    except (TypeError, ValueError) as error:
+        array = np.asarray(value, dtype=np.float64 if whole else dtype)
+    except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: PyTorch's, of a tensor that wants gradients
         raise ValueError(f"Expected {name} of shape {wanted}, got {type(value).__name__}: {error}") from None
     fits = array.ndim == len(shape) and all(
         isinstance(want, str) or have == want for have, want in zip(array.shape, shape, strict=True)
     )
     if not fits:
         raise ValueError(f"Expected {name} of shape {wanted}, got {array.shape}")
-    return array
+    if not whole:
+        return array
+    return _require(f"whole numbers in {name}", array, np.isfinite(array) & (array == np.rint(array))).astype(dtype)
 
 
 def check_finite(name: str, values: np.ndarray) -> np.ndarray:
@@ -36,31 +39,27 @@ def check_finite(name: str, values: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: otherwise; the message shows the first value that is not.
     """
-    wrong = ~np.isfinite(values)
-    if wrong.any():
-        raise ValueError(f"Expected finite {name}, got {values[wrong][0]} ({int(wrong.sum())} such values)")
-    return values
+    return _require(f"finite {name}", values, np.isfinite(values))
 
 
 def check_unit_range(name: str, values: np.ndarray) -> np.ndarray:
-    """Return ``values`` if all of them are finite and within 0..1.
-
-    Raises:
-        ValueError: otherwise; the message shows the first value that is not.
-    """
-    wrong = ~((values >= 0) & (values <= 1))  # NaN compares false
-    if wrong.any():
-        raise ValueError(f"Expected finite {name} within 0..1, got {values[wrong][0]} ({int(wrong.sum())} such values)")
-    return values
+    """Return ``values`` if all of them are within 0..1; errors as :func:`check_finite`."""
+    return _require(f"finite {name} within 0..1", values, (values >= 0) & (values <= 1))  # NaN compares false
 
 
 def check_positive(name: str, values: np.ndarray) -> np.ndarray:
-    """Return ``values`` if all of them are finite and above 0.
+    """Return ``values`` if all of them are finite and above 0; errors as :func:`check_finite`."""
+    return _require(f"finite {name} above 0", values, np.isfinite(values) & (values > 0))
 
-    Raises:
-        ValueError: otherwise; the message shows the first value that is not.
-    """
-    wrong = ~(np.isfinite(values) & (values > 0))
-    if wrong.any():
-        raise ValueError(f"Expected finite {name} above 0, got {values[wrong][0]} ({int(wrong.sum())} such values)")
+
+def check_not_negative(name: str, values: np.ndarray) -> np.ndarray:
+    """Return ``values`` if all of them are finite and 0 or more; errors as :func:`check_finite`."""
+    return _require(f"finite {name} of 0 or more", values, np.isfinite(values) & (values >= 0))
+
+
+def _require(wanted: str, values: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Return ``values`` if all are ``right``, else say which is not."""
+    if not right.all():
+        wrong = values[~right]
+        raise ValueError(f"Expected {wanted}, got {wrong[0]} ({wrong.size} such values)")
     return values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -51,28 +52,34 @@ class Skeleton:
     aliases: dict[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self):
-        count = len(self.names)
+        count, where = len(self.names), f"for skeleton {self.name!r}"
+        if len(set(self.names)) != count:
+            raise ValueError(f"Expected joints with different names {where}, got {', '.join(self.names)}")
         if len(self.sigmas) != count:
-            raise ValueError(f"Expected {count} sigmas for skeleton {self.name!r}, got {len(self.sigmas)}")
-        for pair in (*self.edges, *self.flip_pairs):
-            if not all(0 <= joint < count for joint in pair):
-                raise ValueError(f"Expected joint indices in 0..{count - 1} for skeleton {self.name!r}, got {pair}")
+            raise ValueError(f"Expected {count} sigmas {where}, got {len(self.sigmas)}")
+        if wrong := [sigma for sigma in self.sigmas if not 0 < sigma < math.inf]:
+            raise ValueError(f"Expected sigmas above 0 {where}, got {wrong[0]}")
+        for joints in (*self.edges, *self.flip_pairs, *self.parts.values()):
+            if not all(0 <= joint < count for joint in joints):
+                raise ValueError(f"Expected joint indices in 0..{count - 1} {where}, got {joints}")
+        if unknown := set(self.aliases.values()) - set(self.names):
+            raise ValueError(f"Expected aliases of joints {where}, got one of {min(unknown)!r}")
 
     def __len__(self) -> int:
         return len(self.names)
 
     @cached_property
     def sigma_array(self) -> np.ndarray:
-        """Sigmas as an array of shape (K,)."""
-        return np.asarray(self.sigmas, dtype=np.float64)
+        """Sigmas as an array of shape (K,), read-only."""
+        return _read_only(np.array(self.sigmas, dtype=np.float64))
 
     @cached_property
     def flip_indices(self) -> np.ndarray:
-        """Index array (K,): ``keypoints[flip_indices]`` exchanges left and right."""
+        """Index array (K,), read-only: ``keypoints[flip_indices]`` exchanges left and right."""
         order = np.arange(len(self))
         for left, right in self.flip_pairs:
             order[left], order[right] = right, left
-        return order
+        return _read_only(order)
 
     @cached_property
     def _index_by_name(self) -> dict[str, int]:
@@ -95,7 +102,13 @@ class Skeleton:
         return self._index_by_name.get(normalize_joint_name(label))
 
     def subset(self, joints: Sequence[int], name: str) -> Skeleton:
-        """Return a skeleton of some joints, in the given order, with what edges, pairs and parts remain among them."""
+        """Return a skeleton of some joints, in the given order, with what edges, pairs and parts remain among them.
+
+        Raises:
+            ValueError: for a joint that is not there, or one that is given twice.
+        """
+        if not set(joints) <= set(range(len(self))):
+            raise ValueError(f"Expected joint indices in 0..{len(self) - 1}, got {list(joints)}")
         place = {joint: i for i, joint in enumerate(joints)}
 
         def kept(pairs):
@@ -112,6 +125,12 @@ class Skeleton:
     def neighbours(self, joint: int) -> tuple[int, ...]:
         """Return the joints that share an edge with ``joint``, in the order of the edges."""
         return tuple(a if b == joint else b for a, b in self.edges if joint in (a, b))
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    """Lock an array that every user of a skeleton shares."""
+    array.setflags(write=False)
+    return array
 
 
 # fmt: off

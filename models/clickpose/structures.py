@@ -46,8 +46,8 @@ class Pose:
             box_xyxy: (4,) px.
             fixed: (K,) bool, True where a human placed or confirmed the joint.
         """
-        zeros = np.zeros(len(skeleton))
-        return cls(skeleton, keypoints, box_xyxy, zeros, zeros, 0.0, fixed)
+        count = len(skeleton)
+        return cls(skeleton, keypoints, box_xyxy, np.zeros(count), np.zeros(count), 0.0, fixed)
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,7 +28,7 @@ def test_kept_joints_are_exactly_right_and_the_others_wrong():
 def test_inversion_alone_exchanges_left_and_right_positions():
     config = PoseErrorConfig(keep=(0.0, 0.0), miss=0.0, swap=0.0, jitter_sigmas=0.0)
     truth, corrupted, _ = corrupt(config)
-    mirrored = truth[:, torch.as_tensor(COCO.flip_indices)]
+    mirrored = truth[:, torch.tensor(COCO.flip_indices)]
     exchanged = (corrupted == mirrored).all(-1)
     assert torch.where(exchanged[..., None], mirrored, truth).equal(corrupted)
     assert 0.35 < exchanged[:, 1:].float().mean() < 0.45  # the paper's 0.4

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from clickpose.calibration.inputs import check_unit_range
+from clickpose.checks import check_not_negative, check_unit_range
 from clickpose.skeleton import Skeleton
 
 USUAL_THRESHOLD = 0.2  # what mmpose and HRNet use
@@ -54,9 +54,7 @@ def visibility_weighted(keypoint_scores, visibility) -> np.ndarray:
     weights = _as_joints("visibility", visibility)
     if weights.shape != scores.shape:
         raise ValueError(f"Expected visibility of shape {scores.shape}, got {weights.shape}")
-    if not (np.isfinite(weights) & (weights >= 0)).all():
-        raise ValueError("Expected finite visibility of 0 or more, got a value that is not")
-    return _weighted_mean(scores, weights)
+    return _weighted_mean(scores, check_not_negative("visibility", weights))
 
 
 def by_part(keypoint_scores, visibility, skeleton: Skeleton) -> dict[str, np.ndarray]:

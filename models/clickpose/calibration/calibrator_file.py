@@ -132,7 +132,7 @@ def load_calibrator(path: str | Path) -> tuple[PosthocCalibrator, Provenance]:
             f"Expected a calibrator of format version {FORMAT_VERSION} in {path}, "
             f"got version {content.get('format_version')}"
         )
-    if content.get("kind") not in CALIBRATORS:
+    if content.get("kind") not in list(CALIBRATORS):  # whatever JSON holds, also what cannot be hashed
         raise CalibratorError(
             f"Expected a calibrator of {', '.join(CALIBRATORS)} in {path}, got {content.get('kind')!r}"
         )

@@ -9,8 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from clickpose.calibration.expected_oks import expected_oks, length_scale
-from clickpose.calibration.inputs import check_positive
-from clickpose.checks import as_array
+from clickpose.checks import as_array, check_finite, check_positive
 
 
 def closed_form_scores(position_sigmas, area, sigmas) -> np.ndarray:
@@ -119,7 +118,4 @@ class SizeHead:
 
     @staticmethod
     def _check_features(features) -> np.ndarray:
-        features = as_array("features", features, ("N", "F"))
-        if not np.isfinite(features).all():
-            raise ValueError("Expected finite features, got NaN or infinity")
-        return features
+        return check_finite("features", as_array("features", features, ("N", "F")))

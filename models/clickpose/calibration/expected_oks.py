@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from clickpose.calibration.inputs import check_positive, check_unit_range
-from clickpose.checks import as_array
+from clickpose.checks import as_array, check_positive, check_unit_range
 
 RENDERING_SIGMA = 2.0  # l~ of the usual heatmap targets, heatmap cells
 
@@ -40,13 +39,13 @@ def expected_oks(s, l, distance=0.0) -> np.ndarray:  # noqa: E741 (the paper's l
     Args:
         s: (...) standard deviation, px, 0 or more; infinite gives 0.
         l: (...) length scale of OKS, px, above 0.
-        distance: (...) |p^ - mu|, px.
+        distance: (...) |p^ - mu|, px, 0 or more.
 
     Returns:
         (...) in 0..1.
 
     Raises:
-        ValueError: for a negative or NaN ``s``, or an ``l`` that is not above 0.
+        ValueError: for a negative or NaN ``s`` or ``distance``, or an ``l`` that is not above 0.
 
     Example:
         >>> expected_oks(3.0, 4.0).item()  # 16 / (9 + 16)
@@ -54,7 +53,7 @@ def expected_oks(s, l, distance=0.0) -> np.ndarray:  # noqa: E741 (the paper's l
     """
     s, l = _deviation("s", s), check_positive("l", np.asarray(l, dtype=np.float64))  # noqa: E741
     ratio = np.square(s / l)
-    squared = np.square(np.asarray(distance, dtype=np.float64) / l)
+    squared = np.square(_deviation("distance", distance) / l)
     return np.exp(-squared / (2 * (1 + ratio))) / (1 + ratio)
 
 
@@ -70,8 +69,8 @@ def sigma_of_expected_oks(score, l) -> np.ndarray:  # noqa: E741
     """
     score = check_unit_range("score", np.asarray(score, dtype=np.float64))
     l = check_positive("l", np.asarray(l, dtype=np.float64))  # noqa: E741
-    with np.errstate(divide="ignore"):
-        return l * np.sqrt(1 / score - 1)
+    with np.errstate(divide="ignore", over="ignore"):
+        return l * np.sqrt((1 - score) / score)  # 1 / c - 1 would lose what is left of a score near 1
 
 
 def with_common_tolerance(scores, sigmas, tolerance: float = 0.05) -> np.ndarray:

@@ -13,8 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from clickpose.calibration.expected_oks import RENDERING_SIGMA
-from clickpose.calibration.inputs import check_positive
-from clickpose.checks import as_array
+from clickpose.checks import as_array, check_finite, check_not_negative, check_positive
 
 _ROUNDS = 6
 _FLOOR = 0.1  # cells below this share of the peak tell little and drown in noise
@@ -53,8 +52,7 @@ def fit_gaussians(heatmaps) -> GaussianFit:
     heatmaps = as_array("heatmaps", heatmaps, ("M", "H", "W"))
     if 0 in heatmaps.shape[1:]:
         raise ValueError(f"Expected heatmaps with at least one cell, got {heatmaps.shape}")
-    if not np.isfinite(heatmaps).all():
-        raise ValueError("Expected finite heatmaps, got NaN or infinity")
+    check_finite("heatmaps", heatmaps)
     parts = [_fit_chunk(heatmaps[i : i + _CHUNK]) for i in range(0, len(heatmaps), _CHUNK)]
     if not parts:
         return GaussianFit(np.zeros((0, 2)), np.zeros(0), np.zeros(0))
@@ -99,8 +97,7 @@ def sigma_from_rle(scales, extent_wh) -> np.ndarray:
     for name, array in (("scales", scales), ("extent_wh", extent)):
         if array.shape[-1:] != (2,):
             raise ValueError(f"Expected {name} of shape (..., 2), got {array.shape}")
-    if not (np.isfinite(scales) & (scales >= 0)).all():
-        raise ValueError("Expected finite scales of 0 or more, got a value that is not")
+    check_not_negative("scales", scales)
     return np.sqrt(np.square(scales * check_positive("extent_wh", extent)).mean(axis=-1))
 
 
@@ -119,9 +116,7 @@ def covariance_from_spread(predictions) -> np.ndarray:
     predictions = np.asarray(predictions, dtype=np.float64)
     if predictions.ndim < 2 or predictions.shape[-1] != 2 or len(predictions) < 2:
         raise ValueError(f"Expected predictions of shape (S, ..., 2) with S of at least 2, got {predictions.shape}")
-    if not np.isfinite(predictions).all():
-        raise ValueError("Expected finite predictions, got NaN or infinity")
-    centered = predictions - predictions.mean(axis=0)
+    centered = check_finite("predictions", predictions) - predictions.mean(axis=0)
     return np.einsum("s...i,s...j->...ij", centered, centered) / (len(predictions) - 1)
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from clickpose.checks import as_array, check_positive, check_unit_range
+from clickpose.checks import as_array, check_finite, check_positive, check_unit_range
 
 
 class LabelledScores(NamedTuple):
@@ -37,9 +37,7 @@ def check_labelled_scores(scores, oks, visibility, area=None) -> LabelledScores:
     """
     scores = check_unit_range("scores", as_array("scores", scores, ("N", "K")))
     oks = as_array("oks", oks, scores.shape)
-    visibility = as_array("visibility", visibility, scores.shape)
-    if not np.isfinite(visibility).all():
-        raise ValueError("Expected finite visibility, got NaN or infinity")
+    visibility = check_finite("visibility", as_array("visibility", visibility, scores.shape))
     labelled = visibility > 0
     if not labelled.any():
         raise ValueError(f"Expected at least one labelled keypoint to fit on, got none among {len(scores)} persons")

@@ -21,13 +21,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from clickpose.calibration.inputs import (
-    LabelledScores,
-    check_labelled_scores,
-    check_positive,
-    check_unit_range,
-)
-from clickpose.checks import as_array
+from clickpose.calibration.inputs import LabelledScores, check_labelled_scores
+from clickpose.checks import as_array, check_positive, check_unit_range
 from clickpose.skeleton import Skeleton
 
 _LOGIT_CLIP = 1e-4  # confidences of exactly 0 and 1 carry no finite evidence
@@ -131,7 +126,7 @@ class PosthocCalibrator(ABC):
             curves = [np.asarray(curve, dtype=np.float64) for curve in state.pop("curves")]
             joints = int(state.pop("num_joints"))
             calibrator = cls(**state)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"Expected the state of a {cls.kind} calibrator, got one where {error} fails") from None
         if len(curves) not in (1, joints) or not all(calibrator._is_curve(curve) for curve in curves):
             raise ValueError(f"Expected 1 or {joints} whole curves of a {cls.kind} calibrator, got others")

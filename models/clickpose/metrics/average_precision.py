@@ -7,8 +7,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from clickpose.checks import as_array
-from clickpose.metrics.keypoint_sets import KeypointPredictions, KeypointTruth, predictions_from_coco, truth_from_coco
+from clickpose.checks import as_array, check_positive
+from clickpose.metrics.keypoint_sets import (
+    KeypointPredictions,
+    KeypointTruth,
+    image_ids_of,
+    predictions_from_coco,
+    truth_from_coco,
+)
 from clickpose.skeleton import COCO, Skeleton
 
 FIGURES = (
@@ -81,12 +87,12 @@ def average_precision(
         as nobody of medium size.
 
     Raises:
-        ValueError: if a result names an image that the dataset lacks, or has another number of joints, or its score
-            is not finite.
+        ValueError: if ``annotations`` is no such dataset, a result names an image that it lacks, or has another number
+            of joints, or its score is not finite.
     """
     truth = truth_from_coco(annotations, skeleton)
     predictions = predictions_from_coco(annotations, results, skeleton)
-    images = [image["id"] for image in annotations["images"]] if image_ids is None else image_ids
+    images = image_ids_of(annotations) if image_ids is None else image_ids
     return evaluate_keypoints(truth, predictions, skeleton.sigma_array, images, max_detections).figures
 
 
@@ -231,9 +237,7 @@ def make_engine(truth, predictions, sigmas, image_ids=None, max_detections=MAX_D
 
 
 def _check_sigmas(truth: KeypointTruth, predictions: KeypointPredictions, sigmas) -> np.ndarray:
-    sigmas = as_array("sigmas", sigmas, ("K",))
-    if not (np.isfinite(sigmas).all() and (sigmas > 0).all()):
-        raise ValueError(f"Expected positive sigmas, got {sigmas.tolist()}")
+    sigmas = check_positive("sigmas", as_array("sigmas", sigmas, ("K",)))
     for name, persons in (("truth", truth), ("predictions", predictions)):
         if persons.keypoints.shape[1] != len(sigmas):
             raise ValueError(f"Expected {len(sigmas)} keypoints in {name}, got {persons.keypoints.shape[1]}")

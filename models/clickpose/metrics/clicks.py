@@ -12,11 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clickpose.checks import as_array
+from clickpose.checks import as_array, check_unit_range
 from clickpose.metrics.average_precision import OKS_THRESHOLDS
 
 NOC_TARGETS = (0.85, 0.90, 0.95)
 CLICK_CAP = 17
+_ROUNDING = 1e-9  # an OKS that is short of a target by less has reached it
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,23 +25,33 @@ class ClickCurve:
     """OKS of N persons after 0, 1, 2, … clicks.
 
     Attributes:
-        oks: (N, 1 + clicks); after a person's last labelled joint is clicked its OKS repeats.
+        oks: (N, 1 + clicks) in 0..1; after a person's last labelled joint is clicked its OKS repeats.
     """
 
     oks: np.ndarray
 
     def __post_init__(self):
-        object.__setattr__(self, "oks", as_array("oks", self.oks, ("N", "clicks")))
+        oks = check_unit_range("oks", as_array("oks", self.oks, ("N", "1 + clicks")))
+        if not oks.shape[1]:
+            raise ValueError(f"Expected oks of shape (N, 1 + clicks), before any click at least, got {oks.shape}")
+        object.__setattr__(self, "oks", oks)
 
     def average_precision(self, clicks: int) -> float:
-        """Return C_n in percent: the mean share of persons over the ten thresholds after ``clicks`` clicks."""
+        """Return C_n in percent: the mean share of persons over the ten thresholds after ``clicks`` clicks.
+
+        NaN without persons; after the curve's last click nothing changes.
+        """
         column = self.oks[:, min(clicks, self.oks.shape[1] - 1), None]
-        return float((column >= OKS_THRESHOLDS - 1e-9).mean() * 100)
+        return float((column >= OKS_THRESHOLDS - _ROUNDING).mean() * 100) if len(self.oks) else float("nan")
 
     def number_of_clicks(self, target: float, cap: int = CLICK_CAP) -> float:
-        """Return NoC@target: mean clicks until OKS >= target; ``cap`` for a person that never gets there."""
-        reached = self.oks[:, : cap + 1] >= target - 1e-9
-        return float(np.where(reached.any(axis=1), reached.argmax(axis=1), cap).mean())
+        """Return NoC@target: mean clicks until OKS >= target; ``cap`` for a person that never gets there.
+
+        NaN without persons.
+        """
+        reached = self.oks[:, : cap + 1] >= target - _ROUNDING
+        needed = np.where(reached.any(axis=1), reached.argmax(axis=1), cap)
+        return float(needed.mean()) if len(needed) else float("nan")
 
     def summary(self, clicks: Sequence[int] = (0, 1, 2, 3, 4, 6, 8)) -> dict[str, float]:
         """Return C_n and NoC figures by name."""
@@ -49,21 +60,27 @@ class ClickCurve:
 
 
 def manual_correction_curve(
-    keypoint_terms: np.ndarray, labelled: np.ndarray, clicks: int = CLICK_CAP, clicked_terms: np.ndarray | None = None
+    keypoint_terms, labelled, clicks: int = CLICK_CAP, clicked_terms: np.ndarray | None = None
 ) -> ClickCurve:
     """Return the curve of "model + manual correction": each click puts the worst joint in place, nothing else moves.
 
     Args:
-        keypoint_terms: (N, K) OKS terms of the model's joints.
-        labelled: (N, K) bool.
+        keypoint_terms: (N, K) OKS terms of the model's joints, 0..1; not read where a joint is not labelled.
+        labelled: (N, K) bool, at least one of each person.
         clicks: how many.
         clicked_terms: (N, K) OKS terms of where the annotator would put each joint; None for exactly right.
+
+    Raises:
+        ValueError: for another shape, a term of a labelled joint out of range, or a person without a labelled joint.
     """
-    order = np.argsort(np.where(labelled, keypoint_terms, np.inf), axis=1)  # worst first, unlabelled last
-    placed = np.ones_like(keypoint_terms) if clicked_terms is None else clicked_terms
-    before, after, counted = (np.take_along_axis(array, order, axis=1) for array in (keypoint_terms, placed, labelled))
-    values = [
-        (np.concatenate([after[:, :n], before[:, n:]], axis=1) * counted).sum(axis=1) / counted.sum(axis=1)
-        for n in range(clicks + 1)
-    ]
-    return ClickCurve(np.stack(values, axis=1))
+    terms = as_array("keypoint_terms", keypoint_terms, ("N", "K"))
+    labelled = as_array("labelled", labelled, terms.shape, bool)
+    if bare := int((~labelled.any(axis=1)).sum()):
+        raise ValueError(f"Expected a labelled joint of every person, got {bare} without one")
+    placed = as_array("clicked_terms", np.ones_like(terms) if clicked_terms is None else clicked_terms, terms.shape)
+    terms, placed = (np.where(labelled, values, 0.0) for values in (terms, placed))
+    order = np.argsort(np.where(labelled, terms, np.inf), axis=1)  # worst first, unlabelled last
+    before, after = (np.take_along_axis(values, order, axis=1) for values in (terms, placed))
+    number = labelled.sum(axis=1)
+    sums = [after[:, :n].sum(axis=1) + before[:, n:].sum(axis=1) for n in range(clicks + 1)]
+    return ClickCurve(np.stack(sums, axis=1) / number[:, None])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from clickpose.checks import as_array, check_unit_range
+from clickpose.checks import as_array, check_finite, check_unit_range
 
 
 def check_samples(scores, outcomes, outcome_name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -14,8 +14,6 @@ def check_samples(scores, outcomes, outcome_name: str) -> tuple[np.ndarray, np.n
         ValueError: for another shape, scores that are not finite, or outcomes out of range (NaN: leave out the joints
             that are not labelled).
     """
-    scores = as_array("scores", scores, ("M",))
-    if not np.isfinite(scores).all():
-        raise ValueError(f"Expected finite scores, got {scores[~np.isfinite(scores)][0]}")
+    scores = check_finite("scores", as_array("scores", scores, ("M",)))
     outcomes = as_array(outcome_name, outcomes, (len(scores),))
     return scores, check_unit_range(outcome_name, outcomes)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from clickpose.checks import as_array
+from clickpose.checks import as_array, check_finite, check_not_negative
 from clickpose.skeleton import COCO, Skeleton
 
 
@@ -39,9 +39,7 @@ class KeypointTruth:
         keypoints = as_array("keypoints", self.keypoints, ("G", "K", 2))
         count, joints = keypoints.shape[:2]
         visibility = as_array("visibility", self.visibility, (count, joints))
-        areas = as_array("areas", self.areas, (count,))
-        if not (np.isfinite(areas).all() and (areas >= 0).all()):
-            raise ValueError(f"Expected areas of 0 px² or more, got {areas[~(areas >= 0) | np.isinf(areas)][0]}")
+        areas = check_not_negative("areas", as_array("areas", self.areas, (count,)))
         if not np.isfinite(keypoints[visibility > 0]).all():
             raise ValueError("Expected finite keypoints where visibility is above 0, got NaN or infinity")
         crowd = np.zeros(count, bool) if self.crowd is None else self.crowd
@@ -77,8 +75,8 @@ class KeypointPredictions:
         keypoints: (P, K, 2) px; a joint that is NaN is not placed and has an OKS term of 0.
         scores: (P,) finite; only their order matters.
         image_ids: (P,) ids as in the truth.
-        areas: (P,) px², which decide for unmatched predictions whether they count among medium or large persons; None
-            for the extent of the keypoints, as COCO has it.
+        areas: (P,) finite, px², which decide for unmatched predictions whether they count among medium or large
+            persons; None for the extent of the keypoints, as COCO has it.
         category_ids: (P,) ids; None for one category.
     """
 
@@ -93,10 +91,9 @@ class KeypointPredictions:
         count = len(keypoints)
         if np.isinf(keypoints).any():
             raise ValueError("Expected finite keypoints, or NaN where a joint is not placed, got infinity")
-        scores = as_array("scores", self.scores, (count,))
-        if not np.isfinite(scores).all():
-            raise ValueError(f"Expected finite scores, got {scores[~np.isfinite(scores)][0]}")
-        areas = _extents(keypoints) if self.areas is None else as_array("areas", self.areas, (count,))
+        scores = check_finite("scores", as_array("scores", self.scores, (count,)))
+        areas = _extents(keypoints) if self.areas is None else self.areas
+        areas = check_finite("areas", as_array("areas", areas, (count,)))
         object.__setattr__(self, "keypoints", keypoints)
         object.__setattr__(self, "scores", scores)
         object.__setattr__(self, "areas", areas)
@@ -118,11 +115,12 @@ def truth_from_coco(annotations: dict, skeleton: Skeleton = COCO) -> KeypointTru
     labelled joints are counted. Annotations of categories that the dataset does not list are left out.
 
     Raises:
-        ValueError: if an annotation lacks a field or has another number of joints.
+        ValueError: if it is no such dataset, or an annotation lacks a field or has another number of joints.
     """
-    listed = {category["id"] for category in annotations.get("categories", [])}
+    entries = _entries(annotations, "annotations")
+    listed = {category["id"] for category in _entries(annotations, "categories", "id", optional=True)}
     try:
-        rows = [row for row in annotations["annotations"] if not listed or row["category_id"] in listed]
+        rows = [row for row in entries if not listed or row["category_id"] in listed]
         triples = _triples([row["keypoints"] for row in rows], skeleton)
         crowd = np.array([bool(row.get("iscrowd", 0)) for row in rows], dtype=bool)
         labelled = (triples[..., 2] > 0).sum(axis=1)
@@ -143,9 +141,10 @@ def predictions_from_coco(annotations: dict, results: Sequence[dict], skeleton: 
     keypoints, not placed ones (0, 0) included.
 
     Raises:
-        ValueError: if a result names an image that the dataset lacks, lacks a field, or has another number of joints.
+        ValueError: if there is no list of images, or a result names an image that it lacks, lacks a field, or has
+            another number of joints.
     """
-    known = {image["id"] for image in annotations["images"]}
+    known = set(image_ids_of(annotations))
     try:
         for result in results:
             if result["image_id"] not in known:
@@ -160,6 +159,25 @@ def predictions_from_coco(annotations: dict, results: Sequence[dict], skeleton: 
         )  # fmt: skip
     except KeyError as error:
         raise ValueError(f"Expected {error} in every result, got one without it") from None
+
+
+def image_ids_of(annotations: dict) -> list:
+    """Return the ids of the images of a COCO dataset, in its order.
+
+    Raises:
+        ValueError: if there is no list of images, or one of them has no id.
+    """
+    return [image["id"] for image in _entries(annotations, "images", "id")]
+
+
+def _entries(dataset: Mapping, name: str, wanted: str | None = None, optional: bool = False) -> Sequence[Mapping]:
+    """Return a list of a COCO dataset whose entries have the field ``wanted``."""
+    entries = dataset.get(name, [] if optional else None) if isinstance(dataset, Mapping) else None
+    if not isinstance(entries, Sequence) or not all(isinstance(entry, Mapping) for entry in entries):
+        raise ValueError(f"Expected a COCO keypoint dataset with a list of {name}, got one without")
+    if wanted is not None and not all(wanted in entry for entry in entries):
+        raise ValueError(f"Expected {wanted!r} in all {name}, got one without it")
+    return entries
 
 
 def _triples(rows: list, skeleton: Skeleton) -> np.ndarray:

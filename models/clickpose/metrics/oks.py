@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from clickpose.checks import as_array
+from clickpose.checks import as_array, check_positive
 
 
 def _exponential(squared_distances: np.ndarray, area: np.ndarray, sigmas: np.ndarray) -> np.ndarray:
     """Return exp(-d^2 / (2·(2·sigma)^2·area)) of (..., K) distances in px^2, areas (...) in px^2 and sigmas (K,)."""
+    check_positive("sigmas", sigmas)
+    if (area < 0).any():
+        raise ValueError(f"Expected area of 0 px^2 or more, got {area.min()}")
     # pycocotools adds spacing(1) so that an instance without area is a value, not a division by zero
     exponent = squared_distances / (2 * sigmas) ** 2 / (area[..., None] + np.spacing(1)) / 2
     return np.where(np.isnan(exponent), 0.0, np.exp(-exponent))
@@ -36,14 +39,14 @@ def keypoint_oks(keypoints_a, keypoints_b, area, sigmas) -> np.ndarray:
     Args:
         keypoints_a: (..., K, 2) px; NaN where a joint is not placed.
         keypoints_b: (..., K, 2) px, broadcast against ``keypoints_a``.
-        area: (...) instance area, px^2.
+        area: (...) instance area, px^2, 0 or more; of 0 only what is exact counts.
         sigmas: (K,) per-joint sigmas, COCO convention.
 
     Returns:
-        (..., K) in 0..1; 0 where either position is NaN.
+        (..., K) in 0..1; 0 where either position or the area is NaN.
 
     Raises:
-        ValueError: if the shapes do not fit.
+        ValueError: if the shapes do not fit, an area is negative or a sigma is not above 0.
     """
     keypoints_a, keypoints_b = _as_keypoints("keypoints_a", keypoints_a), _as_keypoints("keypoints_b", keypoints_b)
     sigmas = as_array("sigmas", sigmas, (keypoints_a.shape[-2],))
@@ -58,7 +61,7 @@ def oks(keypoints_a, keypoints_b, area, sigmas, visibility=None) -> np.ndarray:
     Args:
         keypoints_a: (..., K, 2) px, usually the prediction; a labelled joint that is NaN here counts as 0.
         keypoints_b: (..., K, 2) px, usually the annotation; broadcast against ``keypoints_a``.
-        area: (...) area of the annotated instance, px^2.
+        area: (...) area of the annotated instance, px^2, 0 or more.
         sigmas: (K,) per-joint sigmas, COCO convention.
         visibility: (..., K) joints with a value above 0 count; None to count the joints that are finite in
             ``keypoints_b``.
@@ -67,7 +70,7 @@ def oks(keypoints_a, keypoints_b, area, sigmas, visibility=None) -> np.ndarray:
         (...) in 0..1; NaN where no joint counts (use :func:`oks_matrix` for COCO's answer to such persons).
 
     Raises:
-        ValueError: if the shapes do not fit.
+        ValueError: as :func:`keypoint_oks`.
 
     Example:
         >>> sigmas, area = np.array([0.05, 0.1]), 10_000.0
@@ -110,7 +113,7 @@ def oks_pairs(pred, gt, gt_visibility, gt_area, gt_boxes_xywh, sigmas) -> np.nda
         pred: (M, K, 2) px; a joint that is NaN counts as 0.
         gt: (M, K, 2) px; values of joints with visibility 0 are not read.
         gt_visibility: (M, K) COCO visibility; above 0 is labelled.
-        gt_area: (M,) px^2.
+        gt_area: (M,) px^2, 0 or more.
         gt_boxes_xywh: (M, 4) px.
         sigmas: (K,) per-joint sigmas, COCO convention.
 
@@ -118,7 +121,7 @@ def oks_pairs(pred, gt, gt_visibility, gt_area, gt_boxes_xywh, sigmas) -> np.nda
         (M,) in 0..1.
 
     Raises:
-        ValueError: if the shapes do not fit.
+        ValueError: as :func:`keypoint_oks`.
     """
     joints = len(sigmas)
     pred = as_array("pred", pred, ("M", joints, 2))
@@ -145,7 +148,7 @@ def oks_matrix(pred, gt, gt_visibility, gt_area, gt_boxes_xywh, sigmas) -> np.nd
         pred: (P, K, 2) px.
         gt: (G, K, 2) px.
         gt_visibility: (G, K) COCO visibility.
-        gt_area: (G,) px^2.
+        gt_area: (G,) px^2, 0 or more.
         gt_boxes_xywh: (G, 4) px.
         sigmas: (K,) per-joint sigmas, COCO convention.
 
@@ -153,7 +156,7 @@ def oks_matrix(pred, gt, gt_visibility, gt_area, gt_boxes_xywh, sigmas) -> np.nd
         (P, G) in 0..1.
 
     Raises:
-        ValueError: if the shapes do not fit.
+        ValueError: as :func:`keypoint_oks`.
     """
     joints = len(sigmas)
     pred = as_array("pred", pred, ("P", joints, 2))

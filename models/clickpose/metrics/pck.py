@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clickpose.checks import as_array, check_positive
+from clickpose.checks import as_array, check_finite, check_positive
 from clickpose.skeleton import Skeleton
 
 HEAD_SIZE_OF_DIAGONAL = 0.6  # MPII's "head size" is this share of its head box's diagonal
@@ -59,8 +59,7 @@ def correct_keypoints(keypoints, truth, visibility, scales, threshold: float) ->
     labelled = as_array("visibility", visibility, keypoints.shape[:2]) > 0
     scales = check_positive("scales", as_array("scales", scales, (len(keypoints),)))
     check_positive("threshold", np.asarray(threshold, dtype=np.float64))
-    if not np.isfinite(truth[labelled]).all():
-        raise ValueError("Expected finite truth where visibility is above 0, got NaN or infinity")
+    check_finite("truth of labelled joints", truth[labelled])
     offsets = keypoints - truth
     near = np.hypot(offsets[..., 0], offsets[..., 1]) <= threshold * scales[:, None]  # NaN compares false
     return np.where(labelled, near, np.nan)

@@ -159,6 +159,9 @@ def test_laplace_expectation_at_the_ends():
 def test_sigma_of_expected_oks_solves_eq_12():
     s, length = np.array([0.0, 0.5, 3.0, np.inf]), np.array([1.0, 2.0, 0.1, 4.0])
     np.testing.assert_allclose(sigma_of_expected_oks(expected_oks(s, length), length), s)
+    nearly_sure = 1 - 2.0**-50  # s^2 is (1 - c) / c, to all digits that c has
+    assert sigma_of_expected_oks(nearly_sure, 1.0) ** 2 == pytest.approx(2.0**-50, rel=1e-12)
+    assert sigma_of_expected_oks(5e-324, 1.0) == np.inf
 
 
 def test_a_common_tolerance_scores_joints_by_pixels_not_by_kind():
@@ -178,6 +181,7 @@ def test_a_common_tolerance_scores_joints_by_pixels_not_by_kind():
 def test_impossible_deviations_are_refused(bad):
     for call in (
         lambda: expected_oks([1.0, bad], 1.0),
+        lambda: expected_oks(1.0, 1.0, bad),
         lambda: expected_oks_laplace(bad, 1.0),
         lambda: heatmap_score(bad),
         lambda: rle_score(bad),

@@ -138,8 +138,8 @@ def test_a_joint_that_is_not_placed_has_an_oks_of_0_and_the_others_count():
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"area": None}, "Expected areas of 0 px² or more, got nan"),
-        ({"area": -3.0}, r"Expected areas of 0 px² or more, got -3\.0"),
+        ({"area": None}, "Expected finite areas of 0 or more, got nan"),
+        ({"area": -3.0}, r"Expected finite areas of 0 or more, got -3\.0"),
         ({"keypoints": [1.0] * 48}, "Expected 51 numbers in keypoints, got 48"),
         ({"keypoints": None}, "Expected 51 numbers in keypoints, got none"),
         ({"keypoints": [float("nan")] * 2 + [2.0] * 49}, "Expected finite keypoints where visibility is above 0"),

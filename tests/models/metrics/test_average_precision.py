@@ -134,6 +134,22 @@ def test_wrong_results_are_refused(truth):
         average_precision(truth, [{**good, "keypoints": [1, 2, 3]}])
 
 
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        ([], "Expected a COCO keypoint dataset with a list of annotations, got one without"),
+        ({"images": []}, "with a list of annotations, got one without"),
+        ({"images": [], "annotations": [3]}, "with a list of annotations, got one without"),
+        ({"annotations": []}, "with a list of images, got one without"),
+        ({"annotations": [], "images": [{}]}, "Expected 'id' in all images, got one without it"),
+        ({"annotations": [], "images": [], "categories": [{}]}, "Expected 'id' in all categories"),
+    ],
+)
+def test_what_is_no_dataset_is_refused(broken, message):
+    with pytest.raises(ValueError, match=message):
+        average_precision(broken, [])
+
+
 def nan_for_absent(stats):
     return np.where(np.asarray(stats) < 0, np.nan, stats)
 
@@ -382,15 +398,17 @@ def test_wrong_arrays_are_refused(truth):
         KeypointPredictions(found.keypoints, [np.nan], [1])
     with pytest.raises(ValueError, match="got infinity"):
         KeypointPredictions(np.full((1, 17, 2), np.inf), [1.0], [1])
-    with pytest.raises(ValueError, match="Expected areas of 0 px² or more, got -1"):
+    with pytest.raises(ValueError, match=r"Expected finite areas of 0 or more, got -1\.0"):
         KeypointTruth(gt.keypoints[:1], gt.visibility[:1], [-1.0], gt.boxes_xywh[:1], [1])
     with pytest.raises(ValueError, match="Expected finite keypoints where visibility is above 0"):
         KeypointTruth(gt.keypoints[:1] * np.nan, gt.visibility[:1], [1.0], gt.boxes_xywh[:1], [1])
+    with pytest.raises(ValueError, match="Expected finite areas, got nan"):
+        KeypointPredictions(found.keypoints, [0.5], [1], [np.nan])
     with pytest.raises(ValueError, match="Expected 1 image_ids, got 2"):
         KeypointPredictions(found.keypoints, [0.5], [1, 2])
     with pytest.raises(ValueError, match="Expected 5 keypoints in truth, got 17"):
         evaluate_keypoints(gt, found, sigmas[:5])
-    with pytest.raises(ValueError, match="Expected positive sigmas"):
+    with pytest.raises(ValueError, match=r"Expected finite sigmas above 0, got 0\.0"):
         evaluate_keypoints(gt, found, sigmas * 0)
     with pytest.raises(ValueError, match="Expected max_detections of at least 1, got 0"):
         evaluate_keypoints(gt, found, sigmas, max_detections=0)

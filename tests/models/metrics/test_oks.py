@@ -118,6 +118,18 @@ def test_unplaced_joints_count_as_missed_and_nobody_labelled_is_nan():
     assert np.isnan(oks(truth, truth, AREA, SIGMAS, np.zeros(17))).all()
 
 
+def test_without_an_area_only_what_is_exact_counts_and_a_negative_one_is_refused():
+    truth, displaced = np.zeros((17, 2)), np.eye(17, 2)
+    np.testing.assert_array_equal(keypoint_oks(displaced, truth, 0.0, SIGMAS), np.arange(17) >= 2)
+    assert (keypoint_oks(truth, truth, np.nan, SIGMAS) == 0).all()
+    with pytest.raises(ValueError, match=r"Expected area of 0 px\^2 or more, got -1\.0"):
+        keypoint_oks(displaced, truth, -1.0, SIGMAS)
+    with pytest.raises(ValueError, match=r"Expected area of 0 px\^2 or more, got -4\.0"):
+        oks_matrix(truth[None], truth[None], np.zeros((1, 17)), [-4.0], np.ones((1, 4)), SIGMAS)
+    with pytest.raises(ValueError, match=r"Expected finite sigmas above 0, got 0\.0 \(17 such values\)"):
+        oks(displaced, truth, 1.0, 0 * SIGMAS)
+
+
 def test_empty_sets_have_empty_matrices():
     nobody = np.zeros((0, 17, 2))
     assert oks_matrix(nobody, nobody, np.zeros((0, 17)), [], np.zeros((0, 4)), SIGMAS).shape == (0, 0)

@@ -63,7 +63,7 @@ def test_nobody_and_nothing_labelled_have_no_share():
         ({"scales": [1.0, 0.0]}, r"Expected finite scales above 0, got 0\.0"),
         ({"scales": [1.0, np.nan]}, "Expected finite scales above 0, got nan"),
         ({"threshold": 0.0}, "Expected finite threshold above 0"),
-        ({"truth": TRUTH * np.nan}, "Expected finite truth where visibility is above 0"),
+        ({"truth": TRUTH * np.nan}, "Expected finite truth of labelled joints, got"),
         ({"truth": TRUTH[:, :2]}, r"Expected truth of shape \(2, 3, 2\), got \(2, 2, 2\)"),
         ({"visibility": [1, 1]}, r"Expected visibility of shape \(2, 3\), got \(2,\)"),
     ],
