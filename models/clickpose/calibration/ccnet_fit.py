@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -217,7 +217,6 @@ def fit_ccnet(
     head: nn.Module,
     table: FeatureTable,
     config: CCNetConfig | None = None,
-    checkpoint: Path | None = None,
     loss_function: Callable[..., Tensor] = ccnet_loss,
 ) -> list[float]:
     """Fit a fresh head in place.
@@ -226,23 +225,21 @@ def fit_ccnet(
         head: a :class:`~clickpose.networks.ccnet.CCNet` with as many joints and features as ``table``.
         table: labelled persons.
         config: how.
-        checkpoint: file that is written after every epoch; a fit that was stopped goes on from it and ends as it would
-            have. None for no such file.
         loss_function: another loss of the arguments of :func:`ccnet_loss`, to compare with.
 
     Returns:
         mean loss of each epoch.
 
     Raises:
-        ValueError: without a labelled joint, or for a checkpoint of another fit.
+        ValueError: without a labelled joint.
     """
     config = config or CCNetConfig()
     if not (table.visibility > 0).any():
         raise ValueError(f"Expected at least one labelled keypoint to fit on, got none among {len(table)} persons")
     head.initialize(table.features, table.oks, table.visibility)
     optimizer = torch.optim.Adam(head.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-    history = _resume(checkpoint, head, optimizer, table, config)
-    for epoch in tqdm(range(len(history), config.epochs), desc="CCNet", unit="epoch", leave=False, disable=None):
+    history = []
+    for epoch in tqdm(range(config.epochs), desc="CCNet", unit="epoch", leave=False, disable=None):
         generator = torch.Generator().manual_seed(config.seed * 100_003 + epoch)
         losses = []
         batches = torch.randperm(len(table), generator=generator).split(config.batch_size)
@@ -256,34 +253,8 @@ def fit_ccnet(
             optimizer.step()
             losses.append(loss.item())
         history.append(float(np.mean(losses)))
-        _save_checkpoint(checkpoint, head, optimizer, table, config, history)
     head.eval()
     return history
-
-
-def _resume(checkpoint, head, optimizer, table, config) -> list[float]:
-    """Load a checkpoint, if there is one, and return its history."""
-    if checkpoint is None or not checkpoint.exists():
-        return []
-    state = torch.load(checkpoint, weights_only=True)
-    if state["config"] != asdict(config) or state["persons"] != len(table):
-        raise ValueError(f"Expected a checkpoint of this fit in {checkpoint}, got one with other settings or data")
-    head.load_state_dict(state["head"])
-    optimizer.load_state_dict(state["optimizer"])
-    return state["history"]
-
-
-def _save_checkpoint(checkpoint, head, optimizer, table, config, history) -> None:
-    if checkpoint is None:
-        return
-    state = {
-        "config": asdict(config), "persons": len(table), "history": history,
-        "head": head.state_dict(), "optimizer": optimizer.state_dict(),
-    }  # fmt: skip
-    checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    partial = checkpoint.with_name(checkpoint.name + ".partial")
-    torch.save(state, partial)
-    partial.replace(checkpoint)
 
 
 def cross_fit_ccnet(

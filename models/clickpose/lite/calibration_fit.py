@@ -127,22 +127,19 @@ def iterate_lite(
     return LiteCalibrationData(tuple(FeatureTable.concatenate(tables) for tables in parts), np.stack(keypoints))
 
 
-def fit_lite_ccnet(
-    data: LiteCalibrationData, config: CCNetConfig | None = None, folds: int = 5, checkpoint: Path | None = None
-) -> LiteFit:
+def fit_lite_ccnet(data: LiteCalibrationData, config: CCNetConfig | None = None, folds: int = 5) -> LiteFit:
     """Fit a CCNet head on the final keypoint tokens.
 
     Args:
         data: of :func:`collect_lite`.
         config: how.
         folds: of the cross-validation that the figures come from.
-        checkpoint: of the final fit; see :func:`~clickpose.calibration.ccnet_fit.fit_ccnet`.
     """
     rows = data.rows
     size = (rows.oks.shape[1], rows.features.shape[-1])
     scores, visibility = cross_fit_ccnet(lambda: CCNet(*size), rows, config, folds)
     head = CCNet(*size)
-    fit_ccnet(head, rows, config, checkpoint)
+    fit_ccnet(head, rows, config)
     return _report(head, data, scores, visibility)
 
 

@@ -17,6 +17,7 @@ from clickpose.metrics.inputs import check_samples
 
 BINS = 15
 _RESAMPLES = 500
+_DRAWN_AT_ONCE = 2_000_000  # outcomes: bounds the memory for a bin's draws
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +157,9 @@ def _calibration_error(counts, scores, outcomes) -> float:
 
 def _bootstrap_mean(values: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
     """Return lower and upper end of the percentile interval of the mean."""
-    means = values[rng.integers(0, len(values), (_RESAMPLES, len(values)))].mean(axis=1)
+    rows = max(1, _DRAWN_AT_ONCE // len(values))
+    draws = (min(rows, _RESAMPLES - start) for start in range(0, _RESAMPLES, rows))
+    means = np.concatenate([values[rng.integers(0, len(values), (n, len(values)))].mean(axis=1) for n in draws])
     return np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
 
 

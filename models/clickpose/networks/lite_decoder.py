@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+_OCTAVES = 8.0  # of a position's sine embedding: the finest wave is as long as two pixels of a crop of 256
+
 
 @dataclass(frozen=True)
 class DecoderConfig:
@@ -107,9 +109,9 @@ class DecoderOutput(NamedTuple):
 
 
 def sine_embedding(values: Tensor, dim: int) -> Tensor:
-    """Embed (..., n) numbers in 0..1 as (..., n · dim) sines and cosines of 1 to 2^(dim/2 - 1) half turns."""
-    octaves = torch.arange(dim // 2, device=values.device, dtype=values.dtype)
-    angles = values[..., None] * math.pi * 2.0 ** (octaves * (8.0 / max(dim // 2 - 1, 1)))
+    """Embed (..., n) numbers in 0..1 as (..., n · dim) sines and cosines of 1 to 256 half turns, in equal ratios."""
+    steps = torch.arange(dim // 2, device=values.device, dtype=values.dtype)
+    angles = values[..., None] * math.pi * 2.0 ** (steps * (_OCTAVES / max(dim // 2 - 1, 1)))
     return torch.cat([angles.sin(), angles.cos()], -1).flatten(-2)
 
 

@@ -181,37 +181,6 @@ def small_table(persons=40):
     return FeatureTable(features, oks, torch.full((persons, 2), 2), oks.clone(), torch.arange(persons) // 2)
 
 
-def test_a_stopped_fit_ends_as_it_would_have(tmp_path):
-    table, config = small_table(), CCNetConfig(epochs=4, batch_size=16)
-    whole, stopped = CCNet(2, 3), CCNet(2, 3)
-    expected = fit_ccnet(whole, table, config)
-    path = tmp_path / "fit.pt"
-
-    class Stop(Exception):
-        pass
-
-    calls = 0
-    original = CCNet.forward
-
-    def stopping(self, features):
-        nonlocal calls
-        calls += 1
-        if calls > 7:  # in the third epoch of three steps
-            raise Stop
-        return original(self, features)
-
-    CCNet.forward = stopping
-    try:
-        with pytest.raises(Stop):
-            fit_ccnet(stopped, table, config, path)
-    finally:
-        CCNet.forward = original
-    resumed = CCNet(2, 3)
-    assert fit_ccnet(resumed, table, config, path) == expected
-    for name, value in whole.state_dict().items():
-        assert torch.equal(resumed.state_dict()[name], value)
-
-
 def test_each_epoch_has_an_order_of_its_own_and_the_rate_falls_to_nothing(monkeypatch):
     rates, orders = [], []
     step = torch.optim.Adam.step
@@ -229,15 +198,6 @@ def test_each_epoch_has_an_order_of_its_own_and_the_rate_falls_to_nothing(monkey
     fit_ccnet(CCNet(2, 3), small_table(), config, loss_function=noting_loss)
     assert rates == pytest.approx([0.01, 0.0075, 0.0025])  # half a cosine at 0, 1/3, 2/3
     assert orders[0] != orders[1] != orders[2] and sorted(orders[0]) == sorted(orders[1])
-
-
-def test_a_checkpoint_of_another_fit_is_refused(tmp_path):
-    table, path = small_table(), tmp_path / "fit.pt"
-    fit_ccnet(CCNet(2, 3), table, CCNetConfig(epochs=1), path)
-    with pytest.raises(ValueError, match=r"Expected a checkpoint of this fit in .*fit.pt, got one with other settings"):
-        fit_ccnet(CCNet(2, 3), table, CCNetConfig(epochs=2), path)
-    with pytest.raises(ValueError, match="Expected a checkpoint of this fit"):
-        fit_ccnet(CCNet(2, 3), table.select(slice(10)), CCNetConfig(epochs=1), path)
 
 
 def test_features_are_computed_once(tmp_path):

@@ -1,4 +1,4 @@
-"""Fit a post-hoc calibrator on a results file or a predictor's answers, and apply one to a results file."""
+"""Fit a post-hoc calibrator on a results file, and apply one to a results file."""
 
 from __future__ import annotations
 
@@ -54,36 +54,7 @@ def fit_results(
     """
     annotations = _read_annotations(annotations_file)
     results, dataset = read_results(results_file)
-    return _fit(results, dataset, annotations, name, "", skeleton, options, annotations_file)
-
-
-def fit_model(predictor, folder: Path, options: CalibrateOptions, progress: Callable | None = None) -> Outcome:
-    """Predict the photos of a COCO-format folder with any predictor, and fit a post-hoc calibrator on what it says.
-
-    Args:
-        predictor: a :class:`~clickpose.predictor.PosePredictor`.
-        folder: with ``annotations.json`` and ``images/``.
-        options: method, and files to write.
-        progress: wraps the list of photos, to show how far it is; None for nothing.
-    """
-    from clickpose.data.coco_results import PhotoPoses, to_coco
-    from clickpose.data.persons import read_photo
-
-    annotations = _read_annotations(folder / "annotations.json")
-    photos = []
-    for image in (progress or (lambda images: images))(annotations["images"]):
-        height, width = image["height"], image["width"]
-        photo = read_photo(folder / "images" / image["file_name"], (height, width))
-        if photo.size != (width, height):  # stored smaller than it is annotated
-            photo = photo.resize((width, height))
-        predictor.set_image(np.asarray(photo))
-        photos.append(PhotoPoses(image["file_name"], (height, width), predictor.predict()))
-    skeleton = predictor.skeleton
-    document = to_coco(photos, skeleton)
-    return _fit(
-        document["annotations"], document, annotations, predictor.name, predictor.fingerprint, skeleton, options,
-        folder / "annotations.json",
-    )  # fmt: skip
+    return _fit(results, dataset, annotations, name, skeleton, options, annotations_file)
 
 
 def apply_calibrator(
@@ -122,7 +93,7 @@ def apply_calibrator(
     return Outcome(title, skeleton, calibrator.kind, provenance, *measured, written=written, pictures=pictures)
 
 
-def _fit(results, dataset, annotations, name, mark, skeleton, options, source: Path) -> Outcome:
+def _fit(results, dataset, annotations, name, skeleton, options, source: Path) -> Outcome:
     if options.method == CCNET:
         raise ValueError("Expected a post-hoc --method for results, got ccnet, which needs a network's features")
     aligned = _align_images(results, dataset, annotations)
@@ -147,7 +118,7 @@ def _fit(results, dataset, annotations, name, mark, skeleton, options, source: P
     scores = calibrator.predict(given.scores, area)
     described = f"{'/'.join(source.parts[-2:])}: {int(truth.matched.sum())} persons"
     outcome = Outcome(
-        f"{name}, {described}, {method}", skeleton, method, Provenance.today(name, skeleton, described, mark),
+        f"{name}, {described}, {method}", skeleton, method, Provenance.today(name, skeleton, described),
         *_measure(annotations, aligned, given, truth, held_out, skeleton),
         notes=[f"{kind}: mean squared error {error:.4f}" for kind, error in {"as they are": own, **errors}.items()],
         written=_write_results(options.calibrated, results, dataset, given, scores),

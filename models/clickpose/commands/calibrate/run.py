@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from clickpose.commands.calibrate.outcome import CalibrateOptions, Outcome, write_outcome_report
-from clickpose.commands.calibrate.results import apply_calibrator, fit_model, fit_results
+from clickpose.commands.calibrate.results import apply_calibrator, fit_results
 from clickpose.extras import require_extra
 from clickpose.skeleton_io import load_skeleton
 
@@ -24,8 +24,9 @@ class CalibrateRequest:
         data: labelled folders, instead of a results file.
         model, checkpoint: to run on them.
         skeleton: of the results: a name, or a YAML file.
-        clicks, cache: for lite, see :func:`fit_lite`; clicks for r50 as well.
-        device, threads: to run the model on.
+        clicks, cache: for lite, see :func:`~clickpose.commands.calibrate.lite.fit_lite`; clicks for r50 as well.
+        device: to run r50 on; lite runs on the CPU.
+        threads: of the CPU.
     """
 
     results: Path | None = None
@@ -91,27 +92,36 @@ def _check_apply(request: CalibrateRequest, options: CalibrateOptions) -> None:
 
 
 def _run(request: CalibrateRequest, options: CalibrateOptions, progress: Callable | None) -> Outcome:
-    if not request.data:
-        skeleton, file = load_skeleton(request.skeleton), request.results
-        if request.apply is not None:
-            return apply_calibrator(request.apply, file, request.name, skeleton, options, request.annotations)
-        return fit_results(file, request.annotations, request.name, skeleton, options)
-    if request.model == "lite":
-        import torch
+    if request.data:
+        return _fitter_of(request.model)(request, options, progress)
+    skeleton, file = load_skeleton(request.skeleton), request.results
+    if request.apply is not None:
+        return apply_calibrator(request.apply, file, request.name, skeleton, options, request.annotations)
+    return fit_results(file, request.annotations, request.name, skeleton, options)
 
-        from clickpose.commands.calibrate.lite import fit_lite  # imports the network: only when it is wanted
 
-        torch.set_num_threads(request.threads or torch.get_num_threads())
-        return fit_lite(request.data, request.checkpoint, options, request.clicks, request.cache)
+def _fitter_of(model: str) -> Callable[[CalibrateRequest, CalibrateOptions, Callable | None], Outcome]:
+    fitters = {"lite": _fit_lite, "r50": _fit_r50}
+    if model not in fitters:
+        raise ValueError(f"Expected --model lite or r50 for --data, got {model!r}")
+    return fitters[model]
+
+
+def _fit_lite(request: CalibrateRequest, options: CalibrateOptions, progress: Callable | None) -> Outcome:
+    import torch
+
+    from clickpose.commands.calibrate.lite import fit_lite  # imports the network: only when it is wanted
+
+    if request.device != "cpu":
+        raise ValueError(f"Expected --device cpu for lite, whose features are computed there, got {request.device!r}")
+    torch.set_num_threads(request.threads or torch.get_num_threads())
+    return fit_lite(request.data, request.checkpoint, options, request.clicks, request.cache)
+
+
+def _fit_r50(request: CalibrateRequest, options: CalibrateOptions, progress: Callable | None) -> Outcome:
     from clickpose.build import load
+    from clickpose.commands.calibrate.r50 import fit_r50  # imports the network: only when it is wanted
 
-    if request.model == "r50":
-        from clickpose.commands.calibrate.r50 import fit_r50
-
-        # without the calibration that may lie beside it: this fit takes its place
-        predictor = load("r50", request.checkpoint, request.device, request.threads, calibrator=None)
-        return fit_r50(request.data, predictor, options, request.clicks, progress)
-    predictor = load(request.model, request.checkpoint, request.device, request.threads)
-    if len(request.data) > 1:
-        raise ValueError(f"Expected one --data folder for {request.model}, got {len(request.data)}")
-    return fit_model(predictor, request.data[0], options, progress)
+    # without the calibration that may lie beside it: this fit takes its place
+    predictor = load("r50", request.checkpoint, request.device, request.threads, calibrator=None)
+    return fit_r50(request.data, predictor, options, request.clicks, progress)

@@ -12,13 +12,12 @@ from clickpose.calibration.calibrator_file import load_calibrator, load_ccnet
 from clickpose.calibration.results_file import match_to_truth, result_scores
 from clickpose.cli import app
 from clickpose.commands.calibrate.outcome import CalibrateOptions
-from clickpose.commands.calibrate.results import fit_model, fit_results
+from clickpose.commands.calibrate.results import fit_results
 from clickpose.lite.calibration import CCNetScores
 from clickpose.lite.predictor import LitePredictor, network_mark
 from clickpose.metrics.average_precision import average_precision
 from clickpose.networks.lite import LiteNetwork
 from clickpose.skeleton import COCO
-from clickpose.structures import Poses
 from clickpose.weights_io import save_weights, verify_checksum
 
 RUNNER = CliRunner()
@@ -375,33 +374,7 @@ def test_fit_lite_beside_its_weights(labelled_folder, tmp_path):
     assert weights.read_bytes() == before  # a network is never replaced by its calibration
     result, output = run(*arguments, "--method", "closed_form")
     assert result.exit_code == 2 and "its scores know the person's size already" in output
-
-
-class Shifted:
-    """A predictor that finds the annotated people, moved."""
-
-    name, fingerprint, skeleton = "other", "0123", COCO
-
-    def __init__(self, dataset):
-        self.people = [a for a in dataset["annotations"]]
-        self.calls = 0
-
-    def set_image(self, image):
-        assert image.shape == (240, 600, 3)  # the annotated frame
-        self.calls += 1
-
-    def predict(self):
-        rows = self.people[2 * self.calls - 2 : 2 * self.calls]
-        points = np.array([np.reshape(row["keypoints"], (17, 3))[:, :2] + 2.0 for row in rows])
-        boxes = [[x, y, x + w, y + h] for x, y, w, h in (row["bbox"] for row in rows)]
-        scores = np.linspace(0.3, 0.9, 17) * np.ones((2, 1))
-        return Poses(COCO, points, boxes, scores, np.ones((2, 17)), scores.mean(1))
-
-
-def test_any_predictor_is_fitted_on_a_folder(labelled_folder, tmp_path):
-    predictor = Shifted(json.loads((labelled_folder / "annotations.json").read_text()))
-    outcome = fit_model(predictor, labelled_folder, CalibrateOptions("platt", out=tmp_path / "other.json"))
-    provenance = load_calibrator(tmp_path / "other.json")[1]
-    assert (provenance.model, provenance.fingerprint) == ("other", "0123")
-    assert outcome.before.measured.sum() == 4
-    assert len(outcome.pictures().image_paths) == 4
+    result, output = run(*arguments, "--device", "cuda")
+    assert result.exit_code == 2 and "Expected --device cpu for lite" in output
+    result, output = run("--data", labelled_folder, "--model", "big")
+    assert result.exit_code == 2 and "Expected --model lite or r50 for --data, got 'big'" in output
