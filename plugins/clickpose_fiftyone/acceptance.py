@@ -7,10 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from clickpose_fiftyone.columns import PersonColumns
-from clickpose_fiftyone.review import DONE
+from clickpose_fiftyone.review import AUTO_ACCEPTED, DONE
 from clickpose_fiftyone.visibility import changed_tags
-
-AUTO_ACCEPTED = "auto_accepted"
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from clickpose.calibration.posthoc import (
 from clickpose.metrics.oks import keypoint_oks
 from clickpose.metrics.reliability import brier_score, expected_calibration_error
 from clickpose.metrics.sparsification import ause
-from clickpose_fiftyone.checks import require_keypoints, require_samples
+from clickpose_fiftyone.checks import require_compared, require_samples
 from clickpose_fiftyone.columns import PersonColumns, index_lowest_oks, lowest_oks
 from clickpose_fiftyone.matching import match_persons
 from clickpose_fiftyone.provenance import check_calibrator, network_of
@@ -115,7 +115,7 @@ def calibrate(
     if kind not in KINDS:
         raise ValueError(f"Expected a calibrator of {', '.join(KINDS)}, got {kind!r}")
     require_samples(samples)
-    require_keypoints(samples, pred_field)
+    require_compared(samples, pred_field, gt_field)
     fit_on = samples if fit_samples is None else fit_samples
     columns = PersonColumns(fit_on, pred_field)
     pairs = labelled_pairs(columns, PersonColumns(fit_on, gt_field))

@@ -119,7 +119,7 @@ def _layout(path: str, window: tuple[int, int, int, int], height: int) -> dict:
         "dragmode": False,
         "hovermode": "closest",
         "xaxis": {**hidden, "range": [left, right]},
-        "yaxis": {**hidden, "range": [bottom, top], "scaleanchor": "x"},
+        "yaxis": {**hidden, "range": [bottom, top], "scaleanchor": "x", "constraintoward": "top"},
         "images": [
             {"source": _picture(path, window), "xref": "x", "yref": "y", "x": left, "y": top, "sizex": right - left,
              "sizey": bottom - top, "sizing": "stretch", "layer": "below"}

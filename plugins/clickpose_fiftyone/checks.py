@@ -65,6 +65,17 @@ def require_keypoints(samples, *fields: str) -> None:
         require_field(samples, field, fo.Keypoints)
 
 
+def require_compared(samples, pred_field: str, gt_field: str) -> None:
+    """Refuse to compare fields that are not two Keypoints fields of images.
+
+    Raises:
+        ValueError: for another type, or the same field twice.
+    """
+    require_keypoints(samples, pred_field, gt_field)
+    if pred_field == gt_field:
+        raise ValueError(f'Expected a field of predictions and another one of labelled people, got "{gt_field}" twice')
+
+
 def require_writable(samples, field: str, kind: type) -> None:
     """Refuse to write labels into a name that cannot be a field, or is one of another type.
 

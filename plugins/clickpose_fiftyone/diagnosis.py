@@ -14,7 +14,7 @@ import numpy as np
 
 from clickpose.metrics.keypoint_sets import KeypointTruth
 from clickpose.metrics.oks import keypoint_oks
-from clickpose_fiftyone.checks import require_samples
+from clickpose_fiftyone.checks import require_compared, require_samples
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.matching import group_indices, match_persons
 from clickpose_fiftyone.truth import read_predictions, read_truth
@@ -66,6 +66,7 @@ def diagnose(samples, pred_field: str = "pred", gt_field: str = "gt", write: boo
         ValueError: if the fields cannot serve or nobody is labelled.
     """
     require_samples(samples)
+    require_compared(samples, pred_field, gt_field)
     predictions, truth_columns = PersonColumns(samples, pred_field), PersonColumns(samples, gt_field)
     truth = read_truth(truth_columns)
     skeleton = truth_columns.skeleton

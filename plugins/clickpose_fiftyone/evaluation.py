@@ -18,7 +18,7 @@ from clickpose.metrics.average_precision import (
     KeypointEvaluation,
     evaluate_keypoints,
 )
-from clickpose_fiftyone.checks import require_keypoints, require_samples
+from clickpose_fiftyone.checks import require_compared, require_samples
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.matching import Matches, match_persons
 from clickpose_fiftyone.truth import read_predictions, read_truth
@@ -208,7 +208,7 @@ def evaluate_poses(
 
 
 def _evaluate_columns(samples, config: PoseEvaluationConfig) -> _Outcome:
-    require_keypoints(samples, config.pred_field, config.gt_field)
+    require_compared(samples, config.pred_field, config.gt_field)
     truth_columns = PersonColumns(samples, config.gt_field)
     prediction_columns = PersonColumns(samples, config.pred_field)
     truth, predictions = read_truth(truth_columns), read_predictions(prediction_columns, config.score)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from clickpose.metrics.oks import keypoint_oks, oks
-from clickpose_fiftyone.checks import require_keypoints, require_samples
+from clickpose_fiftyone.checks import require_compared, require_keypoints, require_samples
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.matching import group_indices, match_persons
 from clickpose_fiftyone.truth import labelled_visibility, read_predictions, read_truth, truth_areas
@@ -86,7 +86,10 @@ def find_label_errors(
         ValueError: if the fields cannot serve or nobody is labelled.
     """
     require_samples(samples)
-    require_keypoints(samples, gt_field, *(() if pred_field is None else (pred_field,)))
+    if pred_field is None:
+        require_keypoints(samples, gt_field)
+    else:
+        require_compared(samples, pred_field, gt_field)
     truth = _Truth(PersonColumns(samples, gt_field))
     found = [*_duplicates(truth), *_impossible_limbs(truth)]
     if pred_field is not None:

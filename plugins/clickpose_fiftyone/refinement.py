@@ -68,6 +68,17 @@ def find_person(samples, field: str, label_id: str, sample_id: str | None = None
     Raises:
         ValueError: if there is no such person (any more) or its photo cannot be read.
     """
+    sample, label = _find_label(samples, field, label_id, sample_id)
+    image_hw = read_image(sample.filepath).shape[:2]
+    return Person(sample, label, field, image_hw, label_to_pose(label, skeleton_of(samples, field), image_hw))
+
+
+def _find_label(samples, field: str, label_id: str, sample_id: str | None = None) -> tuple[fo.Sample, fo.Keypoint]:
+    """Read the sample and the keypoints of a person; its photo is not needed.
+
+    Raises:
+        ValueError: if there is no such person (any more).
+    """
     require_keypoints(samples, field)
     dataset = samples._root_dataset
     if sample_id is None:
@@ -78,8 +89,7 @@ def find_person(samples, field: str, label_id: str, sample_id: str | None = None
     label = next((known for known in labels if known.id == label_id), None)
     if label is None:
         raise ValueError(f'Expected a person of field "{field}", got an id that is not there any more; reload')
-    image_hw = read_image(sample.filepath).shape[:2]
-    return Person(sample, label, field, image_hw, label_to_pose(label, skeleton_of(dataset, field), image_hw))
+    return sample, label
 
 
 def refining_predictor(samples, field: str, model: str | PosePredictor | None = None) -> PosePredictor:
@@ -171,14 +181,15 @@ def save_refinement(person: Person, pose: Pose, revision: int | None = None) -> 
         ValueError: if somebody else saved in between; nothing is written.
     """
     person.sample.reload()
-    current = find_person(person.sample.dataset, person.field, person.label.id, person.sample.id)
-    if current.revision != (person.revision if revision is None else revision):
+    sample, label = _find_label(person.sample.dataset, person.field, person.label.id, person.sample.id)
+    history = history_of(label)
+    if len(history) != (person.revision if revision is None else revision):
         raise ValueError("Somebody else refined this person in the meantime; it was reloaded, refine it again")
-    history = [*history_of(current.label), state_of(current.label)]
-    _set_attributes(current, pose_attributes(pose, person.image_hw))
-    current.label[HISTORY] = json.dumps(history)
-    _set_tags(current.label, add=(REFINED,), remove=(ACCEPTED, DISCARDED))
-    _store(current)
+    history.append(state_of(label))
+    _set_attributes(label, pose_attributes(pose, person.image_hw))
+    label[HISTORY] = json.dumps(history)
+    _set_tags(label, add=(REFINED,), remove=(ACCEPTED, DISCARDED))
+    _store(sample, label, person.field)
 
 
 def undo_refinement(samples, label_id: str, pred_field: str = "pred", sample_id: str | None = None) -> int:
@@ -187,14 +198,14 @@ def undo_refinement(samples, label_id: str, pred_field: str = "pred", sample_id:
     Raises:
         ValueError: if there is none.
     """
-    person = find_person(samples, pred_field, label_id, sample_id)
-    history = history_of(person.label)
+    sample, label = _find_label(samples, pred_field, label_id, sample_id)
+    history = history_of(label)
     if not history:
         raise ValueError("Expected a refined person, got one without a saved refinement")
-    _set_attributes(person, history.pop())
-    person.label[HISTORY] = json.dumps(history)
-    _set_tags(person.label, remove=(ACCEPTED,) if history else (REFINED, ACCEPTED))
-    _store(person)
+    _set_attributes(label, history.pop())
+    label[HISTORY] = json.dumps(history)
+    _set_tags(label, remove=(ACCEPTED,) if history else (REFINED, ACCEPTED))
+    _store(sample, label, pred_field)
     return len(history)
 
 
@@ -225,19 +236,19 @@ def discard_refinements(samples, label_ids=None, pred_field: str = "pred") -> in
         pred_field: Keypoints field.
 
     Raises:
-        ValueError: if an id is of no person of the field, or a photo cannot be read.
+        ValueError: if an id is of no person of the field.
     """
     ids = refined_ids(samples, pred_field) if label_ids is None else list(label_ids)
     discarded = 0
     for label_id in ids:
-        person = find_person(samples, pred_field, label_id)
-        history = history_of(person.label)
+        sample, label = _find_label(samples, pred_field, label_id)
+        history = history_of(label)
         if not history:
             continue
-        _set_attributes(person, history[0])
-        person.label[HISTORY] = None
-        _set_tags(person.label, add=(DISCARDED,), remove=(REFINED, ACCEPTED))
-        _store(person)
+        _set_attributes(label, history[0])
+        label[HISTORY] = None
+        _set_tags(label, add=(DISCARDED,), remove=(REFINED, ACCEPTED))
+        _store(sample, label, pred_field)
         discarded += 1
     return discarded
 
@@ -268,21 +279,20 @@ def _ids(dataset, sample_id: str | None) -> set[str]:
     return set() if sample_id is None else set(dataset.select(sample_id).values("id"))
 
 
-def _set_attributes(person: Person, attributes: dict) -> None:
+def _set_attributes(label: fo.Keypoint, attributes: dict) -> None:
     for name, value in attributes.items():
-        person.label[name] = value
+        label[name] = value
 
 
 def _set_tags(label: fo.Keypoint, add=(), remove=()) -> None:
     label.tags = [tag for tag in label.tags or [] if tag not in remove and tag not in add] + list(add)
 
 
-def _store(person: Person) -> None:
+def _store(sample: fo.Sample, label: fo.Keypoint, field: str) -> None:
     """Save the sample with what depends on the person: linked box, lowest predicted OKS, colours."""
-    sample, label = person.sample, person.label
-    _move_linked_box(sample, boxes_field_of(person.field), label)
+    _move_linked_box(sample, boxes_field_of(field), label)
     sample.save()
-    refresh_derived(sample.dataset.select(sample.id), person.field)
+    refresh_derived(sample.dataset.select(sample.id), field)
 
 
 def _move_linked_box(sample: fo.Sample, boxes_field: str, label: fo.Keypoint) -> None:

@@ -12,7 +12,9 @@ from clickpose_fiftyone.columns import MIN_PRED_OKS, PersonColumns, index_lowest
 HISTORY = "refinement_history"  # of a person whom a human corrected: the earlier states, as JSON
 ACCEPTED, REFINED, SENT = "accepted", "refined", "sent_to_label_studio"
 CORRECTED = "corrected_in_label_studio"
-DONE = (ACCEPTED, SENT)  # tags with which a person leaves the queue; a refined one waits to be accepted
+AUTO_ACCEPTED = "auto_accepted"  # went through unseen
+DONE = (ACCEPTED, SENT)  # tags of people whom somebody settled; a refined one waits to be accepted
+_OUT_OF_QUEUE = {*DONE, AUTO_ACCEPTED}
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Queue:
 
     Attributes:
         items: the persons, worst first.
-        done: settled persons of the view.
+        done: settled persons of the view, with those that were accepted unseen.
         total: all persons of the view.
     """
 
@@ -83,8 +85,8 @@ def worst_persons(samples, pred_field: str = "pred", count: int = 50):
     Raises:
         ValueError: if there are no predicted OKS, or the count is below 1.
     """
-    if count < 1:
-        raise ValueError(f"Expected a count of at least 1, got {count}")
+    if count < 1 or count != int(count):
+        raise ValueError(f"Expected a whole count of at least 1, got {count}")
     patches = worst_samples(samples, pred_field, count).to_patches(pred_field)
     return patches.exists(f"{pred_field}.pred_oks").sort_by(f"{pred_field}.pred_oks").limit(count)
 
@@ -101,7 +103,7 @@ def review_queue(samples, pred_field: str = "pred", count: int = 50) -> Queue:
     if not np.isfinite(scores).any():
         raise ValueError(f'Expected field "{pred_field}" to have people with pred_oks, got none; predict first')
     tags = [set(known or ()) for known in columns.values("tags")]
-    settled = np.array([bool(known & set(DONE)) for known in tags], bool)
+    settled = np.array([bool(known & _OUT_OF_QUEUE) for known in tags], bool)
     order = np.argsort(scores, kind="stable")
     waiting = [i for i in order.tolist() if not settled[i] and np.isfinite(scores[i])][:count]
     items = _queue_items(columns, scores, tags, waiting)

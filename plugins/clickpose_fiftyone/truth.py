@@ -8,6 +8,8 @@ from clickpose.boxes import BODY_SHARE_OF_BOX, box_area, xyxy_to_xywh
 from clickpose.metrics.keypoint_sets import KeypointPredictions, KeypointTruth
 from clickpose_fiftyone.columns import PersonColumns
 
+_USUAL_SCORES = ("pred_oks", "score_raw")  # predictions that were imported may lack these
+
 
 def labelled_visibility(columns: PersonColumns) -> np.ndarray:
     """Return the COCO visibility 0, 1, 2 of annotated joints (N, K).
@@ -53,9 +55,11 @@ def read_predictions(columns: PersonColumns, score: str = "pred_oks") -> Keypoin
         score: attribute that ranks them; where a person has none, the mean of its ``confidence``.
 
     Raises:
-        ValueError: if a person has neither.
+        ValueError: if a person has neither, or nobody an attribute that was chosen.
     """
     scores = columns.scalars(score)
+    if score not in _USUAL_SCORES and len(scores) and not np.isfinite(scores).any():
+        raise ValueError(f'Expected people of field "{columns.field}" to have {score!r} to rank them by, got none')
     if not np.isfinite(scores).all():
         confidence = columns.joints("confidence")
         known = np.isfinite(confidence)

@@ -139,6 +139,8 @@ def test_auto_accept_tags_only_with_write(person_dataset):
     assert not dataset.count_label_tags("pred")
     auto_accept(dataset, "pred", 0.5)
     assert dataset.count_label_tags("pred") == {"auto_accepted": plan.accepted}
+    waiting = review_queue(dataset, "pred")
+    assert (waiting.done, len(waiting.items)) == (plan.accepted, plan.total - plan.accepted)
 
 
 def test_selection_is_uncertain_and_diverse(person_dataset):

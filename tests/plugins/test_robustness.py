@@ -94,6 +94,24 @@ def test_every_operator_refuses_a_field_of_the_wrong_type(value, sentence, new_d
     assert contents(dataset) == before
 
 
+def test_comparing_a_field_with_itself_is_a_sentence(person_dataset):
+    dataset = person_dataset((2, 1))
+    before = contents(dataset)
+    for name in ("calibrate", "evaluate_poses", "diagnose", "find_label_errors"):
+        assert 'got "pred" twice' in error_of(dataset, name, pred_field="pred", gt_field="pred"), name
+    assert contents(dataset) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "sentence"),
+    [("evaluate_poses", {"score": "pred_osk"}, "to have 'pred_osk' to rank them by, got none"),
+     ("review_worst", {"count": 2.5}, "a whole count of at least 1, got 2.5")],
+)  # fmt: skip
+def test_a_parameter_that_cannot_serve_is_a_sentence(name, params, sentence, person_dataset):
+    dataset = person_dataset((2, 1))
+    assert sentence in error_of(dataset, name, pred_field="pred", gt_field="gt", **params)
+
+
 def test_an_unknown_skeleton_is_a_sentence_that_names_the_known_ones(person_dataset):
     dataset = person_dataset((2, 1))
     dataset.skeletons["pred"] = fo.KeypointSkeleton(labels=[f"joint {n}" for n in range(17)], edges=[])

@@ -162,7 +162,7 @@ def _read_official(path: Path) -> tuple[dict[str, Tensor], dict]:
     try:
         with torch.serialization.safe_globals([argparse.Namespace]):
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, LookupError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise WeightsError(
             f"Expected Click-Pose weights in {path}, got a truncated file or no checkpoint of tensors: {reason}"

@@ -47,8 +47,14 @@ class RefinePanel(PosePanel):
         label_id = wanted.get("label_id") if wanted.get("sample_id", sample_id) == sample_id else None
         self._choose(ctx, field, sample_id, label_id)
 
-    on_change_current_sample = on_load
     on_change_dataset = on_load
+
+    @sentences
+    def on_change_current_sample(self, ctx):
+        """Follow the open photo, unless that was opened for the chosen person."""
+        opened = _current_sample(ctx)
+        if opened is None or _source_id(ctx, opened) != ctx.panel.get_state("sample_id"):
+            self.on_load(ctx)
 
     @sentences
     def on_change_selected(self, ctx):
@@ -197,7 +203,7 @@ class RefinePanel(PosePanel):
         clicks = [tuple(click) for click in ctx.panel.get_state("clicks") or []]
         if clicks:
             save_refinement(person, refined_pose(person, clicks)[-1], ctx.panel.get_state("revision"))
-        self._start(ctx, ctx.panel.get_state("field"), ctx.panel.get_state("label_id"))
+        self._choose(ctx, person.field, person.sample.id, person.label.id)
 
     @notices
     def on_accept(self, ctx):
@@ -220,6 +226,8 @@ class RefinePanel(PosePanel):
         if start >= len(items):
             raise ValueError("That was the last person of the queue.")
         self._choose(ctx, field, items[start].sample_id, items[start].label_id)
+        if ctx.current_sample and not ctx.view._is_patches:  # the open photo follows
+            ctx.ops.open_sample(id=items[start].sample_id)
         if ctx.selected_labels:  # the selection follows, so that the Review panel can choose the earlier one again
             person = {"label_id": items[start].label_id, "sample_id": items[start].sample_id, "field": field}
             ctx.ops.set_selected_labels([person])

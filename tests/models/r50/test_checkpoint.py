@@ -92,6 +92,13 @@ def test_a_truncated_file_is_named(tmp_path, network, write):
         load_network(path)
 
 
+@pytest.mark.parametrize("text", ["hello\n", "root:x:0:0:root\n", "", "[1, 2]"])
+def test_a_text_file_is_no_checkpoint(tmp_path, text):
+    (tmp_path / "notes.txt").write_text(text)
+    with pytest.raises(WeightsError, match=r"Expected Click-Pose weights in .*notes.txt, got a truncated file or no"):
+        load_network(tmp_path / "notes.txt")
+
+
 def test_missing_and_foreign_and_misshapen_tensors_are_counted_and_named(tmp_path, network, write):
     state = to_official(network.state_dict(), network.config)
     del state["bbox_embed.0.layers.1.bias"]
