@@ -1,1 +1,2 @@
-"""What ``calibration_tables.py`` measures: networks, tables, occlusion, whole bodies, body fitting; a module each."""
+"""What ``calibration_tables.py`` measures, a module each: networks and their heads, tables, occlusion, whole bodies, body
+fitting."""

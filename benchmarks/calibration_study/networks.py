@@ -21,6 +21,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, default_collate
 from tqdm import tqdm
 
+from calibration_study.head_training import HeadSamples, HeatmapTask, RleTask
+from calibration_study.heatmap_head import HeatmapHead
+from calibration_study.rle_head import ResidualFlow, RleHead
 from clickpose.calibration.ccnet_fit import FeatureTable
 from clickpose.calibration.expected_oks import RENDERING_SIGMA
 from clickpose.calibration.heatmap_sigma import sigma_from_heatmap
@@ -30,15 +33,12 @@ from clickpose.data.persons import Augmentation, PersonBatch, PersonDataset
 from clickpose.data.records import PersonRecord
 from clickpose.engine import TrainConfig, Trainer
 from clickpose.frames import CropFrame
-from clickpose.head_training import HeadSamples, HeatmapTask, RleTask
 from clickpose.lite.predictor import DEFAULT_FILE, load_network, network_mark
 from clickpose.lite.weights import load_lite
 from clickpose.metrics.oks import keypoint_oks, oks
-from clickpose.networks.heatmap_head import HeatmapHead
 from clickpose.networks.movenet import HEAD_STRIDE, MoveNetFeatures, MoveNetThunder, decode_heads, scale_pixels
 from clickpose.networks.movenet_onnx import read_movenet_onnx
 from clickpose.networks.pred_nets import HookedPredNet, LitePredNet, capture, heatmap_pred_net, rle_pred_net
-from clickpose.networks.rle_head import ResidualFlow, RleHead
 from clickpose.skeleton import COCO
 from clickpose.weights_io import fingerprint
 

@@ -5,13 +5,13 @@ import json
 import numpy as np
 import pytest
 import torch
+from calibration_study.head_training import HeadSamples, HeatmapTask, RleTask, trunk_maps
+from calibration_study.heatmap_head import HeatmapHead
+from calibration_study.rle_head import ResidualFlow, RleHead
 from torch.utils.data import default_collate
 
 from clickpose.data.feature_cache import MAPS, FeatureCache
 from clickpose.engine import TrainConfig, Trainer
-from clickpose.head_training import HeadSamples, HeatmapTask, RleTask, trunk_maps
-from clickpose.networks.heatmap_head import HeatmapHead
-from clickpose.networks.rle_head import ResidualFlow, RleHead
 
 SHAPES = {
     "fine": (40, 16), "middle": (56, 8), "coarse": (168, 4), "top": (560, 2), "pyramid4": (24, 16), "pyramid8": (32, 8),

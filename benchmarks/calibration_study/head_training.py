@@ -1,4 +1,4 @@
-"""Train the benchmark's two plain pose networks, heatmaps and regression, on cached features of a frozen trunk."""
+"""Train the study's two plain pose networks, heatmaps and regression, on cached features of a frozen trunk."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from calibration_study import heatmap_head, rle_head
+from calibration_study.heatmap_head import HeatmapHead, heatmap_loss
+from calibration_study.rle_head import ResidualFlow, RleHead, rle_loss
 from clickpose.data.feature_cache import FeatureCache
 from clickpose.engine import TrainConfig
-from clickpose.networks import heatmap_head, rle_head
-from clickpose.networks.heatmap_head import HeatmapHead, heatmap_loss
 from clickpose.networks.movenet import MoveNetFeatures
-from clickpose.networks.rle_head import ResidualFlow, RleHead, rle_loss
 
 
 class HeadBatch(NamedTuple):

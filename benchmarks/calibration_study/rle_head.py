@@ -2,8 +2,8 @@
 Residual Log-likelihood Estimation", ICCV 2021 (RLE below).
 
 The network gives a position mu and a scale sigma for each axis; a normalizing flow, shared by all joints and used in
-training only, learns what the standardised error looks like. It is the benchmark's plain regression network; the lite
-network is the one to use.
+training only, learns what the standardised error looks like. The study's plain regression network; to predict poses,
+use the lite network.
 """
 
 from __future__ import annotations

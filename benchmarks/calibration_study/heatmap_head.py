@@ -1,7 +1,7 @@
 """A heatmap network on a frozen trunk, after SimpleBaseline (Xiao, Wu and Wei, ECCV 2018): deconvolutions and a linear
 layer, trained by the squared error to Gaussians of 2 cells (l~ of "On the Calibration of Human Pose Estimation").
 
-It is the benchmark's plain heatmap network; the lite network is the one to use.
+The study's plain heatmap network; to predict poses, use the lite network.
 """
 
 from __future__ import annotations

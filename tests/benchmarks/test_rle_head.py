@@ -4,10 +4,10 @@ import math
 
 import pytest
 import torch
+from calibration_study.rle_head import ResidualFlow, RleHead, RleOutput, laplace_log_density, rle_loss
 
 from clickpose.networks.movenet import MoveNetFeatures
 from clickpose.networks.pred_nets import rle_pred_net
-from clickpose.networks.rle_head import ResidualFlow, RleHead, RleOutput, laplace_log_density, rle_loss
 
 
 def wild_flow() -> ResidualFlow:

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from calibration_study.heatmap_head import MAPS, HeatmapHead, heatmap_loss, render_gaussians
 
 from clickpose.calibration.heatmap_sigma import fit_gaussians
-from clickpose.networks.heatmap_head import MAPS, HeatmapHead, heatmap_loss, render_gaussians
 from clickpose.networks.movenet import MoveNetFeatures
 from clickpose.networks.pred_nets import decode_heatmaps
 
