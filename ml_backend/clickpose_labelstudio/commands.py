@@ -249,8 +249,12 @@ def train_project(
     start: Annotated[
         Path | None, typer.Option("--init", help="Lite weights to go on from; by default the shipped ones.")
     ] = None,
-    trunk_steps: Annotated[int | None, typer.Option(min=1, help="Steps of the trunk, 32 persons each: 150.")] = None,
-    decoder_steps: Annotated[int | None, typer.Option(min=1, help="Steps of the decoder, likewise: 500.")] = None,
+    trunk_steps: Annotated[int | None, typer.Option(min=1, help="Steps of the trunk, 32 persons each: 60.")] = None,
+    decoder_steps: Annotated[int | None, typer.Option(min=1, help="Steps of the decoder, likewise: 100.")] = None,
+    keep: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Share of the weights before in those that come out, by default 0.5."),
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
     url: Url = None,
     api_key: ApiKey = "",
@@ -266,6 +270,7 @@ def train_project(
         clickpose serve --checkpoint runs/project-1/lite.safetensors
     """
     with user_errors():
+        from clickpose.lite.predictor import DEFAULT_FILE
         from clickpose_labelstudio.project_training import ProjectTraining, train_on_project
         from clickpose_labelstudio.settings import ServiceSettings
 
@@ -273,9 +278,8 @@ def train_project(
         settings = ServiceSettings.from_environment(os.environ)
         settings = replace(settings, label_studio_url=url, label_studio_api_key=api_key)
         out = out or Path("runs") / f"project-{project}"
-        chosen = {"start": start, "trunk_steps": trunk_steps, "decoder_steps": decoder_steps}
-        given = {name: value for name, value in chosen.items() if value is not None}
-        plan = ProjectTraining(project, out, threads=threads, **given)
+        steps = {"trunk_steps": trunk_steps, "decoder_steps": decoder_steps}
+        plan = ProjectTraining(project, out, start or DEFAULT_FILE, **steps, keep=keep, threads=threads)
         typer.echo(f"wrote {train_on_project(plan, settings)}")
 
 

@@ -8,23 +8,15 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from clickpose.data.coco import read_coco_persons
-from clickpose.engine import TrainConfig
+from clickpose.lite.further import plan_further_training
 from clickpose.lite.predictor import DEFAULT_FILE
-from clickpose.lite.train import LitePlan, TrainingFolder, train_lite
-from clickpose.lite.weights import read_config, read_skeleton
+from clickpose.lite.train import TrainingFolder, train_lite
+from clickpose.lite.weights import read_skeleton
 from clickpose_labelstudio.images import TaskImages
 from clickpose_labelstudio.label_studio_client import LabelStudioClient
 from clickpose_labelstudio.labeling_config import parse_labeling_config
 from clickpose_labelstudio.settings import ServiceSettings
 from clickpose_labelstudio.training_folder import ANNOTATIONS, DATA, WEIGHTS, write_training_folder
-
-# A project has hundreds of people, not tens of thousands: short training, as clickpose adapt does, and several views of
-# each of them, so that few people are not learned by heart.
-VIEWS_IN_ALL = 2000
-MOST_VIEWS = 16
-TRUNK_STEPS = 150
-DECODER_STEPS = 500
 
 
 @dataclass(frozen=True)
@@ -35,15 +27,16 @@ class ProjectTraining:
         project: number of the Label Studio project.
         out: working folder; kept, so that a stopped run goes on with the labels that it started with.
         start: lite weights to go on from.
-        trunk_steps, decoder_steps: steps of 32 persons.
+        trunk_steps, decoder_steps, keep: as in :func:`.plan_further_training`.
         threads: CPU threads.
     """
 
     project: int
     out: Path
     start: Path = DEFAULT_FILE
-    trunk_steps: int = TRUNK_STEPS
-    decoder_steps: int = DECODER_STEPS
+    trunk_steps: int | None = None
+    decoder_steps: int | None = None
+    keep: float | None = None
     threads: int = 1
 
 
@@ -68,21 +61,11 @@ def train_on_project(training: ProjectTraining, settings: ServiceSettings) -> Pa
     else:
         _fetch(training, settings, data)
     torch.set_num_threads(training.threads)
-    return train_lite(_plan(training, data))
-
-
-def _plan(training: ProjectTraining, data: Path) -> LitePlan:
-    """Plan a short training that goes on from weights, with their joints."""
-    skeleton = read_skeleton(training.start)
-    views = min(MOST_VIEWS, max(1, VIEWS_IN_ALL // max(1, len(read_coco_persons(data, skeleton)))))
-    trunk = TrainConfig(steps=training.trunk_steps, warmup_steps=30, ema_decay=0.98)
-    decoder = TrainConfig(
-        steps=training.decoder_steps, warmup_steps=50, clip_norm=2.0, learning_rate=4e-4, ema_decay=0.98
-    )
-    return LitePlan(
-        [TrainingFolder(data, views)], training.start, training.out, trunk=trunk, decoder=decoder,
-        network=read_config(training.start), skeleton=skeleton, trust_labels=True,
+    plan = plan_further_training(
+        [TrainingFolder(data)], training.start, training.out, trunk_steps=training.trunk_steps,
+        decoder_steps=training.decoder_steps, keep=training.keep, trust_labels=True,
     )  # fmt: skip
+    return train_lite(plan)
 
 
 def _fetch(training: ProjectTraining, settings: ServiceSettings, data: Path) -> None:

@@ -313,7 +313,8 @@ def test_training_on_a_project_fetches_labels_and_photos_once(run, tmp_path, lab
     assert labelled_project.requests == []
     assert calls[0] == calls[1]
     assert (calls[0].start, calls[0].out, calls[0].skeleton.name) == (DEFAULT_FILE, Path("runs/mine"), "coco")
-    assert (calls[0].trunk.steps, calls[0].decoder.steps, calls[0].trust_labels) == (150, 5, True)
+    assert (calls[0].trunk.steps, calls[0].decoder.steps, calls[0].keep) == (60, 5, 0.5)
+    assert calls[0].trust_labels
     assert [(folder.path, folder.views) for folder in calls[0].folders] == [(Path("runs/mine/data"), 16)]  # one person
     finished = run(*arguments)
     assert (finished.exit_code, "which holds finished weights" in finished.output) == (1, True)

@@ -32,9 +32,22 @@ def train(
     ] = None,
     trunk_steps: Annotated[
         int | None,
-        typer.Option(min=1, help="lite: steps of the trunk, 32 persons each. By default those of make train-lite."),
+        typer.Option(
+            min=1,
+            help="lite: steps of the trunk, 32 persons each. By default 60 from lite weights on, 1100 from MoveNet.",
+        ),
     ] = None,
-    decoder_steps: Annotated[int | None, typer.Option(min=1, help="lite: steps of the decoder, likewise.")] = None,
+    decoder_steps: Annotated[
+        int | None, typer.Option(min=1, help="lite: steps of the decoder, likewise: 100 or 5700.")
+    ] = None,
+    keep: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="lite: share of the weights before in those that come out, against forgetting. By default 0.5.",
+        ),
+    ] = None,
     trust_labels: Annotated[
         bool,
         typer.Option("--trust-labels", help="lite: keep people whose left and right look exchanged to the network."),
@@ -66,6 +79,8 @@ def train(
 
         clickpose train --data my_people/ --out runs/mine
 
+        clickpose train --data my_people/ --out runs/more --decoder-steps 2000 --keep 0
+
         clickpose train --data coco_train:2 --data lspet:0.75 --init movenet-thunder-heads.onnx
 
         clickpose predict photo.jpg --checkpoint runs/mine/lite.safetensors --out overlay.png
@@ -78,7 +93,7 @@ def train(
         from clickpose.commands.train import LiteOptions, R50Options, train_from_options
 
         options = {
-            "lite": LiteOptions(trunk_steps, decoder_steps, trust_labels),
+            "lite": LiteOptions(trunk_steps, decoder_steps, trust_labels, keep),
             "r50": R50Options(preset, steps, batch_size, format_name, skeleton, backbone),
         }
         if model not in options:

@@ -13,9 +13,9 @@ import torch
 from clickpose.data.formats import read_dataset
 from clickpose.data.records import PoseDataset
 from clickpose.device import check_device
+from clickpose.lite.further import plan_further_training
 from clickpose.lite.predictor import DEFAULT_FILE
 from clickpose.lite.train import LitePlan, TrainingFolder, train_lite
-from clickpose.lite.weights import read_config, read_skeleton
 from clickpose.r50.train import R50Plan, preset_named, train_r50
 from clickpose.skeleton_io import load_skeleton
 
@@ -53,13 +53,15 @@ class LiteOptions:
     """Options that only lite has.
 
     Attributes:
-        trunk_steps, decoder_steps: None for those of :class:`LitePlan`.
-        trust_labels: as there.
+        trunk_steps, decoder_steps: None for those of the plan.
+        trust_labels: as in :class:`LitePlan`.
+        keep: share of the weights to go on from in those that come out; None for the plan's.
     """
 
     trunk_steps: int | None = None
     decoder_steps: int | None = None
     trust_labels: bool = False
+    keep: float | None = None
 
 
 @dataclass(frozen=True)
@@ -122,15 +124,17 @@ def _join_processes(device: str) -> str:
 
 
 def _lite_plan(data: Sequence[str], start: Path | None, out: Path, options: LiteOptions, seed: int) -> LitePlan:
-    """Plan to go on from ``start``, with the joints of its weights; MoveNet's are COCO's."""
-    plan = LitePlan([parse_folder(text) for text in data], start or DEFAULT_FILE, out)
-    if plan.start.suffix == ".safetensors":
-        plan = dataclasses.replace(plan, network=read_config(plan.start), skeleton=read_skeleton(plan.start))
+    """Plan a short training that goes on from lite weights, or the whole one that begins with MoveNet's."""
+    start, folders = start or DEFAULT_FILE, [parse_folder(text) for text in data]
+    if start.suffix == ".safetensors":
+        return plan_further_training(folders, start, out, seed=seed, **vars(options))
+    if options.keep:
+        raise ValueError(f"Expected --keep with lite weights to go on from, got {start}")
+    plan = LitePlan(folders, start, out, trust_labels=options.trust_labels)
     return dataclasses.replace(
         plan,
         trunk=dataclasses.replace(plan.trunk, steps=options.trunk_steps or plan.trunk.steps, seed=seed),
         decoder=dataclasses.replace(plan.decoder, steps=options.decoder_steps or plan.decoder.steps, seed=seed),
-        trust_labels=options.trust_labels,
     )
 
 

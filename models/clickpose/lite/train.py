@@ -9,12 +9,13 @@ them. Running the trunk once a view instead of once a step is what makes this po
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, default_collate
 from tqdm import tqdm
 
@@ -73,6 +74,7 @@ class LitePlan:
         skeleton: joints of the data, in its order, and of the network.
         trust_labels: leave out step 1. It mends data sets that a network knows better than their annotators; where a
             network needs further training it sees exchanged sides that are none, and the hardest people would go.
+        keep: share of the weights of ``start`` in the weights file, 0 for the trained ones alone.
     """
 
     folders: Sequence[TrainingFolder]
@@ -89,6 +91,11 @@ class LitePlan:
     network: LiteConfig = field(default_factory=LiteConfig)
     skeleton: Skeleton = COCO
     trust_labels: bool = False
+    keep: float = 0.0
+
+    def __post_init__(self):
+        if not 0 <= self.keep < 1:
+            raise ValueError(f"Expected to keep a share of the weights from 0 to below 1, got {self.keep}")
 
 
 def start_network(start: Path, config: LiteConfig) -> LiteNetwork:
@@ -119,6 +126,7 @@ def train_lite(plan: LitePlan, device: str = "cpu") -> Path:
     keep_plan(plan.out, _fingerprint(plan))
     torch.manual_seed(plan.decoder.seed)
     network = start_network(plan.start, plan.network)
+    before = {name: value.clone() for name, value in network.state_dict().items()} if plan.keep else None
     persons = [
         _read_persons(plan, folder, network.trunk, plan.out / f"exchanged_labels_{i}_{folder.path.name}.json")
         for i, folder in enumerate(plan.folders)
@@ -130,7 +138,7 @@ def train_lite(plan: LitePlan, device: str = "cpu") -> Path:
         names = ", ".join(folder.path.name for folder in plan.folders)
         notes = {"data": names, "start": plan.start.name}
         described = describe_skeleton(plan.skeleton, plan.network.decoder.added)
-        export_weights(trainer.checkpoint_path, weights, notes | described)
+        export_weights(trainer.checkpoint_path, weights, notes | described, before, plan.keep)
     return weights
 
 
@@ -175,17 +183,30 @@ def _cache_features(trunk: MoveNetThunder, dataset: PersonDataset, views: list, 
     return FeatureCache(*parts)
 
 
-def export_weights(checkpoint: Path, out: Path, notes: dict[str, str] | None = None) -> None:
+def export_weights(
+    checkpoint: Path,
+    out: Path,
+    notes: Mapping[str, str] | None = None,
+    before: Mapping[str, Tensor] | None = None,
+    keep: float = 0.0,
+) -> None:
     """Write the averaged weights of a training checkpoint as a weights file, with its provenance.
 
     Args:
         checkpoint: ``checkpoint.pt`` of a run.
         out: ``.safetensors`` file to write.
         notes: more metadata, such as the data used.
+        before: weights before the training.
+        keep: share of ``before`` in what is written.
     """
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    weights = state["average"]
     metadata = {"kind": "lite", "skeleton": COCO.name, "steps": str(state["step"]), "training": state["config"]}
-    save_weights(out, state["average"], metadata | (notes or {}))
+    if before is not None:
+        moving = [name for name, value in weights.items() if value.is_floating_point()]
+        weights = weights | {name: weights[name].lerp(before[name], keep) for name in moving}
+        metadata["kept"] = str(keep)
+    save_weights(out, weights, metadata | dict(notes or {}))
 
 
 def predict_with_trunk(trunk: MoveNetThunder, records: Sequence[PersonRecord], batch_size: int = 32) -> np.ndarray:

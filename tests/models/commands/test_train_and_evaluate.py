@@ -130,12 +130,29 @@ def test_training_goes_on_with_the_joints_of_the_weights(folder, tmp_path, monke
     crowdpose = SKELETONS["crowdpose"]
     header = {"kind": "lite"} | describe_skeleton(crowdpose, (12, 13))
     save_weights(tmp_path / "adapted.safetensors", {}, header)
-    for start in ([], ["--init", tmp_path / "adapted.safetensors"], ["--init", tmp_path / "thunder.onnx"]):
-        result = RUNNER.invoke(app, ["train", "--data", str(folder), "--out", str(tmp_path), *map(str, start)])
+    crowd = shutil.copytree(folder, tmp_path / "crowd")
+    content = json.loads((crowd / "annotations.json").read_text())
+    for annotation in content["annotations"]:
+        annotation["keypoints"] = annotation["keypoints"][: 3 * 14]
+    (crowd / "annotations.json").write_text(json.dumps(content))
+    for start, data in ((None, folder), ("adapted.safetensors", crowd), ("thunder.onnx", folder)):
+        init = [] if start is None else ["--init", str(tmp_path / start)]
+        result = RUNNER.invoke(app, ["train", "--data", str(data), "--out", str(tmp_path), *init])
         assert result.exit_code == 0, result.output
     assert [plan.skeleton.name for plan in plans] == ["coco", "crowdpose", "coco"]
     assert [plan.network.decoder.num_keypoints for plan in plans] == [17, 14, 17]
     assert plans[0].network == plans[2].network and plans[1].network.decoder.added == (12, 13)
+    assert [(plan.trunk.steps, plan.decoder.steps, plan.keep) for plan in plans] == [
+        (60, 100, 0.5), (60, 100, 0.5), (1100, 5700, 0.0),
+    ]  # fmt: skip
+
+
+def test_training_says_what_cannot_be_kept(folder, tmp_path):
+    arguments = ["train", "--data", str(folder), "--out", str(tmp_path), "--keep"]
+    refused = RUNNER.invoke(app, [*arguments, "0.5", "--init", str(tmp_path / "thunder.onnx")])
+    assert refused.exit_code == 2 and "Expected --keep with lite weights to go on from" in refused.output
+    refused = RUNNER.invoke(app, [*arguments, "1"])
+    assert refused.exit_code == 2 and "share of the weights from 0 to below 1, got 1" in refused.output
 
 
 @pytest.mark.parametrize(
