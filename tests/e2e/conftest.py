@@ -154,6 +154,12 @@ def any_key(request, stack, tmp_path) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def object_store() -> Callable:
+    """Runs a store of photos for the length of a with block."""
+    return _helper("object_store").object_store
+
+
+@pytest.fixture(scope="session")
 def new_editor() -> Callable:
     """Makes an editor of a page and the address of a project."""
     return _helper("editor").Editor
