@@ -39,6 +39,7 @@ _HOME = {
     "select_for_labelling": "selection",
     "send_to_label_studio": "labelstudio_pose",
     "set_skeleton": "skeletons",
+    "undo_refinement": "refinement",
     "worst_persons": "review",
     "worst_samples": "review",
 }

@@ -11,6 +11,7 @@ import json
 import os
 import webbrowser
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import fiftyone as fo
@@ -26,7 +27,7 @@ from clickpose_fiftyone.column_writes import label_documents, write_labels
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.conversion import PERSON, instance_of, relative_box
 from clickpose_fiftyone.linked_boxes import follow_poses
-from clickpose_fiftyone.predict import boxes_field_of
+from clickpose_fiftyone.predict import Progress, boxes_field_of
 from clickpose_fiftyone.refinement import history_of, state_of
 from clickpose_fiftyone.review import CORRECTED, SENT, mark_persons
 from clickpose_fiftyone.skeletons import skeleton_of
@@ -52,16 +53,18 @@ class LabelStudioPoseBackendConfig(foua.AnnotationBackendConfig):
         api_key: legacy token or personal access token; never stored. Without, ``LABEL_STUDIO_API_KEY`` of the
             environment.
         project_name: title of the project that is made.
+        progress: called with (photos uploaded, photos in all).
     """
 
     def __init__(
         self, name, label_schema, media_field="filepath", url="http://localhost:8080", api_key=None,
-        project_name="FiftyOne corrections", **kwargs,
+        project_name="FiftyOne corrections", progress=None, **kwargs,
     ):  # fmt: skip
         super().__init__(name, label_schema, media_field=media_field, **kwargs)
         self.url = url
         self.project_name = project_name
         self._api_key = api_key  # private: FiftyOne stores public attributes in the database
+        self._progress = progress
 
     @property
     def api_key(self):
@@ -71,6 +74,11 @@ class LabelStudioPoseBackendConfig(foua.AnnotationBackendConfig):
     @api_key.setter
     def api_key(self, value):
         self._api_key = value
+
+    def tell(self, done: int, total: int) -> None:
+        """Report the progress of sending."""
+        if self._progress is not None:
+            self._progress(done, total)
 
     def load_credentials(self, url=None, api_key=None):
         """Take address and key that are given when a run is loaded again."""
@@ -108,7 +116,14 @@ class LabelStudioPoseBackend(foua.AnnotationBackend):
         field = next(iter(self.config.label_schema))
         with self.client() as client:
             project = _create_project(client, self.config.project_name, skeleton_of(samples, field))
-            tasks = make_tasks(samples, field, lambda path: _upload_photo(client, project["id"], path))
+            done, total = count(1), len(samples)
+
+            def upload(path: str) -> str:
+                reference = _upload_photo(client, project["id"], path)
+                self.config.tell(next(done), total)
+                return reference
+
+            tasks = make_tasks(samples, field, upload)
             for start in range(0, len(tasks), _BATCH):
                 client.import_tasks(project["id"], tasks[start : start + _BATCH])
             client.update_project(project["id"], model_version=MODEL_VERSION, show_collab_predictions=True)
@@ -187,11 +202,20 @@ class ExchangedWithLabelStudio:
 
 def send_to_label_studio(
     samples, pred_field: str = "pred", url: str = "http://localhost:8080", api_key: str = "",
-    anno_key: str = "corrections", project: str = "FiftyOne corrections",
+    anno_key: str = "corrections", project: str = "FiftyOne corrections", progress: Progress | None = None,
 ) -> ExchangedWithLabelStudio:  # fmt: skip
     """Make a Label Studio project of the photos of a view, with their poses as predictions.
 
     Of a view of people (patches) all people of their photos are sent. The people are tagged ``sent_to_label_studio``.
+
+    Args:
+        samples: a dataset or view of images.
+        pred_field: Keypoints field to send.
+        url: address of Label Studio.
+        api_key: legacy token or personal access token; empty for ``LABEL_STUDIO_API_KEY`` of the environment.
+        anno_key: name of the run, to load the corrections by.
+        project: title of the project that is made.
+        progress: called with (photos uploaded, photos in all).
 
     Raises:
         ValueError: if the field cannot serve, the name is taken, or Label Studio cannot be reached or refuses.
@@ -208,8 +232,9 @@ def send_to_label_studio(
     schema = {pred_field: {"type": "keypoints", "classes": [PERSON], "attributes": []}}
     try:
         results = photos.annotate(
-            anno_key, backend=BACKEND, label_schema=schema, url=url, api_key=api_key or None, project_name=project
-        )
+            anno_key, backend=BACKEND, label_schema=schema, url=url, api_key=api_key or None, project_name=project,
+            progress=progress,
+        )  # fmt: skip
     except BaseException:  # a run that was not sent must not take the name, nor be loaded from
         if anno_key in dataset.list_annotation_runs():
             dataset.delete_annotation_run(anno_key)

@@ -29,10 +29,10 @@ def installed(fiftyone_home):
     install_plugin(fiftyone_home / "plugins")
 
 
-def started(dataset, name, delegated=False, **params):
+def started(dataset, name, **params):
     """What an operator returns: an answer, or steps that end with one."""
     uri = f"{PLUGIN}/{name}"
-    request = {"dataset_name": dataset.name, "params": params, "delegated": delegated}
+    request = {"dataset_name": dataset.name, "params": params}
     return foo.get_operator(uri).execute(ExecutionContext(request, executor=Executor(), operator_uri=uri))
 
 
@@ -176,17 +176,15 @@ def photos(new_dataset, tmp_path):
     return new_dataset(*samples)
 
 
-@pytest.mark.parametrize("delegated", [False, True])
-def test_a_prediction_that_is_cancelled_in_the_app_leaves_nothing(photos, monkeypatch, delegated):
+def test_a_prediction_that_is_cancelled_in_the_app_leaves_nothing(photos, monkeypatch):
     monkeypatch.setattr(predict, "shared_predictor", lambda name, checkpoint: Painter())
-    monkeypatch.setattr(ExecutionContext, "set_progress", lambda self, progress=None, label=None: None)
     before = contents(photos)
-    steps = started(photos, "predict_poses", delegated, pred_field="pred")
+    steps = started(photos, "predict_poses", pred_field="pred")
     next(steps)
     next(steps)
     steps.close()
     assert contents(photos) == before
-    *_, answer = started(photos, "predict_poses", delegated, pred_field="pred")
+    *_, answer = started(photos, "predict_poses", pred_field="pred")
     assert answer["persons"] == 3 and photos.count("pred_joints.keypoints") == 3 * 17
 
 

@@ -71,12 +71,21 @@ class PoseOperator(foo.Operator):
         """Add the inputs; ValueErrors are shown to the user."""
 
     def execute(self, ctx):
-        """Run, and answer with a sentence."""
+        """Run, and answer with a sentence; a queued run that cannot be done fails with it."""
+        if self.generator:
+            steps = self.steps(ctx)
+            return _last(steps) if ctx.delegated else steps  # the queue does not keep what a generator yields
         try:
+            _report(ctx, 0.0, self.title)
             result = self.run(ctx, self._samples(ctx))
+            _report(ctx, 1.0, str(result))
         except USER_ERRORS as error:
             return self._failed(ctx, error)
         return self._finished(ctx, result)
+
+    def steps(self, ctx):
+        """Run step by step, for operators with ``generator``; the last thing that is yielded is the answer."""
+        raise NotImplementedError
 
     def run(self, ctx, samples):
         """Call the package; the result's text is shown."""
@@ -98,8 +107,8 @@ class PoseOperator(foo.Operator):
         """
         request = {"dataset_name": samples._root_dataset.name, "view": samples.view()._serialize(), "params": params}
         result = self.execute(ExecutionContext(request, executor=Executor(), operator_uri=self.uri))
-        if self.generator:  # the last thing that a run yields is its answer
-            *_, result = result
+        if self.generator:
+            result = _last(result)
         if "error" in result:
             raise ValueError(result["error"])
         return result
@@ -115,14 +124,14 @@ class PoseOperator(foo.Operator):
             except StopIteration as end:
                 return end.value
             label = f"{done} of {total} {noun}"
-            if ctx.delegated:
-                ctx.set_progress(progress=done / total, label=label)
+            _report(ctx, done / total, label)
             yield ctx.ops.set_progress(progress=done / total, label=label)
 
     def refused(self, ctx, error: Exception):
         """Yield an error's sentence: of a generator, only what it yields reaches the app."""
-        yield ctx.ops.notify(sentence_of(error), variant="error")
-        yield {"error": sentence_of(error)}
+        answer = self._failed(ctx, error)
+        yield ctx.ops.notify(answer["error"], variant="error")
+        yield answer
 
     def _samples(self, ctx):
         register_backends()
@@ -140,8 +149,27 @@ class PoseOperator(foo.Operator):
         return {"message": str(result)}
 
     def _failed(self, ctx, error: Exception) -> dict:
+        if ctx.delegated:  # nobody sees a notice; the queue shows what the run failed with
+            raise ValueError(sentence_of(error)) from error
         ctx.ops.notify(sentence_of(error), variant="error")
         return {"error": sentence_of(error)}
+
+
+def reporter(ctx, noun: str):
+    """Return what reports (done, in all) as the progress of a queued run."""
+    return lambda done, total: _report(ctx, done / total, f"{done} of {total} {noun}")
+
+
+def _report(ctx, progress: float, label: str) -> None:
+    """Show the progress of a queued run; the app shows that of its own runs by what they yield."""
+    if ctx.delegated:
+        ctx.set_progress(progress=progress, label=label)
+
+
+def _last(steps):
+    """Run a generator to its end; return the last thing that it yields."""
+    *_, last = steps
+    return last
 
 
 def sentence_of(error: Exception) -> str:

@@ -41,7 +41,7 @@ class Calibrate(PoseOperator):
         inputs.bool("whole_dataset", label="Write calibrated scores on all photos of the dataset", default=True)
         inputs.str("save_to", label="Write the calibrator to a file (optional)")
 
-    def execute(self, ctx):
+    def steps(self, ctx):
         """Calibrate, CCNet with progress; nothing is written when it is cancelled."""
         try:
             samples = self._samples(ctx)

@@ -4,7 +4,7 @@ import os
 
 from fiftyone.operators import types
 
-from .base import HIGH, LOW, PoseOperator, fields_of_params, path_of_params, prediction_input
+from .base import HIGH, LOW, PoseOperator, fields_of_params, path_of_params, prediction_input, reporter
 
 
 class SendToLabelStudio(PoseOperator):
@@ -25,9 +25,8 @@ class SendToLabelStudio(PoseOperator):
         """Send."""
         from clickpose_fiftyone.labelstudio_pose import send_to_label_studio
 
-        return send_to_label_studio(
-            samples, **fields_of_params(ctx, "pred_field", "url", "api_key", "anno_key", "project")
-        )
+        options = fields_of_params(ctx, "pred_field", "url", "api_key", "anno_key", "project")
+        return send_to_label_studio(samples, **options, progress=reporter(ctx, "photos"))
 
 
 class LoadFromLabelStudio(PoseOperator):

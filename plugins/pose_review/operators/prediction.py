@@ -32,7 +32,7 @@ class PredictPoses(PoseOperator):
             inputs.bool("replace_corrected", label=label, default=False)
         inputs.bool("colours", label="Colour by confidence afterwards", default=True, view=types.SwitchView())
 
-    def execute(self, ctx):
+    def steps(self, ctx):
         """Predict photo by photo with progress; nothing is written when it is cancelled."""
         from clickpose_fiftyone.predict import iterate_predictions
 

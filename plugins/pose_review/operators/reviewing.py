@@ -129,7 +129,6 @@ class AcceptRefinements(PoseOperator):
     key = "accept_refinements"
     title = "accept refinements"
     description = "Settle the refined people of the view (or the selected ones); the originals are kept"
-    delegated = False
 
     def define_inputs(self, ctx, inputs):
         """Field."""
@@ -150,7 +149,6 @@ class DiscardRefinements(PoseOperator):
     title = "discard refinements"
     description = "Bring back the network's poses of the refined people of the view (or of the selected ones)"
     risk = HIGH
-    delegated = False
 
     def define_inputs(self, ctx, inputs):
         """Field."""
