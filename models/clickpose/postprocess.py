@@ -10,24 +10,26 @@ from clickpose.structures import Poses
 
 
 def suppress_duplicate_poses(
-    poses: Poses, oks_threshold: float = 0.5, box_iou_threshold: float = 0.9, min_score: float = 0.0
+    poses: Poses, oks_threshold: float = 0.5, box_iou_threshold: float = 0.9, min_score: float = 0.0, given: int = 0
 ) -> np.ndarray:
     """Choose the poses to keep when several boxes led to the same person.
 
     Greedy, best instance score first: a pose is dropped when a kept one is more similar to it than a threshold. A pose
-    in which a human has placed a joint is always kept, and is considered before the others.
+    in which a human has placed a joint, or whose box a human has given, is always kept, and is considered before the
+    others.
 
     Args:
         poses: the N poses of one image.
         oks_threshold: OKS above which two poses are one person.
         box_iou_threshold: overlap of the boxes above which they are one person, whatever their joints.
         min_score: poses with a lower instance score are dropped.
+        given: so many poses, the first ones, are of boxes that a human gave.
 
     Returns:
         Indices into ``poses``, best instance score first (ties in the given order).
     """
     scores = poses.instance_scores
-    human = poses.fixed.any(axis=1)
+    human = poses.fixed.any(axis=1) | (np.arange(len(poses)) < given)
     candidates = np.flatnonzero(human | (scores >= min_score))
     poses, scores, human = poses.select(candidates), scores[candidates], human[candidates]
 

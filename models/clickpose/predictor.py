@@ -158,23 +158,31 @@ class PosePredictor(ABC):
             raise RuntimeError("Expected set_image(image) before predict or refine; no image has been set")
         return image
 
-    def predict(self, boxes_xyxy: np.ndarray | None = None) -> Poses:
-        """Predict the poses of everybody in the image, or of the people in given boxes.
+    def predict(self, boxes_xyxy: np.ndarray | None = None, *, find_others: bool = False) -> Poses:
+        """Predict the poses of everybody in the image, of the people in given boxes, or of these and everybody else.
 
         Args:
             boxes_xyxy: (N, 4) px, one person each; None to let the detector find them. Given boxes are all answered,
                 in order; found ones pass through suppression of double poses.
+            find_others: with boxes, let the detector find who is in none of them; they come after, best score first.
         """
         from clickpose.postprocess import suppress_duplicate_poses
 
         image = self._current_image()
+        given = None
         if boxes_xyxy is not None:
             boxes_xyxy = as_array("boxes_xyxy", boxes_xyxy, ("N", 4))
-            return self.decode(self._encode_once(image, boxes_xyxy), boxes_xyxy)
-        found = self.detect(image)
-        boxes_xyxy = None if found is None else found[0]
-        poses = self.decode(self._encode_once(image, boxes_xyxy), boxes_xyxy)
-        return poses.select(suppress_duplicate_poses(poses))
+            given = self.decode(self._encode_once(image, boxes_xyxy), boxes_xyxy)
+            if not find_others:
+                return given
+        detected = self.detect(image)
+        boxes_xyxy = None if detected is None else detected[0]
+        found = self.decode(self._encode_once(image, boxes_xyxy), boxes_xyxy)
+        if given is None:
+            return found.select(suppress_duplicate_poses(found))
+        everybody = Poses.stack(self.skeleton, [*given, *found])
+        kept = suppress_duplicate_poses(everybody, given=len(given))
+        return everybody.select(np.concatenate([np.arange(len(given)), kept[kept >= len(given)]]))
 
     def _encode_once(self, image: np.ndarray, boxes_xyxy: np.ndarray | None) -> list[EncodedRegion]:
         """Return a region for each box, or the one for everybody; a region of the whole image is encoded once."""

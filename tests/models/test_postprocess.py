@@ -68,6 +68,12 @@ def test_what_a_human_touched_always_stays_and_wins():
     np.testing.assert_array_equal(suppress_duplicate_poses(poses, min_score=0.6), [2, 1])
 
 
+def test_a_given_box_stays_and_wins():
+    poses = people([0, 0, 0, 300], [0.1, 0.2, 0.9, 0.5])
+    np.testing.assert_array_equal(suppress_duplicate_poses(poses, given=2), [3, 1, 0])
+    np.testing.assert_array_equal(suppress_duplicate_poses(poses, given=0), [2, 3])
+
+
 def test_low_scores_are_dropped_and_the_order_is_by_score_then_as_given():
     poses = people([0, 300, 600, 900], [0.3, 0.5, 0.29, 0.5])
     np.testing.assert_array_equal(suppress_duplicate_poses(poses, min_score=0.3), [1, 3, 0])

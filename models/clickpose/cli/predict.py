@@ -36,6 +36,9 @@ def predict(
     box: Annotated[
         list[str] | None, typer.Option(help="x,y,width,height of a person in pixels, instead of finding them. Repeat.")
     ] = None,
+    find_others: Annotated[
+        bool, typer.Option("--find-others", help="With --box, find the people in none of the boxes as well.")
+    ] = False,
     threshold: Annotated[float, typer.Option(min=0, max=1, help="Leave out people with a lower predicted OKS.")] = 0.0,
     model: Model = "lite",
     checkpoint: Checkpoint = None,
@@ -58,6 +61,8 @@ def predict(
             raise ValueError("Expected --openpose for --openpose-tolerance, got none")
         paths = photo_paths(photos)
         boxes_xyxy = parse_boxes(box)
+        if find_others and boxes_xyxy is None:
+            raise ValueError("Expected --box for --find-others, got none: without boxes everybody is found")
         if boxes_xyxy is not None and len(paths) > 1:
             raise ValueError(f"Expected one photo with --box, got {len(paths)}")
         overlays = overlay_paths(paths, out)
@@ -66,7 +71,7 @@ def predict(
     done, failures = [], 0
     for path in track_photos(paths):
         try:
-            done.append(_predict_photo(predictor, path, boxes_xyxy, threshold, overlays.get(path)))
+            done.append(_predict_photo(predictor, path, boxes_xyxy, find_others, threshold, overlays.get(path)))
         except (ValueError, OSError) as error:  # one bad photo does not stop the others
             failures += 1
             complain(error)
@@ -81,11 +86,13 @@ def predict(
         raise typer.Exit(2)
 
 
-def _predict_photo(predictor, path: Path, boxes_xyxy, threshold: float, overlay: Path | None) -> PhotoPoses:
+def _predict_photo(
+    predictor, path: Path, boxes_xyxy, find_others: bool, threshold: float, overlay: Path | None
+) -> PhotoPoses:
     """Predict, draw and report one photo."""
     image = read_image(path)
     predictor.set_image(image)
-    poses = predictor.predict(boxes_xyxy)
+    poses = predictor.predict(boxes_xyxy, find_others=find_others)
     poses = poses.select(poses.instance_scores >= threshold)
     save_overlay(overlay, image, poses)
     scores = ", ".join(f"{score:.2f}" for score in poses.instance_scores)

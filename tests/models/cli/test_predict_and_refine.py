@@ -28,8 +28,9 @@ class FakePredictor:
     def set_image(self, image):
         self.calls.append(("set_image", image.shape))
 
-    def predict(self, boxes_xyxy=None):
-        self.calls.append(("predict", None if boxes_xyxy is None else boxes_xyxy.tolist()))
+    def predict(self, boxes_xyxy=None, *, find_others=False):
+        others = ["and others"] if find_others else []
+        self.calls.append(("predict", None if boxes_xyxy is None else boxes_xyxy.tolist(), *others))
         boxes = np.array([[10.0, 10, 50, 90], [60, 10, 90, 90]]) if boxes_xyxy is None else boxes_xyxy
         count = len(boxes)
         keypoints = boxes[:, None, :2] + np.arange(17)[:, None] * np.array([1.5, 4.25])
@@ -110,6 +111,8 @@ def test_predict_with_boxes_and_threshold(calls, photo, tmp_path):
     assert result.stdout == f"{photo}: 1 person, predicted OKS 0.90\n"
     assert calls[0][1]["threads"] == 2
     assert calls[-1] == ("predict", [[1, 2, 31, 42], [5, 6, 12.5, 14]])
+    run("predict", photo, "--box", "1,2,30,40", "--find-others")
+    assert calls[-1] == ("predict", [[1, 2, 31, 42]], "and others")
 
 
 def test_predict_takes_folders_and_goes_on_after_a_bad_photo(calls, photo, tmp_path):
@@ -129,6 +132,7 @@ def test_predict_takes_folders_and_goes_on_after_a_bad_photo(calls, photo, tmp_p
         (["PHOTO", "--box", "1,2,nan,4"], ["Expected --box x,y,width,height in pixels"]),
         (["PHOTO", "--box", "1,2,0,4"], ["width and height above 0, got '1,2,0,4'"]),
         (["PHOTO", "missing.jpg", "--box", "1,2,3,4"], ["Expected one photo with --box, got 2"]),
+        (["PHOTO", "--find-others"], ["Expected --box for --find-others, got none"]),
         (["PHOTO", "--out", "PHOTO"], ["Expected --out to leave the photos alone"]),
         (["PHOTO", "elsewhere/photo.png", "--out", "FOLDER/drawn"], ["Expected photos with different names"]),
         (["FOLDER/empty"], ["Expected photos", "got none"]),

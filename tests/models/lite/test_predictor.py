@@ -120,6 +120,18 @@ def test_no_boxes_no_poses(predictor, image):
     assert len(predictor.predict(np.zeros((0, 4)))) == 0
 
 
+def test_given_boxes_come_first_and_whoever_is_in_none_of_them_after(predictor, image):
+    predictor.set_image(image)
+    own = BOXES[[1]] + [1, 0, 1, 0]
+    (given,) = predictor.predict(own)
+    both = predictor.predict(own, find_others=True)
+    assert both.keypoints[0].tolist() == given.keypoints.tolist()
+    other = predictor.predict(BOXES[[0]])
+    assert both.keypoints[1:].tolist() == other.keypoints.tolist()  # the detector's second box is the given person
+    nobody = predictor.predict(np.zeros((0, 4)), find_others=True)
+    assert nobody.keypoints.tolist() == predictor.predict().keypoints.tolist()
+
+
 def test_calls_in_the_wrong_order_name_the_missing_one(predictor):
     with pytest.raises(RuntimeError, match="Expected set_image"):
         predictor.predict()
