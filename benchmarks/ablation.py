@@ -21,8 +21,9 @@ import torch
 from torch.utils.data import default_collate
 
 import clickpose
-from clickpose.data.coco import PersonRecord, read_coco_persons
+from clickpose.data.coco import read_coco_persons
 from clickpose.data.feature_cache import FeatureCache
+from clickpose.data.records import PersonRecord
 from clickpose.engine import TrainConfig, Trainer
 from clickpose.evaluation.click_protocol import ClickProtocol
 from clickpose.lite.click_evaluation import evaluate_clicks

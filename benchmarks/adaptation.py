@@ -19,8 +19,9 @@ import numpy as np
 import torch
 
 from clickpose.commands.adapt import AdaptPlan, adapt
-from clickpose.data.coco import PersonRecord, read_coco_persons
+from clickpose.data.coco import read_coco_persons
 from clickpose.data.flip_audit import exchanged_labels
+from clickpose.data.records import PersonRecord
 from clickpose.evaluation.click_protocol import ClickProtocol
 from clickpose.lite.click_evaluation import evaluate_clicks
 from clickpose.lite.predictor import DEFAULT_FILE

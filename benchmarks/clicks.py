@@ -17,7 +17,8 @@ import numpy as np
 import torch
 
 import clickpose
-from clickpose.data.coco import PersonRecord, read_coco_persons
+from clickpose.data.coco import read_coco_persons
+from clickpose.data.records import PersonRecord
 from clickpose.lite.click_evaluation import ClickEvaluation, ClickProtocol, evaluate_clicks
 from clickpose.lite.train import predict_with_trunk
 from clickpose.metrics.clicks import NOC_TARGETS, ClickCurve, manual_correction_curve

@@ -57,7 +57,7 @@ class FeatureTable:
     """What CCNet is fitted on, in memory: N persons, K joints.
 
     Attributes:
-        features: (N, F) or (N, K, F); half precision is fine.
+        features: (N, F) or (N, K, F), finite; half precision is fine.
         oks: (N, K) OKS term of the frozen network's keypoints, 0..1; not read where ``visibility`` is 0.
         visibility: (N, K) COCO visibility; above 0 is labelled, below 0 leaves the joint out (a clicked one).
         scores: (N, K) the network's own confidences, to compare with.
@@ -160,10 +160,16 @@ def collect_features(net: PredNet, batches: Iterable, total: int | None = None) 
         output = net.predict(*inputs)
         oks, visibility, groups = labels_of(output)
         seen = torch.ones_like(output.scores) if output.visibility_scores is None else output.visibility_scores
-        rows.append((output.features.half(), oks.float(), visibility, output.scores.float(), groups, seen.float()))
+        rows.append((_halved(output.features), oks.float(), visibility, output.scores.float(), groups, seen.float()))
     if not rows:
         raise ValueError("Expected at least one batch of labelled persons, got none")
     return FeatureTable(*(torch.cat([column.cpu() for column in columns]) for columns in zip(*rows, strict=True)))
+
+
+def _halved(features: Tensor) -> Tensor:
+    """Return features in half precision, or as they are where that is too small for them."""
+    halved = features.half()
+    return halved if torch.equal(halved.isfinite(), features.isfinite()) else features
 
 
 def label_detections(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +12,7 @@ import numpy as np
 
 from clickpose.boxes import BODY_SHARE_OF_BOX
 from clickpose.checks import as_array
+from clickpose.data.json_file import read_json
 from clickpose.data.records import ImageRecord, PersonRecord, PoseDataset
 from clickpose.skeleton import COCO, Skeleton
 
@@ -86,21 +86,6 @@ def read_coco_dataset(
         raise ValueError(f"Expected COCO keypoints in {path}, got an entry without {error}") from None
     except (TypeError, AttributeError) as error:
         raise ValueError(f"Expected COCO keypoints in {path}, got an entry of another form: {error}") from None
-
-
-def read_json(path: Path, what: str):
-    """Parse a JSON file.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it is not JSON.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"Expected {what} at {path}, found no such file")
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"Expected {what} in {path}, got no JSON: {error}") from None
 
 
 class _Reader:

@@ -6,7 +6,8 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
-from clickpose.data.coco import CocoFields, area_of_box, read_coco_dataset, read_json
+from clickpose.data.coco import CocoFields, area_of_box, read_coco_dataset
+from clickpose.data.json_file import read_json
 from clickpose.data.records import PoseDataset
 from clickpose.skeleton_io import SKELETONS
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from clickpose.data.coco import PersonRecord
+from clickpose.data.records import PersonRecord
 from clickpose.metrics.oks import keypoint_oks
 from clickpose.skeleton import Skeleton
 

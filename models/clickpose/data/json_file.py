@@ -1,4 +1,4 @@
-"""Read a JSON file whose errors name the file."""
+"""Read JSON files; errors name the file."""
 
 from __future__ import annotations
 
@@ -8,6 +8,25 @@ from pathlib import Path
 from typing import TypeVar
 
 Content = TypeVar("Content")
+
+
+def read_json(path: Path, what: str) -> object:
+    """Return the content of a JSON file.
+
+    Args:
+        path: the file.
+        what: what it should hold, for the message.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is not JSON.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"Expected {what} at {path}, found no such file")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"Expected {what} in {path}, got no JSON: {error}") from None
 
 
 def read_json_as(path: str | Path, parse: Callable[[object], Content]) -> Content:

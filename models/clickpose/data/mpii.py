@@ -14,7 +14,7 @@ from PIL import Image
 
 from clickpose.boxes import BODY_SHARE_OF_BOX, box_area, enclosing_box
 from clickpose.checks import as_array
-from clickpose.data.coco import read_json
+from clickpose.data.json_file import read_json
 from clickpose.data.records import ImageRecord, PersonRecord, PoseDataset
 from clickpose.skeleton_io import SKELETONS
 

@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from clickpose.boxes import enclosing_box
-from clickpose.data.coco import PersonRecord
 from clickpose.data.crops import apply_affine, frame_matrix, warp_crop
+from clickpose.data.records import PersonRecord
 from clickpose.data.truncation import hide, truncate_person
 from clickpose.frames import CropFrame
 from clickpose.skeleton import Skeleton

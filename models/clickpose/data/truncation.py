@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from clickpose.data.coco import PersonRecord
+from clickpose.data.records import PersonRecord
 
 _FEWEST_JOINTS = 2
 # Heads are seldom what a photo cuts: chance of keeping the top, bottom, left or right part.

@@ -7,12 +7,14 @@ image, and joints outside it are written as not labelled.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from clickpose.boxes import clip_boxes, xywh_to_xyxy
+from clickpose.checks import as_array, check_finite
 from clickpose.skeleton import COCO, Skeleton
 
 DIGITS = 8  # a hundred-thousandth of a pixel in any photo
@@ -30,11 +32,13 @@ def to_yolo(coco: Mapping, skeleton: Skeleton = COCO) -> dict[str, str]:
         path below the data set's folder (``labels/a/b.txt`` for ``a/b.jpg``; ``data.yaml``) -> content.
 
     Raises:
-        ValueError: if two images would have one label file, an image leads out of the folder, or one with people has no
-            width and height.
+        ValueError: if two images would have one label file, an image leads out of the folder, one with people has no
+            width and height, or a person has no such image, no box or another number of joints.
     """
     people: dict[object, list[Mapping]] = {image["id"]: [] for image in coco["images"]}
     for annotation in coco["annotations"]:
+        if annotation["image_id"] not in people:
+            raise ValueError(f"Expected annotations of the images, got one of image_id {annotation['image_id']!r}")
         if not annotation.get("iscrowd"):
             people[annotation["image_id"]].append(annotation)
     files: dict[str, str] = {}
@@ -72,11 +76,12 @@ def _line(person: Mapping, image: Mapping, skeleton: Skeleton) -> str:
     if not (image.get("width") and image.get("height")):
         raise ValueError(f"Expected {image['file_name']} to have a width and height")
     size = np.array([image["width"], image["height"]], dtype=np.float64)
-    left, top, right, bottom = clip_boxes(xywh_to_xyxy(np.asarray(person["bbox"], dtype=float)), size[::-1])
+    where = f"on {image['file_name']}"
+    box_xywh = check_finite(f"bbox {where}", as_array(f"bbox {where}", person.get("bbox"), (4,)))
+    left, top, right, bottom = clip_boxes(xywh_to_xyxy(box_xywh), size[::-1])
     box = np.array([(left + right) / 2, (top + bottom) / 2, right - left, bottom - top]) / np.tile(size, 2)
-    triples = np.asarray(person.get("keypoints") or np.zeros(3 * len(skeleton)), dtype=np.float64).reshape(
-        len(skeleton), 3
-    )
+    numbers = person.get("keypoints") or np.zeros(3 * len(skeleton))
+    triples = as_array(f"keypoints {where}", numbers, (3 * len(skeleton),)).reshape(-1, 3)
     points = triples[:, :2] / size
     labelled = (triples[:, 2] > 0) & ((points >= 0) & (points <= 1)).all(axis=1)
     words = ["0", *(f"{number:.{DIGITS}f}" for number in box)]
@@ -86,9 +91,9 @@ def _line(person: Mapping, image: Mapping, skeleton: Skeleton) -> str:
 
 
 def _data_yaml(skeleton: Skeleton) -> str:
-    flip_indices = [int(joint) for joint in skeleton.flip_indices]
+    flip_indices = skeleton.flip_indices.tolist()
     return (
         "# Photos belong into images/, beside labels/. Split them into train and val before you trust a figure.\n"
         f"path: .\ntrain: images\nval: images\nkpt_shape: [{len(skeleton)}, 3]\nflip_idx: {flip_indices}\n"
-        f"names:\n  0: person\nkpt_names:\n  0: [{', '.join(skeleton.names)}]\n"
+        f"names:\n  0: person\nkpt_names:\n  0: {json.dumps(skeleton.names)}\n"
     )

@@ -20,8 +20,8 @@ from tqdm import tqdm
 from clickpose.calibration.aggregation import visibility_weighted
 from clickpose.calibration.ccnet_fit import LEFT_OUT, CCNetConfig, FeatureTable, apply_ccnet, cross_fit_ccnet, fit_ccnet
 from clickpose.calibration.posthoc import PosthocCalibrator, cross_validate
-from clickpose.data.coco import PersonRecord
 from clickpose.data.persons import PersonDataset
+from clickpose.data.records import PersonRecord
 from clickpose.feedback import click_worst, oks_terms
 from clickpose.frames import CropFrame
 from clickpose.metrics.calibration_figures import CalibrationSample

@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from clickpose.data.coco import PersonRecord
 from clickpose.data.persons import PersonBatch, PersonDataset
+from clickpose.data.records import PersonRecord
 from clickpose.evaluation.click_protocol import ClickProtocol
 from clickpose.feedback import oks_terms
 from clickpose.frames import CropFrame

@@ -19,10 +19,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, default_collate
 from tqdm import tqdm
 
-from clickpose.data.coco import PersonRecord, read_coco_persons
+from clickpose.data.coco import read_coco_persons
 from clickpose.data.feature_cache import FeatureCache, build_feature_cache
 from clickpose.data.flip_audit import exchanged_labels
 from clickpose.data.persons import Augmentation, PersonDataset
+from clickpose.data.records import PersonRecord
 from clickpose.engine import TrainConfig, Trainer, keep_plan, rank_and_world, wait_for_all
 from clickpose.frames import CropFrame
 from clickpose.lite.task import CachedLiteTask, LiteTaskConfig, TrunkTask

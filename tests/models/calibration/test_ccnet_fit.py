@@ -212,6 +212,20 @@ def test_features_are_computed_once(tmp_path):
     assert FeatureTable.load(path, source) is None
 
 
+def test_features_are_kept_in_half_precision_where_it_holds_them():
+    class Wide:
+        def predict(self, features):
+            return PredNetOutput(features, torch.zeros(2, 1, 2), torch.zeros(2, 1))
+
+    def labels_of(output):
+        return PersonLabels(torch.zeros(2, 1), torch.full((2, 1), 2), torch.arange(2))
+
+    small, large = torch.tensor([[1.0], [2.0]]), torch.tensor([[1.0], [7e4]])
+    assert collect_features(Wide(), [((small,), labels_of)]).features.dtype == torch.float16
+    both = collect_features(Wide(), [((small,), labels_of), ((large,), labels_of)]).features
+    assert both[:, 0].tolist() == [1, 2, 1, 7e4]
+
+
 def test_persons_are_selected_together():
     table = small_table()
     part = table.select(table.groups.numpy() == 3)

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 import clickpose
 from clickpose.cli import app
 from clickpose.commands import adapt
-from clickpose.data.coco import PersonRecord
+from clickpose.data.records import PersonRecord
 from clickpose.lite.train import _draw_images
 from clickpose.lite.weights import load_lite, read_skeleton
 from clickpose.skeleton_io import skeleton_to_dict

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clickpose.data.coco import PersonRecord
+from clickpose.data.records import PersonRecord
 from clickpose.data.truncation import hide, truncate_person
 
 HEIGHT, WIDTH = 400, 300

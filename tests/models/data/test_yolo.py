@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import yaml
@@ -50,6 +52,13 @@ def test_nothing_lies_outside_the_image():
     np.testing.assert_allclose(read_back(line)[0], [0, 400, 80, 80], atol=1e-5)
 
 
+def test_names_are_text_whatever_yaml_would_read_in_them(tmp_path):
+    skeleton = replace(COCO, names=("no", "1", "a, b: c", *COCO.names[3:]))
+    write_yolo(tmp_path, coco(), skeleton)
+    data = yaml.safe_load((tmp_path / "data.yaml").read_text())
+    assert data["kpt_names"][0][:4] == ["no", "1", "a, b: c", "left_ear"]
+
+
 def test_crowds_are_left_out_and_images_without_people_are_background():
     crowd = {"iscrowd": 1, "bbox": [0, 0, 9, 9], "segmentation": {}}
     assert to_yolo(coco(crowd, width=None))["labels/a/b.c.txt"] == ""
@@ -68,6 +77,10 @@ def test_the_data_file_is_yaml_with_the_mirror_pairs(tmp_path):
     [
         (coco(person(1, [2] * 17), width=0), "to have a width and height"),
         (coco(file_name="../b.jpg"), "below one folder"),
+        (coco({**person(1, [2] * 17), "image_id": 4}), "Expected annotations of the images, got one of image_id 4"),
+        (coco({**person(1, [2] * 17), "bbox": None}), r"Expected bbox on a/b.c.jpg of shape \(4,\)"),
+        (coco({**person(1, [2] * 17), "bbox": [0, 0, float("nan"), 1]}), "Expected finite bbox on a/b.c.jpg, got nan"),
+        (coco({**person(1, [2] * 17), "keypoints": [1, 2, 2]}), r"Expected keypoints on a/b.c.jpg of shape \(51,\)"),
         ({"images": [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "a.png"}], "annotations": []}, "differ"),
     ],
 )

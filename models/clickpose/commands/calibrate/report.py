@@ -22,8 +22,6 @@ from clickpose.metrics.calibration_figures import CalibrationSample, compare
 from clickpose.skeleton import COCO, Skeleton
 from clickpose.structures import Poses
 
-__all__ = ["CalibrationSample", "PersonPictures", "write_report"]
-
 RESAMPLES = 300
 _ARROWS = {1: "↑", 0: "", -1: "↓"}
 _MOST_JOINTS_BY_NAME = 24  # skeletons with more are shown by part
@@ -239,7 +237,7 @@ def _example_jpeg(sample: CalibrationSample, skeleton: Skeleton, pictures: Perso
 def _cut_out(photo: Image.Image, box_xyxy: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
     """Return a square (S, S, 3) uint8 around a box (grey beyond the photo), its upper left corner in px, its scale."""
     center, extent = box_xyxy.reshape(2, 2).mean(axis=0), np.ptp(box_xyxy.reshape(2, 2), axis=0).max()
-    half = max(extent * (0.5 + _MARGIN), 8.0)
+    half = float(np.clip(extent * (0.5 + _MARGIN), 8.0, max(photo.size)))  # whatever box a results file has
     corner = np.round(center - half)
     side = max(int(np.ceil(2 * half)), 1)
     canvas = Image.new("RGB", (side, side), (236, 238, 240))

@@ -28,6 +28,7 @@ from clickpose.calibration.results_file import (
 )
 from clickpose.checks import check_unit_range
 from clickpose.commands.calibrate.outcome import AUTO, CCNET, RANKED, CalibrateOptions, Outcome, save_fit
+from clickpose.data.json_file import read_json
 from clickpose.metrics.average_precision import average_precision
 from clickpose.metrics.bootstrap import compare_average_precision
 from clickpose.metrics.calibration_figures import CalibrationSample
@@ -164,8 +165,6 @@ def _intervals(annotations: dict, before: Sequence[dict], after: Sequence[dict],
 
 
 def _read_annotations(path: Path) -> dict:
-    from clickpose.data.coco import read_json
-
     content = read_json(path, "COCO keypoints")
     if not isinstance(content, dict) or not {"images", "annotations"} <= content.keys():
         raise ValueError(f"Expected COCO keypoints (images, annotations) in {path}, got something else")

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from clickpose.commands.calibrate.plots import precision_plot, reliability_plot, score_histograms, sparsification_plot
-from clickpose.commands.calibrate.report import CalibrationSample, PersonPictures, write_report
+from clickpose.commands.calibrate.report import PersonPictures, _cut_out, write_report
 from clickpose.metrics.bootstrap import Comparison, Interval
-from clickpose.metrics.calibration_figures import calibration_figures, compare
+from clickpose.metrics.calibration_figures import CalibrationSample, calibration_figures, compare
 from clickpose.skeleton import COCO, Skeleton
 
 PERSONS = 30
@@ -103,6 +103,13 @@ def test_examples_are_the_most_overconfident_first_with_prediction_and_annotatio
     assert first.size == (524, 260)
     left, right = np.split(np.asarray(first, dtype=float)[:, :520], 2, axis=1)
     assert np.abs(left - right).mean() > 1, "prediction and annotation are drawn, 15 px apart"
+
+
+def test_a_box_of_any_size_costs_no_more_than_the_photo():
+    photo = Image.new("RGB", (240, 200), (90, 0, 0))
+    crop, corner, scale = _cut_out(photo, np.array([-1e6, -1e6, 1e6 + 240, 1e6 + 200]))
+    assert crop.shape == (260, 260, 3) and corner.tolist() == [120 - 240, 100 - 240]
+    assert scale == 260 / 480 and crop[130, 130].tolist() == [90, 0, 0]
 
 
 def test_perfect_confidences_have_no_examples(tmp_path, before, pictures):
