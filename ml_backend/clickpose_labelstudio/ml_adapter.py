@@ -1,11 +1,11 @@
 """The same service through label-studio-ml, for those who deploy their backends that way.
 
-Runs under label-studio-ml 1.0.9, the release on PyPI, and under the 2.x interface, which is on GitHub only. Use it as
-the model class of a label-studio-ml project, whose ``_wsgi.py`` then says::
+Runs under label-studio-ml 1.0.9, the release on PyPI, and under 2.x, which is on GitHub only (tried with 2.0.1.dev0). Use
+it as the model class of a label-studio-ml project, whose ``_wsgi.py`` then says::
 
     from clickpose_labelstudio.ml_adapter import ClickPoseModel
 
-    app = init_app(model_class=ClickPoseModel, model_dir="/var/lib/clickpose")
+    app = init_app(model_class=ClickPoseModel)  # 1.0.9 also wants a folder: model_dir="/var/lib/clickpose"
 
 Settings come from the environment, as for :mod:`clickpose_labelstudio.wsgi`. What 1.0.9 lacks remains lacking there:
 authentication, ``GET /versions``, a prediction before the first set-up. ``clickpose serve`` has them.
