@@ -4,27 +4,17 @@ import json
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from clickpose.data.coco import read_coco_persons
-from clickpose.networks.lite import LiteConfig, LiteNetwork
-from clickpose.networks.lite_decoder import DecoderConfig
-from clickpose.skeleton import COCO
 
 BOXES = ((20.0, 30.0, 120.0, 220.0), (150.0, 40.0, 230.0, 200.0))  # of both people in every photo, px
 
 
 @pytest.fixture
-def network():
+def network(tiny_lite):
     """A tiny lite network of random weights whose decoder moves joints."""
-    torch.manual_seed(0)
-    network = LiteNetwork(
-        LiteConfig(64, DecoderConfig(flip_pairs=COCO.flip_pairs, dim=16, heads=2, layers=2, ffn_dim=24))
-    )
-    for head in (*network.decoder.keypoint_heads, *network.decoder.box_heads):
-        torch.nn.init.normal_(head[-1].weight, std=0.3)
-    return network.eval()
+    return tiny_lite.make_network()
 
 
 @pytest.fixture

@@ -8,14 +8,12 @@ import torch
 from clickpose.joint_origin import joint_origin
 from clickpose.lite.adaptation import FLAT_HEATMAP_LOGIT, adapt_network
 from clickpose.lite.weights import describe_skeleton, lite_config, load_lite
-from clickpose.networks.lite import LiteConfig, LiteNetwork
-from clickpose.networks.lite_decoder import DecoderConfig, PoseQueries
+from clickpose.networks.lite import LiteNetwork
+from clickpose.networks.lite_decoder import PoseQueries
 from clickpose.networks.movenet import decode_heads, scale_pixels
 from clickpose.skeleton import COCO, Skeleton
 from clickpose.skeleton_io import SKELETONS, skeleton_to_json
 from clickpose.weights_io import WeightsError, save_weights
-
-TINY = LiteConfig(64, DecoderConfig(flip_pairs=COCO.flip_pairs, dim=16, heads=2, layers=2, ffn_dim=24))
 
 
 def extended(edges=(("left_shoulder", "neck"), ("right_shoulder", "neck"), ("neck", "head_top"))) -> Skeleton:
@@ -28,21 +26,16 @@ def extended(edges=(("left_shoulder", "neck"), ("right_shoulder", "neck"), ("nec
 
 
 @pytest.fixture
-def network():
-    torch.manual_seed(0)
-    network = LiteNetwork(TINY).eval()
-    for head in (*network.decoder.keypoint_heads, *network.decoder.box_heads):
-        torch.nn.init.normal_(head[-1].weight, std=0.5)  # untrained heads move nothing
+def network(tiny_lite):
+    network = tiny_lite.make_network(0.5)
     for layer in network.decoder.layers:
         torch.nn.init.normal_(layer.patch.offset.weight, std=0.1)
     return network
 
 
 @pytest.fixture
-def crops():
-    generator = torch.Generator().manual_seed(1)
-    image = torch.randint(0, 256, (2, 3, 64, 64), generator=generator, dtype=torch.uint8)
-    return image, torch.tensor([[0.1, 0.1, 0.9, 0.9], [0.3, 0.1, 0.7, 0.9]])
+def crops(tiny_lite):
+    return tuple(values[:2] for values in tiny_lite.make_crops())
 
 
 def test_known_joints_are_matched_by_name_and_new_ones_are_means_of_neighbours():

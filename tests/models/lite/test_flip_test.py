@@ -27,18 +27,13 @@ def flip_test(network):
 
 
 @pytest.fixture
-def batch():
-    generator = torch.Generator().manual_seed(1)
-    image = torch.randint(0, 256, (3, 3, 64, 64), generator=generator, dtype=torch.uint8)
-    prompt = torch.tensor([[0.1, 0.1, 0.8, 0.9], [0.3, 0.1, 0.6, 0.9], [0.1, 0.4, 0.9, 0.6]])
-    return image, prompt
+def batch(tiny_lite):
+    return tiny_lite.make_crops()
 
 
-def clicked_queries(persons, variants):
-    generator = torch.Generator().manual_seed(2)
-    keypoints = torch.rand(persons, variants, 17, 2, generator=generator)
-    fixed = torch.rand(persons, variants, 17, generator=generator) < 0.3
-    return PoseQueries(keypoints, fixed, torch.tensor([0.2, 0.1, 0.7, 0.9]).expand(persons, variants, 4))
+@pytest.fixture
+def clicked_queries(tiny_lite):
+    return tiny_lite.make_queries
 
 
 def mirrored(queries):
@@ -48,7 +43,7 @@ def mirrored(queries):
 
 @torch.inference_mode()
 @pytest.mark.parametrize("clicks", [False, True])
-def test_a_mirrored_photo_gives_the_mirrored_pose(flip_test, batch, clicks):
+def test_a_mirrored_photo_gives_the_mirrored_pose(flip_test, batch, clicks, clicked_queries):
     image, prompt = batch
     person = flip_test.encode(image, prompt).person
     other = flip_test.encode(image.flip(-1), mirror_boxes(prompt)).person
@@ -72,7 +67,7 @@ def test_one_view_alone_is_not_symmetric(network, batch):
 
 
 @torch.inference_mode()
-def test_fixed_joints_stay_to_the_last_bit_in_every_layer(flip_test, batch):
+def test_fixed_joints_stay_to_the_last_bit_in_every_layer(flip_test, batch, clicked_queries):
     queries = clicked_queries(3, 2)
     output = flip_test.decode(flip_test.encode(*batch).person, queries)
     moved = (output.keypoints_norm != queries.keypoints_norm).any(-1)
@@ -82,7 +77,7 @@ def test_fixed_joints_stay_to_the_last_bit_in_every_layer(flip_test, batch):
 
 
 @torch.inference_mode()
-def test_persons_do_not_see_each_other(flip_test, batch):
+def test_persons_do_not_see_each_other(flip_test, batch, clicked_queries):
     image, prompt = batch
     queries = clicked_queries(3, 1)
     together = flip_test.decode(flip_test.encode(image, prompt).person, queries)

@@ -3,39 +3,27 @@
 import pytest
 import torch
 
-from clickpose.networks.lite import LiteConfig, LiteNetwork, heatmap_peaks
-from clickpose.networks.lite_decoder import DecoderConfig, PoseQueries
-from clickpose.skeleton import COCO
-
-TINY = LiteConfig(64, DecoderConfig(flip_pairs=COCO.flip_pairs, dim=16, heads=2, layers=2, ffn_dim=24))
+from clickpose.networks.lite import LiteNetwork, heatmap_peaks
+from clickpose.networks.lite_decoder import PoseQueries, sine_embedding
 
 
 @pytest.fixture
-def network():
-    torch.manual_seed(0)
-    network = LiteNetwork(TINY).eval()
-    for head in (*network.decoder.keypoint_heads, *network.decoder.box_heads):
-        torch.nn.init.normal_(head[-1].weight, std=0.5)  # untrained heads move nothing
-    return network
+def network(tiny_lite):
+    return tiny_lite.make_network(0.5)
 
 
 @pytest.fixture
-def batch():
-    generator = torch.Generator().manual_seed(1)
-    image = torch.randint(0, 256, (3, 3, 64, 64), generator=generator, dtype=torch.uint8)
-    prompt = torch.tensor([[0.1, 0.1, 0.9, 0.9], [0.3, 0.1, 0.7, 0.9], [0.1, 0.4, 0.9, 0.6]])
-    return image, prompt
+def batch(tiny_lite):
+    return tiny_lite.make_crops()
 
 
-def random_queries(persons, variants):
-    generator = torch.Generator().manual_seed(2)
-    keypoints = torch.rand(persons, variants, 17, 2, generator=generator)
-    fixed = torch.rand(persons, variants, 17, generator=generator) < 0.3
-    return PoseQueries(keypoints, fixed, torch.tensor([0.1, 0.1, 0.9, 0.9]).expand(persons, variants, 4))
+@pytest.fixture
+def random_queries(tiny_lite):
+    return tiny_lite.make_queries
 
 
 @torch.inference_mode()
-def test_fixed_joints_stay_in_every_layer_and_others_move(network, batch):
+def test_fixed_joints_stay_in_every_layer_and_others_move(network, batch, random_queries):
     person = network.encode(*batch).person
     queries = random_queries(3, 2)
     output = network.decode(person, queries)
@@ -46,7 +34,7 @@ def test_fixed_joints_stay_in_every_layer_and_others_move(network, batch):
 
 
 @torch.inference_mode()
-def test_persons_and_variants_do_not_see_each_other(network, batch):
+def test_persons_and_variants_do_not_see_each_other(network, batch, random_queries):
     image, prompt = batch
     queries = random_queries(3, 2)
     together = network.decode(network.encode(image, prompt).person, queries)
@@ -60,7 +48,7 @@ def test_persons_and_variants_do_not_see_each_other(network, batch):
             torch.testing.assert_close(alone.oks_logits[0, 0], together.oks_logits[i, v], atol=1e-4, rtol=0)
 
 
-def test_a_click_changes_other_joints_of_the_person(network, batch):
+def test_a_click_changes_other_joints_of_the_person(network, batch, random_queries):
     with torch.inference_mode():
         person = network.encode(*batch).person
         queries = random_queries(3, 1)
@@ -75,7 +63,7 @@ def test_a_click_changes_other_joints_of_the_person(network, batch):
     assert torch.equal(after[[0, 2]], before[[0, 2]])
 
 
-def test_every_parameter_gets_a_finite_gradient(network, batch):
+def test_every_parameter_gets_a_finite_gradient(network, batch, random_queries):
     network.train()
     encoded = network.encode(*batch)
     output = network.decode(encoded.person, random_queries(3, 2)._replace(fixed=torch.eye(17)[:6].view(3, 2, 17) > 0))
@@ -86,9 +74,9 @@ def test_every_parameter_gets_a_finite_gradient(network, batch):
     assert missing == []
 
 
-def test_state_dict_round_trip(network, batch, tmp_path):
+def test_state_dict_round_trip(network, batch, random_queries, tiny_lite, tmp_path):
     torch.save(network.state_dict(), tmp_path / "w.pt")
-    other = LiteNetwork(TINY).eval()
+    other = LiteNetwork(tiny_lite.CONFIG).eval()
     other.load_state_dict(torch.load(tmp_path / "w.pt", weights_only=True))
     with torch.inference_mode():
         first, second = (n.decode(n.encode(*batch).person, random_queries(3, 1)) for n in (network, other))
@@ -101,3 +89,10 @@ def test_heatmap_peaks_are_local_maxima_in_order():
     positions, values = heatmap_peaks(heat, 2)
     assert positions[0, 0].tolist() == [[3.5 / 8, 1.5 / 8], [5.5 / 8, 6.5 / 8]]
     torch.testing.assert_close(values[0, 0], torch.tensor([3.0, 2.0]).sigmoid())
+
+
+def test_positions_are_embedded_from_one_to_256_half_turns():
+    half = 2**0.5 / 2  # of 1/4 and of 64 half turns: an eighth of a turn, and whole ones
+    torch.testing.assert_close(
+        sine_embedding(torch.tensor([0.25]), 4), torch.tensor([half, 0.0, half, 1.0]), atol=1e-4, rtol=0
+    )
