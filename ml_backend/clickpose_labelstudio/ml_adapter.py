@@ -1,7 +1,7 @@
 """The same service through label-studio-ml, for those who deploy their backends that way.
 
-Runs under label-studio-ml 1.0.9, the release on PyPI, and under 2.x, which is on GitHub only (tried with 2.0.1.dev0). Use
-it as the model class of a label-studio-ml project, whose ``_wsgi.py`` then says::
+Runs under label-studio-ml 1.0.9, the release on PyPI, and under 2.x, which is on GitHub only (tried with 2.0.1.dev0).
+Use it as the model class of a label-studio-ml project, whose ``_wsgi.py`` then says::
 
     from clickpose_labelstudio.ml_adapter import ClickPoseModel
 
