@@ -28,9 +28,11 @@ from clickpose_labelstudio.lazy_predictor import LazyPredictor, ModelUnavailable
 from clickpose_labelstudio.metrics import ServiceMetrics
 from clickpose_labelstudio.service import AnnotationService, RequestError
 from clickpose_labelstudio.settings import ServiceSettings
+from clickpose_labelstudio.slow_bodies import body_deadline
 
 SETUP_WAIT_S = 2.0  # Label Studio gives up on /setup after 3 s
 BATCH_WAIT_S = 80.0  # and on /predict after 100 s
+BODY_S = 15.0  # that the body of a request may take
 MAX_PROJECTS = 256
 MAX_ID = 10**9  # of a project that jobs train on
 NO_REQUEST = "-"
@@ -338,8 +340,10 @@ def _json_object() -> dict:
     Raises:
         RequestError: if the body is none.
     """
+    with body_deadline(request.environ, BODY_S):
+        data = request.get_data(cache=False)
     try:
-        body = json.loads(request.get_data(cache=False), parse_constant=_refuse_constant, parse_float=_finite)
+        body = json.loads(data, parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError):
         raise RequestError("Expected a JSON object as the request body") from None
     if not isinstance(body, dict):
