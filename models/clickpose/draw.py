@@ -124,7 +124,7 @@ def _draw_person(image: Image.Image, pose: Pose, style: DrawStyle) -> None:
     shown = placed & (pose.visibility_scores >= style.hide_below)
     corners = pose.box_xyxy.reshape(2, 2)
     extent = np.concatenate([corners, pose.keypoints[shown]])
-    size = float(np.clip(np.sqrt(np.prod(np.ptp(corners, axis=0))), _SMALLEST_PERSON, _LARGEST_PERSON))
+    size = float(np.clip(np.sqrt(np.ptp(corners, axis=0)).prod(), _SMALLEST_PERSON, _LARGEST_PERSON))
     width = 0.7 + 0.0105 * size
     margin = 6 * width
     layer = _Layer(np.concatenate([extent.min(axis=0) - margin, extent.max(axis=0) + margin]), image.size)

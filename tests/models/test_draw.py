@@ -106,3 +106,8 @@ def test_nobody_leaves_the_photo_as_it_is(photo):
 def test_other_arrays_are_refused():
     with pytest.raises(ValueError, match=r"Expected image of shape \(H, W, 3\), dtype uint8, RGB, got \(3, 3\)"):
         draw_poses(np.zeros((3, 3), np.uint8), Poses.stack(COCO, []))
+
+
+def test_boxes_and_joints_of_any_size_are_cut_at_the_photo(photo):
+    everywhere = pose_at({"nose": (150, 150), "left_eye": (1e200, -1e200)}, box=(-1e200, -1e200, 1e200, 1e200))
+    assert draw_poses(photo, everywhere).shape == photo.shape

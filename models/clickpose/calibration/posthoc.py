@@ -23,6 +23,7 @@ import numpy as np
 
 from clickpose.calibration.inputs import LabelledScores, check_labelled_scores
 from clickpose.checks import as_array, check_positive, check_unit_range
+from clickpose.metrics.inputs import group_numbers
 from clickpose.skeleton import Skeleton
 
 _LOGIT_CLIP = 1e-4  # confidences of exactly 0 and 1 carry no finite evidence
@@ -347,9 +348,8 @@ def cross_validate(
     from sklearn.model_selection import GroupKFold
 
     data = check_labelled_scores(scores, oks, visibility, area)
-    groups = np.arange(len(data.scores)) if groups is None else np.asarray(groups)
-    if groups.shape != (len(data.scores),):
-        raise ValueError(f"Expected groups of shape ({len(data.scores)},), got {groups.shape}")
+    groups = np.arange(len(data.scores)) if groups is None else group_numbers(groups)
+    groups = as_array("groups", groups, (len(data.scores),), int)
     folds = min(folds, len(np.unique(groups)))
     if folds < 2:
         raise ValueError(f"Expected at least two groups and two folds to cross-validate, got {folds}")

@@ -10,10 +10,12 @@ import json
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from clickpose.boxes import box_area, enclosing_box, xywh_to_xyxy, xyxy_to_xywh
+from clickpose.checks import as_array, check_finite
 from clickpose.data.json_file import read_json_as
 from clickpose.skeleton import COCO, Skeleton
 from clickpose.structures import Pose, Poses
@@ -78,27 +80,50 @@ def from_coco_results(results: Sequence[dict], skeleton: Skeleton = COCO) -> dic
     visibilities (0, 1, 2), else the person's. The box is ``bbox``, else that of the joints.
 
     Raises:
-        ValueError: if a result lacks a field or has another number of joints; names its place in the list.
+        ValueError: if a result lacks a field, has another number of joints, or a box or score that is not finite; names
+            its place in the list.
     """
-    rows = []
-    for place, result in enumerate(results):
-        try:
-            triples = np.asarray(result["keypoints"], dtype=np.float64)
-            image_id, score = result["image_id"], float(result["score"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"Expected a keypoint result at place {place}, got one where {error} fails") from None
-        if triples.shape != (3 * len(skeleton),):
-            raise ValueError(f"Expected {3 * len(skeleton)} keypoint numbers at place {place}, got {triples.shape}")
-        rows.append((image_id, triples.reshape(-1, 3), score, result))
-    flags_only = all(np.isin(triples[:, 2], (0, 1, 2)).all() for _, triples, _, _ in rows)
+    rows = [_result(place, result, skeleton) for place, result in enumerate(results)]
+    flags_only = all(np.isin(row.triples[:, 2], (0, 1, 2)).all() for row in rows)
     people: dict[Hashable, list[Pose]] = {}
-    for image_id, triples, score, result in rows:
-        usual = np.full(len(skeleton), score) if flags_only else triples[:, 2]
-        box_xyxy = xywh_to_xyxy(result["bbox"]) if result.get("bbox") else enclosing_box(triples[:, :2])
-        keypoint_scores = result.get("keypoint_scores", usual)
-        pose = Pose(skeleton, triples[:, :2], box_xyxy, keypoint_scores, np.ones(len(skeleton)), score)
-        people.setdefault(image_id, []).append(pose)
+    for row in rows:
+        usual = np.full(len(skeleton), row.score) if flags_only else row.triples[:, 2]
+        scores = usual if row.keypoint_scores is None else row.keypoint_scores
+        pose = Pose(skeleton, row.triples[:, :2], row.box_xyxy, scores, np.ones(len(skeleton)), row.score)
+        people.setdefault(row.image_id, []).append(pose)
     return {image_id: Poses.stack(skeleton, poses) for image_id, poses in people.items()}
+
+
+class _Result(NamedTuple):
+    """An entry of a results list: ``triples`` (K, 3), ``box_xyxy`` (4,) px, ``keypoint_scores`` (K,) or None."""
+
+    image_id: Hashable
+    triples: np.ndarray
+    box_xyxy: np.ndarray
+    score: float
+    keypoint_scores: np.ndarray | None
+
+
+def _result(place: int, result: dict, skeleton: Skeleton) -> _Result:
+    joints = len(skeleton)
+    try:
+        image_id, numbers, score = result["image_id"], result["keypoints"], result["score"]
+        triples = as_array("keypoints", numbers, (3 * joints,)).reshape(-1, 3)
+        score = float(check_finite("score", as_array("score", score, ())))
+        box_xyxy = _read_box(result["bbox"]) if result.get("bbox") else enclosing_box(triples[:, :2])
+        scores = result.get("keypoint_scores")
+        scores = None if scores is None else as_array("keypoint_scores", scores, (joints,))
+        hash(image_id)
+    except KeyError as error:
+        raise ValueError(f"Expected {error} in the result at place {place}, got none") from None
+    except (TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"Cannot read the result at place {place}: {error}") from None
+    return _Result(image_id, triples, box_xyxy, score, scores)
+
+
+def _read_box(bbox) -> np.ndarray:
+    """Return (4,) xyxy px of COCO's (left, top, width, height)."""
+    return xywh_to_xyxy(check_finite("bbox", as_array("bbox", bbox, (4,))))
 
 
 def from_coco(document: dict, skeleton: Skeleton = COCO) -> list[PhotoPoses]:
@@ -168,15 +193,12 @@ def _annotation(pose: Pose) -> dict:
 
 def _pose(annotation: dict, skeleton: Skeleton) -> Pose:
     """Read one person."""
-    triples = np.asarray(annotation["keypoints"], dtype=np.float64)
-    if triples.shape != (3 * len(skeleton),):
-        raise ValueError(f"Expected {3 * len(skeleton)} numbers in keypoints, got an array of shape {triples.shape}")
-    triples = triples.reshape(-1, 3)
+    triples = as_array("keypoints", annotation["keypoints"], (3 * len(skeleton),)).reshape(-1, 3)
     score = float(annotation.get("score", 1.0))
     return Pose(
         skeleton,
         np.where(triples[:, 2:] > 0, triples[:, :2], np.nan),
-        xywh_to_xyxy(annotation["bbox"]),
+        _read_box(annotation["bbox"]),
         annotation.get("keypoint_scores", [score] * len(skeleton)),
         annotation.get("visibility_scores", triples[:, 2] == 2),
         score,

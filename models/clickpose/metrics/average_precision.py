@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from clickpose.checks import as_array, check_positive
+from clickpose.metrics.inputs import sorted_ids
 from clickpose.metrics.keypoint_sets import (
     KeypointPredictions,
     KeypointTruth,
@@ -230,7 +231,7 @@ def make_engine(truth, predictions, sigmas, image_ids=None, max_detections=MAX_D
     if max_detections < 1:
         raise ValueError(f"Expected max_detections of at least 1, got {max_detections}")
     ids = [*truth.image_ids, *predictions.image_ids] if image_ids is None else image_ids
-    images, categories = sorted(set(ids)), sorted(set(truth.category_ids.tolist()))
+    images, categories = sorted_ids(ids), sorted_ids(truth.category_ids.tolist())
     if not images or not categories:
         return None
     return ArrayEvaluation(truth, predictions, sigmas, images, categories, max_detections, keep_images)

@@ -20,6 +20,7 @@ from clickpose.metrics.average_precision import (
     make_engine,
     split_by_part,
 )
+from clickpose.metrics.inputs import group_numbers, sorted_ids
 from clickpose.metrics.pck import PckFigures, shares_of
 
 RESAMPLES = 1000
@@ -69,8 +70,8 @@ def bootstrap(
 
     Args:
         statistic: figures by name of the samples at the given indices (drawn ones may repeat).
-        groups: (M,) what each sample belongs to; groups are drawn, with all their samples. ``np.arange(M)`` draws
-            single samples.
+        groups: (M,) what each sample belongs to, ids of any kind; groups are drawn, with all their samples.
+            ``np.arange(M)`` draws single samples.
         resamples: how many draws.
         level: of the intervals.
         seed: of the draws.
@@ -247,7 +248,7 @@ def bootstrap_pck(
 def _images(image_ids: Sequence[Hashable] | None, *persons: KeypointTruth | KeypointPredictions) -> list[Hashable]:
     """Return the images to draw from: the given ones, or all that have a person."""
     ids = [image for some in persons for image in some.image_ids.tolist()] if image_ids is None else image_ids
-    return sorted(set(ids))
+    return sorted_ids(ids)
 
 
 def _drawn_figures(truth, predictions, sigmas, images, max_detections) -> Callable[[np.ndarray], dict[str, float]]:
@@ -271,7 +272,7 @@ def _check(resamples: int, level: float) -> None:
 
 def _members(groups) -> list[np.ndarray]:
     """Return the sample indices of each group."""
-    _, number = np.unique(np.asarray(groups), return_inverse=True)
+    number = group_numbers(groups)
     order = np.argsort(number, kind="stable")
     return np.split(order, np.cumsum(np.bincount(number))[:-1]) if len(order) else []
 

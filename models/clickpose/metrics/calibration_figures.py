@@ -13,6 +13,7 @@ import numpy as np
 from clickpose.checks import as_array, check_unit_range
 from clickpose.metrics.bootstrap import RESAMPLES, Comparison, Interval, bootstrap, bootstrap_pair
 from clickpose.metrics.correlation import pearson, spearman
+from clickpose.metrics.inputs import as_ids
 from clickpose.metrics.ranked_precision import ranked_precision
 from clickpose.metrics.reliability import brier_score, expected_calibration_error
 from clickpose.metrics.risk_coverage import risk_coverage
@@ -34,7 +35,7 @@ class CalibrationSample:
         instance_scores: (N,) its confidence, 0..1.
         correct: (N, K) whether each joint is correct, by the name of the criterion, such as ``"PCK.5"``; not read where
             the joint is not labelled.
-        image_ids: (N,) whose persons belong together when intervals are made; None for each by itself.
+        image_ids: (N,) ids of any kind, whose persons belong together when intervals are made; None for each by itself.
     """
 
     oks: np.ndarray
@@ -63,8 +64,8 @@ class CalibrationSample:
         object.__setattr__(self, "instance_oks", instance_oks)
         object.__setattr__(self, "instance_scores", check_unit_range("instance_scores", instance_scores))
         object.__setattr__(self, "correct", correct)
-        if self.image_ids is not None and len(self.image_ids) != len(oks):
-            raise ValueError(f"Expected {len(oks)} image_ids, got {len(self.image_ids)}")
+        if self.image_ids is not None:
+            object.__setattr__(self, "image_ids", as_ids("image_ids", self.image_ids, len(oks)))
 
     def __len__(self) -> int:
         return len(self.oks)
@@ -86,7 +87,7 @@ class CalibrationSample:
             **{name: getattr(self, name)[persons] for name in ("oks", "scores", "visibility")},
             **{name: getattr(self, name)[persons] for name in ("instance_oks", "instance_scores")},
             correct={name: values[persons] for name, values in self.correct.items()},
-            image_ids=None if self.image_ids is None else np.asarray(self.image_ids)[persons],
+            image_ids=None if self.image_ids is None else self.image_ids[persons],
         )
 
 
@@ -163,4 +164,4 @@ def _better(name: str) -> int:
 
 
 def _groups(sample: CalibrationSample) -> np.ndarray:
-    return np.arange(len(sample)) if sample.image_ids is None else np.asarray(sample.image_ids)
+    return np.arange(len(sample)) if sample.image_ids is None else sample.image_ids

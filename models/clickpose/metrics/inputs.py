@@ -1,6 +1,8 @@
-"""What measures of confidence accept: a score and what came of it for each sample, finite, one axis."""
+"""What measures accept: a score and what came of it for each sample, finite, one axis; ids and groups of any kind."""
 
 from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
 
 import numpy as np
 
@@ -17,3 +19,33 @@ def check_samples(scores, outcomes, outcome_name: str) -> tuple[np.ndarray, np.n
     scores = check_finite("scores", as_array("scores", scores, ("M",)))
     outcomes = as_array(outcome_name, outcomes, (len(scores),))
     return scores, check_unit_range(outcome_name, outcomes)
+
+
+def as_ids(name: str, values: Iterable[Hashable], count: int) -> np.ndarray:
+    """Return ids of any kind as an object array (count,).
+
+    Raises:
+        ValueError: if there are not ``count`` of them.
+    """
+    values = values.tolist() if isinstance(values, np.ndarray) else list(values)
+    if len(values) != count:
+        raise ValueError(f"Expected {count} {name}, got {len(values)}")
+    ids = np.empty(count, dtype=object)
+    ids[:] = values
+    return ids
+
+
+def sorted_ids(ids: Iterable[Hashable]) -> list[Hashable]:
+    """Return the distinct ids in order; those of several kinds, which do not compare, kind by kind."""
+    distinct = set(ids)
+    try:
+        return sorted(distinct)
+    except TypeError:
+        return sorted(distinct, key=lambda id_: (type(id_).__name__, repr(id_)))
+
+
+def group_numbers(groups: Iterable[Hashable]) -> np.ndarray:
+    """Number the groups of M samples 0, 1, … in the order of :func:`sorted_ids`; returns (M,)."""
+    labels = groups.tolist() if isinstance(groups, np.ndarray) else list(groups)
+    number = {label: place for place, label in enumerate(sorted_ids(labels))}
+    return np.array([number[label] for label in labels], dtype=int)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from clickpose.checks import as_array, check_finite, check_not_negative
+from clickpose.metrics.inputs import as_ids
 from clickpose.skeleton import COCO, Skeleton
 
 
@@ -50,10 +51,10 @@ class KeypointTruth:
             "visibility": visibility,
             "areas": areas,
             "boxes_xywh": as_array("boxes_xywh", self.boxes_xywh, (count, 4)),
-            "image_ids": _ids("image_ids", self.image_ids, count),
+            "image_ids": as_ids("image_ids", self.image_ids, count),
             "crowd": crowd,
             "ignored": as_array("ignored", ignored, (count,), bool),
-            "category_ids": _ids("category_ids", self.category_ids, count),
+            "category_ids": _category_ids(self.category_ids, count),
         }.items():
             object.__setattr__(self, name, value)
 
@@ -97,8 +98,8 @@ class KeypointPredictions:
         object.__setattr__(self, "keypoints", keypoints)
         object.__setattr__(self, "scores", scores)
         object.__setattr__(self, "areas", areas)
-        object.__setattr__(self, "image_ids", _ids("image_ids", self.image_ids, count))
-        object.__setattr__(self, "category_ids", _ids("category_ids", self.category_ids, count))
+        object.__setattr__(self, "image_ids", as_ids("image_ids", self.image_ids, count))
+        object.__setattr__(self, "category_ids", _category_ids(self.category_ids, count))
 
     def __len__(self) -> int:
         return len(self.keypoints)
@@ -204,13 +205,6 @@ def _extents(keypoints: np.ndarray) -> np.ndarray:
     return np.clip(np.where(np.isfinite(low), high - low, 0.0), 0, None).prod(axis=1)
 
 
-def _ids(name: str, values, count: int) -> np.ndarray:
-    """Return ids of any kind as an object array (count,); one and the same id for None."""
-    if values is None:
-        values = [1] * count
-    values = values.tolist() if isinstance(values, np.ndarray) else list(values)
-    if len(values) != count:
-        raise ValueError(f"Expected {count} {name}, got {len(values)}")
-    ids = np.empty(count, dtype=object)
-    ids[:] = values
-    return ids
+def _category_ids(values, count: int) -> np.ndarray:
+    """Return ids as an object array (count,); one and the same for None."""
+    return as_ids("category_ids", [1] * count if values is None else values, count)

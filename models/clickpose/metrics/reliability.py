@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm, rankdata
 
-from clickpose.checks import check_unit_range
-from clickpose.metrics.inputs import check_samples
+from clickpose.checks import as_array, check_unit_range
+from clickpose.metrics.inputs import check_samples, group_numbers
 
 BINS = 15
 _RESAMPLES = 500
@@ -76,7 +76,8 @@ def reliability_diagram(
     counts, mean_scores, mean_outcomes = _bin_means(scores, outcomes, index)
     rng = np.random.default_rng(seed)
     if groups is not None:
-        low, high = _grouped_band(outcomes, index, _group_numbers(groups, len(scores)), level, rng)
+        numbers = as_array("groups", group_numbers(groups), (len(scores),), int)
+        low, high = _grouped_band(outcomes, index, numbers, level, rng)
     elif np.isin(outcomes, (0, 1)).all():
         low, high = wilson_interval(mean_outcomes * counts, counts, level)
     else:
@@ -161,14 +162,6 @@ def _bootstrap_mean(values: np.ndarray, level: float, rng: np.random.Generator) 
     draws = (min(rows, _RESAMPLES - start) for start in range(0, _RESAMPLES, rows))
     means = np.concatenate([values[rng.integers(0, len(values), (n, len(values)))].mean(axis=1) for n in draws])
     return np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-
-
-def _group_numbers(groups, count: int) -> np.ndarray:
-    """Return (M,) group numbers 0, 1, …"""
-    groups = np.asarray(groups)
-    if groups.shape != (count,):
-        raise ValueError(f"Expected groups of shape ({count},), got {groups.shape}")
-    return np.unique(groups, return_inverse=True)[1]
 
 
 def _grouped_band(outcomes, index, groups, level: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -140,8 +140,24 @@ def test_third_numbers_that_are_visibilities_are_no_scores():
 
 @pytest.mark.parametrize(
     ("changes", "sentence"),
-    [({"score": None}, "at place 0, got one where"), ({"keypoints": [1.0] * 48}, "51 keypoint numbers at place 0")],
+    [
+        ({"score": None}, "at place 1: Expected finite score, got nan"),
+        ({"keypoints": [1.0] * 48}, r"at place 1: Expected keypoints of shape \(51,\), got \(48,\)"),
+        ({"keypoints": [np.nan] * 51}, "at place 1: Expected at least one finite point"),
+        ({"keypoint_scores": [0.5]}, r"at place 1: Expected keypoint_scores of shape \(17,\), got \(1,\)"),
+        ({"bbox": [1.0, 2.0]}, r"at place 1: Expected bbox of shape \(4,\), got \(2,\)"),
+        ({"bbox": [1.0, 2.0, np.nan, 4.0]}, "at place 1: Expected finite bbox, got nan"),
+        ({"image_id": [4]}, "at place 1: unhashable type: 'list'"),
+    ],
 )
 def test_broken_results_are_named_by_their_place(changes, sentence):
-    with pytest.raises(ValueError, match=sentence):
-        from_coco_results([{"image_id": 4, "keypoints": [3.0, 4.0, 2] * 17, "score": 0.7} | changes])
+    whole = {"image_id": 4, "keypoints": [3.0, 4.0, 2] * 17, "score": 0.7}
+    with pytest.raises(ValueError, match=f"Cannot read the result {sentence}"):
+        from_coco_results([whole, whole | changes])
+
+
+def test_what_is_no_result_is_named_by_its_place():
+    with pytest.raises(ValueError, match="Expected 'score' in the result at place 0, got none"):
+        from_coco_results([{"image_id": 4, "keypoints": [3.0, 4.0, 2] * 17}])
+    with pytest.raises(ValueError, match="Cannot read the result at place 0: 'int' object is not subscriptable"):
+        from_coco_results([3])

@@ -1,6 +1,7 @@
 """COCO's figures: parity with pycocotools, and people found, missed, false and ignored with values known by hand."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -275,6 +276,9 @@ def test_ids_may_be_of_any_kind_and_order_of_persons_does_not_matter(truth):
     renamed = KeypointPredictions(found.keypoints, found.scores, [named[i] for i in found.image_ids])
     expected = evaluate_keypoints(gt, found, COCO.sigma_array).figures
     assert evaluate_keypoints(shuffled, renamed, COCO.sigma_array).figures == pytest.approx(expected)
+    several = {1: 7, 2: ("video", 3)}  # kinds that do not compare
+    gt, found = (replace(some, image_ids=[several[i] for i in some.image_ids]) for some in (gt, found))
+    assert evaluate_keypoints(gt, found, COCO.sigma_array).figures == pytest.approx(expected)
 
 
 def test_only_the_order_of_scores_counts_and_swapped_axes_do_not_pass(truth):

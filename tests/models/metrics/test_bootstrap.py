@@ -21,6 +21,13 @@ def mean_of(values):
     return lambda drawn: {"mean": values[drawn].mean()}
 
 
+def test_groups_may_be_named_by_anything():
+    values, numbers = np.arange(6.0), [0, 0, 1, 1, 2, 2]
+    expected = bootstrap(mean_of(values), numbers, 20)
+    for names in (["a", "b", "c"], [("a", 1), ("a", 2), ("b", 0)], [3, "x", ("x", 1)]):
+        assert bootstrap(mean_of(values), [names[number] for number in numbers], 20) == expected
+
+
 def test_the_interval_of_a_mean_is_that_of_its_standard_error():
     values = np.random.default_rng(0).normal(5, 2, 400)
     interval = bootstrap(mean_of(values), np.arange(400))["mean"]

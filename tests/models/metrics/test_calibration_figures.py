@@ -100,6 +100,16 @@ def test_photos_are_drawn_where_they_are_known():
     assert alone.value == by_photo.value and alone != by_photo
 
 
+def test_photos_may_have_ids_of_any_kind():
+    numbers = np.arange(60) // 3
+    named = [("album", n) if n % 2 else f"{n}.jpg" for n in numbers.tolist()]
+    data, same = sample(image_ids=numbers), sample(image_ids=named)
+    assert same.take([0, 5]).image_ids.tolist() == ["0.jpg", ("album", 1)]
+    by_number, by_name = (figures_with_intervals(s, 20)["Pearson, persons"] for s in (data, same))
+    assert by_name.value == by_number.value and by_name.high - by_name.low > 0
+    reliability_diagram(data.scores[:, 0], data.oks[:, 0], groups=named)
+
+
 def test_nobody_has_no_figures():
     nobody = CalibrationSample(np.zeros((0, 5)), np.zeros((0, 5)), np.zeros((0, 5)), [], [])
     assert np.isnan(list(calibration_figures(nobody).values())).all()

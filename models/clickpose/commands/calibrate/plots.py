@@ -135,7 +135,7 @@ def _of_level(sample: CalibrationSample, level: str, criterion: str | None = Non
 
 def _groups_of(sample: CalibrationSample, level: str) -> np.ndarray:
     """Return whose each of :func:`_of_level` is: a photo's where photos are known, else a person's."""
-    owner = np.arange(len(sample)) if sample.image_ids is None else np.asarray(sample.image_ids)
+    owner = np.arange(len(sample)) if sample.image_ids is None else sample.image_ids
     if level == "persons":
         return owner[sample.measured]
     return np.broadcast_to(owner[:, None], sample.labelled.shape)[sample.labelled]

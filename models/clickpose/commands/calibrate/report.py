@@ -98,7 +98,7 @@ def write_report(
         title=title,
         persons=int(before.measured.sum()),
         joints=int(before.labelled.sum()),
-        photos=None if before.image_ids is None else len(set(np.asarray(before.image_ids).tolist())),
+        photos=None if before.image_ids is None else len(set(before.image_ids)),
         level=round(next(iter(compared.values())).change.level * 100),
         resamples=resamples,
         rows=[_row(name, figure) for name, figure in compared.items()],
