@@ -3,9 +3,9 @@
     python benchmarks/network.py [--height 800] [--width 1200] [--repeats 3] [--clicks 30] [--threads 2] [--onnx]
         [--out FILE]
 
-"plain" runs every part as the paper's code is usually written: normalisations apart from their convolutions, deformable
-attention by grid_sample over the projected values of the whole map, one attention mask over all persons' queries, a box
-for every token, every layer's report, and a click loop over 20 persons. "ours" gives the same numbers. The two take
+"plain" runs every part as the paper's code is usually written: normalisations apart from their convolutions, PyTorch's
+own matrix products, deformable attention by grid_sample over the projected values of the whole map, one attention mask
+over all persons' queries, a box for every token, every layer's report, and a click loop over 20 persons. "ours" gives the same numbers. The two take
 turns, so that a noisy machine is noisy for both: compare the minima. With --onnx a third form takes its turn: encoding
 and clicks in the graphs of clickpose export. Peak memory comes from a process of its own for each. The weights are
 random, which changes no time. On a machine that is busy with other work wall-clock time says little: there, compare the
@@ -27,13 +27,16 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from clickpose.networks.backbone import fold_batch_norm
 from clickpose.networks.clickpose import ClickPose
 from clickpose.networks.decoder_layer import DecoderLayer
 from clickpose.networks.deformable_attention import DeformableAttention, Memory
 from clickpose.networks.encoder import FeedForward
+from clickpose.networks.linear import Linear
 from clickpose.networks.proposals import ProposalStage
+from clickpose.networks.self_attention import SelfAttention
 from clickpose.r50.checkpoint import save_network
 from clickpose.r50.onnx import OnnxEngine, export_network
 from clickpose.skeleton import COCO
@@ -49,12 +52,30 @@ class PlainAttention(DeformableAttention):
         return self.output_proj(self.read_grid(query, references, memory))
 
 
+class PlainLinear(Linear):
+    """By the library that PyTorch calls by itself."""
+
+    def forward(self, x, relu=False):
+        """See the base class."""
+        y = F.linear(x, self.weight, self.bias)
+        return F.relu(y) if relu else y
+
+
 class PlainFeedForward(FeedForward):
     """All tokens at once."""
 
     def forward(self, x):
         """See the base class."""
-        return self.linear2(F.relu(self.linear1(x)))
+        return self.linear2(self.linear1(x, relu=True))
+
+
+class PlainSelfAttention(SelfAttention):
+    """By PyTorch's module."""
+
+    def forward(self, content, position, mask=None):
+        """See the base class."""
+        placed = content + position
+        return nn.MultiheadAttention.forward(self, placed, placed, content, attn_mask=mask, need_weights=False)[0]
 
 
 class PlainDecoderLayer(DecoderLayer):
@@ -78,7 +99,9 @@ class PlainProposalStage(ProposalStage):
 
 PLAIN_FORMS = {
     DeformableAttention: PlainAttention,
+    Linear: PlainLinear,
     FeedForward: PlainFeedForward,
+    SelfAttention: PlainSelfAttention,
     DecoderLayer: PlainDecoderLayer,
     ProposalStage: PlainProposalStage,
 }

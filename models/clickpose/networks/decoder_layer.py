@@ -8,6 +8,7 @@ from clickpose.networks.deformable_attention import DeformableAttention, Memory
 from clickpose.networks.encoder import FeedForward
 from clickpose.networks.mlp import MLP
 from clickpose.networks.position_embedding import embed_boxes
+from clickpose.networks.self_attention import SelfAttention
 
 
 class DecoderLayer(nn.Module):
@@ -15,7 +16,7 @@ class DecoderLayer(nn.Module):
 
     def __init__(self, dim: int, heads: int, levels: int, points: int, ffn_dim: int):
         super().__init__()
-        self.self_attn = nn.MultiheadAttention(dim, heads, batch_first=True)
+        self.self_attn = SelfAttention(dim, heads)
         self.norm2 = nn.LayerNorm(dim)
         self.cross_attn = DeformableAttention(dim, heads, levels, points)
         self.norm1 = nn.LayerNorm(dim)
@@ -49,9 +50,7 @@ class DecoderLayer(nn.Module):
         batch, _, dim = content.shape
         if group is not None:
             content, position = content.reshape(-1, group, dim), position.reshape(-1, group, dim)
-        placed = content + position
-        attended, _ = self.self_attn(placed, placed, content, attn_mask=mask, need_weights=False)
-        return attended.reshape(batch, -1, dim)
+        return self.self_attn(content, position, mask).reshape(batch, -1, dim)
 
 
 class DecoderCommon(nn.Module):

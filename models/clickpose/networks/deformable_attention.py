@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from clickpose.networks.linear import Linear
+
 _QUERY_CHUNK = 2048  # queries whose row numbers are held at once
 _CORNERS = 4  # of a bilinear sample
 _ROWS_PER_PROJECTION = 32  # raw rows that are read, on a CPU core, in the time of projecting one (measured: over 40)
@@ -68,10 +70,10 @@ class DeformableAttention(nn.Module):
     def __init__(self, dim: int, heads: int, levels: int, points: int):
         super().__init__()
         self.heads, self.levels, self.points = heads, levels, points
-        self.sampling_offsets = nn.Linear(dim, heads * levels * points * 2)
-        self.attention_weights = nn.Linear(dim, heads * levels * points)
-        self.value_proj = nn.Linear(dim, dim)
-        self.output_proj = nn.Linear(dim, dim)
+        self.sampling_offsets = Linear(dim, heads * levels * points * 2)
+        self.attention_weights = Linear(dim, heads * levels * points)
+        self.value_proj = Linear(dim, dim)
+        self.output_proj = Linear(dim, dim)
         self._reset()
 
     def _reset(self) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clickpose.networks.deformable_attention import DeformableAttention, Memory
+from clickpose.networks.linear import Linear
 from clickpose.networks.position_embedding import embed_map
 
-_TOKEN_CHUNK = 4096  # tokens whose hidden features are held at once when no gradient is wanted
+_TOKEN_CHUNK = 1024  # tokens whose hidden features are held at once when no gradient is wanted
 
 
 class FeedForward(nn.Module):
@@ -17,14 +17,17 @@ class FeedForward(nn.Module):
 
     def __init__(self, dim: int, hidden: int):
         super().__init__()
-        self.linear1 = nn.Linear(dim, hidden)
-        self.linear2 = nn.Linear(hidden, dim)
+        self.linear1 = Linear(dim, hidden)
+        self.linear2 = Linear(hidden, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, T, C) to the same shape; the hidden features of long inputs are made in parts."""
         if torch.is_grad_enabled() or torch.onnx.is_in_onnx_export() or x.shape[1] <= _TOKEN_CHUNK:
-            return self.linear2(F.relu(self.linear1(x)))
-        return torch.cat([self.linear2(F.relu(self.linear1(part))) for part in x.split(_TOKEN_CHUNK, 1)], 1)
+            return self._map(x)
+        return torch.cat([self._map(part) for part in x.split(_TOKEN_CHUNK, 1)], 1)
+
+    def _map(self, x: Tensor) -> Tensor:
+        return self.linear2(self.linear1(x, relu=True))
 
 
 class EncoderLayer(nn.Module):

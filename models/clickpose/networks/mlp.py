@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from clickpose.networks.linear import Linear
 
 
 class MLP(nn.Module):
@@ -22,10 +23,10 @@ class MLP(nn.Module):
         super().__init__()
         hidden = hidden or in_dim
         widths = [in_dim, *[hidden] * (layers - 1), out_dim]
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
+        self.layers = nn.ModuleList(Linear(a, b) for a, b in pairwise(widths))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., in_dim) to (..., out_dim)."""
         for layer in self.layers[:-1]:
-            x = F.relu(layer(x))
+            x = layer(x, relu=True)
         return self.layers[-1](x)

@@ -45,5 +45,4 @@ def embed_boxes(boxes_cxcywh: Tensor, dim: int) -> Tensor:
 
 def inverse_sigmoid(values: Tensor, eps: float = 1e-3) -> Tensor:
     """Return the logits of (...) values in 0..1, kept ``eps`` away from both ends."""
-    values = values.clamp(0, 1)
-    return torch.log(values.clamp(min=eps) / (1 - values).clamp(min=eps))
+    return torch.log(values.clamp(eps, 1) / (1 - values).clamp(eps, 1))

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from clickpose.networks.deformable_attention import Memory
 from clickpose.networks.encoder import cell_centers
+from clickpose.networks.linear import Linear
 from clickpose.networks.mlp import MLP
 
 BASE_SIDE = 0.05  # side of a proposal on the finest level, of the image; doubles with each level
@@ -36,7 +37,7 @@ class ProposalStage(nn.Module):
 
     def __init__(self, dim: int, classes: int):
         super().__init__()
-        self.project = nn.Linear(dim, dim)
+        self.project = Linear(dim, dim)
         self.norm = nn.LayerNorm(dim)
         self.class_head = nn.Linear(dim, classes)
         self.box_head = MLP(dim, 4, layers=3)
