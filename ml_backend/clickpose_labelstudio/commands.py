@@ -239,6 +239,25 @@ def import_coco(
         typer.echo(f"{len(tasks)} tasks -> {out if out is not None else f'project {project}'}")
 
 
+@labelstudio.command("config")
+def print_config(
+    skeleton: Annotated[str, typer.Option(help="Name or YAML file of the joints.")] = "coco",
+) -> None:
+    """Print a labelling configuration that fits, for the settings of a project.
+
+    Examples:
+
+        clickpose labelstudio config
+
+        clickpose labelstudio config --skeleton golf.yaml
+    """
+    with user_errors():
+        from clickpose.skeleton_io import load_skeleton
+        from clickpose_labelstudio.labeling_config import build_labeling_config
+
+        typer.echo(build_labeling_config(load_skeleton(skeleton)))
+
+
 @labelstudio.command("train")
 def train_project(
     project: Annotated[int, typer.Option(min=1, help="Number of a project in a running Label Studio.")],

@@ -12,8 +12,9 @@ from typer.testing import CliRunner
 
 from clickpose.data.coco import read_coco_persons
 from clickpose.lite.predictor import DEFAULT_FILE
+from clickpose.skeleton_io import SKELETONS
 from clickpose_labelstudio import commands, label_studio_client, serve
-from clickpose_labelstudio.labeling_config import build_labeling_config
+from clickpose_labelstudio.labeling_config import build_labeling_config, parse_labeling_config
 from clickpose_labelstudio.launch.folder import DataFolder, FolderLock
 
 COCO_FILE = {
@@ -270,6 +271,15 @@ def test_serve_explains_bad_settings(run, served):
 def test_help_shows_examples(run):
     text = re.sub(r"\s+", " ", run("serve", "--help").output)
     assert "clickpose serve --host 0.0.0.0" in text
+
+
+def test_a_configuration_that_fits_is_printed(run):
+    assert parse_labeling_config(run("labelstudio", "config").output).label_by_joint[9] == "left_wrist"
+    mpii = SKELETONS["mpii"]
+    config = parse_labeling_config(run("labelstudio", "config", "--skeleton", "mpii").output, mpii)
+    assert list(config.joint_by_label) == list(mpii.names)
+    refused = run("labelstudio", "config", "--skeleton", "nowhere.yaml")
+    assert refused.exit_code == 1 and "nowhere.yaml" in refused.output
 
 
 @pytest.fixture
