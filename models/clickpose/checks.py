@@ -33,6 +33,18 @@ def as_array(name: str, value, shape: tuple, dtype=np.float64) -> np.ndarray:
     return _require(f"whole numbers in {name}", array, np.isfinite(array) & (array == np.rint(array))).astype(dtype)
 
 
+def check_image(image) -> np.ndarray:
+    """Return ``image`` as an array if it is (H, W, 3) uint8, as RGB photos are, and has a pixel.
+
+    Raises:
+        ValueError: otherwise.
+    """
+    image = np.asarray(image)
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+        raise ValueError(f"Expected image of shape (H, W, 3), dtype uint8, RGB, got {image.shape}, {image.dtype}")
+    return image
+
+
 def check_finite(name: str, values: np.ndarray) -> np.ndarray:
     """Return ``values`` if all of them are finite.
 

@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from clickpose.boxes import box_iou, clip_boxes, greedy_suppression
+from clickpose.checks import check_image
 from clickpose.weights_io import WEIGHTS_FOLDER, WeightsError, check_present, verify_checksum
 
 if TYPE_CHECKING:
@@ -145,14 +146,10 @@ class PersonDetector:
             boxes_xyxy (M, 4) px inside the image, no side below 1 px, and their scores (M,) in 0..1, best first.
 
         Raises:
-            ValueError: for another shape or dtype.
+            ValueError: for another shape or dtype, or an image without pixels.
             WeightsError: if the file is missing, damaged or not the detector.
         """
-        image = np.asarray(image)
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-            raise ValueError(f"Expected image of shape (H, W, 3), dtype uint8, RGB, got {image.shape}, {image.dtype}")
-        if not image.size:
-            return np.zeros((0, 4)), np.zeros(0)
+        image = check_image(image)
         letterbox = Letterbox.fit(image.shape[:2], self.longer_side)
         outputs = self._run(letterbox.apply(image))
         levels = [

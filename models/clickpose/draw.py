@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from clickpose.checks import check_image
 from clickpose.structures import Pose, Poses
 
 # Dark violet to yellow through red: lightness rises evenly with the score, and no red meets a green, so that the scale
@@ -64,11 +65,8 @@ def draw_poses(image: np.ndarray, poses: Poses, style: DrawStyle | None = None) 
     Raises:
         ValueError: if the image has another shape or dtype.
     """
-    image = np.asarray(image)
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-        raise ValueError(f"Expected image of shape (H, W, 3), dtype uint8, RGB, got {image.shape}, {image.dtype}")
     style = DrawStyle() if style is None else style
-    result = Image.fromarray(image)
+    result = Image.fromarray(check_image(image))
     doubtful_first = np.argsort(poses.instance_scores, kind="stable")
     for index in doubtful_first:
         _draw_person(result, poses[int(index)], style)

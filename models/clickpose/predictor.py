@@ -14,7 +14,7 @@ from dataclasses import astuple, dataclass
 import numpy as np
 
 from clickpose.boxes import box_iou, clip_boxes, enclosing_box
-from clickpose.checks import as_array
+from clickpose.checks import as_array, check_image
 from clickpose.frames import CropFrame, ImageFrame
 from clickpose.skeleton import Skeleton
 from clickpose.structures import Clicks, Pose, Poses
@@ -134,12 +134,6 @@ class PosePredictor(ABC):
             The refined pose; every fixed joint exactly where the human put it, ``fixed`` True for it.
         """
 
-    def _check_image(self, image) -> np.ndarray:
-        image = np.asarray(image)
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-            raise ValueError(f"Expected image of shape (H, W, 3), dtype uint8, RGB, got {image.shape}, {image.dtype}")
-        return image
-
     def set_image(self, image: np.ndarray) -> None:
         """Choose the image that :meth:`predict` and :meth:`refine` speak of.
 
@@ -149,7 +143,7 @@ class PosePredictor(ABC):
         Raises:
             ValueError: for another shape or dtype.
         """
-        self._image = self._check_image(image)
+        self._image = check_image(image)
         self._regions: list[EncodedRegion] = []
 
     def _current_image(self) -> np.ndarray:

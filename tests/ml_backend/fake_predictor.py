@@ -7,6 +7,7 @@ import hashlib
 import numpy as np
 
 from clickpose.boxes import clip_boxes
+from clickpose.checks import check_image
 from clickpose.frames import CropFrame
 from clickpose.predictor import EncodedRegion, PosePredictor, place_clicks
 from clickpose.skeleton import COCO
@@ -48,11 +49,11 @@ class FakePredictor(PosePredictor):
         self.refined = []
 
     def detect(self, image):
-        self._check_image(image)
+        check_image(image)
         return self.boxes_xyxy.copy(), np.linspace(0.9, 0.6, len(self.boxes_xyxy))
 
     def encode(self, image, boxes_xyxy):
-        self._check_image(image)
+        check_image(image)
         inside = clip_boxes(boxes_xyxy, image.shape[:2])
         if not (inside[:, 2:] - inside[:, :2] >= 1).all():  # as the real one does
             raise ValueError(f"Expected boxes inside the image, got {np.asarray(boxes_xyxy).tolist()}")

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from clickpose.checks import as_array, check_finite, check_not_negative, check_positive, check_unit_range
+from clickpose.checks import (
+    as_array,
+    check_finite,
+    check_image,
+    check_not_negative,
+    check_positive,
+    check_unit_range,
+)
 
 
 def test_array_likes_become_arrays_of_the_shape_that_is_asked_for():
@@ -49,3 +56,11 @@ def test_ranges_hold_to_the_bound_and_the_first_wrong_value_is_shown(check, righ
             check("x", np.array(value))
     with pytest.raises(ValueError, match=rf"got {wrong[0]} \({len(wrong)} such values\)"):
         check("x", np.array([right[0], *wrong]))
+
+
+def test_an_image_is_rgb_of_bytes_with_a_pixel():
+    image = np.zeros((2, 3, 3), np.uint8)
+    assert check_image(image) is image
+    for wrong in (image[..., 0], image[..., :2], image.astype(float), image[:0], "photo.jpg"):
+        with pytest.raises(ValueError, match=r"Expected image of shape \(H, W, 3\), dtype uint8, RGB, got "):
+            check_image(wrong)

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from clickpose.checks import check_image
 from clickpose.data.crops import frame_matrix, warp_crop
 from clickpose.detector import PersonDetector
 from clickpose.frames import CropFrame
@@ -94,7 +95,7 @@ class LitePredictor(PosePredictor):
 
     def detect(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See :meth:`PosePredictor.detect`."""
-        return self.detector.detect(self._check_image(image))
+        return self.detector.detect(image)
 
     @torch.inference_mode()
     def encode(self, image: np.ndarray, boxes_xyxy: np.ndarray | None) -> list[EncodedRegion]:
@@ -103,7 +104,7 @@ class LitePredictor(PosePredictor):
         Raises:
             ValueError: if a box is not finite, has no area, or lies wholly outside the image.
         """
-        image = self._check_image(image)
+        image = check_image(image)
         boxes = visible_boxes(boxes_xyxy, image.shape[:2])
         photo, side = Image.fromarray(image), self.network.config.input_side
         frames = [CropFrame.around_box(box, side) for box in boxes]

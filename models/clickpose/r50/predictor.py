@@ -17,7 +17,7 @@ from torch import Tensor
 
 from clickpose.boxes import box_iou
 from clickpose.calibration.aggregation import visibility_weighted
-from clickpose.checks import as_array
+from clickpose.checks import as_array, check_image
 from clickpose.frames import ImageFrame, input_hw
 from clickpose.networks.backbone import fold_batch_norm, normalise_pixels
 from clickpose.networks.clickpose import PERSON_CLASS, ClickPose
@@ -130,7 +130,7 @@ class R50Predictor(PosePredictor):
 
     def detect(self, image: np.ndarray) -> None:
         """Return None: the people are found in the encoded image. See :meth:`PosePredictor.detect`."""
-        self._check_image(image)
+        check_image(image)
 
     @torch.inference_mode()
     def encode(self, image: np.ndarray, boxes_xyxy: np.ndarray | None) -> list[EncodedRegion]:
@@ -139,7 +139,7 @@ class R50Predictor(PosePredictor):
         Raises:
             ValueError: if a box is not finite, has no area, or lies wholly outside the image.
         """
-        image = self._check_image(image)
+        image = check_image(image)
         if boxes_xyxy is not None:
             visible_boxes(boxes_xyxy, image.shape[:2])
             if not len(boxes_xyxy):
