@@ -138,12 +138,12 @@ class PosePredictor(ABC):
         """Choose the image that :meth:`predict` and :meth:`refine` speak of.
 
         Args:
-            image: (H, W, 3) uint8 RGB.
+            image: (H, W, 3) uint8 RGB; copied, so that it may be drawn on afterwards.
 
         Raises:
             ValueError: for another shape or dtype.
         """
-        self._image = check_image(image)
+        self._image = check_image(image).copy()
         self._regions: list[EncodedRegion] = []
 
     def _current_image(self) -> np.ndarray:

@@ -38,6 +38,14 @@ def image():
     return np.random.default_rng(0).integers(0, 256, (240, 260, 3), dtype=np.uint8)
 
 
+def test_an_image_that_was_set_may_be_drawn_on(predictor, image):
+    predictor.set_image(image)
+    expected = predictor.predict(BOXES).keypoints
+    predictor.set_image(image)
+    image[:] = 0
+    np.testing.assert_array_equal(predictor.predict(BOXES).keypoints, expected)
+
+
 def test_clicks_are_exact_after_any_number_of_clicks_and_cost_no_encoding(predictor, image):
     predictor.set_image(image)
     pose = predictor.predict(BOXES)[0]
