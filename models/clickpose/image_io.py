@@ -41,7 +41,7 @@ def decode_image(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> np.ndarra
         try:
             image.load()
             _turn_upright(image)
-            return np.array(_to_rgb(image))
+            return np.array(to_rgb(image))
         except Exception as error:  # Pillow's decoders let through whatever their parsers stumble over
             raise ImageError(
                 f"Expected a whole {image.format} image, got one that cannot be decoded: {error}"
@@ -82,7 +82,7 @@ def _turn_upright(image: Image.Image) -> None:
         ImageOps.exif_transpose(image, in_place=True)
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image) -> Image.Image:
     """Convert any mode to RGB: deep samples scaled to 8 bits, transparency over white."""
     if image.mode.startswith(("I", "F")):
         image = Image.fromarray(_to_8_bits(np.asarray(image)))

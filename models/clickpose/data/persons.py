@@ -18,6 +18,7 @@ from clickpose.data.crops import apply_affine, frame_matrix, warp_crop
 from clickpose.data.records import PersonRecord
 from clickpose.data.truncation import hide, truncate_person
 from clickpose.frames import CropFrame
+from clickpose.image_io import to_rgb
 from clickpose.skeleton import Skeleton
 
 
@@ -206,7 +207,7 @@ def _random_appearance(crop: np.ndarray, change: Augmentation, rng: np.random.Ge
 
 
 def read_photo(path: Path, image_hw: tuple[int, int] | None = None) -> Image.Image:
-    """Open a photo of a data set as RGB, upright as its EXIF block says.
+    """Open a photo of a data set as :func:`~clickpose.image_io.to_rgb` has it, upright as its EXIF block says.
 
     Args:
         path: the file.
@@ -222,6 +223,7 @@ def read_photo(path: Path, image_hw: tuple[int, int] | None = None) -> Image.Ima
             if image_hw is not None and upright.size != stored.size:  # a quarter turn
                 labelled_upright = image_hw[0] > image_hw[1]
                 upright = upright if labelled_upright == (upright.height > upright.width) else stored
-            return upright.convert("RGB")
+            upright.load()
+            return to_rgb(upright)
     except OSError as error:
         raise OSError(f"Cannot read the photo {path}: {error.strerror or error}") from None
