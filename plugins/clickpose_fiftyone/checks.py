@@ -8,6 +8,9 @@ import fiftyone as fo
 import fiftyone.core.media as fom
 import numpy as np
 
+_DRAWN = ("_joints", "_low_vis")  # see colours and visibility
+_USUAL_TRUTH = ("gt", "ground_truth")  # labels that were made of predictions have their scores
+
 
 def require_images(samples) -> None:
     """Refuse collections that are not flat sets of images.
@@ -102,6 +105,28 @@ def fields_of(samples, kind: type) -> list[str]:
     """Return the names of the sample fields of a label class."""
     schema = samples.get_field_schema(flat=False)
     return [name for name, field in schema.items() if getattr(field, "document_type", None) is kind]
+
+
+def pose_fields(samples) -> list[str]:
+    """Return the names of the Keypoints fields with people, without the joints that are drawn over them."""
+    names = fields_of(samples, fo.Keypoints)
+    drawn = {f"{name}{suffix}" for name in names for suffix in _DRAWN}
+    return [name for name in names if name not in drawn]
+
+
+def predicted_fields(samples) -> list[str]:
+    """Return those of :func:`pose_fields` that have predicted OKS."""
+    return [name for name in pose_fields(samples) if samples.get_field(f"{name}.keypoints.pred_oks") is not None]
+
+
+def truth_fields(samples, pred_field: str) -> list[str]:
+    """Return the fields that may be labels of the people of another field, the most likely one first."""
+    predicted = predicted_fields(samples)
+    others = [name for name in pose_fields(samples) if name != pred_field]
+    return sorted(
+        (name for name in others if name in _USUAL_TRUTH or name not in predicted),
+        key=lambda name: name not in _USUAL_TRUTH,
+    )
 
 
 def image_sizes(samples, needed: np.ndarray | None = None) -> np.ndarray:

@@ -11,20 +11,15 @@ import fiftyone as fo
 import numpy as np
 
 from clickpose.draw import score_color
-from clickpose_fiftyone.checks import require_writable
+from clickpose_fiftyone.checks import fields_of, require_writable
 from clickpose_fiftyone.columns import PersonColumns, write_joints
-from clickpose_fiftyone.predict import boxes_field_of
+from clickpose_fiftyone.predict import boxes_field_of, joints_field_of
 
 BINS = 10
 BIN_ATTRIBUTE = "oks_bin"
 NO_SCORE = "no score"
 _NEUTRAL = "#d9d9e3"
 _LEGEND = "Joints in the colour of their predicted OKS: violet 0 (doubtful), orange 0.6, yellow 1 (certain)"
-
-
-def joints_field_of(pred_field: str) -> str:
-    """Return the name of the companion field of a Keypoints field."""
-    return f"{pred_field}_joints"
 
 
 def bin_names() -> list[str]:
@@ -77,8 +72,8 @@ def add_heat_joints(samples, pred_field: str = "pred", hide_below: float = 0.0) 
     return int(shown.sum())
 
 
-def color_scheme(pred_field: str = "pred") -> fo.ColorScheme:
-    """Return the scheme: joints and bones by score, boxes neutral."""
+def color_scheme(*pred_fields: str) -> fo.ColorScheme:
+    """Return the scheme of Keypoints fields: joints and bones by score, boxes neutral."""
     values = [{"value": name, "color": color} for name, color in zip(bin_names(), bin_colors(), strict=True)]
     by_score = {"colorByAttribute": BIN_ATTRIBUTE, "valueColors": [*values, {"value": NO_SCORE, "color": _NEUTRAL}]}
     return fo.ColorScheme(
@@ -87,15 +82,19 @@ def color_scheme(pred_field: str = "pred") -> fo.ColorScheme:
         multicolor_keypoints=False,
         opacity=0.85,
         fields=[
-            {"path": pred_field, **by_score},
-            {"path": joints_field_of(pred_field), **by_score},
-            {"path": boxes_field_of(pred_field), "fieldColor": _NEUTRAL},
+            described
+            for field in pred_fields
+            for described in (
+                {"path": field, **by_score},
+                {"path": joints_field_of(field), **by_score},
+                {"path": boxes_field_of(field), "fieldColor": _NEUTRAL},
+            )
         ],
     )
 
 
 def color_by_confidence(samples, pred_field: str = "pred", hide_below: float = 0.0) -> fo.ColorScheme:
-    """Write the companion field and make the scheme the dataset's own.
+    """Write the companion field and make the scheme, with the fields that were coloured before, the dataset's own.
 
     Returns:
         the scheme, for ``session.color_scheme``.
@@ -105,7 +104,8 @@ def color_by_confidence(samples, pred_field: str = "pred", hide_below: float = 0
     """
     add_heat_joints(samples, pred_field, hide_below)
     dataset = samples._dataset
-    scheme = color_scheme(pred_field)
+    keypoints = fields_of(dataset, fo.Keypoints)
+    scheme = color_scheme(*(field for field in keypoints if joints_field_of(field) in keypoints))
     dataset.app_config.color_scheme = scheme
     dataset.app_config.active_fields = fo.ActiveFields(paths=[joints_field_of(pred_field), pred_field])
     dataset.app_config.sidebar_groups = _joints_first(dataset, joints_field_of(pred_field))

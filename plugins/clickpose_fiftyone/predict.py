@@ -52,6 +52,11 @@ def boxes_field_of(pred_field: str) -> str:
     return f"{pred_field}_boxes"
 
 
+def joints_field_of(pred_field: str) -> str:
+    """Return the name of the field of coloured joints of a Keypoints field."""
+    return f"{pred_field}_joints"
+
+
 def predict_poses(
     samples,
     pred_field: str = "pred",
@@ -60,6 +65,7 @@ def predict_poses(
     min_score: float = 0.0,
     checkpoint: str | None = None,
     replace_corrected: bool = False,
+    colours: bool = False,
     progress: Progress | None = None,
 ) -> PredictSummary:
     """Predict the poses of everybody, or of the people in the boxes of a field.
@@ -74,14 +80,15 @@ def predict_poses(
         min_score: leave out people with a lower predicted OKS.
         checkpoint: weights to load instead of the shipped ones; ``"r50"`` ships none.
         replace_corrected: also replace people whom somebody corrected or accepted; that is lost then.
+        colours: colour joints and bones by confidence as well, see :func:`clickpose_fiftyone.color_by_confidence`.
         progress: called with (photos done, photos in all).
 
     Raises:
         ValueError: if the collection, a field or the threshold cannot serve, or the field has corrected people (also if
             somebody corrected them while the network ran).
     """
-    run = iterate_predictions(samples, pred_field, model, prompt_field, min_score, checkpoint, replace_corrected)
-    return exhaust(run, progress)
+    options = (prompt_field, min_score, checkpoint, replace_corrected, colours)
+    return exhaust(iterate_predictions(samples, pred_field, model, *options), progress)
 
 
 def exhaust(run: Generator[tuple[int, int], None, Result], progress: Progress | None = None) -> Result:
@@ -103,12 +110,13 @@ def iterate_predictions(
     min_score: float = 0.0,
     checkpoint: str | None = None,
     replace_corrected: bool = False,
+    colours: bool = False,
 ) -> Generator[tuple[int, int], None, PredictSummary]:
     """Predict step by step, as :func:`predict_poses`: yields (photos done, photos in all), returns the summary.
 
     Nothing is written unless the generator is exhausted.
     """
-    _check(samples, pred_field, prompt_field, min_score)
+    _check(samples, pred_field, prompt_field, min_score, colours)
     _require_uncorrected(samples, pred_field, replace_corrected)
     predictor = shared_predictor(model, checkpoint) if isinstance(model, str) else model
     summary = PredictSummary()
@@ -124,18 +132,20 @@ def iterate_predictions(
     if not found:
         raise ValueError(f"Expected photos that can be read, got none: {next(iter(summary.failures.values()))}")
     _require_uncorrected(samples._dataset.select(list(found)), pred_field, replace_corrected)
-    _write(samples, pred_field, found, predictor)
+    _write(samples, pred_field, found, predictor, colours)
     remember_network(samples, pred_field, predictor, checkpoint)
     summary.photos = len(found)
     summary.persons = sum(len(keypoints.keypoints) for keypoints, _, _ in found.values())
     return summary
 
 
-def _check(samples, pred_field: str, prompt_field: str | None, min_score: float) -> None:
+def _check(samples, pred_field: str, prompt_field: str | None, min_score: float, colours: bool) -> None:
     require_images(samples)
     require_samples(samples)
     require_writable(samples, pred_field, fo.Keypoints)
     require_writable(samples, boxes_field_of(pred_field), fo.Detections)
+    if colours:
+        require_writable(samples, joints_field_of(pred_field), fo.Keypoints)
     if prompt_field is not None:
         require_field(samples, prompt_field, fo.Detections, "boxes of the people")
     if not 0 <= min_score <= 1:
@@ -176,21 +186,28 @@ def _links(prompt: fo.Detections | None) -> list[fo.Instance]:
     return [instance_of(detection) or fo.Instance() for detection in detections]
 
 
-def _write(samples, pred_field: str, found: dict, predictor: PosePredictor) -> None:
+def _write(samples, pred_field: str, found: dict, predictor: PosePredictor, colours: bool) -> None:
     """Write all results by columns."""
+    from clickpose_fiftyone.colours import color_by_confidence  # which builds on this module
+
     dataset = samples._dataset
     view = dataset.select(list(found), ordered=True)
     keypoints, boxes, metadata = (list(column) for column in zip(*found.values(), strict=True))
     _fill_metadata(view, metadata)
+    # an app that is open lists new fields as they come and draws the first one on top: coloured joints belong there
+    first = {joints_field_of(pred_field): (fo.Keypoints, [None] * len(view))} if colours else {}
     write_labels(
         view,
         {
+            **first,
             pred_field: (fo.Keypoints, [label_documents(label) for label in keypoints]),
             boxes_field_of(pred_field): (fo.Detections, [label_documents(label) for label in boxes]),
         },
     )
     set_skeleton(dataset, pred_field, predictor.skeleton)
     refresh_sample_columns(view, pred_field)
+    if colours:
+        color_by_confidence(view, pred_field)
 
 
 def _fill_metadata(view, metadata: list[fo.ImageMetadata]) -> None:

@@ -303,8 +303,8 @@ def _move_linked_box(sample: fo.Sample, boxes_field: str, label: fo.Keypoint) ->
 
 def refresh_derived(view, field: str) -> None:
     """Write anew what depends on the people of a view: lowest predicted OKS, hidden joints, colours."""
-    from clickpose_fiftyone.colours import add_heat_joints, joints_field_of
-    from clickpose_fiftyone.predict import refresh_sample_columns
+    from clickpose_fiftyone.colours import add_heat_joints
+    from clickpose_fiftyone.predict import joints_field_of, refresh_sample_columns
 
     refresh_sample_columns(view, field)
     if joints_field_of(field) in view.get_field_schema():

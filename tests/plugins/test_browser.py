@@ -33,6 +33,8 @@ PATIENCE_MS = 120_000  # for a busy machine
 NAME = "clickpose-browser-test"
 PHOTOS = 4  # of the demo
 
+WITHOUT_ADVERTISEMENT = "localStorage.setItem('fiftyone-enterprise-tooltip-seen', 'true')"  # it covers buttons
+
 pytestmark = pytest.mark.browser
 
 
@@ -95,10 +97,9 @@ def page(app, chromium, dataset):
         browser = p.chromium.launch(executable_path=chromium, args=FLAGS)
         page = browser.new_page(viewport={"width": 1500, "height": 950})
         page.set_default_timeout(PATIENCE_MS)
+        page.add_init_script(WITHOUT_ADVERTISEMENT)
         page.goto(f"{app}/datasets/{dataset.name}", wait_until="domcontentloaded")
         page.locator("[data-cy=looker]").nth(PHOTOS - 1).wait_for()
-        # FiftyOne advertises over the buttons
-        page.add_locator_handler(page.get_by_text("Dismiss", exact=True), lambda button: button.click())
         yield page
         browser.close()
 
@@ -256,7 +257,7 @@ def test_calibrating_with_ccnet_in_the_app(page, dataset, tmp_path):
 
 def open_form(page, title):
     """Open an operator's form from the operator browser."""
-    page.keyboard.press("Backquote")
+    page.locator("[data-cy=action-browse-operations]").click()
     page.get_by_role("dialog").get_by_role("textbox").fill(title)
     page.get_by_text(f"Pose: {title}").first.click()
     form = page.get_by_role("dialog")

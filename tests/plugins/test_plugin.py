@@ -10,6 +10,7 @@ import yaml
 from fiftyone.operators.executor import ExecutionContext, Executor
 from PIL import Image
 
+from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.install import install_plugin, plugin_folder, remove_plugin
 
 PLUGIN = "@clickpose/pose_review"
@@ -144,6 +145,46 @@ def test_panels_draw(dataset):
         "scores", "reliability", "sparsification", "precision", "joints"
     }  # fmt: skip
     assert "errors" in panel(dataset, "diagnosis_panel").of("patch_panel_data")[0]["data"]
+
+
+def test_panels_speak_of_the_field_that_is_chosen(dataset):
+    second = dataset.clone()
+    try:
+        second.clone_sample_field("pred", "other")
+        second.skeletons["other"] = second.skeletons["pred"]
+        second.save()
+        second.delete_sample_field("gt")
+        scores = 1 - np.array(second.values("other.keypoints.pred_oks", unwind=True))
+        PersonColumns(second, "other").write("pred_oks", scores)
+        chosen = panel(second, "review_panel", "on_field", value="other").state
+        worst = second.values("other.keypoints.id", unwind=True)[int(scores.argmin())]
+        answer = panel(second, "review_panel", "on_load", chosen)
+        drawn = answer.of("show_panel_output")[-1]["output"]["type"]["properties"]
+        assert drawn["pred_field"]["type"]["values"] == ["pred", "other"] and drawn["pred_field"]["default"] == "other"
+        bound = drawn["keys"]["view"]["bindings"][0]["params"]
+        assert bound["label_ids"] == [worst]
+        opened = panel(second, "review_panel", "on_open", chosen, **bound)
+        assert opened.of("set_selected_labels")[0]["labels"][0]["field"] == "other"
+        assert panel(second, "refine_panel").state["pred_field"] == "other"  # as the review panel asked
+        problem = panel(second, "diagnosis_panel").state["problem"]
+        assert problem.startswith("No labelled people")  # two fields of predictions are not each other's labels
+    finally:
+        second.delete()
+
+
+def test_an_open_app_is_told_the_colours_of_all_coloured_fields(dataset):
+    answer = Answer(dataset, "set_up_colours", {"pred_field": "pred"})
+    told = answer.of("set_color_scheme")[0]
+    assert [field["path"] for field in told["fields"]] == ["pred", "pred_joints", "pred_boxes"]
+    assert told["color_by"] == "value" and "Reload the page" in answer.result["message"]
+    dataset.clone_sample_field("pred", "other")
+    dataset.skeletons["other"] = dataset.skeletons["pred"]
+    dataset.save()
+    Answer(dataset, "set_up_colours", {"pred_field": "other"})
+    again = Answer(dataset, "set_up_colours", {"pred_field": "pred"})
+    paths = [field["path"] for field in again.of("set_color_scheme")[0]["fields"]]
+    assert paths == [f"{field}{part}" for field in ("pred", "other") for part in ("", "_joints", "_boxes")]
+    assert "Reload" not in again.result["message"]
 
 
 def test_clicking_a_bar_shows_those_people(dataset):

@@ -186,6 +186,8 @@ def test_a_prediction_that_is_cancelled_in_the_app_leaves_nothing(photos, monkey
     assert contents(photos) == before
     *_, answer = started(photos, "predict_poses", pred_field="pred")
     assert answer["persons"] == 3 and photos.count("pred_joints.keypoints") == 3 * 17
+    fields = list(photos.get_field_schema())
+    assert fields.index("pred_joints") < fields.index("pred")  # an open app draws what comes first on top
 
 
 def test_photos_that_are_all_missing_are_a_sentence(new_dataset, monkeypatch):

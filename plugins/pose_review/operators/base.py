@@ -8,7 +8,14 @@ from fiftyone.operators import types
 from fiftyone.operators.executor import ExecutionContext, Executor
 
 from clickpose_fiftyone.backends import register_backends
-from clickpose_fiftyone.checks import fields_of, require_images, require_samples
+from clickpose_fiftyone.checks import (
+    fields_of,
+    pose_fields,
+    predicted_fields,
+    require_images,
+    require_samples,
+    truth_fields,
+)
 
 LOW, MEDIUM, HIGH = types.RiskLevel.LOW, types.RiskLevel.MEDIUM, types.RiskLevel.HIGH
 ICON = "/assets/pose.svg"
@@ -192,7 +199,7 @@ def field_input(ctx, inputs, name: str, label: str, kind=fo.Keypoints, default: 
     Raises:
         ValueError: if there is none and it is required.
     """
-    fields = fields_of(ctx.dataset, kind)
+    fields = pose_fields(ctx.dataset) if kind is fo.Keypoints else fields_of(ctx.dataset, kind)
     if not fields:
         if required:
             raise ValueError(f"Expected a field of {kind.__name__} ({label.lower()}), the dataset has none")
@@ -203,17 +210,17 @@ def field_input(ctx, inputs, name: str, label: str, kind=fo.Keypoints, default: 
 
 def prediction_input(ctx, inputs) -> None:
     """Let the user choose the field of predictions."""
-    field_input(ctx, inputs, "pred_field", "Predictions", default="pred")
+    predicted = predicted_fields(ctx.dataset)
+    default = "pred" if "pred" in predicted else next(iter(predicted), "pred")
+    field_input(ctx, inputs, "pred_field", "Predictions", default=default)
 
 
 def truth_input(ctx, inputs) -> None:
     """Let the user choose the field of annotations."""
-    fields = [name for name in fields_of(ctx.dataset, fo.Keypoints) if not name.endswith(("_joints", "_low_vis"))]
-    others = [name for name in fields if name != ctx.params.get("pred_field", "pred")]
+    others = truth_fields(ctx.dataset, ctx.params.get("pred_field", "pred"))
     if not others:
         raise ValueError("Expected a field of labelled people beside the predictions, the dataset has none")
-    default = next((name for name in ("gt", "ground_truth") if name in others), others[0])
-    inputs.enum("gt_field", others, label="Labelled people", default=default, required=True)
+    inputs.enum("gt_field", others, label="Labelled people", default=others[0], required=True)
 
 
 def fields_of_params(ctx, *names: str) -> dict:

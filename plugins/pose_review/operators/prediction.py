@@ -38,16 +38,14 @@ class PredictPoses(PoseOperator):
 
         try:
             names = ("pred_field", "model", "prompt_field", "min_score", "checkpoint", "replace_corrected")
-            options = fields_of_params(ctx, *names)
-            run = iterate_predictions(self._samples(ctx), **options)
+            colours = ctx.params.get("colours", True)
+            run = iterate_predictions(self._samples(ctx), **fields_of_params(ctx, *names), colours=colours)
             result = yield from self.reported(ctx, run, "photos")
-            if ctx.params.get("colours", True):
-                from clickpose_fiftyone.colours import color_by_confidence
-
-                color_by_confidence(self._samples(ctx), options.get("pred_field", "pred"))
         except USER_ERRORS as error:
             yield from self.refused(ctx, error)
             return
+        if colours:
+            yield show_colours(ctx)
         yield ctx.ops.reload_dataset()
         yield ctx.ops.notify(str(result), variant="success")
         yield {"message": str(result), "photos": result.photos, "persons": result.persons, "failures": result.failures}
@@ -96,5 +94,21 @@ class SetUpColours(PoseOperator):
         """Colour."""
         from clickpose_fiftyone.colours import color_by_confidence
 
+        before = set(ctx.dataset.get_field_schema())
         color_by_confidence(samples, **fields_of_params(ctx, "pred_field", "hide_below"))
-        return "Joints and bones are coloured by predicted OKS: violet is doubtful, yellow is certain."
+        show_colours(ctx)
+        new = set(ctx.dataset.get_field_schema()) - before
+        hint = " Reload the page to see the joints above the bones." if new else ""  # as the app orders new fields
+        return f"Joints and bones are coloured by predicted OKS: violet is doubtful, yellow is certain.{hint}"
+
+
+def show_colours(ctx):
+    """Let an app that is open take the dataset's colours over: it reads them only when it opens a dataset."""
+    scheme = ctx.dataset.app_config.color_scheme
+    return ctx.trigger(
+        "set_color_scheme",
+        {
+            "color_by": scheme.color_by, "fields": scheme.fields, "opacity": scheme.opacity,
+            "multi_color_keypoints": scheme.multicolor_keypoints, "show_keypoint_skeletons": scheme.show_skeletons,
+        },
+    )  # fmt: skip

@@ -2,16 +2,12 @@
 
 import functools
 
-import fiftyone as fo
 from fiftyone.operators import Panel, PanelConfig, types
 
 from clickpose_fiftyone.backends import register_backends
-from clickpose_fiftyone.checks import fields_of, require_images, require_samples
+from clickpose_fiftyone.checks import predicted_fields, require_images, require_samples, truth_fields
 from clickpose_fiftyone.colours import bin_colors
 from clickpose_fiftyone.provenance import network_of
-
-ICON = "/assets/pose.svg"
-_DERIVED = ("_joints", "_low_vis")
 
 
 class PosePanel(Panel):
@@ -41,6 +37,11 @@ class PosePanel(Panel):
             allow_multiple=False,
         )
 
+    def on_field(self, ctx):
+        """Speak of another field."""
+        ctx.panel.set_state(FIELD, ctx.params.get("value"))
+        self.on_load(ctx)
+
     def show(self, ctx, panel) -> None:
         """Add what the panel shows; ValueErrors are shown to the user."""
 
@@ -55,6 +56,9 @@ class PosePanel(Panel):
         one_column = {"grid": {"sx": {"gridTemplateColumns": "minmax(0, 1fr)"}}}  # else plots never become narrower
         view = types.GridView(orientation="vertical", gap=2, pad=2, align_x="stretch", componentsProps=one_column)
         return types.Property(panel, view=view)
+
+
+FIELD = "pred_field"  # in a panel's state: the field that was chosen
 
 
 def sentences(method):
@@ -100,16 +104,16 @@ def photos_of(ctx):
 
 
 def prediction_field(ctx) -> str:
-    """Return the field of predictions: ``pred`` where there is one, else the first with predicted OKS.
+    """Return the field of predictions: the chosen one, else ``pred``, else the first with predicted OKS.
 
     Raises:
         ValueError: if there is none.
     """
-    fields = [name for name in fields_of(ctx.dataset, fo.Keypoints) if not name.endswith(_DERIVED)]
-    scored = [name for name in fields if ctx.dataset.get_field(f"{name}.keypoints.pred_oks") is not None]
-    if not scored:
+    predicted = predicted_fields(ctx.dataset)
+    if not predicted:
         raise ValueError("No predicted poses yet: run the operator “Pose: predict poses” (press ` and type pose).")
-    return "pred" if "pred" in scored else scored[0]
+    wanted = (ctx.panel.get_state(FIELD), "pred", predicted[0])
+    return next(field for field in wanted if field in predicted)
 
 
 def truth_field(ctx) -> str:
@@ -118,11 +122,10 @@ def truth_field(ctx) -> str:
     Raises:
         ValueError: if there is none.
     """
-    chosen = prediction_field(ctx)
-    fields = [n for n in fields_of(ctx.dataset, fo.Keypoints) if not n.endswith(_DERIVED) and n != chosen]
+    fields = truth_fields(ctx.dataset, prediction_field(ctx))
     if not fields:
         raise ValueError("No labelled people in this dataset: this panel compares predictions with labels.")
-    return next((name for name in ("gt", "ground_truth") if name in fields), fields[0])
+    return fields[0]
 
 
 def legend(panel) -> None:
@@ -134,11 +137,17 @@ def legend(panel) -> None:
     panel.view("legend", view)
 
 
-def network_line(ctx, panel, field: str) -> None:
-    """Say which network predicted a field, where that is known."""
-    network = network_of(ctx.dataset, field)
-    if network is not None:
-        panel.md(f"Field **{field}**, predicted by {network}", name="network")
+def field_line(ctx, panel, field: str, on_field) -> None:
+    """Say which field a panel speaks of and which network predicted it; let the user choose where there are several."""
+    fields, network = predicted_fields(ctx.dataset), network_of(ctx.dataset, field)
+    by = "" if network is None else f", predicted by {network}"
+    if len(fields) > 1:
+        view = types.DropdownView()
+        for name in fields:
+            view.add_choice(name, label=name)
+        panel.enum(FIELD, fields, label=f"Field{by}", default=field, view=view, on_change=on_field)
+    elif network is not None:
+        panel.md(f"Field **{field}**{by}", name="network")
 
 
 def keys(panel, bindings) -> None:

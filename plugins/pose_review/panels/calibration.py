@@ -13,7 +13,7 @@ from clickpose_fiftyone.calibration_report import (
 )
 from clickpose_fiftyone.diagnosis import view_of_persons
 
-from .base import PosePanel, network_line, notices, photos_of, plot, prediction_field, sentences, truth_field
+from .base import PosePanel, field_line, notices, photos_of, plot, prediction_field, sentences, truth_field
 
 
 class CalibrationPanel(PosePanel):
@@ -28,7 +28,7 @@ class CalibrationPanel(PosePanel):
     def on_load(self, ctx):
         """Check that there are predictions."""
         photos_of(ctx)
-        ctx.panel.set_state("pred_field", prediction_field(ctx))
+        prediction_field(ctx)
 
     on_change_dataset = on_load
 
@@ -39,9 +39,8 @@ class CalibrationPanel(PosePanel):
 
     def show(self, ctx, panel):
         """Draw the figures of the view."""
-        field = ctx.panel.get_state("pred_field") or prediction_field(ctx)
-        samples = photos_of(ctx)
-        network_line(ctx, panel, field)
+        samples, field = photos_of(ctx), prediction_field(ctx)
+        field_line(ctx, panel, field, self.on_field)
         target = ctx.panel.get_state("target")
         target = 0.9 if target is None else float(target)
         plan = auto_accept(samples, field, target, write=False)

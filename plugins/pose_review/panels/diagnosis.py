@@ -6,7 +6,7 @@ from clickpose_fiftyone import plots
 from clickpose_fiftyone.diagnosis import diagnose, persons_with_error, stored_diagnosis, view_of_persons
 from clickpose_fiftyone.label_errors import find_label_errors, stored_label_errors
 
-from .base import PosePanel, network_line, notices, photos_of, plot, prediction_field, sentences, truth_field
+from .base import PosePanel, field_line, notices, photos_of, plot, prediction_field, sentences, truth_field
 
 _LISTED = 40
 
@@ -35,7 +35,7 @@ class DiagnosisPanel(PosePanel):
     def show(self, ctx, panel):
         """Draw the heatmap and the list."""
         samples, field = photos_of(ctx), prediction_field(ctx)
-        network_line(ctx, panel, field)
+        field_line(ctx, panel, field, self.on_field)
         diagnosis = stored_diagnosis(samples, field)
         if diagnosis is not None:
             plot(ctx, panel, "errors", plots.diagnosis_figure(diagnosis), self.on_cell)

@@ -4,6 +4,7 @@ import fiftyone as fo
 from fiftyone.operators import types
 
 from clickpose_fiftyone.canvas import canvas_figure, canvas_window, pick_joint
+from clickpose_fiftyone.checks import predicted_fields
 from clickpose_fiftyone.provenance import other_network
 from clickpose_fiftyone.refinement import (
     accept_refinements,
@@ -16,7 +17,18 @@ from clickpose_fiftyone.refinement import (
 )
 from clickpose_fiftyone.review import review_queue
 
-from .base import PosePanel, keys, legend, network_line, notices, photos_of, plot, prediction_field, sentences
+from .base import (
+    FIELD,
+    PosePanel,
+    field_line,
+    keys,
+    legend,
+    notices,
+    photos_of,
+    plot,
+    prediction_field,
+    sentences,
+)
 
 _STORE = "clickpose_refine"
 
@@ -36,18 +48,23 @@ class RefinePanel(PosePanel):
     @sentences
     def on_load(self, ctx):
         """Choose a person: asked for by the Review panel, of the open or selected sample, or the worst of the view."""
-        samples, field = photos_of(ctx), prediction_field(ctx)
-        wanted = ctx.store(_STORE).get("request") or {}
-        sample_id = _current_sample(ctx) or wanted.get("sample_id")
-        if sample_id is None:
-            queue = review_queue(samples, field, 1)
-            if not queue.items:
-                raise ValueError("Everybody of this view is settled.")
-            sample_id, wanted = queue.items[0].sample_id, {"label_id": queue.items[0].label_id}
-        label_id = wanted.get("label_id") if wanted.get("sample_id", sample_id) == sample_id else None
-        self._choose(ctx, field, sample_id, label_id)
+        samples, field, opened = photos_of(ctx), prediction_field(ctx), _current_sample(ctx)
+        wanted = ctx.store(_STORE).get("request")
+        if wanted and opened in (None, wanted["sample_id"]) and wanted["field"] in predicted_fields(ctx.dataset):
+            self._choose(ctx, **wanted)
+        elif opened is not None:
+            self._choose(ctx, field, opened, None)
+        elif items := review_queue(samples, field, 1).items:
+            self._choose(ctx, field, items[0].sample_id, items[0].label_id)
+        else:
+            raise ValueError("Everybody of this view is settled.")
 
     on_change_dataset = on_load
+
+    @sentences
+    def on_field(self, ctx):
+        """Show the same photo with the people of another field."""
+        self._choose(ctx, ctx.params["value"], ctx.panel.get_state("sample_id"), None)
 
     @sentences
     def on_change_current_sample(self, ctx):
@@ -65,10 +82,10 @@ class RefinePanel(PosePanel):
     @sentences
     def on_change_selected_labels(self, ctx):
         """Follow the selected person, who may be selected in the photo or in the Review panel."""
-        field = prediction_field(ctx)
-        chosen = [label for label in ctx.selected_labels or [] if label["field"] == field]
+        predicted = predicted_fields(ctx.dataset)
+        chosen = [label for label in ctx.selected_labels or [] if label["field"] in predicted]
         if len(chosen) == 1 and chosen[0]["label_id"] != ctx.panel.get_state("label_id"):
-            self._choose(ctx, field, chosen[0]["sample_id"], chosen[0]["label_id"])
+            self._choose(ctx, chosen[0]["field"], chosen[0]["sample_id"], chosen[0]["label_id"])
 
     def _choose(self, ctx, field: str, sample_id: str, label_id: str | None) -> None:
         """Start with a person of a photo, the least certain one unless one is named."""
@@ -84,7 +101,7 @@ class RefinePanel(PosePanel):
         self._start(ctx, field, label_id)
 
     def _start(self, ctx, field: str, label_id: str) -> None:
-        ctx.panel.state.set("field", field)
+        ctx.panel.state.set(FIELD, field)
         ctx.panel.state.set("label_id", label_id)
         ctx.panel.state.set("clicks", [])
         ctx.panel.state.set("active", None)
@@ -93,7 +110,7 @@ class RefinePanel(PosePanel):
 
     def _person(self, ctx):
         get = ctx.panel.get_state
-        return find_person(ctx.dataset, get("field"), get("label_id"), get("sample_id"))
+        return find_person(ctx.dataset, get(FIELD), get("label_id"), get("sample_id"))
 
     def show(self, ctx, panel):
         """Draw the controls and the canvas."""
@@ -108,7 +125,7 @@ class RefinePanel(PosePanel):
         legend(panel)
         panel.md(_explain(person, poses, clicks, active), name="explain")
         plot(ctx, panel, "canvas", figure, self.on_canvas)
-        network_line(ctx, panel, person.field)
+        field_line(ctx, panel, person.field, self.on_field)
         if clicks and (
             sentence := other_network(ctx.dataset, person.field, refining_predictor(ctx.dataset, person.field))
         ):
@@ -177,7 +194,7 @@ class RefinePanel(PosePanel):
     @notices
     def on_person(self, ctx):
         """Change to another person of the photo."""
-        self._start(ctx, ctx.panel.get_state("field"), ctx.params["value"])
+        self._start(ctx, ctx.panel.get_state(FIELD), ctx.params["value"])
 
     @notices
     def on_undo(self, ctx):
@@ -186,7 +203,7 @@ class RefinePanel(PosePanel):
         if clicks:
             ctx.panel.state.set("clicks", clicks[:-1])
             return
-        field, label_id = ctx.panel.get_state("field"), ctx.panel.get_state("label_id")
+        field, label_id = ctx.panel.get_state(FIELD), ctx.panel.get_state("label_id")
         left = undo_refinement(ctx.dataset, label_id, field, ctx.panel.get_state("sample_id"))
         ctx.panel.state.set("revision", left)
         ctx.ops.reload_samples()
@@ -209,7 +226,7 @@ class RefinePanel(PosePanel):
     def on_accept(self, ctx):
         """Save, settle, go to the next person."""
         self._save(ctx)
-        accept_refinements(ctx.dataset, [ctx.panel.get_state("label_id")], ctx.panel.get_state("field"))
+        accept_refinements(ctx.dataset, [ctx.panel.get_state("label_id")], ctx.panel.get_state(FIELD))
         self._next(ctx)
         ctx.ops.reload_samples()
 
@@ -219,7 +236,7 @@ class RefinePanel(PosePanel):
         self._next(ctx)
 
     def _next(self, ctx) -> None:
-        field, here = ctx.panel.get_state("field"), ctx.panel.get_state("label_id")
+        field, here = ctx.panel.get_state(FIELD), ctx.panel.get_state("label_id")
         items = review_queue(photos_of(ctx), field, 200).items
         ids = [item.label_id for item in items]
         start = ids.index(here) + 1 if here in ids else 0

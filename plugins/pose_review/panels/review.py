@@ -6,10 +6,11 @@ from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.review import ACCEPTED, Queue, mark_persons, review_queue, unmark_persons
 from clickpose_fiftyone.thumbnails import person_thumbnail
 
-from .base import PosePanel, keys, legend, network_line, notices, photos_of, prediction_field, sentences
+from .base import PosePanel, field_line, keys, legend, notices, photos_of, prediction_field, sentences
 
 _PAGE = 8
 _ACCENT = "#ff6d05"
+_REQUEST_SECONDS = 60  # in which the Refine panel opens with the person that was chosen here
 
 
 class ReviewPanel(PosePanel):
@@ -43,7 +44,7 @@ class ReviewPanel(PosePanel):
         current = min(ctx.panel.get_state("current") or 0, len(queue.items) - 1)
         self._bind_keys(ctx, panel, queue, current)
         legend(panel)
-        network_line(ctx, panel, field)
+        field_line(ctx, panel, field, self.on_field)
         if not queue.items:
             panel.md("Everybody is settled.", name="empty")
             return
@@ -121,9 +122,10 @@ class ReviewPanel(PosePanel):
     @notices
     def on_open(self, ctx):
         """Open a person in the Refine panel."""
-        wanted = {"sample_id": ctx.params["sample_ids"][0], "label_id": ctx.params["label_ids"][0]}
-        ctx.store("clickpose_refine").set("request", wanted)
-        ctx.ops.set_selected_labels([{**wanted, "field": prediction_field(ctx)}])  # a panel that is open follows it
+        person = {"sample_id": ctx.params["sample_ids"][0], "label_id": ctx.params["label_ids"][0]}
+        wanted = {**person, "field": prediction_field(ctx)}
+        ctx.store("clickpose_refine").set("request", wanted, ttl=_REQUEST_SECONDS)
+        ctx.ops.set_selected_labels([wanted])  # a panel that is open follows it
         ctx.ops.open_panel("refine_panel", is_active=True)
 
     @notices
@@ -135,7 +137,7 @@ class ReviewPanel(PosePanel):
     def on_send(self, ctx):
         """Show the photos of one person, or of the page, and ask for Label Studio's address."""
         self.on_show(ctx)
-        ctx.prompt("@clickpose/pose_review/send_to_label_studio")
+        ctx.prompt("@clickpose/pose_review/send_to_label_studio", params={"pred_field": prediction_field(ctx)})
 
 
 def progress_bar(done: int, total: int, cells: int = 16) -> str:
