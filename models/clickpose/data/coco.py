@@ -28,7 +28,7 @@ class CocoFields:
         check_names: whether categories list the joints of the skeleton, in its order.
     """
 
-    keypoints: Callable[[dict], list] = field(default=lambda annotation: annotation.get("keypoints", []))
+    keypoints: Callable[[dict], list] = field(default=lambda annotation: annotation.get("keypoints") or [])
     area: Callable[[dict], float] = field(default=lambda annotation: annotation["area"])
     image_path: Callable[[dict], str] = field(default=lambda image: image["file_name"])
     check_names: bool = True
@@ -102,7 +102,7 @@ class _Reader:
         self._check_unique("annotations", content["annotations"])
         images = {image["id"]: self._image(image) for image in self._of_known_size(content)}
         # A data set without a single occluded label does not tell visible from occluded.
-        numbers = [self.fields.keypoints(annotation) for annotation in content["annotations"]]
+        numbers = [self._numbers(annotation) for annotation in content["annotations"]]
         visibility_known = any(1 in values[2::3] for values in numbers)
         # Its boxes may lack the part of the body whose joints it never labels, such as LSPET's without faces.
         box_known = visibility_known or self._labels_every_joint(numbers)
@@ -113,6 +113,19 @@ class _Reader:
             if record is not None:
                 (ignored if record.crowd or not record.labelled.any() else persons).append(record)
         return PoseDataset(name, self.skeleton, list(images.values()), persons, ignored, self.skipped)
+
+    def _numbers(self, annotation: dict) -> list:
+        """Return the keypoint numbers of an annotation: 3K or none, but for crowds, where they do not count."""
+        try:
+            values = self.fields.keypoints(annotation)
+        except ValueError as error:
+            raise ValueError(f"{error} in {self._where(annotation)}") from None
+        if len(values) not in (0, 3 * len(self.skeleton)) and not annotation.get("iscrowd"):
+            raise ValueError(
+                f"Expected {3 * len(self.skeleton)} keypoint numbers ({self.skeleton.name}) in "
+                f"{self._where(annotation)}, got {len(values)}"
+            )
+        return values
 
     def _of_known_size(self, content: Mapping) -> list[dict]:
         """Leave out photos without people whose size the file does not tell, as Label Studio's exports do not."""
@@ -170,7 +183,7 @@ class _Reader:
             return None
         keypoints = self._keypoints(annotation, values) if labelled else np.zeros((len(self.skeleton), 3))
         self._count_outside(keypoints, image.image_hw)
-        area = float(self.fields.area(annotation))
+        area = float(as_array(f"area in {self._where(annotation)}", self.fields.area(annotation), ()))
         if not (math.isfinite(area) and area >= 0):
             raise ValueError(f"Expected an area of 0 px² or more in {self._where(annotation)}, got {area}")
         return PersonRecord(
@@ -179,13 +192,7 @@ class _Reader:
         )  # fmt: skip
 
     def _keypoints(self, annotation: dict, values: list) -> np.ndarray:
-        numbers = as_array(f"keypoints in {self._where(annotation)}", values, ("3K",))
-        if numbers.size != 3 * len(self.skeleton):
-            raise ValueError(
-                f"Expected {3 * len(self.skeleton)} keypoint numbers ({self.skeleton.name}) in "
-                f"{self._where(annotation)}, got {numbers.size}"
-            )
-        keypoints = numbers.reshape(-1, 3)
+        keypoints = as_array(f"keypoints in {self._where(annotation)}", values, ("3K",)).reshape(-1, 3)
         if not np.isfinite(keypoints).all():
             raise ValueError(f"Expected finite keypoints in {self._where(annotation)}, got NaN or infinity")
         if wrong := sorted(set(keypoints[:, 2].tolist()) - {0, 1, 2}):

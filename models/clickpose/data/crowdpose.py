@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+from clickpose.checks import as_array, check_finite
 from clickpose.data.coco import CocoFields, area_of_box, read_coco_dataset
 from clickpose.data.json_file import read_json
 from clickpose.data.records import PoseDataset
@@ -22,12 +23,14 @@ def read_crowdpose(path: str | Path, images: str | Path) -> PoseDataset:
     Its evaluation code takes 0.53 of the box as the area.
 
     Raises:
-        FileNotFoundError, ValueError: as :func:`~clickpose.data.coco.read_coco_dataset`.
+        FileNotFoundError, ValueError: as :func:`~clickpose.data.coco.read_coco_dataset`, and for a crowd index that is
+            no number.
     """
     dataset = read_coco_dataset(path, images, SKELETONS["crowdpose"], CocoFields(area=area_of_box))
     index = {image["id"]: image.get("crowdIndex") for image in read_json(Path(path), "CrowdPose")["images"]}
     groups: dict[str, list] = {level: [] for level in CROWD_LEVELS}
     for image_id, value in index.items():
         if value is not None:
+            value = check_finite(f"crowdIndex of image {image_id} of {path}", as_array("crowdIndex", value, ()))
             groups[next(level for level, bound in CROWD_LEVELS.items() if value < bound)].append(image_id)
     return replace(dataset, groups=groups)

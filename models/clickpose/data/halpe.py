@@ -21,6 +21,6 @@ def read_halpe(path: str | Path, images: str | Path) -> PoseDataset:
 
 def _keypoints(annotation: dict) -> list:
     """Return the numbers with COCO's visibility: the third number of face and hands is a score."""
-    values = list(annotation.get("keypoints", []))
+    values = list(annotation.get("keypoints") or [])
     values[2::3] = [2 if 0 < score < 1 else score for score in values[2::3]]
     return values

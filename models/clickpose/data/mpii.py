@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from clickpose.boxes import BODY_SHARE_OF_BOX, box_area, enclosing_box
 from clickpose.checks import as_array
@@ -38,7 +38,7 @@ def read_mpii(path: str | Path, images: str | Path) -> PoseDataset:
 
     Raises:
         FileNotFoundError: if the file or a photo is missing.
-        ValueError: if an entry is broken; names the file, the place and what is wrong.
+        ValueError: if an entry is broken; names the file, the place and what is wrong. Or if a photo is none.
     """
     path, images = Path(path), Path(images)
     entries = read_json(path, "MPII annotations")
@@ -92,5 +92,8 @@ def _head_size(joints: np.ndarray, labelled: np.ndarray) -> float | None:
 
 
 def _image_hw(path: Path) -> tuple[int, int]:
-    with Image.open(path) as photo:
-        return photo.height, photo.width
+    try:
+        with Image.open(path) as photo:
+            return photo.height, photo.width
+    except UnidentifiedImageError:
+        raise ValueError(f"Expected a photo in {path}, got a file that is none") from None

@@ -26,12 +26,13 @@ def read_wholebody(path: str | Path, images: str | Path) -> PoseDataset:
 
 def _all_keypoints(annotation: dict) -> list:
     """Put the parts behind the body; any labelled joint counts as visible, the parts' third number being a score."""
-    body = annotation.get("keypoints", [])
-    if not body:
+    values = list(annotation.get("keypoints") or [])
+    if not values:
         return []
-    values = list(body)
     for part, joints in _PARTS.items():
         numbers = annotation.get(part) or [0] * (3 * joints)
+        if len(numbers) != 3 * joints:
+            raise ValueError(f"Expected {3 * joints} numbers of {part}, got {len(numbers)}")
         for x, y, score in zip(numbers[0::3], numbers[1::3], numbers[2::3], strict=True):
             values += [x, y, 2] if score > 0 else [0, 0, 0]
     return values

@@ -73,7 +73,9 @@ def test_a_photo_without_people_needs_no_size(tmp_path):
     [
         ({"image_id": 2}, "image 2 of annotation 7"),
         ({"keypoints": [1.0, 2.0, 2] * 16}, "51 keypoint numbers"),
+        ({"keypoints": [1.0, 2.0]}, "51 keypoint numbers .* in annotation 7 of .*annotations.json, got 2"),
         ({"area": None}, "an entry without 'area'"),
+        ({"area": "large"}, r"area in annotation 7 of .*annotations.json of shape \(\), got str"),
         ({"area": -1.0}, "an area of 0 px² or more in annotation 7 of .*annotations.json, got -1.0"),
         ({"keypoints": [1.0, 2.0, 3] * 17}, "visibility of 0, 1 or 2 in annotation 7 of .*annotations.json, got 3"),
         ({"keypoints": [float("nan"), 2.0, 2] * 17}, "finite keypoints in annotation 7"),
@@ -86,6 +88,12 @@ def test_broken_annotations_are_named(read, changes, message):
     broken = {key: value for key, value in person(**changes).items() if value is not None}
     with pytest.raises(ValueError, match=message):
         read([broken])
+
+
+def test_no_keypoints_and_null_are_the_same_and_those_of_a_crowd_do_not_count(read, tmp_path):
+    read([person(), person(id=8, keypoints=None), person(id=9, keypoints=[1.0], iscrowd=1)])
+    dataset = read_coco_dataset(tmp_path / "annotations.json", tmp_path / "images")
+    assert [p.annotation_id for p in dataset.persons] == [7] and [p.annotation_id for p in dataset.ignored] == [8, 9]
 
 
 def test_one_id_twice_is_refused(read):

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from clickpose.data.formats import FORMATS, read_dataset
+from clickpose.skeleton import COCO
 from clickpose.skeleton_io import SKELETONS
 
 FIXTURES = {
@@ -137,6 +138,19 @@ def test_crowdpose_levels_and_areas_on_a_small_file(tmp_path, index, level):
     assert dataset.persons[0].area == pytest.approx(0.53 * 30 * 40)
 
 
+@pytest.mark.parametrize(("index", "found"), [("0.3 %", "got str"), (float("nan"), "got nan")])
+def test_a_crowd_index_is_a_number(tmp_path, index, found):
+    names = ["top_head" if name == "head" else name for name in SKELETONS["crowdpose"].names]
+    with pytest.raises(ValueError, match=f"Expected .*crowdIndex.*{found}"):
+        read_dataset(write_coco(tmp_path, names, 14, image={"crowdIndex": index}), "crowdpose")
+
+
+def test_a_broken_part_of_a_whole_body_is_named(tmp_path):
+    folder = write_coco(tmp_path, COCO.names, 17, {"area": 5.0, "foot_kpts": [1.0, 2.0]})
+    with pytest.raises(ValueError, match=r"Expected 18 numbers of foot_kpts, got 2 in annotation 3 of .*annotations"):
+        read_dataset(folder, "wholebody")
+
+
 @pytest.mark.parametrize("nested", [True, False])
 def test_human_art_photos_are_found_inside_or_outside_their_prefix(tmp_path, nested):
     names = SKELETONS["humanart21"].names
@@ -193,6 +207,12 @@ def test_an_mpii_person_gets_box_area_and_head_size(mpii):
 def test_broken_mpii_entries_are_named(mpii, changes, sentence):
     with pytest.raises(ValueError, match=sentence):
         mpii(**changes)
+
+
+def test_a_file_that_is_no_photo_is_named(mpii, tmp_path):
+    (tmp_path / "b.jpg").write_bytes(b"text")
+    with pytest.raises(ValueError, match=r"Expected a photo in .*b\.jpg, got a file that is none"):
+        mpii(image="b.jpg")
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
