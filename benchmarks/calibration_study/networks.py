@@ -24,6 +24,7 @@ from tqdm import tqdm
 from calibration_study.head_training import HeadSamples, HeatmapTask, RleTask
 from calibration_study.heatmap_head import HeatmapHead
 from calibration_study.rle_head import ResidualFlow, RleHead
+from clickpose.calibration.aggregation import USUAL_THRESHOLD
 from clickpose.calibration.ccnet_fit import FeatureTable
 from clickpose.calibration.expected_oks import RENDERING_SIGMA
 from clickpose.calibration.heatmap_sigma import sigma_from_heatmap
@@ -390,13 +391,13 @@ class _Heads(torch.nn.Module):
 
 
 def _of_heatmaps(output, heatmaps: Tensor, rendering_sigma: float, deviations: bool) -> Prediction:
-    """Complete the prediction of a heatmap network; joints above .2 count in its instance score (Eq. 5)."""
+    """Complete the prediction of a heatmap network; joints above the usual threshold count in its score (Eq. 5)."""
     found = torch.full(output.scores.shape, torch.inf)
     if deviations:
         flat = heatmaps.float().flatten(0, 1).numpy()
         fitted = sigma_from_heatmap(flat, rendering_sigma, float(HEAD_STRIDE)).reshape(output.scores.shape)
         found = torch.from_numpy(fitted).float()
-    visible = (output.scores > 0.2).float()
+    visible = (output.scores > USUAL_THRESHOLD).float()
     return Prediction(output.features, output.keypoints_input, output.scores, visible, found)
 
 

@@ -163,9 +163,8 @@ def closed_forms(evaluation: Evaluation, deviations: np.ndarray) -> dict[str, np
         "predicted": head.predict(_person_features(run), crops),
         "ground-truth": truth,
     }
-    threshold = (
-        0.0 if evaluation.rendering_sigma is None else USUAL_THRESHOLD
-    )  # Eq. 5 for heatmaps, else the plain mean
+    # Eq. 5 for heatmaps, else the plain mean
+    threshold = 0.0 if evaluation.rendering_sigma is None else USUAL_THRESHOLD
     return {
         name: mean_above_threshold(closed_form_scores(deviations, area, COCO.sigma_array), threshold)
         for name, area in areas.items()

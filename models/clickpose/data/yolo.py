@@ -17,7 +17,7 @@ from clickpose.boxes import clip_boxes, xywh_to_xyxy
 from clickpose.checks import as_array, check_finite
 from clickpose.skeleton import COCO, Skeleton
 
-DIGITS = 8  # a hundred-thousandth of a pixel in any photo
+DIGITS = 8  # of a share: within a ten-thousandth of a pixel on photos of up to 20,000
 
 
 def to_yolo(coco: Mapping, skeleton: Skeleton = COCO) -> dict[str, str]:

@@ -12,7 +12,7 @@ from faster_coco_eval.core.faster_eval_api import COCOeval_faster
 
 from clickpose.metrics.oks import oks_pairs
 
-_PAIR_JOINTS_AT_ONCE = 2_000_000  # bounds the memory for similarities to some 100 MB
+_PAIR_JOINTS_AT_ONCE = 2_000_000  # bounds the memory for similarities to some 200 MB
 _ANY_AREA = 1e10  # px², COCO's
 
 
