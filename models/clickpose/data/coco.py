@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -88,6 +89,15 @@ def read_coco_dataset(
         raise ValueError(f"Expected COCO keypoints in {path}, got an entry of another form: {error}") from None
 
 
+@contextmanager
+def _naming_what_lacks(entry: str) -> Iterator[None]:
+    """Turn a missing field into a sentence that names the entry."""
+    try:
+        yield
+    except KeyError as error:
+        raise ValueError(f"Expected {error} in {entry}, got an entry without it") from None
+
+
 class _Reader:
     """Checks entry by entry, and counts what it leaves out."""
 
@@ -100,7 +110,10 @@ class _Reader:
             self._check_joint_order(content.get("categories", []))
         self._check_unique("images", content["images"])
         self._check_unique("annotations", content["annotations"])
-        images = {image["id"]: self._image(image) for image in self._of_known_size(content)}
+        images = {}
+        for image in self._of_known_size(content):
+            with _naming_what_lacks(f"image {image['id']} of {self.path}"):
+                images[image["id"]] = self._image(image)
         # A data set without a single occluded label does not tell visible from occluded.
         numbers = [self._numbers(annotation) for annotation in content["annotations"]]
         visibility_known = any(1 in values[2::3] for values in numbers)
@@ -109,7 +122,8 @@ class _Reader:
         persons: list[PersonRecord] = []
         ignored: list[PersonRecord] = []
         for annotation, values in zip(content["annotations"], numbers, strict=True):
-            record = self._person(annotation, values, images, visibility_known, box_known)
+            with _naming_what_lacks(self._where(annotation)):
+                record = self._person(annotation, values, images, visibility_known, box_known)
             if record is not None:
                 (ignored if record.crowd or not record.labelled.any() else persons).append(record)
         return PoseDataset(name, self.skeleton, list(images.values()), persons, ignored, self.skipped)
