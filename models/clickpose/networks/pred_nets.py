@@ -202,6 +202,7 @@ def decode_heatmaps(heatmaps: Tensor, input_hw: tuple[int, int]) -> tuple[Tensor
 
     The highest cell, moved by a quarter towards its higher neighbour along each axis, as SBL and HRNet do.
     """
+    heatmaps = _full_precision(heatmaps)
     height, width = heatmaps.shape[-2:]
     peaks, cells = heatmaps.flatten(2).max(dim=2)
     x, y = cells % width, cells // width
@@ -220,8 +221,14 @@ def decode_heatmaps(heatmaps: Tensor, input_hw: tuple[int, int]) -> tuple[Tensor
 def decode_regression(positions: Tensor, scales: Tensor, input_hw: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Return keypoints, input pixels, and scores 1 - mean scale (Eq. 19) of (B, K, 2) positions and scales as shares of
     the input's width and height."""
+    positions, scales = _full_precision(positions), _full_precision(scales)
     extent = torch.tensor([input_hw[1], input_hw[0]], dtype=positions.dtype, device=positions.device)
     return positions * extent, (1 - scales.mean(dim=-1)).clamp(0, 1)
+
+
+def _full_precision(values: Tensor) -> Tensor:
+    """Return half-precision numbers as float32: of pixels beyond 128 they would keep an eighth."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def decode_detections(detections: list[dict[str, Tensor]]) -> tuple[Tensor, Tensor]:
@@ -235,6 +242,7 @@ def decode_detections(detections: list[dict[str, Tensor]]) -> tuple[Tensor, Tens
 
 def sample_maps(maps: Tensor, keypoints_input: Tensor, input_hw: tuple[int, int]) -> Tensor:
     """Return (B, K, C), feature maps (B, C, h, w) read at (B, K, 2) input pixels, bilinear."""
+    maps = _full_precision(maps)
     extent = torch.tensor([input_hw[1], input_hw[0]], dtype=maps.dtype, device=maps.device)
     grid = keypoints_input.to(maps.dtype) / extent * 2 - 1
     sampled = F.grid_sample(maps, grid[:, :, None], mode="bilinear", padding_mode="border", align_corners=False)

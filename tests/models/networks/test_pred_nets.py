@@ -15,6 +15,7 @@ from clickpose.networks.pred_nets import (
     LitePredNet,
     decode_detections,
     decode_heatmaps,
+    decode_regression,
     heatmap_pred_net,
     rle_pred_net,
     sample_maps,
@@ -33,6 +34,18 @@ def test_heatmaps_decode_to_input_pixels_a_quarter_towards_the_higher_neighbour(
     keypoints, scores = decode_heatmaps(heatmaps_with_peaks(), (32, 24))  # cells of 4 px
     assert keypoints[0].tolist() == [[(2 + 0.25 + 0.5) * 4, (3 - 0.25 + 0.5) * 4], [5.5 * 4, 0.5 * 4]]
     assert scores[0].tolist() == pytest.approx([0.9, 1.0])  # a raw peak above 1 is 1
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_networks_of_half_precision_keep_their_pixels(dtype):
+    maps = torch.zeros(1, 1, 4, 1024, dtype=dtype)
+    maps[0, 0, 2, 701], maps[0, 0, 2, 702] = 1.0, 0.5
+    keypoints, _ = decode_heatmaps(maps, (16, 4096))
+    assert keypoints[0, 0].tolist() == [(701 + 0.25 + 0.5) * 4, 2.5 * 4]
+    positions = torch.tensor([[[0.7, 0.3]]]).to(dtype)
+    keypoints, scores = decode_regression(positions, torch.full((1, 1, 2), 0.1, dtype=dtype), (256, 192))
+    assert keypoints[0, 0].tolist() == (positions[0, 0].double() * torch.tensor([192.0, 256.0])).tolist()
+    assert scores.dtype == torch.float32
 
 
 def test_maps_are_read_at_cell_centres():
