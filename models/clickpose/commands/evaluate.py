@@ -241,7 +241,10 @@ def _rows(plan: EvaluationPlan, dataset: PoseDataset, predictor, progress) -> di
     """Simulate the clicks of every row of the tables."""
     rows = {}
     for name, path in plan.results.items():
-        rows[f"{name} + manual"] = evaluate_poses(dataset, _read_poses(path, dataset), plan.protocol)
+        poses = _read_poses(path, dataset)
+        if plan.first is None:  # among a few photos there may be nobody
+            _check_photos(path, poses, dataset)
+        rows[f"{name} + manual"] = evaluate_poses(dataset, poses, plan.protocol)
     if predictor is not None:
         found = evaluate_predictor(predictor, dataset, plan.protocol, plan.boxes == "detected", progress)
         rows |= {f"{predictor.name} + manual": found["manual"], f"{predictor.name} refined": found["refined"]}
@@ -254,6 +257,16 @@ def _read_poses(path: Path, dataset: PoseDataset) -> dict[Hashable, Poses]:
         return from_coco_results(results, dataset.skeleton)
     except ValueError as error:
         raise ValueError(f"Cannot read the results {path}: {error}") from None
+
+
+def _check_photos(path: Path, poses: Mapping[Hashable, Poses], dataset: PoseDataset) -> None:
+    """Refuse results of other photos, which would look like those of a network that finds nobody."""
+    wanted = [image.image_id for image in dataset.images]
+    if poses and not poses.keys() & set(wanted):
+        raise ValueError(
+            f"Expected results for images of {dataset.name}, such as {wanted[0]}, got none in {path}, but for others, "
+            f"such as {next(iter(poses))}"
+        )
 
 
 def figures_of(dataset: PoseDataset, rows: Mapping[str, ClickedPoses], protocol: ClickProtocol) -> DatasetFigures:

@@ -95,6 +95,18 @@ def test_evaluate_results_of_another_model_alone(folder, tmp_path):
     assert figures["average_precision"]["theirs + manual"]["NoC95"] == 2
 
 
+def test_evaluate_refuses_results_of_other_photos(folder, tmp_path):
+    results = [{"image_id": 1, "category_id": 1, "keypoints": [5.0, 5.0, 0.9] * 17, "score": 0.8}]
+    (tmp_path / "theirs.json").write_text(json.dumps(results))
+    arguments = ["evaluate", str(folder), "--model", "none", "--results", f"theirs={tmp_path / 'theirs.json'}"]
+    refused = CliRunner().invoke(app, arguments)
+    assert refused.exit_code == 2
+    assert "results for images of people, such as 7, got none in" in refused.stderr
+    assert refused.stderr.rstrip().endswith("but for others, such as 1")
+    few = CliRunner().invoke(app, [*arguments, "--first", "1"])  # among a few photos there may be nobody
+    assert few.exit_code == 0, few.output
+
+
 def test_evaluate_keeps_data_sets_of_one_name_apart(folder, tmp_path):
     moved = [Path(shutil.copytree(folder, tmp_path / side / "val")) for side in ("left", "right")]
     content = json.loads((moved[1] / "annotations.json").read_text())
