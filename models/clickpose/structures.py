@@ -1,6 +1,7 @@
 """What travels between networks, services and plugins: poses, human labels and clicks, as checked arrays.
 
-Positions are pixels of the original image, x before y. N persons, K joints.
+Positions are pixels of the original image, x before y. N persons, K joints. Arrays of the right kind are kept as they
+are given, not copied: whoever changes one changes what holds it.
 """
 
 from __future__ import annotations
