@@ -74,6 +74,11 @@ class Editor:
         self.page.goto(f"{self._project_url}?task={task_id}")
         self.wait(f"window.Htx?.task?.id == {task_id} && Htx.annotationStore?.selected?.regions?.length == {regions}")
 
+    def click_row(self, task_id: int) -> None:
+        """Switch to a task of the list beside the photo. Rows are made as they come into view, in no certain order."""
+        box = self.page.get_by_role("checkbox", name=f"Select Task {task_id}", exact=True)
+        self.page.locator(".lsf-table__row-wrapper").filter(has=box).click()
+
     def wait(self, condition: str) -> None:
         """Wait until a JavaScript expression holds."""
         self.page.wait_for_function(f"() => {condition}", timeout=PATIENCE_MS)

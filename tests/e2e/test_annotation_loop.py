@@ -346,16 +346,12 @@ def test_switching_the_task_while_an_answer_is_due_is_safe(editor, task_id, unus
     with stack.backend.holding_answers():
         editor.drag(f"{editor.persons()[0]}-nose", 15, 15)
         editor.wait_requests(1)
-        editor.page.locator(".lsf-table__row-wrapper").nth(_row_of(editor, other)).click()
+        editor.click_row(other)
         editor.wait(f"Htx.task.id == {other} && Htx.annotationStore.selected?.regions?.length == 36")
         places = editor.places()
     editor.wait("__clickposeBridge.diagnostics.dropped == 1")
     assert editor.places() == places
     assert not errors
-
-
-def _row_of(editor, task_id: int) -> int:
-    return editor.page.evaluate("id => dataManager.store.taskStore.list.findIndex(task => task.id === id)", task_id)
 
 
 def test_label_studio_that_restarts_under_an_annotator_loses_nothing(editor, task_id, stack, artifacts):
