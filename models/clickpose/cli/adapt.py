@@ -14,9 +14,14 @@ from clickpose.cli.options import Device, TrainedModel, TrainingThreads
 def adapt(
     skeleton: Annotated[str, typer.Option(help="YAML file of the joints wanted, or a known name such as crowdpose.")],
     data: Annotated[
-        Path | None, typer.Option(help="COCO-format folder (annotations.json, images/) with these joints.")
+        Path | None,
+        typer.Option(help="COCO-format folder (annotations.json, images/) or annotation file with these joints."),
     ] = None,
     images: Annotated[int | None, typer.Option(min=0, help="Train on so many of its photos; 0: not at all.")] = None,
+    format_name: Annotated[str, typer.Option("--format", help="Format of the data, as for evaluate.")] = "coco",
+    photos: Annotated[
+        Path | None, typer.Option(help="Folder of the photos. By default beside the annotations.")
+    ] = None,
     start: Annotated[
         Path | None,
         typer.Option(
@@ -49,12 +54,16 @@ def adapt(
 
         clickpose adapt --skeleton crowdpose --images 0
 
+        clickpose adapt --skeleton humanart21 --format humanart21 --data training_humanart.json --photos HumanArt/
+        --images 100
+
         clickpose adapt --model r50 --init checkpoint.pth --skeleton golf.yaml --data swings/ --device cuda
 
         clickpose predict photo.jpg --checkpoint runs/golf/lite.safetensors --out overlay.png
     """
     with user_errors():
-        from clickpose.commands.adapt import LiteOptions, R50Options, adapt_from_options
+        from clickpose.commands.adapt import Adaptation, LiteOptions, R50Options, adapt_from_options
+        from clickpose.skeleton_io import load_skeleton
 
         options = {
             "lite": LiteOptions(trunk_steps, decoder_steps),
@@ -62,5 +71,6 @@ def adapt(
         }
         if model not in options:
             raise ValueError(f"Expected --model to be one of {', '.join(options)}, got {model!r}")
-        weights = adapt_from_options(skeleton, data, images, start, out, options[model], seed, device, threads)
+        wanted = Adaptation(load_skeleton(skeleton), data, out, images, format_name, photos, seed)
+        weights = adapt_from_options(wanted, start, options[model], device, threads)
     typer.echo(f"wrote {weights}")

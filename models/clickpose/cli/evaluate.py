@@ -21,7 +21,9 @@ def evaluate(
         str,
         typer.Option("--format", help="coco, humanart, humanart21, ochuman, crowdpose, mpii, wholebody, aic or halpe."),
     ] = "coco",
-    images: Annotated[Path | None, typer.Option(help="Folder of the photos. By default beside the file.")] = None,
+    images: Annotated[
+        Path | None, typer.Option("--images", "--photos", help="Folder of the photos. By default beside the file.")
+    ] = None,
     skeleton: Annotated[str | None, typer.Option(help="Skeleton file of COCO-format data with other joints.")] = None,
     boxes: Annotated[str, typer.Option(help="Where the persons come from: ground-truth or detected.")] = "ground-truth",
     results: Annotated[

@@ -58,6 +58,9 @@ def train(
     steps: Annotated[int | None, typer.Option(min=1, help="r50: steps. By default the preset's epochs.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="r50: photos a step, all processes together.")] = None,
     format_name: Annotated[str, typer.Option("--format", help="r50: format of the data, as for evaluate.")] = "coco",
+    photos: Annotated[
+        Path | None, typer.Option(help="r50: folder of the photos. By default beside the annotations.")
+    ] = None,
     skeleton: Annotated[
         str | None, typer.Option(help="r50: name or YAML file of the joints, where they are not COCO's.")
     ] = None,
@@ -85,7 +88,8 @@ def train(
 
         clickpose predict photo.jpg --checkpoint runs/mine/lite.safetensors --out overlay.png
 
-        clickpose train --model r50 --data train2017.json --backbone resnet50.pth --device cuda
+        clickpose train --model r50 --data person_keypoints_train2017.json --photos train2017/ --backbone resnet50.pth
+        --device cuda
 
         clickpose train --model r50 --preset small --data my_people/
     """
@@ -94,7 +98,7 @@ def train(
 
         options = {
             "lite": LiteOptions(trunk_steps, decoder_steps, trust_labels, keep),
-            "r50": R50Options(preset, steps, batch_size, format_name, skeleton, backbone),
+            "r50": R50Options(preset, steps, batch_size, format_name, photos, skeleton, backbone),
         }
         if model not in options:
             raise ValueError(f"Expected --model to be one of {', '.join(options)}, got {model!r}")

@@ -32,9 +32,11 @@ class Adaptation:
 
     Attributes:
         skeleton: the joints wanted.
-        data: COCO-format folder with these joints; None for the untrained adaptation.
+        data: folder or annotation file with these joints; None for the untrained adaptation.
         out: working folder; kept, so that a stopped run goes on.
         images: how many of its photos to train on; None for all, 0 for none.
+        format_name: of the data; see :data:`~clickpose.data.formats.FORMATS`.
+        photos: folder of the photos; None to look beside the annotations.
         seed: of everything random, also which photos are drawn.
     """
 
@@ -42,6 +44,8 @@ class Adaptation:
     data: Path | None
     out: Path
     images: int | None = None
+    format_name: str = "coco"
+    photos: Path | None = None
     seed: int = 0
 
     @property
@@ -98,7 +102,7 @@ def _training_plan(plan: AdaptPlan, start: Path, config) -> LitePlan:
     decoder = TrainConfig(
         steps=plan.decoder_steps, warmup_steps=50, clip_norm=2.0, learning_rate=4e-4, ema_decay=0.98, seed=plan.seed
     )
-    folder = TrainingFolder(plan.data, float(views), plan.images)
+    folder = TrainingFolder(plan.data, float(views), plan.images, plan.format_name, plan.photos)
     return LitePlan(
         [folder], start, plan.out, trunk=trunk, trunk_blend=1.0, decoder=decoder, network=config, skeleton=plan.skeleton
     )
@@ -137,7 +141,7 @@ def adapt_r50(plan: R50AdaptPlan, device: str = "cpu") -> Path:
     save_network(untrained, adapted, plan.skeleton)
     if not plan.trains:
         return untrained
-    data = read_dataset(plan.data, "coco", skeleton=plan.skeleton)
+    data = read_dataset(plan.data, plan.format_name, plan.photos, plan.skeleton)
     if plan.images is not None:
         data = data.drawn_images(plan.images, plan.seed)
     preset = dataclasses.replace(preset, train=dataclasses.replace(preset.train, seed=plan.seed))
@@ -162,23 +166,21 @@ class R50Options:
 
 
 def adapt_from_options(
-    skeleton: str, data: Path | None, images: int | None, start: Path | None, out: Path,
-    options: LiteOptions | R50Options, seed: int, device: str, threads: int,
-) -> Path:  # fmt: skip
-    """Read the options of the command and run it.
+    wanted: Adaptation, start: Path | None, options: LiteOptions | R50Options, device: str, threads: int
+) -> Path:
+    """Read the options of the command and run it; ``start`` None adapts the shipped weights of lite.
 
     Raises:
         ValueError, FileNotFoundError: for a skeleton, folder, weights or a device that cannot be used.
     """
-    if data is None and images != 0:
+    if wanted.data is None and wanted.images != 0:
         raise ValueError("Expected --data with labelled photos, or --images 0 for the untrained network, got neither")
     check_device(device)
     torch.set_num_threads(threads)
-    common = {"skeleton": load_skeleton(skeleton), "data": data, "out": out, "images": images, "seed": seed}
     if isinstance(options, LiteOptions):
-        return adapt(AdaptPlan(**common, start=start or DEFAULT_FILE, **dataclasses.asdict(options)), device)
+        return adapt(AdaptPlan(**vars(wanted), start=start or DEFAULT_FILE, **vars(options)), device)
     if start is None:
         raise WeightsError("Expected --init with a checkpoint for the network r50, got none: none is shipped")
     known = load_skeleton(options.known) if options.known else None
-    plan = R50AdaptPlan(**common, start=start, known=known, preset=options.preset, steps=options.steps)
+    plan = R50AdaptPlan(**vars(wanted), start=start, known=known, preset=options.preset, steps=options.steps)
     return adapt_r50(plan, device)

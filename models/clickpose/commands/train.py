@@ -72,6 +72,7 @@ class R50Options:
         preset: name of one of the presets.
         steps, batch_size: instead of the preset's; None for those.
         format_name: format of the data sets.
+        photos: folder of their photos; None to look beside the annotations.
         skeleton: name or file of the skeleton of COCO-format data; None for COCO's.
         backbone: published weights of the backbone, for a fresh network.
     """
@@ -80,6 +81,7 @@ class R50Options:
     steps: int | None = None
     batch_size: int | None = None
     format_name: str = "coco"
+    photos: Path | None = None
     skeleton: str | None = None
     backbone: Path | None = None
 
@@ -152,4 +154,4 @@ def _read_source(text: str, options: R50Options) -> tuple[PoseDataset, float]:
     """Read the data set of ``path`` or ``path:weight``: a folder, or an annotation file."""
     path, weight = parse_weighted(text)
     skeleton = None if options.skeleton is None else load_skeleton(options.skeleton)
-    return read_dataset(path, options.format_name, skeleton=skeleton), weight
+    return read_dataset(path, options.format_name, options.photos, skeleton), weight

@@ -42,21 +42,24 @@ def read_dataset(
         source: an annotation file, or a folder with ``annotations.json`` and ``images``.
         format_name: one of :data:`FORMATS`.
         images: folder of the photos; by default ``images`` beside the annotation file, else the file's own folder.
-        skeleton: joints of a COCO-format file with other ones than COCO's; the other formats have their own.
+        skeleton: joints of a COCO-format file with other ones than COCO's. The other formats have their own, which must
+            be these.
 
     Raises:
         FileNotFoundError: if the annotation file is missing.
-        ValueError: for an unknown format or a broken file.
+        ValueError: for an unknown format, a broken file, or a format of other joints.
     """
     if format_name not in FORMATS:
         raise ValueError(f"Expected a format of {', '.join(FORMATS)}, got {format_name!r}")
-    if skeleton is not None and format_name != "coco":
-        raise ValueError(f"Expected a skeleton with the format coco only, got one with {format_name!r}")
     source = Path(source)
     path = source if source.suffix == ".json" else source / "annotations.json"
     if images is None:
         beside = path.parent / "images"
         images = beside if beside.is_dir() else path.parent
-    if skeleton is not None:
+    if skeleton is not None and format_name == "coco":
         return read_coco_dataset(path, images, skeleton)
-    return FORMATS[format_name](path, Path(images))
+    dataset = FORMATS[format_name](path, Path(images))
+    if skeleton is not None and skeleton.names != dataset.skeleton.names:
+        wanted, found = ", ".join(skeleton.names), ", ".join(dataset.skeleton.names)
+        raise ValueError(f"Expected a format with the joints {wanted}, got {format_name} with {found}")
+    return dataset

@@ -19,9 +19,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, default_collate
 from tqdm import tqdm
 
-from clickpose.data.coco import read_coco_persons
 from clickpose.data.feature_cache import FeatureCache, build_feature_cache
 from clickpose.data.flip_audit import exchanged_labels
+from clickpose.data.formats import read_dataset
 from clickpose.data.persons import Augmentation, PersonDataset
 from clickpose.data.records import PersonRecord
 from clickpose.engine import TrainConfig, Trainer, keep_plan, rank_and_world, wait_for_all
@@ -40,17 +40,21 @@ _AUGMENTATION = Augmentation(margin=(1.15, 1.4), rotation_probability=0.4, trunc
 
 @dataclass(frozen=True)
 class TrainingFolder:
-    """A COCO-format folder and how much of the training it gets.
+    """A data set, usually a COCO-format folder, and how much of the training it gets.
 
     Attributes:
-        path: holds ``annotations.json`` and ``images/``.
+        path: holds ``annotations.json`` and ``images/``; or an annotation file.
         weight: how often an epoch shows each person.
         images: how many photos to use, drawn by the seed of the decoder's training; None for all.
+        format_name: one of :data:`~clickpose.data.formats.FORMATS`.
+        photos: folder of the photos; None to look beside the annotations.
     """
 
     path: Path
     weight: float = 1.0
     images: int | None = None
+    format_name: str = "coco"
+    photos: Path | None = None
 
     @property
     def views(self) -> int:
@@ -237,7 +241,8 @@ def _fingerprint(plan: LitePlan) -> dict:
 
 def _read_persons(plan: LitePlan, folder: TrainingFolder, trunk: MoveNetThunder, verdicts: Path) -> list[PersonRecord]:
     """Read a folder, without persons whose left and right look exchanged (step 1); verdicts are kept as JSON."""
-    records = _draw_images(read_coco_persons(folder.path, plan.skeleton), folder.images, plan.decoder.seed)
+    data = read_dataset(folder.path, folder.format_name, folder.photos, plan.skeleton)
+    records = _draw_images(data.persons, folder.images, plan.decoder.seed)
     if plan.trust_labels:
         print(f"step 1 of 4: {folder.path.name}, {len(records)} persons")
         return records

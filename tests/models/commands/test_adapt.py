@@ -1,6 +1,7 @@
 """``clickpose adapt``: the shipped network with more joints, the training plan, and what is refused."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -78,6 +79,16 @@ def test_photos_are_shown_in_many_views_and_what_new_channels_learn_is_kept(golf
     assert (plan.trunk.steps, plan.decoder.steps, plan.decoder.seed, plan.trunk_blend) == (7, 9, 3, 1.0)
     assert plan.start == tmp_path / "a" / "untrained.safetensors"
     assert plan.skeleton.name == "golf" and plan.network.decoder.num_keypoints == 18
+
+
+def test_data_of_another_format_with_its_photos_elsewhere(tmp_path, monkeypatch):
+    plans = []
+    monkeypatch.setattr(adapt, "train_lite", lambda plan, device: plans.append(plan) or plan.out / "w")
+    run_adapt("--skeleton", "humanart21", "--format", "humanart21", "--data", "training.json", "--photos", "art",
+              "--images", 100, "--out", tmp_path / "out")  # fmt: skip
+    (folder,) = plans[0].folders
+    assert (folder.path, folder.format_name, folder.photos) == (Path("training.json"), "humanart21", Path("art"))
+    assert (len(plans[0].skeleton), plans[0].network.decoder.added) == (21, (17, 18, 19, 20))
 
 
 def test_a_larger_draw_holds_the_smaller_one(tmp_path):

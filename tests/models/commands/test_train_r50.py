@@ -63,10 +63,11 @@ def test_options_become_the_plan(folder, tmp_path, monkeypatch):
     plans = []
     monkeypatch.setattr(train, "train_r50", lambda plan, device: plans.append(plan) or plan.out)
     result = run("--data", f"{folder}:3", "--data", folder / "annotations.json", "--seed", 5, "--backbone", "r.pth",
-                 "--init", "w.pth", "--out", tmp_path / "run")  # fmt: skip
+                 "--init", "w.pth", "--photos", tmp_path, "--out", tmp_path / "run")  # fmt: skip
     assert result.exit_code == 0, result.output
     (plan,) = plans
     assert [(data.name, weight) for data, weight in plan.data] == [("people", 3.0), ("people", 1.0)]
+    assert plan.data[0][0].images[0].path.parent == tmp_path
     assert plan.preset.train == dataclasses.replace(PRESETS["paper"].train, seed=5)
     assert (plan.start, plan.backbone, plan.steps) == (Path("w.pth"), Path("r.pth"), None)
 

@@ -64,7 +64,7 @@ def test_a_photo_without_people_needs_no_size(tmp_path):
     assert "1 photos without people or a size" in dataset.report()
     content["annotations"].append(person(id=8, image_id=2))
     (tmp_path / "annotations.json").write_text(json.dumps(content))
-    with pytest.raises(ValueError, match="Expected 'height' in image 2 of .*, got an entry without it"):
+    with pytest.raises(ValueError, match=r"Expected 'height' in image 2 of .*, got an entry without it"):
         read_coco_dataset(tmp_path / "annotations.json", tmp_path)
 
 

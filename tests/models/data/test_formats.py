@@ -221,6 +221,13 @@ def test_a_missing_file_is_named(tmp_path, format_name):
         read_dataset(tmp_path / "nowhere", format_name)
 
 
+def test_a_format_has_the_joints_that_are_asked_for_or_is_refused(tmp_path):
+    folder = write_coco(tmp_path, SKELETONS["crowdpose"].names, 14)
+    assert read_dataset(folder, "crowdpose", skeleton=SKELETONS["crowdpose"]).skeleton == SKELETONS["crowdpose"]
+    with pytest.raises(ValueError, match=r"Expected a format with the joints nose, .*, got crowdpose with left_should"):
+        read_dataset(folder, "crowdpose", skeleton=COCO)
+
+
 def test_an_unknown_format_lists_the_known_ones(tmp_path):
     with pytest.raises(ValueError, match="Expected a format of coco, humanart, humanart21"):
         read_dataset(tmp_path, "posetrack")

@@ -102,6 +102,10 @@ def test_a_few_photos_train_the_adapted_network(r50, skeleton_file, with_neck, t
     assert "2 images, 2 persons with 18 joints" in result.output
     trained = load_network(tmp_path / "out" / "r50.safetensors", with_neck)
     assert (trained.config.num_keypoints, trained.config.short_side) == (18, 256)
+    (tmp_path / "data" / "images").rename(tmp_path / "photos")
+    elsewhere = run(*options, "--photos", tmp_path / "photos", "--images", 1, "--steps", 1, "--out", tmp_path / "next")
+    assert elsewhere.exit_code == 0 and "1 images, 1 persons" in elsewhere.output, elsewhere.output
+    (tmp_path / "photos").rename(tmp_path / "data" / "images")
     too_many = run(*options, "--images", 9, "--out", tmp_path / "other")
     assert too_many.exit_code == 2 and "Expected 1 to 3 images, the photos with people, got 9" in too_many.output
 
