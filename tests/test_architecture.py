@@ -30,7 +30,7 @@ LAYERS = (
     ("checks", "extras"),
     ("skeleton", "skeleton_io", "structures", "boxes", "frames", "weights_io", "image_io"),
     ("metrics", "calibration", "data", "networks"),
-    ("pose_errors", "feedback", "matcher", "losses", "postprocess", "detector", "draw", "joint_origin"),
+    ("pose_errors", "feedback", "terms", "postprocess", "detector", "draw", "joint_origin"),
     ("predictor", "engine"),
     ("evaluation",),
     ("lite", "r50"),

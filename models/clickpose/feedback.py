@@ -7,29 +7,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from clickpose.terms import squared_tolerances
+
 
 class Clicked(NamedTuple):
     """``keypoints_norm`` (..., K, 2) with the clicked joints put in place; ``fixed`` (..., K) all clicked so far."""
 
     keypoints_norm: Tensor
     fixed: Tensor
-
-
-def oks_terms(predicted: Tensor, truth: Tensor, area: Tensor, sigmas: Tensor) -> Tensor:
-    """Return exp(-d² / (2 · area · (2 sigma)²)) for each joint (CCNet Eq. 6; COCO's k = 2 sigma).
-
-    Args:
-        predicted, truth: (..., K, 2) in the same unit.
-        area: (...,) in that unit squared.
-        sigmas: (K,).
-    """
-    return torch.exp(-_squared_tolerances(predicted, truth, area, sigmas))
-
-
-def _squared_tolerances(predicted: Tensor, truth: Tensor, area: Tensor, sigmas: Tensor) -> Tensor:
-    """Return how far off each joint is: minus the logarithm of its OKS term."""
-    squared = (predicted - truth).square().sum(-1)
-    return squared / (8 * area.clamp(min=1e-9)[..., None] * sigmas.square())
 
 
 def click_worst(
@@ -56,7 +41,7 @@ def click_worst(
     """
     clickable = labelled & ~fixed
     # The term itself is 0 for all joints that are far off; its logarithm still tells which of them is the worst.
-    error = _squared_tolerances(predicted, truth, area, sigmas).masked_fill(~clickable, -1.0)
+    error = squared_tolerances(predicted, truth, area, sigmas).masked_fill(~clickable, -1.0)
     rank = error.argsort(-1, descending=True).argsort(-1)
     clicked = (rank < count[:, None]) & clickable
     target = truth if noise is None else truth + noise

@@ -4,9 +4,10 @@ import math
 
 import torch
 
-from clickpose.feedback import click_worst, oks_terms
+from clickpose.feedback import click_worst
 from clickpose.pose_errors import PoseErrorConfig, corrupt_poses
 from clickpose.skeleton import COCO
+from clickpose.terms import oks_terms
 
 SIGMAS = torch.tensor(COCO.sigmas)
 
@@ -58,14 +59,6 @@ def test_a_swap_lands_up_to_a_box_away_and_moves_all_joints_alike():
     torch.testing.assert_close(displacement, displacement[:, :1].expand_as(displacement), rtol=0, atol=1e-6)
     largest = displacement.abs().amax((0, 1)) / torch.tensor([0.6, 0.8])  # in sides of the box
     assert ((largest > 0.65) & (largest <= 0.7 + 1e-6)).all()
-
-
-def test_oks_term_of_two_sigma_is_exp_minus_half():
-    truth = torch.zeros(17, 2)
-    predicted = torch.stack([2 * SIGMAS * math.sqrt(0.3), torch.zeros(17)], -1)
-    torch.testing.assert_close(
-        oks_terms(predicted, truth, torch.tensor(0.3), SIGMAS), torch.full((17,), math.exp(-0.5))
-    )
 
 
 def test_clicks_fix_the_worst_free_labelled_joints():

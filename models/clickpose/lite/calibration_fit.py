@@ -22,13 +22,14 @@ from clickpose.calibration.ccnet_fit import LEFT_OUT, CCNetConfig, FeatureTable,
 from clickpose.calibration.posthoc import PosthocCalibrator, cross_validate
 from clickpose.data.persons import PersonDataset
 from clickpose.data.records import PersonRecord
-from clickpose.feedback import click_worst, oks_terms
+from clickpose.feedback import click_worst
 from clickpose.frames import CropFrame
 from clickpose.metrics.calibration_figures import CalibrationSample
 from clickpose.networks.ccnet import CCNet
 from clickpose.networks.lite import LiteNetwork
 from clickpose.networks.lite_decoder import PoseQueries
 from clickpose.skeleton import Skeleton
+from clickpose.terms import oks_terms
 
 
 @dataclass(frozen=True, eq=False)

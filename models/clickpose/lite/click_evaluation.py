@@ -18,7 +18,6 @@ from tqdm import tqdm
 from clickpose.data.persons import PersonBatch, PersonDataset
 from clickpose.data.records import PersonRecord
 from clickpose.evaluation.click_protocol import ClickProtocol
-from clickpose.feedback import oks_terms
 from clickpose.frames import CropFrame
 from clickpose.lite.flip_test import FlipTestLite
 from clickpose.metrics.clicks import ClickCurve, manual_correction_curve
@@ -26,6 +25,7 @@ from clickpose.metrics.reliability import expected_calibration_error
 from clickpose.networks.lite import LiteNetwork
 from clickpose.networks.lite_decoder import DecoderOutput, EncodedPerson, PoseQueries
 from clickpose.skeleton import Skeleton
+from clickpose.terms import oks_terms
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from clickpose.boxes import BODY_SHARE_OF_BOX
-from clickpose.feedback import oks_terms
 from clickpose.networks.lite import EncoderOutput, LiteConfig, LiteNetwork
 from clickpose.networks.lite_decoder import DecoderOutput, EncodedPerson, PoseQueries
 from clickpose.skeleton import Skeleton
+from clickpose.terms import oks_terms
 
 VIEWS = 2  # as it is, mirrored
 

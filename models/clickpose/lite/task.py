@@ -15,7 +15,7 @@ from clickpose.data.feature_cache import FeatureBatch
 from clickpose.data.persons import PersonBatch, PersonLabels
 from clickpose.engine import TrainConfig
 from clickpose.feedback import Clicked, click_worst
-from clickpose.losses import LossWeights, pose_losses, trunk_losses
+from clickpose.lite.losses import LossWeights, pose_losses, trunk_losses
 from clickpose.networks.lite import LiteNetwork
 from clickpose.networks.lite_decoder import DecoderOutput, EncodedPerson, PoseQueries
 from clickpose.networks.movenet import MoveNetThunder, scale_pixels

@@ -13,10 +13,11 @@ from torch import Tensor
 from clickpose.calibration.ccnet_fit import LEFT_OUT, FeatureTable
 from clickpose.data.persons import read_photo
 from clickpose.data.records import PersonRecord
-from clickpose.feedback import click_worst, oks_terms
+from clickpose.feedback import click_worst
 from clickpose.networks.clickpose import extend_boxes
 from clickpose.networks.pred_nets import ClickPosePredNet
 from clickpose.r50.predictor import R50Predictor
+from clickpose.terms import oks_terms
 
 
 def collect_tokens(

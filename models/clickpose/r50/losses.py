@@ -11,12 +11,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from clickpose.feedback import oks_terms
-from clickpose.losses import box_terms
-from clickpose.matcher import NOBODY, MatchCosts, Targets, focal_terms, match_people
 from clickpose.networks.clickpose import PERSON_CLASS, center_to_corners
 from clickpose.networks.human_decoder import BoxReading
 from clickpose.networks.keypoint_decoder import PersonReading
+from clickpose.r50.matcher import NOBODY, MatchCosts, Targets, focal_terms, match_people
+from clickpose.terms import box_terms, oks_terms
 
 _IGNORED_SHARE = 0.5  # of a query's box that must lie in a crowd for it to be neither right nor wrong
 

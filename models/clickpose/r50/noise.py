@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from clickpose.matcher import NOBODY, Targets
 from clickpose.networks.clickpose import center_to_corners
 from clickpose.networks.keypoint_decoder import PERSON_CODE
 from clickpose.pose_errors import PoseErrorConfig, corrupt_poses
+from clickpose.r50.matcher import NOBODY, Targets
 from clickpose.skeleton import Skeleton
 
 

@@ -20,12 +20,12 @@ from clickpose.calibration.ccnet_fit import (
     label_detections,
 )
 from clickpose.calibration.pred_net import PredNetOutput
-from clickpose.feedback import oks_terms
 from clickpose.metrics.average_precision import average_precision
 from clickpose.metrics.keypoint_sets import KeypointTruth
 from clickpose.networks.ccnet import CCNet, CCNetOutput
 from clickpose.networks.pred_nets import heatmap_pred_net
 from clickpose.skeleton import Skeleton
+from clickpose.terms import oks_terms
 
 TOY = Skeleton("toy", ("a", "b", "c"), ((0, 1),), (), (0.08, 0.08, 0.08))
 SIDE, AREA = 32, 400.0

@@ -13,13 +13,13 @@ from clickpose.data.coco import read_coco_persons
 from clickpose.data.feature_cache import FeatureCache, build_feature_cache
 from clickpose.data.persons import Augmentation, PersonDataset
 from clickpose.engine import EpochSampler, TrainConfig, Trainer, rate_factor
-from clickpose.feedback import oks_terms
+from clickpose.lite.losses import LossWeights, pose_losses
 from clickpose.lite.task import LiteTask, LiteTaskConfig
 from clickpose.lite.train import LitePlan, TrainingFolder, train_lite
-from clickpose.losses import LossWeights, pose_losses
 from clickpose.networks.lite import LiteConfig, LiteNetwork
 from clickpose.networks.lite_decoder import DecoderConfig
 from clickpose.skeleton import COCO
+from clickpose.terms import oks_terms
 from clickpose.weights_io import read_metadata, save_weights
 
 TINY = LiteConfig(64, DecoderConfig(flip_pairs=COCO.flip_pairs, dim=32, heads=2, layers=2, ffn_dim=48))

@@ -6,9 +6,9 @@ import math
 import pytest
 import torch
 
-from clickpose.matcher import NOBODY, Targets
 from clickpose.networks.keypoint_decoder import PERSON_CODE
 from clickpose.pose_errors import PoseErrorConfig
+from clickpose.r50.matcher import NOBODY, Targets
 from clickpose.r50.noise import NoiseConfig, draw_noise
 from clickpose.skeleton import COCO
 

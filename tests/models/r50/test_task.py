@@ -8,9 +8,9 @@ import torch
 
 from clickpose.data.photos import PhotoDataset, PhotoScales, collate_photos
 from clickpose.engine import TrainConfig
-from clickpose.matcher import NOBODY, Targets
 from clickpose.networks.clickpose import ClickPose
 from clickpose.r50 import task as task_module
+from clickpose.r50.matcher import NOBODY, Targets
 from clickpose.r50.noise import draw_noise
 from clickpose.r50.task import R50TaskConfig, prepare_for_training
 from clickpose.skeleton import COCO

@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from clickpose.data.photos import PhotoDataset, PhotoScales, collate_photos
-from clickpose.matcher import NOBODY, MatchCosts, Targets
 from clickpose.networks.human_decoder import BoxReading
 from clickpose.networks.keypoint_decoder import PersonReading
 from clickpose.r50.checkpoint import load_network
 from clickpose.r50.losses import Assignment, assign_by_matching, share_inside, stage_losses
+from clickpose.r50.matcher import NOBODY, MatchCosts, Targets
 from clickpose.r50.noise import NoiseConfig, noisy_boxes
 from clickpose.r50.train import PRESETS, R50Plan, R50Preset, load_backbone, make_trainer, train_r50
 from clickpose.skeleton import COCO

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from clickpose.matcher import NOBODY, Targets, focal_cost, match_people
+from clickpose.r50.matcher import NOBODY, Targets, focal_cost, match_people
 from clickpose.skeleton import COCO
 
 SIGMAS = torch.tensor(COCO.sigmas, dtype=torch.float32)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from clickpose.data.persons import PersonLabels
-from clickpose.losses import LossWeights, pose_losses
+from clickpose.lite.losses import LossWeights, pose_losses
 from clickpose.networks.lite_decoder import DecoderOutput
 
 SIGMAS = torch.tensor([0.1, 0.1, 0.1])

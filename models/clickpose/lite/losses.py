@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from clickpose.data.persons import PersonLabels
-from clickpose.feedback import oks_terms
 from clickpose.networks.lite_decoder import DecoderOutput
 from clickpose.networks.movenet import HEAD_STRIDE, MoveNetFeatures, decode_heads
+from clickpose.terms import box_terms, oks_terms
 
 
 @dataclass(frozen=True)
@@ -90,18 +90,6 @@ def _instance_error(output: DecoderOutput, terms: Tensor, free: Tensor, fixed: T
     predicted = (visible * output.oks_logits.sigmoid()).sum(-1) / visible.sum(-1).clamp(min=1e-3)
     true = (terms * free).sum(-1) / free.sum(-1).clamp(min=1)
     return _masked_mean((predicted - true).square(), free.any(-1) & labels.visibility_known[:, None])
-
-
-def box_terms(boxes: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the L1 distance and 1 - GIoU (Rezatofighi et al., 2019) of (..., 4) xyxy boxes."""
-    l1 = (boxes - truth).abs().sum(-1)
-    inner = (torch.minimum(boxes[..., 2:], truth[..., 2:]) - torch.maximum(boxes[..., :2], truth[..., :2])).clamp(min=0)
-    outer = (torch.maximum(boxes[..., 2:], truth[..., 2:]) - torch.minimum(boxes[..., :2], truth[..., :2])).prod(-1)
-    area = (boxes[..., 2:] - boxes[..., :2]).prod(-1) + (truth[..., 2:] - truth[..., :2]).prod(-1)
-    inner = inner.prod(-1)
-    union = (area - inner).clamp(min=1e-6)
-    giou = inner / union - (outer - union) / outer.clamp(min=1e-6)
-    return l1, 1 - giou
 
 
 def trunk_losses(trunk: MoveNetFeatures, labels: PersonLabels, w: LossWeights) -> dict:

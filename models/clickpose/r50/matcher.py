@@ -14,9 +14,8 @@ import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from clickpose.feedback import oks_terms
-from clickpose.losses import box_terms
 from clickpose.networks.clickpose import center_to_corners
+from clickpose.terms import box_terms, oks_terms
 
 NOBODY = -1
 _FOCAL_ALPHA, _FOCAL_GAMMA = 0.25, 2.0
