@@ -101,6 +101,7 @@ class EpochSampler(Sampler):
             epoch, position = divmod(step, batches)
             rng = np.random.default_rng([self.seed, epoch])
             whole = np.floor(self.weights).astype(int) + (rng.random(size) < self.weights % 1)
+            whole = whole if whole.any() else np.ones_like(whole)  # chance left out everybody of a small data set
             order = rng.permutation(np.repeat(np.arange(size), whole))
             starts = np.arange(batches)
             if self.groups is not None:

@@ -184,6 +184,11 @@ def test_processes_share_a_batch_and_draw_the_same_epoch():
     assert later == one[3]
 
 
+def test_a_few_samples_of_little_weight_still_fill_every_step():
+    steps = [batch for batch, _ in zip(EpochSampler([0.3, 0.3], 4, seed=0), range(60), strict=False)]
+    assert min(map(len, steps)) == 1 and {index for batch in steps for index, _ in batch} == {0, 1}
+
+
 def test_samples_of_a_group_come_together():
     groups = [0, 1] * 10
     weights = [1.0] * 20
