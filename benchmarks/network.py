@@ -5,11 +5,11 @@
 
 "plain" runs every part as the paper's code is usually written: normalisations apart from their convolutions, PyTorch's
 own matrix products, deformable attention by grid_sample over the projected values of the whole map, one attention mask
-over all persons' queries, a box for every token, every layer's report, and a click loop over 20 persons. "ours" gives the same numbers. The two take
-turns, so that a noisy machine is noisy for both: compare the minima. With --onnx a third form takes its turn: encoding
-and clicks in the graphs of clickpose export. Peak memory comes from a process of its own for each. The weights are
-random, which changes no time. On a machine that is busy with other work wall-clock time says little: there, compare the
-CPU time of --threads 1, which is printed beside it.
+over all persons' queries, a box for every token, every layer's report, and a click loop over 20 persons. "ours" gives
+the same numbers. The two take turns, so that a noisy machine is noisy for both: compare the minima. With --onnx a third
+form takes its turn: encoding and clicks in the graphs of clickpose export. Peak memory comes from a process of its own
+for each. The weights are random, which changes no time. On a machine that is busy with other work wall-clock time says
+little: there, compare the CPU time of --threads 1, which is printed beside it.
 """
 
 from __future__ import annotations
