@@ -29,7 +29,9 @@ def evaluate(
     results: Annotated[
         list[str] | None, typer.Option(help="name=FILE: COCO results of another model, corrected by hand. Repeat.")
     ] = None,
-    strategy: Annotated[str, typer.Option(help="Clicked joint: worst, lowest_score, random or farthest.")] = "worst",
+    strategy: Annotated[
+        str, typer.Option(help="Clicked joint: worst, lowest_score (r50: if calibrated), random or farthest.")
+    ] = "worst",
     loop: Annotated[str, typer.Option(help="progressive: refine after every click; once: after all.")] = "progressive",
     clicks: Annotated[int, typer.Option(min=0, help="Most clicks a person.")] = 17,
     joints: Annotated[str | None, typer.Option(help="Click these joints only: left_wrist,right_wrist,…")] = None,
