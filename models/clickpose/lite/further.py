@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from clickpose.data.coco import read_coco_persons
+from clickpose.data.formats import read_dataset
 from clickpose.engine import TrainConfig
 from clickpose.lite.train import LitePlan, TrainingFolder
 from clickpose.lite.weights import read_config, read_skeleton
@@ -49,7 +49,9 @@ def plan_further_training(
         trust_labels: as in :class:`LitePlan`.
     """
     skeleton = read_skeleton(start)
-    people = sum(len(read_coco_persons(folder.path, skeleton)) for folder in folders)
+    people = sum(
+        len(read_dataset(folder.path, folder.format_name, folder.photos, skeleton).persons) for folder in folders
+    )
     views = min(MOST_VIEWS, max(1, VIEWS_IN_ALL // max(1, people)))
     return LitePlan(
         [replace(folder, weight=folder.weight * views) for folder in folders], start, out,
