@@ -108,7 +108,7 @@ def score_figure(counts: np.ndarray, threshold: float | None = None) -> Figure:
                 "text": "accepted →",
                 "showarrow": False,
                 "xanchor": "left",
-                "xshift": 4,
+                "yanchor": "bottom",
             }
         ]
     bars = {

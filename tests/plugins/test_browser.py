@@ -23,7 +23,7 @@ from clickpose_fiftyone.demo import ReviewOptions, prepare_dataset
 from clickpose_fiftyone.install import install_plugin
 from clickpose_fiftyone.predictors import shared_predictor
 from clickpose_fiftyone.refinement import refined_ids
-from clickpose_fiftyone.review import worst_samples
+from clickpose_fiftyone.review import review_queue, worst_samples
 from clickpose_fiftyone.skeletons import set_skeleton
 
 ARTIFACTS = Path(os.environ.get("CLICKPOSE_ARTIFACTS", Path(__file__).resolve().parents[2] / "artifacts")) / "fiftyone"
@@ -182,6 +182,7 @@ def test_the_keys_of_the_review_panel(page, dataset):
     page.get_by_text("0 of 10 people settled").wait_for()
     press(page, "s")
     page.get_by_role("dialog").get_by_text("Address of Label Studio").wait_for()
+    page.get_by_role("dialog").locator("input[type=password]").wait_for()  # nobody reads the key over a shoulder
     page.screenshot(path=ARTIFACTS / "send.png")
     page.get_by_role("button", name="Cancel").click()
     page.get_by_role("dialog").wait_for(state="hidden")
@@ -221,10 +222,12 @@ def test_refining_in_the_modal_with_each_key(page, dataset):
     press(page, "d")
     page.wait_for_function(f"{JOINTS} !== '{accepted}'")  # the next person
     assert dataset.count_label_tags("pred")["accepted"] == 1
+    waiting = review_queue(dataset, "pred").items
+    modal.get_by_text(waiting[0].filepath).first.wait_for()  # the open photo follows
     here = page.evaluate(JOINTS)
     press(page, "n")
     page.wait_for_function(f"{JOINTS} !== '{here}'")
-    assert modal.is_visible()  # the app's own keys did nothing
+    modal.get_by_text(waiting[1].filepath).first.wait_for()  # and the app's own keys did nothing
     page.screenshot(path=ARTIFACTS / "modal-next.png")
 
 

@@ -101,7 +101,5 @@ class ExportCoco(PoseOperator):
 
 def _connection_inputs(inputs) -> None:
     inputs.str("url", label="Address of Label Studio", default="http://localhost:8080", required=True)
-    inputs.str(
-        "api_key", label="API key (empty: LABEL_STUDIO_API_KEY of this machine)",
-        view=types.TextFieldView(type="password"),
-    )  # fmt: skip
+    hidden = types.TextFieldView(componentsProps={"field": {"type": "password", "autoComplete": "off"}})
+    inputs.str("api_key", label="API key (empty: LABEL_STUDIO_API_KEY of this machine)", view=hidden)

@@ -232,7 +232,7 @@ class RefinePanel(PosePanel):
 
     @notices
     def on_next(self, ctx):
-        """Go to the worst person that is not settled, after this one."""
+        """Go to the next person that is not settled; after the last one comes the worst one again."""
         self._next(ctx)
 
     def _next(self, ctx) -> None:
@@ -240,14 +240,15 @@ class RefinePanel(PosePanel):
         items = review_queue(photos_of(ctx), field, 200).items
         ids = [item.label_id for item in items]
         start = ids.index(here) + 1 if here in ids else 0
-        if start >= len(items):
-            raise ValueError("That was the last person of the queue.")
-        self._choose(ctx, field, items[start].sample_id, items[start].label_id)
+        person = next((item for item in (*items[start:], *items[:start]) if item.label_id != here), None)
+        if person is None:
+            raise ValueError("Nobody else is left in the queue.")
+        chosen = {"field": field, "sample_id": person.sample_id, "label_id": person.label_id}
+        self._choose(ctx, **chosen)
         if ctx.current_sample and not ctx.view._is_patches:  # the open photo follows
-            ctx.ops.open_sample(id=items[start].sample_id)
+            ctx.ops.open_sample(id=person.sample_id)
         if ctx.selected_labels:  # the selection follows, so that the Review panel can choose the earlier one again
-            person = {"label_id": items[start].label_id, "sample_id": items[start].sample_id, "field": field}
-            ctx.ops.set_selected_labels([person])
+            ctx.ops.set_selected_labels([chosen])
 
     @notices
     def on_compare(self, ctx):
