@@ -11,6 +11,7 @@ bring both back on export.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -60,6 +61,7 @@ def tasks_to_coco(tasks: Sequence[Mapping], config: LabelingConfig, *, source: S
         try:
             decoded = [(entry, decode_result(entry.get("result"), config)) for entry in entries]
             image = _coco_image(task, index, decoded, config)
+            _check_finite([image["label_studio"], [entry.get("id") for entry in entries]])
         except ValueError as error:
             raise CodecError(f"Task {task.get('id', index)} cannot be exported: {error}") from error
         images.append(image)
@@ -104,6 +106,14 @@ def _coco_image(
     if unassigned:
         image["label_studio"]["unassigned"] = unassigned
     return image
+
+
+def _check_finite(value: object) -> None:
+    """Refuse what goes along as it came but cannot be written: Python reads 1e999 and NaN, JSON cannot say them."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        raise CodecError("Expected finite numbers in its ids and regions") from None
 
 
 def _any_image_hw(task: Mapping) -> tuple[int, int] | None:

@@ -167,4 +167,5 @@ def region_item(
 
 def as_score(number: float) -> float:
     """Return a score that Label Studio accepts: 0..1, four digits; 0 for NaN."""
-    return round(min(max(float(number), 0.0), 1.0), 4) if math.isfinite(number) else 0.0
+    clipped = min(max(number, 0.0), 1.0)  # before anything else: a whole number may be too large for a float
+    return 0.0 if math.isnan(clipped) else round(float(clipped), 4)

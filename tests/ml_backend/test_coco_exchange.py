@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import numpy as np
@@ -327,8 +328,28 @@ def test_options_are_checked(function, options):
         function(argument, CONFIG, **options)
 
 
+@pytest.mark.parametrize("place", ["task", "annotation", "a region that is nobody's"])
+def test_a_number_that_json_cannot_say_is_not_exported(place):
+    task = saved_task()
+    (entry,) = task["annotations"]
+    if place == "a region that is nobody's":
+        entry["result"].append({**entry["result"][0], "meta": {"far": float("inf")}})  # doubles a joint
+    else:
+        (task if place == "task" else entry)["id"] = float("nan")
+    with pytest.raises(CodecError, match="cannot be exported: Expected finite numbers"):
+        tasks_to_coco([task], CONFIG)
+
+
+def test_a_score_is_clipped_however_large():
+    task, scores = saved_task(), itertools.cycle([10**400, -(10**400), float("nan"), 0.5])
+    for item in task["annotations"][0]["result"]:
+        item["score"] = next(scores)
+    coco = tasks_to_coco([task], CONFIG)
+    assert {score for person in coco["annotations"] for score in person["keypoint_scores"]} <= {0.0, 0.5, 1.0}
+
+
 # What stands in for a value somewhere in a file that somebody else has written.
-leaves = st.one_of(st.none(), st.booleans(), st.integers(-(10**30), 10**30), st.floats(), st.text(max_size=5))
+leaves = st.one_of(st.none(), st.booleans(), st.integers(-(10**400), 10**400), st.floats(), st.text(max_size=5))
 anything = st.recursive(
     leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
 )
