@@ -18,18 +18,22 @@ def layout(title: str, x: str, y: str, height: int = 300, **more) -> dict:
     """Return the common layout: transparent, in the app's colours, a title of one line."""
     axis = {"gridcolor": _GRID, "zeroline": False, "linecolor": _GRID, "automargin": True}
     return {
-        "title": {"text": title, "font": {"size": 14, "color": _TEXT}, "x": 0.01, "xanchor": "left"},
+        "title": {
+            "text": title, "font": {"size": 14, "color": _TEXT}, "x": 0.01, "xanchor": "left", "y": 1,
+            "yanchor": "top", "pad": {"t": 8},
+        },
         "height": height,
-        "margin": {"l": 48, "r": 16, "t": 44, "b": 44},
+        "margin": {"l": 48, "r": 16, "t": 60, "b": 44},  # the title, below it the legend
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"color": _TEXT, "size": 12},
+        "showlegend": True,  # which the app leaves out unless it is told
         "legend": {"orientation": "h", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"},
         "xaxis": {**axis, "title": {"text": x}},
         "yaxis": {**axis, "title": {"text": y}},
         "hovermode": "closest",
         **more,
-    }
+    }  # fmt: skip
 
 
 def reliability_figure(report: CalibrationReport) -> Figure:
@@ -95,7 +99,7 @@ def joint_figure(report: CalibrationReport) -> Figure:
 def score_figure(counts: np.ndarray, threshold: float | None = None) -> Figure:
     """People by predicted OKS, with the auto-accept threshold."""
     centers = (np.arange(len(counts)) + 0.5) / len(counts)
-    figure = layout("People by predicted OKS", "predicted OKS", "people", height=240, showlegend=False)
+    figure = layout("People by predicted OKS", "predicted OKS", "people", height=256, showlegend=False)
     figure["xaxis"]["range"] = [0, 1.0]
     if threshold is not None:
         line = {"type": "line", "x0": threshold, "x1": threshold, "y0": 0, "y1": 1, "yref": "paper"}
