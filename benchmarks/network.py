@@ -30,7 +30,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from clickpose.networks.backbone import fold_batch_norm
-from clickpose.networks.clickpose import ClickPose
+from clickpose.networks.clickpose import ClickPose, prepare_clicks
 from clickpose.networks.decoder_layer import DecoderLayer
 from clickpose.networks.deformable_attention import DeformableAttention, Memory
 from clickpose.networks.encoder import FeedForward
@@ -115,6 +115,7 @@ def make_networks() -> dict[str, ClickPose]:
     for module in plain.modules():
         module.__class__ = PLAIN_FORMS.get(type(module), type(module))
     fold_batch_norm(ours.backbone)
+    prepare_clicks(ours)
     return {"plain": plain, "ours": ours.to(memory_format=torch.channels_last)}
 
 

@@ -14,6 +14,7 @@ from clickpose.networks.deformable_attention import Memory
 from clickpose.networks.encoder import Encoder
 from clickpose.networks.human_decoder import HumanDecoder, HumanQueries, prompt_mask
 from clickpose.networks.keypoint_decoder import PERSON_CODE, KeypointDecoder, PersonReading
+from clickpose.networks.linear import pack
 from clickpose.networks.movenet_backbone import MoveNetBackbone, MoveNetBackboneConfig
 from clickpose.networks.proposals import ProposalStage
 
@@ -184,6 +185,12 @@ class PaddedGroupNorm(nn.GroupNorm):
         variance = ((groups - mean).square() * inside).sum((2, 3, 4), keepdim=True) / count
         normed = ((groups - mean) * (variance + self.eps).rsqrt()).flatten(1, 2)
         return normed * self.weight[:, None, None] + self.bias[:, None, None]
+
+
+def prepare_clicks(network: ClickPose) -> None:
+    """Lay out the weights that a click reads for one person's queries; see :func:`clickpose.networks.linear.pack`."""
+    for part in (network.keypoint_decoder, network.common):
+        pack(part, rows=1 + network.config.num_keypoints)
 
 
 def center_to_corners(boxes_cxcywh: Tensor) -> Tensor:

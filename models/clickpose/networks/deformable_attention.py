@@ -8,6 +8,7 @@ queries, the raw memory is summed first and projected afterwards, and the projec
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -193,11 +194,7 @@ def bilinear_rows(x: Tensor, y: Tensor, attention: Tensor, level_hw: tuple[tuple
         attention: (B, Q, heads, L · P).
         level_hw: (height, width) of each level.
     """
-    hw = _sizes(level_hw, x)
-    area = hw.prod(-1)
-    points = x.shape[-1] // len(level_hw)
-    spread = torch.stack([hw[:, 0], hw[:, 1], area.cumsum(0) - area]).repeat_interleave(points, 1)
-    height, width, first_row = spread.unbind(0)  # (L · P,) each
+    height, width, first_row = _levels_of_points(level_hw, x.shape[-1] // len(level_hw), x).unbind(0)
     columns, x_weights = _neighbours(x, width)
     lines, y_weights = _neighbours(y, height)
     lines = [line * width + first_row for line in lines]
@@ -205,6 +202,24 @@ def bilinear_rows(x: Tensor, y: Tensor, attention: Tensor, level_hw: tuple[tuple
     rows = torch.cat([line + column for line in lines for column in columns], -1)
     weights = torch.cat([vertical * horizontal for vertical in y_weights for horizontal in x_weights], -1)
     return Samples(rows.to(torch.int32), weights)  # exact: token numbers stay below 2^24
+
+
+def _levels_of_points(level_hw: tuple[tuple[int, int], ...] | Tensor, points: int, like: Tensor) -> Tensor:
+    """Return (3, L · P): height, width and first token of the level of each point of a head."""
+    if isinstance(level_hw, Tensor) or torch.onnx.is_in_onnx_export():
+        return _spread_levels(_sizes(level_hw, like), points)
+    return _known_levels(level_hw, points, like.dtype, like.device)
+
+
+@lru_cache(maxsize=64)  # each layer asks for the same
+def _known_levels(level_hw: tuple, points: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    with torch.inference_mode(False):  # training may come next in the same process
+        return _spread_levels(torch.tensor(level_hw, dtype=dtype, device=device), points)
+
+
+def _spread_levels(hw: Tensor, points: int) -> Tensor:
+    area = hw.prod(-1)
+    return torch.stack([hw[:, 0], hw[:, 1], area.cumsum(0) - area]).repeat_interleave(points, 1)
 
 
 def _sizes(level_hw: tuple[tuple[int, int], ...] | Tensor, like: Tensor) -> Tensor:

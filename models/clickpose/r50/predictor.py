@@ -20,7 +20,7 @@ from clickpose.calibration.aggregation import visibility_weighted
 from clickpose.checks import as_array, check_image
 from clickpose.frames import ImageFrame, input_hw
 from clickpose.networks.backbone import fold_batch_norm, normalise_pixels
-from clickpose.networks.clickpose import PERSON_CLASS, ClickPose
+from clickpose.networks.clickpose import PERSON_CLASS, ClickPose, prepare_clicks
 from clickpose.networks.deformable_attention import Memory
 from clickpose.networks.keypoint_decoder import PersonReading
 from clickpose.predictor import EncodedRegion, PosePredictor, place_clicks, prompt_box, visible_boxes
@@ -64,7 +64,7 @@ class R50Predictor(PosePredictor):
     is that probability times the OKS predicted of a person (Eq. 7 of CCNet), which is what a detection may expect.
 
     Args:
-        network: trained network; its frozen normalisations are folded, in place.
+        network: trained network; its frozen normalisations are folded and its weights packed, in place.
         fingerprint: of the weights.
         skeleton: its joints.
         device: torch device.
@@ -87,6 +87,8 @@ class R50Predictor(PosePredictor):
         fold_batch_norm(network.backbone)
         self.device = torch.device(device)
         self.network = network.eval().to(self.device, memory_format=torch.channels_last)
+        if self.device.type == "cpu":
+            prepare_clicks(self.network)
         self.skeleton = skeleton
         self.fingerprint = f"{fingerprint}-half" if half_cache else fingerprint
         self.min_score, self.half_cache = min_score, half_cache

@@ -1,11 +1,13 @@
 """Linear layers by oneDNN give what PyTorch's own give, and gradients come from those."""
 
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from clickpose.networks import linear as module
-from clickpose.networks.linear import Linear, linear
+from clickpose.networks.linear import Linear, linear, pack
 from clickpose.networks.self_attention import SelfAttention
 
 
@@ -51,6 +53,25 @@ def test_gradients_small_products_and_other_precisions_go_the_usual_way(onednn_c
         double = [value.double() for value in (x, weight, bias)]
         assert torch.equal(linear(*double), F.linear(*double))
     assert not onednn_calls
+
+
+def test_packed_layers_give_the_same_and_small_ones_are_left(monkeypatch):
+    monkeypatch.setattr(module, "_LEAST_PACKED", 24 * 16)
+    torch.manual_seed(0)
+    layers = torch.nn.Sequential(Linear(16, 24), torch.nn.Linear(24, 24), Linear(24, 2))
+    x = torch.randn(2, 3, 16)
+    with torch.inference_mode():
+        before = layers(x), layers(x[:1]), layers[0](x, relu=True)
+        names = list(layers.state_dict())
+        pack(layers, rows=3)
+        assert [getattr(layer, "packed", None) is not None for layer in layers] == [module._ONEDNN is not None, 0, 0]
+        torch.testing.assert_close((layers(x), layers(x[:1]), layers[0](x, relu=True)), before)
+        copied = copy.deepcopy(layers)
+        torch.testing.assert_close(copied(x), before[0])
+        assert copied[0].packed is None
+    assert list(layers.state_dict()) == names
+    layers(x).sum().backward()  # what is packed has no gradient
+    assert layers[0].weight.grad.abs().max() > 0
 
 
 def test_without_onednn_pytorch_chooses(monkeypatch):
