@@ -31,7 +31,7 @@ LAYERS = (
     ("skeleton", "skeleton_io", "structures", "boxes", "frames", "weights_io", "image_io"),
     ("metrics", "calibration", "data", "networks"),
     ("pose_errors", "feedback", "terms", "postprocess", "detector", "draw", "joint_origin"),
-    ("predictor", "engine"),
+    ("predictor", "engine", "token_calibration"),
     ("evaluation",),
     ("lite", "r50"),
     (),

@@ -19,11 +19,12 @@ from clickpose.calibration.ccnet_fit import CCNetConfig
 from clickpose.data.records import PersonRecord
 from clickpose.image_io import read_image
 from clickpose.lite.calibration import MODEL, CCNetScores, ScoreReader, load_score_reader
-from clickpose.lite.calibration_fit import LiteCalibrationData, LiteFit, fit_lite_ccnet, iterate_lite
 from clickpose.lite.predictor import LitePredictor
+from clickpose.lite.tokens import iterate_lite
 from clickpose.metrics.calibration_figures import CalibrationSample
 from clickpose.predictor import prompt_box
 from clickpose.structures import Clicks, Poses
+from clickpose.token_calibration import CalibrationFit, TokenTables, fit_token_ccnet
 from clickpose_fiftyone.calibration import (
     CalibrationSummary,
     LabelledPairs,
@@ -116,7 +117,7 @@ def iterate_ccnet(
     fit_on = samples if fit_samples is None else fit_samples
     records = labelled_records(PersonColumns(fit_on, pred_field), PersonColumns(fit_on, gt_field))
     predictor = _lite(model, checkpoint, columns)
-    fit = fit_lite_ccnet((yield from _tokens(predictor, records, len(columns))), config)
+    fit = fit_token_ccnet((yield from _tokens(predictor, records, len(columns))), config)
     readings = yield from _read_scores(predictor, CCNetScores(fit.fitted, predictor.device), columns, len(records))
     summary = _summary(fit, len(records), readings)
     if path is not None:
@@ -124,7 +125,7 @@ def iterate_ccnet(
         provenance = Provenance.today(MODEL, predictor.skeleton, data, predictor.fingerprint, summary.after)
         save_ccnet(path, fit.fitted.state_dict(), provenance)
     _write(samples, pred_field, readings)
-    remember_calibration(samples, pred_field, gt_field, summary)
+    remember_calibration(samples, pred_field, summary)
     return summary
 
 
@@ -161,7 +162,7 @@ def iterate_ccnet_file(
     readings = yield from _read_scores(predictor, reader, columns, 0)
     summary = CalibrationSummary(CCNET_KIND, 0, note=_note(readings))
     _write(samples, pred_field, readings)
-    remember_calibration(samples, pred_field, None, summary)
+    remember_calibration(samples, pred_field, summary)
     return summary
 
 
@@ -241,7 +242,7 @@ def _head_file(save_to: str | Path) -> Path:
 
 def _tokens(
     predictor: LitePredictor, records: list[PersonRecord], others: int
-) -> Generator[tuple[int, int], None, LiteCalibrationData]:
+) -> Generator[tuple[int, int], None, TokenTables]:
     """Run the network over the labelled people; ``others`` are still to come."""
     try:
         run = iterate_lite(predictor.network, records, predictor.skeleton, batch_size=_BATCH)
@@ -326,7 +327,7 @@ def _write(samples, pred_field: str, readings: _Readings) -> None:
     index_lowest_oks(columns)
 
 
-def _summary(fit: LiteFit, persons: int, readings: _Readings) -> CalibrationSummary:
+def _summary(fit: CalibrationFit, persons: int, readings: _Readings) -> CalibrationSummary:
     before, after = _figures(fit.before), _figures(fit.after)
     notes = [_note(readings)]
     if after["brier"] >= before["brier"]:  # lite was trained to predict its OKS: a head of few labels seldom beats that

@@ -8,7 +8,6 @@ import torch
 from PIL import Image
 
 from clickpose.calibration.calibrator_file import Provenance, save_calibrator, save_ccnet
-from clickpose.calibration.ccnet_fit import CCNetConfig, FeatureTable
 from clickpose.calibration.posthoc import ClosedFormCalibrator, PlattCalibrator
 from clickpose.lite.calibration import (
     CCNetScores,
@@ -18,15 +17,9 @@ from clickpose.lite.calibration import (
     load_score_reader,
     raw_scores,
 )
-from clickpose.lite.calibration_fit import (
-    LiteCalibrationData,
-    apply_to_table,
-    collect_lite,
-    fit_lite_ccnet,
-    fit_lite_posthoc,
-)
 from clickpose.lite.flip_test import FlipTestLite
 from clickpose.lite.predictor import LitePredictor, network_mark
+from clickpose.lite.tokens import collect_lite
 from clickpose.networks.ccnet import CCNet
 from clickpose.networks.lite import LiteNetwork
 from clickpose.skeleton import COCO
@@ -172,37 +165,6 @@ def test_features_are_collected_once(network, records, tmp_path):
         collect_lite(None, relabelled, COCO, 1, tmp_path / "cache", "weights1")
     with pytest.raises(ValueError, match="Expected labelled persons to fit on, got none"):
         collect_lite(network, [], COCO)
-
-
-def synthetic_data(persons=120):
-    """Tokens that tell the OKS, and raw scores that are too sure of it."""
-    rng = np.random.default_rng(0)
-    tables = []
-    for clicks in range(2):
-        truth = rng.normal(size=(persons, 17))
-        oks = 1 / (1 + np.exp(-truth))
-        features = np.stack([truth, rng.normal(size=truth.shape)], axis=2)
-        sure = 1 / (1 + np.exp(-(3 * truth + rng.normal(size=truth.shape))))
-        visibility = rng.choice([0, 2], truth.shape, p=[0.2, 0.8])
-        visibility[:, 0] = -1 if clicks else 2
-        arrays = (features, oks, visibility, sure)
-        columns = [torch.from_numpy(a).float() for a in arrays]
-        tables.append(FeatureTable(*columns, torch.arange(persons) // 2, torch.full((persons, 17), 0.9)))
-    return LiteCalibrationData(tuple(tables), np.zeros((persons, 17, 2)))
-
-
-def test_both_kinds_of_fit_improve_people_they_have_not_seen():
-    data = synthetic_data()
-    config = CCNetConfig(epochs=10, learning_rate=5e-2)
-    for fit, better in ((fit_lite_ccnet(data, config, 2), 0.3), (fit_lite_posthoc(data, PlattCalibrator(), 2), 0.6)):
-        assert fit.errors.shape == (2, 2)
-        assert (fit.errors[:, 1] < better * fit.errors[:, 0]).all()
-        np.testing.assert_array_equal(fit.before.oks, fit.after.oks)
-        assert fit.before.visibility.min() == 0
-        scores, visibility = apply_to_table(fit.fitted, data.tables[0])
-        error = np.square(scores - data.tables[0].oks.numpy())[data.tables[0].visibility > 0].mean()
-        assert error < fit.errors[0, 1] * 1.1  # fitted on everybody: in sample no worse than out of fold
-        assert visibility.shape == scores.shape
 
 
 def test_a_calibration_of_one_view_does_not_suit_the_flip_test(weights, beside):

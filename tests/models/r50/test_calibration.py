@@ -16,8 +16,8 @@ from clickpose.data.coco import read_coco_persons
 from clickpose.metrics.oks import keypoint_oks
 from clickpose.networks.ccnet import CCNet
 from clickpose.r50.calibration import calibration_file
-from clickpose.r50.calibration_fit import collect_tokens
 from clickpose.r50.predictor import R50Predictor
+from clickpose.r50.tokens import collect_tokens
 from clickpose.skeleton import COCO
 from clickpose.skeleton_io import load_skeleton
 from clickpose.weights_io import WeightsError, fingerprint

@@ -12,10 +12,11 @@ from clickpose.calibration.posthoc import CALIBRATORS, make_calibrator
 from clickpose.commands.calibrate.outcome import AUTO, CCNET, CalibrateOptions, Outcome, save_fit
 from clickpose.data.coco import read_coco_persons
 from clickpose.lite.calibration import MODEL
-from clickpose.lite.calibration_fit import collect_lite, fit_lite_ccnet, fit_lite_posthoc
 from clickpose.lite.predictor import DEFAULT_FILE, load_network, network_mark
+from clickpose.lite.tokens import collect_lite
 from clickpose.lite.weights import read_skeleton
 from clickpose.skeleton import Skeleton
+from clickpose.token_calibration import fit_token_ccnet, fit_token_posthoc
 
 
 def fit_lite(
@@ -58,9 +59,9 @@ def _lite_fits(data, skeleton: Skeleton, options: CalibrateOptions) -> dict:
                          "its scores know the person's size already")  # fmt: skip
     wanted = [options.method] if options.method != AUTO else [*posthoc, CCNET]
     return {
-        kind: fit_lite_ccnet(data)
+        kind: fit_token_ccnet(data)
         if kind == CCNET
-        else fit_lite_posthoc(data, make_calibrator(kind, skeleton, options.per_joint))
+        else fit_token_posthoc(data, make_calibrator(kind, skeleton, options.per_joint))
         for kind in wanted
     }
 

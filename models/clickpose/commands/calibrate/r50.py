@@ -9,10 +9,10 @@ from clickpose.calibration.calibrator_file import Provenance
 from clickpose.commands.calibrate.lite import errors_by_clicks, record_pictures
 from clickpose.commands.calibrate.outcome import AUTO, CCNET, CalibrateOptions, Outcome, save_fit
 from clickpose.data.coco import read_coco_persons
-from clickpose.lite.calibration_fit import LiteCalibrationData, fit_lite_ccnet
 from clickpose.r50.calibration import MODEL
-from clickpose.r50.calibration_fit import collect_tokens
 from clickpose.r50.predictor import R50Predictor
+from clickpose.r50.tokens import collect_tokens
+from clickpose.token_calibration import TokenTables, fit_token_ccnet
 
 
 def fit_r50(
@@ -38,7 +38,7 @@ def fit_r50(
     skeleton = predictor.skeleton
     records = [record for folder in folders for record in read_coco_persons(folder, skeleton)]
     tables, keypoints, ordered = collect_tokens(predictor, records, clicks, progress)
-    fit = fit_lite_ccnet(LiteCalibrationData(tables, keypoints))
+    fit = fit_token_ccnet(TokenTables(tables, keypoints))
     described = f"{', '.join(folder.name for folder in folders)}: {len(records)} persons"
     outcome = Outcome(
         f"{MODEL} {predictor.fingerprint}, {described}, {CCNET}", skeleton, CCNET,
