@@ -59,6 +59,8 @@ def predict(
     with user_errors():
         if openpose_tolerance is not None and openpose is None:
             raise ValueError("Expected --openpose for --openpose-tolerance, got none")
+        if openpose_tolerance is not None and not 0 < openpose_tolerance < float("inf"):
+            raise ValueError(f"Expected a positive --openpose-tolerance, got {openpose_tolerance:g}")
         paths = photo_paths(photos)
         boxes_xyxy = parse_boxes(box)
         if find_others and boxes_xyxy is None:

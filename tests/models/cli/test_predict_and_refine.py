@@ -104,6 +104,11 @@ def test_predict_writes_openpose_files_of_all_photos(calls, photo, tmp_path):
     poses = read_openpose(tmp_path / "op" / "photo_keypoints.json")
     assert poses.instance_scores.tolist() == pytest.approx([0.9, 0.3])
     assert poses.keypoints[1, 3].tolist() == [60 + 3 * 1.5, 10 + 3 * 4.25]
+    calls.clear()
+    refused = run("predict", photo, "--openpose", tmp_path / "op", "--openpose-tolerance", 0)
+    assert refused.exit_code != 0
+    assert "Expected a positive --openpose-tolerance, got 0" in refused.stderr
+    assert calls == []  # before anybody waits for all photos
 
 
 def test_predict_with_boxes_and_threshold(calls, photo, tmp_path):
