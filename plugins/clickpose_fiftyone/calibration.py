@@ -7,7 +7,7 @@ what it means.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +36,7 @@ KINDS = (AUTO, *CALIBRATORS)
 FIT_OKS = 0.1  # a prediction with this OKS is a (maybe bad) pose of that person; below it is of nobody
 FEWEST_PERSONS = 20
 _FOLDS = 5
+_INFO = "clickpose_calibration"
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +141,7 @@ def calibrate(
         network = network_of(samples, pred_field)
         name, mark = (model, "") if network is None else (network.model, network.fingerprint)
         save_calibrator(save_to, calibrator, Provenance.today(name, columns.skeleton, data, mark, summary.after))
-    remember_calibration(samples, pred_field, gt_field, summary)
+    remember_calibration(samples, pred_field, summary)
     return summary
 
 
@@ -162,7 +163,7 @@ def apply_calibrator(samples, path: str | Path, pred_field: str = "pred", model:
     check_calibrator(samples, pred_field, provenance, columns.skeleton, model)
     _apply(columns, calibrator)
     summary = CalibrationSummary(calibrator.kind, 0)
-    remember_calibration(samples, pred_field, None, summary)
+    remember_calibration(samples, pred_field, summary)
     return summary
 
 
@@ -219,9 +220,14 @@ def person_areas(columns: PersonColumns) -> np.ndarray:
     return np.maximum(np.nan_to_num(box_area(columns.boxes_xyxy)), 1.0)
 
 
-def stored_calibration(samples, pred_field: str) -> dict | None:
-    """Return what :func:`calibrate` remembered of a field: kind, figures, ground truth field; None without."""
-    return (samples._dataset.info.get("clickpose_calibration") or {}).get(pred_field)
+def stored_calibration(samples, pred_field: str) -> CalibrationSummary | None:
+    """Return what the last calibration of a field did; None if it was not calibrated since it was predicted."""
+    stored = (samples._dataset.info.get(_INFO) or {}).get(pred_field)
+    if stored is None:
+        return None
+    return CalibrationSummary(
+        **{part.name: stored[part.name] for part in fields(CalibrationSummary) if part.name in stored}
+    )
 
 
 def _choose(kind: str, skeleton, per_joint: bool, fit_data, groups) -> tuple[str, PosthocCalibrator]:
@@ -256,10 +262,10 @@ def _apply(columns: PersonColumns, calibrator: PosthocCalibrator) -> None:
     index_lowest_oks(columns)
 
 
-def remember_calibration(samples, pred_field: str, gt_field: str | None, summary: CalibrationSummary) -> None:
-    """Keep a summary with the dataset, for :func:`stored_calibration`."""
+def remember_calibration(samples, pred_field: str, summary: CalibrationSummary | None) -> None:
+    """Keep a summary with the dataset, for :func:`stored_calibration`; None where scores are the network's again."""
     dataset = samples._dataset
-    known = dict(dataset.info.get("clickpose_calibration") or {})
-    known[pred_field] = json.loads(json.dumps({**asdict(summary), "gt_field": gt_field}))
-    dataset.info["clickpose_calibration"] = known
+    known = dict(dataset.info.get(_INFO) or {})
+    known[pred_field] = None if summary is None else json.loads(json.dumps(asdict(summary)))
+    dataset.info[_INFO] = known
     dataset.save()

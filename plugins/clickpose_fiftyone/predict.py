@@ -11,6 +11,7 @@ import numpy as np
 
 from clickpose.image_io import read_image
 from clickpose.predictor import PosePredictor
+from clickpose_fiftyone.calibration import remember_calibration
 from clickpose_fiftyone.checks import plural, require_field, require_images, require_samples, require_writable
 from clickpose_fiftyone.column_writes import label_documents, write_labels
 from clickpose_fiftyone.columns import PersonColumns, index_lowest_oks, lowest_oks
@@ -134,6 +135,7 @@ def iterate_predictions(
     _require_uncorrected(samples._dataset.select(list(found)), pred_field, replace_corrected)
     _write(samples, pred_field, found, predictor, colours)
     remember_network(samples, pred_field, predictor, checkpoint)
+    remember_calibration(samples, pred_field, None)
     summary.photos = len(found)
     summary.persons = sum(len(keypoints.keypoints) for keypoints, _, _ in found.values())
     return summary

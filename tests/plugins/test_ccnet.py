@@ -81,7 +81,7 @@ def test_ccnet_writes_the_scores_of_everybody_and_moves_nothing(dataset, predict
     assert dataset.values("num_low_vis") == [
         int((np.array(people) < 0.3).sum()) for people in dataset.values("pred.keypoints.visibility")
     ]
-    assert stored_calibration(dataset, "pred")["kind"] == "ccnet"
+    assert stored_calibration(dataset, "pred").kind == "ccnet"
     _, provenance = load_ccnet(path)
     assert (provenance.model, provenance.fingerprint, provenance.joints) == ("lite", "tiny-flip", COCO.names)
     assert provenance.figures == summary.after

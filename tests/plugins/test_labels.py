@@ -135,7 +135,7 @@ def test_calibration_makes_overconfident_scores_mean_their_oks(person_dataset, t
     assert np.ptp(after.joints("keypoint_oks")) == pytest.approx(0) and after.joints("confidence").min() == 0.97
     assert dataset.values("min_pred_oks") == [min(scores) for scores in dataset.values("pred.keypoints.pred_oks")]
     calibrated = after.joints("keypoint_oks")[0, 0]
-    assert stored_calibration(dataset, "pred")["kind"] == "temperature"
+    assert stored_calibration(dataset, "pred").kind == "temperature"
     after.write("keypoint_oks", np.zeros((60, 17)))
     apply_calibrator(dataset, path)
     assert PersonColumns(dataset, "pred").joints("keypoint_oks")[0, 0] == pytest.approx(calibrated)

@@ -187,6 +187,13 @@ def test_an_open_app_is_told_the_colours_of_all_coloured_fields(dataset):
     assert "Reload" not in again.result["message"]
 
 
+def test_the_calibration_panel_says_what_calibration_gave_on_people_that_were_not_fitted_on(dataset):
+    assert "calibration" not in output_of(dataset, "calibration_panel")
+    said = Answer(dataset, "calibrate", {"pred_field": "pred", "kind": "isotonic"}).result["message"]
+    assert "(cross-validated)" in said
+    assert output_of(dataset, "calibration_panel")["calibration"]["default"] == said
+
+
 def test_clicking_a_bar_shows_those_people(dataset):
     scores = dataset.values("pred.keypoints.pred_oks", unwind=True)
     low = int(10 * min(scores)) / 10
@@ -202,6 +209,11 @@ def test_accepting_in_the_review_panel_can_be_undone(dataset):
     assert dataset.count_label_tags("pred") == {"accepted": 1}
     panel(dataset, "review_panel", "on_undo", answer.state)
     assert dataset.count_label_tags("pred") == {}
+
+
+def output_of(dataset, name):
+    """What a panel shows, by name."""
+    return panel(dataset, name).of("show_panel_output")[-1]["output"]["type"]["properties"]
 
 
 def bound_keys(dataset, name, state):

@@ -4,6 +4,7 @@ from fiftyone.operators import types
 
 from clickpose_fiftyone import plots
 from clickpose_fiftyone.acceptance import auto_accept
+from clickpose_fiftyone.calibration import stored_calibration
 from clickpose_fiftyone.calibration_report import (
     BINS,
     calibration_report,
@@ -61,6 +62,8 @@ class CalibrationPanel(PosePanel):
         except ValueError as error:
             panel.view("unlabelled", types.AlertView(severity="info", label=str(error)))
             return
+        if (calibration := stored_calibration(ctx.dataset, field)) is not None:  # the plots show also who was fitted on
+            panel.md(str(calibration), name="calibration")
         plot(ctx, panel, "reliability", plots.reliability_figure(report), self.on_reliability)
         plot(ctx, panel, "sparsification", plots.sparsification_figure(report))
         plot(ctx, panel, "precision", plots.precision_figure(report))
