@@ -108,6 +108,10 @@ def test_the_registered_method_gives_the_same(dataset):
     assert recall.shape == precision.shape == (101,)
     assert np.nanmean(precision) == pytest.approx(ours.figures["AP50"])
     assert len(dataset.load_evaluation_view("columns")) == len(dataset)
+    kinds = dataset.to_evaluation_patches("columns").count_values("type")  # what the app's browser of errors shows
+    assert {name: kinds[name] for name in ("tp", "fp", "fn")} == {
+        name: sum(dataset.values(f"columns_{name}")) for name in ("tp", "fp", "fn")
+    }
     dataset.delete_evaluation("columns")
     assert "columns_oks" not in dataset.get_field_schema()
 
