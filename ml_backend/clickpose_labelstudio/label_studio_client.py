@@ -99,6 +99,10 @@ class LabelStudioClient:
         """Change fields of a project."""
         return self.call("PATCH", f"/api/projects/{project_id}/", json=fields)
 
+    def create_tab(self, project_id: int, tab: dict) -> dict:
+        """Add a tab to the list of a project's tasks: which columns it shows, in which order."""
+        return self.call("POST", "/api/dm/views/", json={"project": project_id, "data": tab})
+
     def local_storages(self, project_id: int) -> list[dict]:
         """Return the local-files storages of a project."""
         return self.call("GET", "/api/storages/localfiles/", params={"project": project_id})

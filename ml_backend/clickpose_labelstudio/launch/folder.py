@@ -39,7 +39,7 @@ class DataFolder:
     """
 
     def __init__(self, path: Path):
-        self.path = Path(path).absolute()
+        self.path = Path(path).resolve()  # Label Studio compares paths as text
         try:
             for folder in (self.path, self.label_studio, self.photos, self.logs, self.cache):
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -23,6 +23,26 @@ INSTRUCTION = (
     "Draw an empty <b>person</b> box to add somebody. "
     "Shift+B bones, Shift+V visible or occluded, Shift+A accept the person.</p>"
 )
+# The first tab of a new project: the photo with the lowest predicted OKS comes first, and its column is shown.
+RARELY_WANTED = (
+    "inner_id", "annotations_results", "annotations_ids", "predictions_model_versions", "predictions_results",
+    "file_upload", "storage_filename", "created_at", "updated_at", "updated_by", "avg_lead_time", "draft_exists",
+)  # fmt: skip
+NOT_BESIDE_A_PHOTO = (  # while it is labelled, the list is narrow
+    *RARELY_WANTED, "id", "completed_at", "cancelled_annotations", "total_predictions", "annotators",
+    "predictions_score",
+)  # fmt: skip
+DOUBTFUL_FIRST = {
+    "title": "Doubtful first",
+    "type": "list",
+    "target": "tasks",
+    "ordering": ["tasks:predictions_score"],
+    "hiddenColumns": {
+        "explore": [f"tasks:{column}" for column in RARELY_WANTED],
+        "labeling": [f"tasks:{column}" for column in NOT_BESIDE_A_PHOTO],
+    },
+    "filters": {"conjunction": "and", "items": []},
+}
 
 
 def ensure_project(api: LabelStudioClient, folder: DataFolder, photos: PhotoFolder, say: Say) -> dict:
@@ -41,6 +61,7 @@ def ensure_project(api: LabelStudioClient, folder: DataFolder, photos: PhotoFold
         color="#2C7BB6",
     )
     folder.remember_project(photos.source, project["id"])
+    api.create_tab(project["id"], DOUBTFUL_FIRST)
     say(f"Made the project “{project['title']}”.")
     return project
 

@@ -61,3 +61,12 @@ def test_lock_of_a_dead_launcher_does_not_hold(tmp_path):
     lock = FolderLock(DataFolder(tmp_path))
     assert lock.acquire() is None
     lock.release()
+
+
+def test_a_path_with_steps_up_and_links_means_one_place(tmp_path):
+    """Label Studio serves photos only from below the folder that it was given, and compares the paths as text."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    here = (tmp_path / "real" / "data").resolve()
+    assert DataFolder(tmp_path / "other" / ".." / "real" / "data").photos == here / "photos"
+    assert DataFolder(tmp_path / "link" / "data").photos == here / "photos"

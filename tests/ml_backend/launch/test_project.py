@@ -18,7 +18,7 @@ class FakeApi:
     """Label Studio in dictionaries; a task in ``bad`` spoils the batch it is in, as in the real one."""
 
     def __init__(self, tasks=(), bad=()):
-        self.projects, self.storages, self.known_backends = {}, [], []
+        self.projects, self.storages, self.known_backends, self.tabs = {}, [], [], []
         self.task_list, self.bad, self.predicted = list(tasks), set(bad), []
 
     def project(self, project_id):
@@ -31,6 +31,9 @@ class FakeApi:
 
     def update_project(self, project_id, **fields):
         self.projects[project_id].update(fields)
+
+    def create_tab(self, project_id, tab):
+        self.tabs.append((project_id, tab))
 
     def local_storages(self, project_id):
         return [storage for storage in self.storages if storage["project"] == project_id]
@@ -81,6 +84,15 @@ def test_project_is_made_once_for_a_folder_and_again_if_it_was_deleted(tmp_path,
     api.projects[77] = {}
     assert ensure_project(api, folder, photos, said.append)["id"] == 3
     assert "all annotations are kept" in said[1]
+
+
+def test_a_new_project_lists_its_doubtful_photos_first(tmp_path, photos):
+    api, folder = FakeApi(), DataFolder(tmp_path / "data")
+    for _ in range(2):
+        ensure_project(api, folder, photos, print)
+    ((project_id, tab),) = api.tabs
+    assert (project_id, tab["ordering"]) == (1, ["tasks:predictions_score"])
+    assert "tasks:predictions_score" not in tab["hiddenColumns"]["explore"]
 
 
 def test_one_storage_a_folder_and_other_storages_stay(tmp_path, photos):
