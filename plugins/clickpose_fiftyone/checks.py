@@ -9,7 +9,7 @@ import fiftyone.core.media as fom
 import numpy as np
 
 _DRAWN = ("_joints", "_low_vis")  # see colours and visibility
-_USUAL_TRUTH = ("gt", "ground_truth")  # labels that were made of predictions have their scores
+_USUAL_TRUTH = ("gt", "ground_truth")  # also where they have scores, of the predictions that they were made of
 
 
 def require_images(samples) -> None:
@@ -115,8 +115,9 @@ def pose_fields(samples) -> list[str]:
 
 
 def predicted_fields(samples) -> list[str]:
-    """Return those of :func:`pose_fields` that have predicted OKS."""
-    return [name for name in pose_fields(samples) if samples.get_field(f"{name}.keypoints.pred_oks") is not None]
+    """Return those of :func:`pose_fields` that have predicted OKS, without labels that were made of predictions."""
+    scored = [name for name in pose_fields(samples) if samples.get_field(f"{name}.keypoints.pred_oks") is not None]
+    return [name for name in scored if name not in _USUAL_TRUTH] or scored
 
 
 def truth_fields(samples, pred_field: str) -> list[str]:

@@ -16,6 +16,7 @@ import torch
 from bson import ObjectId
 
 from clickpose.calibration.calibrator_file import Provenance, save_ccnet
+from clickpose.draw import score_color
 from clickpose.networks.ccnet import CCNet
 from clickpose.skeleton import COCO
 from clickpose_fiftyone.column_writes import label_documents, write_labels
@@ -131,6 +132,12 @@ def press(page, key):
 CANVAS = "[...document.querySelectorAll('.js-plotly-plot:has(.heatmaplayer)')].pop()"
 TRACES = f"{CANVAS}.data.length"
 JOINTS = f"JSON.stringify({CANVAS}.data[{TRACES} - 1].x)"
+CERTAIN_PIXELS = """() => [...document.querySelectorAll('[data-cy=looker] canvas')].map((canvas) => {
+    const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+    let count = 0;
+    for (let i = 0; i < data.length; i += 4)
+        count += [0, 1, 2].every((part) => Math.abs(data[i + part] - CERTAIN[part]) < 12);
+    return count; }).reduce((one, other) => one + other, 0)""".replace("CERTAIN[", f"{list(score_color(0.95))}[")
 CURRENT_CARD = """() => [...document.querySelectorAll('img[alt=person]')].findIndex(
     (picture) => { for (let box = picture; box; box = box.parentElement)
         if (getComputedStyle(box).borderTopColor === 'rgb(255, 109, 5)') return true; return false; })"""
@@ -160,6 +167,50 @@ def test_the_loop_in_the_app(page, dataset):
     page.get_by_text("the original is kept").first.wait_for()
     assert len(refined_ids(dataset)) == 1
     page.screenshot(path=ARTIFACTS / "saved.png")
+
+
+@pytest.fixture
+def unpredicted(app, page):
+    """The demo photos as they are, opened in the app, which has not seen colours of theirs."""
+    dataset = fo.Dataset(f"{NAME}-{ObjectId()}", persistent=True)
+    dataset.add_samples([fo.Sample(filepath=path) for path in fo.load_dataset(NAME).values("filepath")])
+    page.goto(f"{app}/datasets/{dataset.name}", wait_until="domcontentloaded")
+    page.locator("[data-cy=looker]").nth(PHOTOS - 1).wait_for()
+    yield dataset
+    dataset.delete()
+
+
+def test_predicting_sorting_and_diagnosing_in_the_app(page, unpredicted):
+    form = open_form(page, "predict poses")
+    page.screenshot(path=ARTIFACTS / "predict-form.png")
+    form.get_by_role("button", name="Execute").first.click()
+    page.get_by_text(f"{PHOTOS} of {PHOTOS} photos").wait_for()
+    page.get_by_text("Found 10 persons in 4 photos").first.wait_for()
+    page.get_by_role("button", name="Done").click()
+    page.wait_for_function(f"({CERTAIN_PIXELS})() > 100")  # joints and bones of certain people, in an app that was open
+    page.screenshot(path=ARTIFACTS / "predicted.png")
+    above, below = (page.locator(f"[data-cy=sidebar-entry-draggable-{field}]") for field in ("pred_joints", "pred"))
+    assert above.bounding_box()["y"] < below.bounding_box()["y"]  # what stands above is drawn on top
+
+    form = open_form(page, "review worst first")
+    form.get_by_role("button", name="Execute").first.click()
+    page.get_by_text("10 people, lowest predicted OKS first").first.wait_for()
+    page.get_by_role("button", name="Close").click()
+    page.locator("[data-cy=looker]").nth(9).wait_for()
+    page.screenshot(path=ARTIFACTS / "worst-first.png")
+
+    unpredicted.reload()  # the app wrote into it
+    label_as_predicted(unpredicted)
+    open_panel(page, "diagnosis_panel")
+    cells = page.locator(".js-plotly-plot:has(.heatmaplayer) .nsewdrag").last
+    cells.wait_for()
+    page.screenshot(path=ARTIFACTS / "diagnosis.png")
+    area = cells.bounding_box()
+    page.mouse.move(area["x"] + 0.05 * area["width"], area["y"] + 0.02 * area["height"])
+    page.mouse.move(area["x"] + 0.1 * area["width"], area["y"] + 0.03 * area["height"])
+    page.locator(".hoverlayer .hovertext").last.wait_for()
+    page.mouse.click(area["x"] + 0.1 * area["width"], area["y"] + 0.03 * area["height"])
+    page.get_by_text("10 people: nose, good").first.wait_for()
 
 
 def test_the_keys_of_the_review_panel(page, dataset):
