@@ -148,6 +148,10 @@ class PoseEvaluationResults(foud.DetectionResults):
         """Return COCO's AP over OKS .5:.05:.95."""
         return self.figures["AP"]
 
+    def mAR(self):
+        """Return COCO's AR over OKS .5:.05:.95."""
+        return self.figures["AR"]
+
     def metrics(self, *args, **kwargs):
         """Return FiftyOne's own metrics at the matching threshold, with the ten figures."""
         return {**super().metrics(*args, **kwargs), **self.figures}

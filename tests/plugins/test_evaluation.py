@@ -104,6 +104,7 @@ def test_the_registered_method_gives_the_same(dataset):
         assert dataset.values(f"loop_{name}") == dataset.values(f"columns_{name}")
     again = dataset.load_evaluation_results("columns")
     assert again.figures == pytest.approx(ours.figures, nan_ok=True)
+    assert (again.mAP(), again.mAR()) == (again.figures["AP"], again.figures["AR"])  # FiftyOne's evaluation panel
     recall, precision = again.pr_curve(0.5)
     assert recall.shape == precision.shape == (101,)
     assert np.nanmean(precision) == pytest.approx(ours.figures["AP50"])
