@@ -30,7 +30,7 @@ LAYERS = (
     ("checks", "extras"),
     ("skeleton", "skeleton_io", "structures", "boxes", "frames", "weights_io", "image_io"),
     ("metrics", "calibration", "data", "networks"),
-    ("pose_errors", "feedback", "terms", "postprocess", "detector", "draw", "joint_origin"),
+    ("pose_errors", "feedback", "terms", "postprocess", "detector", "draw", "joint_origin", "processes"),
     ("predictor", "engine", "token_calibration"),
     ("evaluation",),
     ("lite", "r50"),

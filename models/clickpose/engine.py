@@ -1,8 +1,8 @@
 """The trainer: steps, schedule, moving average, checkpoints, resume, progress. A task supplies network and loss.
 
 The random changes of every sample follow from (seed, step, index) and those of every step from (seed, step), so an
-interrupted run that resumes sees what an uninterrupted one would have seen. Several processes, of one machine or more,
-are started by ``torchrun`` and talk through ``torch.distributed``: they split each batch and average their gradients.
+interrupted run that resumes sees what an uninterrupted one would have seen. Several processes
+(:mod:`clickpose.processes`) split each batch and average their gradients.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from typing import Protocol
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm import tqdm
+
+from clickpose.processes import backward, mean_over_processes, rank_and_world, share_losses
 
 
 @dataclass(frozen=True)
@@ -113,30 +114,6 @@ class EpochSampler(Sampler):
                 step += 1
 
 
-def rank_and_world() -> tuple[int, int]:
-    """Return this process's number and how many there are: (0, 1) without ``torch.distributed``."""
-    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
-
-
-def wait_for_all() -> None:
-    """Wait until every process has come this far."""
-    if dist.is_initialized():
-        dist.barrier()
-
-
-def mean_over_processes(value: Tensor) -> Tensor:
-    """Return the mean of a tensor over the processes, the same for all; by itself, as float, where there is one.
-
-    A loss that is divided by a count must be divided by this mean of it, so that averaged gradients are those of one
-    process.
-    """
-    value = value.detach().float()
-    if dist.is_initialized():
-        dist.all_reduce(value)
-        value /= dist.get_world_size()
-    return value
-
-
 def keep_plan(folder: Path, wanted: dict) -> None:
     """Write down what a working folder is for, or refuse to go on from another one's.
 
@@ -170,16 +147,6 @@ def rate_factor(step: int, config: TrainConfig) -> float:
     if config.drop:
         return warmup * config.drop
     return warmup * max(0.0, 1 - ((step - start) / (config.steps - start)) ** 0.5)
-
-
-def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
-    """Average the gradients of all processes, in one message."""
-    gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
-    flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
-    dist.all_reduce(flat)
-    flat /= dist.get_world_size()
-    for parameter, part in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
-        parameter.grad = part.view_as(parameter)
 
 
 def _next_batch(batches: Iterator):
@@ -234,6 +201,7 @@ class Trainer:
         if self.checkpoint_path.exists():
             self._resume()
         self._check_together()
+        self.losses = share_losses(self.model, task.losses)
 
     @property
     def checkpoint_path(self) -> Path:
@@ -304,7 +272,7 @@ class Trainer:
             (self.config.seed * 1_000_003 + self.step) * 64 + self.rank
         )
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bf16):
-            terms = self.task.losses(batch, generator)
+            terms = self.losses(batch, generator)
         total = sum(terms.values())
         if not torch.isfinite(total):
             values = ", ".join(f"{name} {value.item():g}" for name, value in terms.items())
@@ -312,10 +280,8 @@ class Trainer:
                 f"Expected a finite loss at step {self.step}, got {values}: the training has diverged"
             )
         self.optimizer.zero_grad(set_to_none=True)
-        total.backward()
+        backward(total)
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        if self.world > 1:
-            average_gradients(parameters)
         nn.utils.clip_grad_norm_(parameters, self.config.clip_norm)
         self.optimizer.step()
         self.step += 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from clickpose.device import check_device
 from clickpose.lite.further import plan_further_training
 from clickpose.lite.predictor import DEFAULT_FILE
 from clickpose.lite.train import LitePlan, TrainingFolder, train_lite
+from clickpose.processes import join_processes
 from clickpose.r50.train import R50Plan, preset_named, train_r50
 from clickpose.skeleton_io import load_skeleton
 
@@ -107,22 +107,10 @@ def train_from_options(
         raise ValueError("Expected at least one --data folder, got none")
     check_device(device)
     torch.set_num_threads(threads)
-    device = _join_processes(device)
+    device = join_processes(device)
     if isinstance(options, R50Options):
         return train_r50(_r50_plan(data, start, out, options, seed), device)
     return train_lite(_lite_plan(data, start, out, options, seed), device)
-
-
-def _join_processes(device: str) -> str:
-    """Become one of ``torchrun``'s processes, where it started this one; return the device of this process."""
-    if "RANK" not in os.environ:
-        return device
-    if device == "cuda":
-        device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
-        torch.cuda.set_device(device)
-    if not torch.distributed.is_initialized():
-        torch.distributed.init_process_group("gloo" if device == "cpu" else "nccl")
-    return device
 
 
 def _lite_plan(data: Sequence[str], start: Path | None, out: Path, options: LiteOptions, seed: int) -> LitePlan:

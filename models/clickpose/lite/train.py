@@ -1,9 +1,9 @@
 """Train the lite network from COCO-format folders: trunk, feature cache, decoder, weights file.
 
 Four steps, each resumed where it stopped: (1) persons whose left and right look exchanged are left out, unless the
-labels are to be trusted; (2) the trunk
-is fine-tuned on its own heads; (3) its features of augmented views go to disk; (4) neck and decoder are trained on
-them. Running the trunk once a view instead of once a step is what makes this possible on two CPU cores.
+labels are to be trusted; (2) the trunk is fine-tuned on its own heads; (3) its features of augmented views go to disk;
+(4) neck and decoder are trained on them. Running the trunk once a view instead of once a step is what makes this
+possible on two CPU cores.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ from clickpose.data.flip_audit import exchanged_labels
 from clickpose.data.formats import read_dataset
 from clickpose.data.persons import Augmentation, PersonDataset
 from clickpose.data.records import PersonRecord
-from clickpose.engine import TrainConfig, Trainer, keep_plan, rank_and_world, wait_for_all
+from clickpose.engine import TrainConfig, Trainer, keep_plan
 from clickpose.frames import CropFrame
 from clickpose.lite.task import CachedLiteTask, LiteTaskConfig, TrunkTask
 from clickpose.lite.weights import describe_skeleton
 from clickpose.networks.lite import LiteConfig, LiteNetwork
 from clickpose.networks.movenet import MoveNetThunder, decode_heads, scale_pixels
 from clickpose.networks.movenet_onnx import read_movenet_onnx
+from clickpose.processes import rank_and_world, wait_for_all
 from clickpose.skeleton import COCO, Skeleton
 from clickpose.weights_io import load_weights, save_weights
 

@@ -146,7 +146,7 @@ def test_a_diverged_training_stops_with_its_terms_and_keeps_its_checkpoint(folde
     trainer = make_trainer(folder, tmp_path)
     trainer.run()
     saved = trainer.checkpoint_path.read_bytes()
-    trainer.task.losses = lambda *_: {"l1": torch.tensor(2.0, requires_grad=True), "box": torch.tensor(float("nan"))}
+    trainer.losses = lambda *_: {"l1": torch.tensor(2.0, requires_grad=True), "box": torch.tensor(float("nan"))}
     with pytest.raises(FloatingPointError, match="at step 6, got l1 2, box nan: the training has diverged"):
         trainer.train_step(default_collate([trainer.dataset[0]]))
     assert trainer.step == 6 and trainer.checkpoint_path.read_bytes() == saved

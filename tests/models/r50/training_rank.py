@@ -1,6 +1,6 @@
-"""The second of two processes that share a training step: ``python training_rank.py FOLDER``.
+"""One of the processes that share a training step: ``torchrun --nproc-per-node 2 training_rank.py FOLDER``.
 
-Imported, it gives both processes, and the one that works alone, the same task and batches.
+Imported, it gives the one that works alone the same task and batches.
 """
 
 import sys
@@ -15,6 +15,7 @@ from clickpose.data.records import ImageRecord, PersonRecord, PoseDataset
 from clickpose.engine import TrainConfig, Trainer
 from clickpose.networks.backbone import BackboneConfig, normalise_pixels
 from clickpose.networks.clickpose import ClickPose, ClickPoseConfig
+from clickpose.processes import join_processes, rank_and_world
 from clickpose.r50.checkpoint import save_network
 from clickpose.r50.noise import NoiseConfig
 from clickpose.r50.task import R50Task, R50TaskConfig, fit_normalisation, prepare_for_training
@@ -86,6 +87,9 @@ def step_of(trainer: Trainer, photos: list[int]) -> None:
 if __name__ == "__main__":
     place = Path(sys.argv[1])
     torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo", f"file://{place / 'meeting'}", rank=1, world_size=2)
-    step_of(make_trainer(place, place / "rank1"), [1, 3])
-    torch.distributed.destroy_process_group()
+    assert join_processes("cpu") == "cpu"
+    rank, world = rank_and_world()
+    trainer = make_trainer(place, place / f"rank{rank}")
+    step_of(trainer, list(range(rank, 4, world)))
+    gradients = {name: parameter.grad for name, parameter in trainer.model.named_parameters()}
+    torch.save(gradients, place / f"gradients{rank}.pt")
