@@ -20,7 +20,7 @@ def test_a_process_of_its_own_joins_nobody(monkeypatch):
 
 def test_several_processes_do_not_share_one_device(monkeypatch):
     monkeypatch.setenv("RANK", "0")
-    with pytest.raises(ValueError, match="Expected cpu or cuda under torchrun, .* got cuda:1"):
+    with pytest.raises(ValueError, match=r"Expected cpu or cuda under torchrun, .* got cuda:1"):
         join_processes("cuda:1")
 
 
