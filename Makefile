@@ -73,7 +73,7 @@ train-lite: $(VENV)/.installed ## Train the lite network that is shipped
 
 benchmarks: $(VENV)/.installed $(FO_VENV)/.installed ## Print the tables behind the figures of the README
 	@for command in "clicks.py --shared $(SHARED)" "latency.py --edits 60 --threads 1" \
-		"network.py --threads 1 --repeats 2 --clicks 12 --no-memory"; do \
+		"network.py --threads 2 --repeats 3 --clicks 100 --onnx"; do \
 		echo "== benchmarks/$$command"; $(BIN)/python benchmarks/$$command || exit 1; done
 	@echo "== benchmarks/fiftyone.py"; $(FO_VENV)/bin/python benchmarks/fiftyone.py
 
