@@ -119,6 +119,7 @@ def serve(
         clickpose serve --host 0.0.0.0 --allow-host images.example.org --local-root /data/photos
     """
     with user_errors():
+        from clickpose.build import check_named
         from clickpose_labelstudio.serve import configure_logging, run_server
         from clickpose_labelstudio.settings import ServiceSettings
 
@@ -135,6 +136,7 @@ def serve(
         }
         settings = ServiceSettings.from_environment(os.environ)
         settings = replace(settings, **{name: value for name, value in given.items() if value is not None})
+        check_named(settings.model, settings.checkpoint)
         configure_logging(log_level.upper())
         signal.signal(signal.SIGTERM, _exit)  # as waitress does on Ctrl-C: answer what is under way, then end
         run_server(settings, host, port, threads)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from clickpose.device import check_device
 from clickpose.predictor import PosePredictor
+from clickpose.weights_io import WeightsError
 
 
 def load(
@@ -29,10 +30,27 @@ def load(
         ValueError: for another name, or a device that PyTorch cannot use; WeightsError (a ValueError) if the weights
             cannot be read.
     """
-    if name not in _LOADERS:
-        raise ValueError(f"Expected name to be one of {', '.join(map(repr, _LOADERS))}, got {name!r}")
+    check_named(name, checkpoint)
     check_device(device)
     return _LOADERS[name](checkpoint, device, threads, **options)
+
+
+def check_named(name: str, checkpoint: str | Path | None) -> None:
+    """Check what can be said of a network and its weights without reading them, before a service starts.
+
+    Args:
+        name: of the network.
+        checkpoint: its weights; None for the shipped ones.
+
+    Raises:
+        ValueError: for another name; WeightsError (a ValueError) if there are no such weights.
+    """
+    if name not in _LOADERS:
+        raise ValueError(f"Expected name to be one of {', '.join(map(repr, _LOADERS))}, got {name!r}")
+    if checkpoint is not None and not Path(checkpoint).exists():
+        raise WeightsError(f"Expected weights of the network {name} at {checkpoint}, got nothing there")
+    if checkpoint is None and name == "r50":
+        raise WeightsError("Expected a checkpoint for the network r50, got none: its weights are not shipped")
 
 
 def flip_test_options(name: str, flip_test: bool) -> dict[str, bool]:

@@ -266,6 +266,9 @@ def test_serve_explains_bad_settings(run, served):
     result = run("serve", "--label-studio-url", "localhost")
     assert (result.exit_code, served) == (1, [])
     assert "Expected label_studio_url such as" in result.output
+    result = run("serve", "--model", "r50")
+    assert (result.exit_code, served) == (1, [])
+    assert "Expected a checkpoint for the network r50, got none" in result.output
 
 
 def test_help_shows_examples(run):

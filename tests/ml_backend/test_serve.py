@@ -124,7 +124,9 @@ def test_a_predictor_that_does_not_load_is_not_waited_for(caplog):
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM")
 def test_serve_ends_on_sigterm(tmp_path):
     run = "import typer; from clickpose_labelstudio.commands import serve; typer.run(serve)"
-    command = [sys.executable, "-c", run, "--port", "0", "--cache-dir", str(tmp_path), "--checkpoint", "missing"]
+    (tmp_path / "empty.safetensors").touch()  # no network to load: the test is of the server
+    checkpoint = str(tmp_path / "empty.safetensors")
+    command = [sys.executable, "-c", run, "--port", "0", "--cache-dir", str(tmp_path), "--checkpoint", checkpoint]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         for line in process.stderr:
             if "Listening on http://127.0.0.1:" in line:
