@@ -54,15 +54,11 @@ run: setup ## Open Label Studio with photos in it, people labelled already
 review: $(FO_VENV)/.installed ## Open FiftyOne with photos in it: confidence, review queue, panels, corrections
 	@exec $(FO_VENV)/bin/clickpose fiftyone review --data-dir "$(DATA_DIR)/fiftyone" $(if $(IMAGES),--images "$(IMAGES)") $(REVIEW_ARGS)
 
-# Two runs, since FiftyOne lives in a virtual environment of its own; side by side, since both mostly wait for browsers.
-# What the one for FiftyOne prints comes after the other's.
+# Two runs: FiftyOne lives in a virtual environment of its own, and the first run leaves tests/plugins out.
 test: setup $(LS_ML_VENV)/.installed $(FO_VENV)/.installed chromium lint ## Run all tests, set-up included
-	@mkdir -p artifacts; export OMP_NUM_THREADS=1; \
-	$(FO_VENV)/bin/python -m pytest --durations=10 tests/plugins $(PYTEST_ARGS) >artifacts/fiftyone-tests.log 2>&1 & fiftyone=$$!; \
-	trap 'kill $$fiftyone 2>/dev/null' EXIT; \
-	CLICKPOSE_LS_ML_PYTHON="$(CURDIR)/$(LS_ML_VENV)/bin/python" $(BIN)/python -m pytest --durations=10 \
-		--ignore=tests/plugins $(PYTEST_ARGS); rest=$$?; \
-	echo; echo "FiftyOne's tests:"; wait $$fiftyone; code=$$?; cat artifacts/fiftyone-tests.log; exit $$((rest || code))
+	@OMP_NUM_THREADS=1 CLICKPOSE_LS_ML_PYTHON="$(CURDIR)/$(LS_ML_VENV)/bin/python" $(BIN)/python -m pytest --durations=10 \
+		--ignore=tests/plugins $(PYTEST_ARGS)
+	@$(FO_VENV)/bin/python -m pytest --durations=10 tests/plugins $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed ## Check style
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check --extend-exclude '*.md' .
