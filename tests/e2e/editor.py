@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, TimeoutError
 
 PATIENCE_MS = 90_000  # on a machine that does much else
 
@@ -77,7 +77,15 @@ class Editor:
     def click_row(self, task_id: int) -> None:
         """Switch to a task of the list beside the photo. Rows are made as they come into view, in no certain order."""
         box = self.page.get_by_role("checkbox", name=f"Select Task {task_id}", exact=True)
-        self.page.locator(".lsf-table__row-wrapper").filter(has=box).click()
+        row = self.page.locator(".lsf-table__row-wrapper").filter(has=box)
+        for _ in range(30):  # the list, drawn anew when a draft is saved, loses a click now and then
+            row.click()
+            try:
+                self.page.wait_for_function(f"() => Htx?.task?.id == {task_id}", timeout=PATIENCE_MS / 30)
+                return
+            except TimeoutError:
+                continue
+        raise AssertionError(f"Expected task {task_id} to open, got {self.page.evaluate('() => Htx?.task?.id')}")
 
     def wait(self, condition: str) -> None:
         """Wait until a JavaScript expression holds."""
