@@ -21,16 +21,16 @@ import torch
 from torch.utils.data import default_collate
 
 import clickpose
+from clickpose.clicks.click_protocol import ClickProtocol
 from clickpose.data.coco import read_coco_persons
 from clickpose.data.feature_cache import FeatureCache
 from clickpose.data.records import PersonRecord
-from clickpose.engine import TrainConfig, Trainer
-from clickpose.evaluation.click_protocol import ClickProtocol
 from clickpose.lite.click_evaluation import evaluate_clicks
 from clickpose.lite.task import CachedLiteTask, LiteTaskConfig
 from clickpose.lite.weights import load_lite
 from clickpose.networks.lite import LiteConfig, LiteNetwork
 from clickpose.networks.lite_decoder import DecoderConfig
+from clickpose.training.engine import TrainConfig, Trainer
 
 VARIANTS = {
     "neither": LiteTaskConfig(pose_error_modelling=False, click_rounds=()),

@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from clickpose.clicks.click_protocol import ClickProtocol
 from clickpose.commands.adapt import AdaptPlan, adapt
 from clickpose.data.coco import read_coco_persons
 from clickpose.data.flip_audit import exchanged_labels
 from clickpose.data.records import PersonRecord
-from clickpose.evaluation.click_protocol import ClickProtocol
 from clickpose.lite.click_evaluation import evaluate_clicks
 from clickpose.lite.predictor import DEFAULT_FILE
 from clickpose.lite.train import predict_with_trunk

@@ -14,18 +14,18 @@ from pathlib import Path
 
 import torch
 
+from clickpose.clicks.click_protocol import ClickProtocol
+from clickpose.clicks.interactive import evaluate_predictor
 from clickpose.data.formats import read_dataset
 from clickpose.data.photos import PhotoScales
 from clickpose.data.records import PoseDataset
-from clickpose.engine import TrainConfig
-from clickpose.evaluation.click_protocol import ClickProtocol
-from clickpose.evaluation.interactive import evaluate_predictor
 from clickpose.networks.backbone import BackboneConfig
 from clickpose.networks.clickpose import ClickPoseConfig
 from clickpose.r50.noise import NoiseConfig
 from clickpose.r50.predictor import R50Predictor
 from clickpose.r50.task import R50TaskConfig
 from clickpose.r50.train import R50Plan, R50Preset, train_r50
+from clickpose.training.engine import TrainConfig
 
 SHORT_SIDE, LONG_SIDE = 96, 144
 MOST_PEOPLE = 3

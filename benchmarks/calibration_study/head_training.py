@@ -14,8 +14,8 @@ from calibration_study import heatmap_head, rle_head
 from calibration_study.heatmap_head import HeatmapHead, heatmap_loss
 from calibration_study.rle_head import ResidualFlow, RleHead, rle_loss
 from clickpose.data.feature_cache import FeatureCache
-from clickpose.engine import TrainConfig
 from clickpose.networks.movenet import MoveNetFeatures
+from clickpose.training.engine import TrainConfig
 
 
 class HeadBatch(NamedTuple):

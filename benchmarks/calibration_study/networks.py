@@ -32,7 +32,6 @@ from clickpose.data.coco import read_coco_persons
 from clickpose.data.feature_cache import FeatureCache, build_feature_cache
 from clickpose.data.persons import Augmentation, PersonBatch, PersonDataset
 from clickpose.data.records import PersonRecord
-from clickpose.engine import TrainConfig, Trainer
 from clickpose.frames import CropFrame
 from clickpose.lite.predictor import DEFAULT_FILE, load_network, network_mark
 from clickpose.lite.weights import load_lite
@@ -41,6 +40,7 @@ from clickpose.networks.movenet import HEAD_STRIDE, MoveNetFeatures, MoveNetThun
 from clickpose.networks.movenet_onnx import read_movenet_onnx
 from clickpose.networks.pred_nets import HookedPredNet, LitePredNet, capture, heatmap_pred_net, rle_pred_net
 from clickpose.skeleton import COCO
+from clickpose.training.engine import TrainConfig, Trainer
 from clickpose.weights_io import fingerprint
 
 NAMES = ("SBL", "RLE", "MoveNet", "lite")
@@ -255,11 +255,11 @@ def _as_run(prediction: Prediction, records: Sequence[PersonRecord]) -> NetworkR
     area = np.array([r.area for r in records])
     images = {r.image_id: number for number, r in enumerate(records)}
     table = FeatureTable(
-        prediction.features.half(),
-        torch.from_numpy(labelled_oks(keypoints, records)).float(),
-        torch.from_numpy(visibility).long(),
-        prediction.scores.float().clamp(0, 1),
-        torch.tensor([images[r.image_id] for r in records]),
+        features=prediction.features.half(),
+        oks=torch.from_numpy(labelled_oks(keypoints, records)).float(),
+        visibility=torch.from_numpy(visibility).long(),
+        scores=prediction.scores.float().clamp(0, 1),
+        groups=torch.tensor([images[r.image_id] for r in records]),
     )
     whole = oks(keypoints, np.stack([r.keypoints for r in records]), area, COCO.sigma_array, visibility)
     deviations = prediction.deviations_input.double().numpy() / scale[:, None]
@@ -286,7 +286,7 @@ def _load_run(path: Path, source: dict[str, str]) -> NetworkRun | None:
         if file.metadata().get("source") != json.dumps(source):
             return None
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    table = FeatureTable(*(tensors[f"table.{name}"] for name in FeatureTable.__dataclass_fields__))
+    table = FeatureTable(**{name: tensors[f"table.{name}"] for name in FeatureTable.__dataclass_fields__})
     return NetworkRun(table, *(tensors[name].numpy() for name in _ARRAYS))
 
 

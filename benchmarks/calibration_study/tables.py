@@ -83,7 +83,9 @@ class Evaluation:
 
     def _predictions(self, scores: np.ndarray) -> KeypointPredictions:
         areas = np.array([record.area for record in self.records])
-        return KeypointPredictions(self.run.keypoints, scores, [r.image_id for r in self.records], areas)
+        return KeypointPredictions(
+            keypoints=self.run.keypoints, scores=scores, image_ids=[r.image_id for r in self.records], areas=areas
+        )
 
     def sample(self, confidences: Confidences) -> CalibrationSample:
         """Confidences beside what they should say; PCK by about a head's size."""
@@ -95,9 +97,14 @@ class Evaluation:
         }
         table = self.run.table
         return CalibrationSample(
-            table.oks.double().numpy().clip(0, 1), confidences.keypoints, self.visibility,
-            self.run.instance_oks, confidences.persons, correct, table.groups.numpy(),
-        )  # fmt: skip
+            oks=table.oks.double().numpy().clip(0, 1),
+            scores=confidences.keypoints,
+            visibility=self.visibility,
+            instance_oks=self.run.instance_oks,
+            instance_scores=confidences.persons,
+            correct=correct,
+            image_ids=table.groups.numpy(),
+        )
 
 
 def fit_head(training: FeatureTable, epochs: int) -> CCNet:

@@ -73,7 +73,9 @@ def simulate(persons: list, skeleton: Skeleton, copies: int, rng: np.random.Gene
     for row, kind, part_scores in zip(
         ROWS, ("original", "original", "calibrated", "calibrated", "OKS"), (False, True, False, True, True), strict=True
     ):
-        found = KeypointPredictions(keypoints, whole[kind], truth.image_ids, truth.areas)
+        found = KeypointPredictions(
+            keypoints=keypoints, scores=whole[kind], image_ids=truth.image_ids, areas=truth.areas
+        )
         by = average_precision_by_part(
             truth, found, skeleton.sigma_array, skeleton.parts, own[kind] if part_scores else None
         )
@@ -98,9 +100,9 @@ def _truth(persons: list) -> KeypointTruth:
     """Return the persons, each in a photo of its own."""
     boxes = np.stack([person.box_xyxy for person in persons])
     return KeypointTruth(
-        np.stack([person.keypoints for person in persons]),
-        np.stack([person.visibility for person in persons]),
-        np.array([person.area for person in persons]),
-        np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1),
-        np.arange(len(persons)),
+        keypoints=np.stack([person.keypoints for person in persons]),
+        visibility=np.stack([person.visibility for person in persons]),
+        areas=np.array([person.area for person in persons]),
+        boxes_xywh=np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1),
+        image_ids=np.arange(len(persons)),
     )

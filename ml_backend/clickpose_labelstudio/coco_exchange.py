@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -365,7 +366,9 @@ def _read_labels(persons: Sequence[Mapping], orders: Mapping[object, list], skel
         boxes[row] = _box(person, keypoints[row][visibility[row] > 0])
     ids = _person_ids(persons)
     try:
-        return Annotations(skeleton, keypoints, visibility, boxes, ids=tuple(ids))
+        return Annotations(
+            skeleton=skeleton, keypoints=keypoints, visibility=visibility, boxes_xyxy=boxes, ids=tuple(ids)
+        )
     except ValueError as error:
         raise CodecError(f"COCO annotations of image {persons[0].get('image_id')!r}: {error}") from None
 
@@ -399,7 +402,14 @@ def _read_poses(persons: Sequence[Mapping], skeleton: Skeleton) -> Poses:
         if "visibility_scores" in person:
             visibility[row] = _numbers(person, "visibility_scores", count)
         instance[row] = _numbers({"score": [person.get("score", 0.0)]}, "score", 1)[0]
-    return Poses(skeleton, keypoints, boxes, scores, visibility, instance)
+    return Poses(
+        skeleton=skeleton,
+        keypoints=keypoints,
+        boxes_xyxy=boxes,
+        keypoint_scores=scores,
+        visibility_scores=visibility,
+        instance_scores=instance,
+    )
 
 
 def _numbers(entry: Mapping, key: str, count: int) -> np.ndarray:
@@ -429,11 +439,9 @@ def _clipped(labels: Annotations, image_hw: tuple[int, int]) -> Annotations:
     height, width = image_hw
     keypoints = np.clip(labels.keypoints, 0, [width, height])
     boxes = clip_boxes(labels.boxes_xyxy, image_hw)
-    return Annotations(labels.skeleton, keypoints, labels.visibility, boxes, ids=labels.ids)
+    return replace(labels, keypoints=keypoints, boxes_xyxy=boxes, touched=None)
 
 
 def _human(labels: Annotations) -> Annotations:
     """Return the labels as made by a human."""
-    return Annotations(
-        labels.skeleton, labels.keypoints, labels.visibility, labels.boxes_xyxy, labels.visibility > 0, labels.ids
-    )
+    return replace(labels, touched=labels.visibility > 0)

@@ -43,7 +43,7 @@ OCCLUDED_BELOW = 0.5  # a predicted visibility below this is written as occluded
 UNLABELLED_BELOW = 0.2  # below this, pre-annotation leaves the joint out
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class DecodedResult:
     """A Label Studio result, read.
 
@@ -247,7 +247,13 @@ def decode_result(
         if item.get("from_name") not in (config.box_name, config.keypoint_name) and item["id"] in companions:
             companions[item["id"]].append(item)
     annotations = _to_annotations(persons, companions, config)
-    return DecodedResult(tuple(persons), annotations, hw, companions, tuple(unassigned + homeless))
+    return DecodedResult(
+        persons=tuple(persons),
+        annotations=annotations,
+        image_hw=hw,
+        companions=companions,
+        unassigned=tuple(unassigned + homeless),
+    )
 
 
 def place_keypoint(
@@ -331,7 +337,14 @@ def _to_annotations(
             visibility[row, joint] = 1 if _is_occluded(companions[keypoint.item["id"]], config) else 2
             touched[row, joint] = keypoint.touched
     boxes = np.reshape([person.box_xyxy for person in persons], (-1, 4))
-    return Annotations(config.skeleton, keypoints, visibility, boxes, touched, tuple(person.id for person in persons))
+    return Annotations(
+        skeleton=config.skeleton,
+        keypoints=keypoints,
+        visibility=visibility,
+        boxes_xyxy=boxes,
+        touched=touched,
+        ids=tuple(person.id for person in persons),
+    )
 
 
 def _is_occluded(companions: Sequence[Mapping], config: LabelingConfig) -> bool:

@@ -236,7 +236,7 @@ class AnnotationService:
     def _refine(self, image: _TaskImage, pose: Pose, edited: np.ndarray) -> Pose:
         """Move the free joints of a pose after the ``edited`` (K,) joints were put in place; encode only if needed."""
         predictor = self._get_predictor()
-        clicks = Clicks(pose.keypoints, edited)
+        clicks = Clicks(positions=pose.keypoints, mask=edited)
         placed = place_clicks(pose, clicks)
         cached = self._regions.get(image.content_hash, predictor.fingerprint)
         region = best_region(predictor, cached, placed)
@@ -252,7 +252,7 @@ class AnnotationService:
         (fresh,) = predictor.decode([region], box_xyxy)
         if not pose.fixed.any():
             return fresh
-        clicks = Clicks(pose.keypoints, pose.fixed)
+        clicks = Clicks(positions=pose.keypoints, mask=pose.fixed)
         return predictor.refine_region(region, place_clicks(fresh, clicks), clicks)
 
 

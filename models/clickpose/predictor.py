@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from clickpose.skeleton import Skeleton
 from clickpose.structures import Clicks, Pose, Poses
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class EncodedRegion:
     """What a network keeps of one region of an image, so that later clicks need no new encoding.
 
@@ -65,8 +65,8 @@ class EncodedRegion:
             raise ValueError(f"Expected a frame of an encoded region, got {len(frame)} and {len(prompt)} numbers")
         features = {name.removeprefix("features."): array for name, array in arrays.items()}
         if not len(prompt):
-            return cls(ImageFrame(*(int(length) for length in frame)), None, features)
-        return cls(CropFrame(*frame[:3], int(frame[3])), prompt, features)
+            return cls(frame=ImageFrame(*(int(length) for length in frame)), prompt_box_xyxy=None, features=features)
+        return cls(frame=CropFrame(*frame[:3], int(frame[3])), prompt_box_xyxy=prompt, features=features)
 
 
 class PosePredictor(ABC):
@@ -214,10 +214,7 @@ class PosePredictor(ABC):
 def place_clicks(pose: Pose, clicks: Clicks) -> Pose:
     """Return ``pose`` with the clicked joints at their new positions and fixed."""
     keypoints = np.where(clicks.mask[:, None], clicks.positions, pose.keypoints)
-    return Pose(
-        pose.skeleton, keypoints, pose.box_xyxy, pose.keypoint_scores, pose.visibility_scores, pose.instance_score,
-        pose.fixed | clicks.mask,
-    )  # fmt: skip
+    return replace(pose, keypoints=keypoints, fixed=pose.fixed | clicks.mask)
 
 
 def prompt_box(pose: Pose) -> np.ndarray:

@@ -15,7 +15,7 @@ from clickpose.checks import as_array
 from clickpose.skeleton import Skeleton
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Pose:
     """One predicted person; the fields of :class:`Poses` without the leading axis N."""
 
@@ -48,10 +48,18 @@ class Pose:
             fixed: (K,) bool, True where a human placed or confirmed the joint.
         """
         count = len(skeleton)
-        return cls(skeleton, keypoints, box_xyxy, np.zeros(count), np.zeros(count), 0.0, fixed)
+        return cls(
+            skeleton=skeleton,
+            keypoints=keypoints,
+            box_xyxy=box_xyxy,
+            keypoint_scores=np.zeros(count),
+            visibility_scores=np.zeros(count),
+            instance_score=0.0,
+            fixed=fixed,
+        )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Poses:
     """Predicted poses of the persons of one image.
 
@@ -90,13 +98,13 @@ class Poses:
 
     def __getitem__(self, index: int) -> Pose:
         return Pose(
-            self.skeleton,
-            self.keypoints[index],
-            self.boxes_xyxy[index],
-            self.keypoint_scores[index],
-            self.visibility_scores[index],
-            self.instance_scores[index],
-            self.fixed[index],
+            skeleton=self.skeleton,
+            keypoints=self.keypoints[index],
+            box_xyxy=self.boxes_xyxy[index],
+            keypoint_scores=self.keypoint_scores[index],
+            visibility_scores=self.visibility_scores[index],
+            instance_score=self.instance_scores[index],
+            fixed=self.fixed[index],
         )
 
     def __iter__(self) -> Iterator[Pose]:
@@ -107,13 +115,13 @@ class Poses:
         """Gather single poses (possibly none) into one :class:`Poses`."""
         count = len(skeleton)
         return cls(
-            skeleton,
-            np.reshape([p.keypoints for p in poses], (-1, count, 2)),
-            np.reshape([p.box_xyxy for p in poses], (-1, 4)),
-            np.reshape([p.keypoint_scores for p in poses], (-1, count)),
-            np.reshape([p.visibility_scores for p in poses], (-1, count)),
-            np.reshape([p.instance_score for p in poses], (-1,)),
-            np.reshape(np.asarray([p.fixed for p in poses], bool), (-1, count)),
+            skeleton=skeleton,
+            keypoints=np.reshape([p.keypoints for p in poses], (-1, count, 2)),
+            boxes_xyxy=np.reshape([p.box_xyxy for p in poses], (-1, 4)),
+            keypoint_scores=np.reshape([p.keypoint_scores for p in poses], (-1, count)),
+            visibility_scores=np.reshape([p.visibility_scores for p in poses], (-1, count)),
+            instance_scores=np.reshape([p.instance_score for p in poses], (-1,)),
+            fixed=np.reshape(np.asarray([p.fixed for p in poses], bool), (-1, count)),
         )
 
     def select(self, indices) -> Poses:
@@ -122,7 +130,7 @@ class Poses:
         return Poses.stack(self.skeleton, [self[i] for i in picked])
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Annotations:
     """Human labels of the persons of one image.
 
@@ -163,7 +171,7 @@ class Annotations:
         return len(self.keypoints)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Clicks:
     """The joints of one person that a human has put in place.
 
@@ -195,4 +203,4 @@ class Clicks:
             joint = skeleton.index(name)
             positions[joint] = as_array(f"position of {name}", position, (2,))
             mask[joint] = True
-        return cls(positions, mask)
+        return cls(positions=positions, mask=mask)

@@ -34,7 +34,7 @@ class TokenTables:
         return FeatureTable.concatenate(self.tables)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class CalibrationFit:
     """A fitted calibration and what it is worth on people that its folds were not fitted on.
 
@@ -92,8 +92,8 @@ def table_sample(table: FeatureTable, scores: np.ndarray, visibility_scores: np.
     """Return persons of a table with (N, K) scores and visibilities, as the measures take them."""
     oks, visibility = table.oks.numpy().astype(np.float64), np.maximum(table.visibility.numpy(), 0)
     return CalibrationSample(
-        oks, scores, visibility, visibility_weighted(oks, visibility > 0),
-        visibility_weighted(scores, visibility_scores), image_ids=table.groups.numpy(),
+        oks=oks, scores=scores, visibility=visibility, instance_oks=visibility_weighted(oks, visibility > 0),
+        instance_scores=visibility_weighted(scores, visibility_scores), image_ids=table.groups.numpy(),
     )  # fmt: skip
 
 
@@ -107,8 +107,8 @@ def _report(fitted, data: TokenTables, scores: np.ndarray, visibility: np.ndarra
         errors.append([np.square(values - oks)[free].mean() for values in (table.scores.numpy(), after) if free.any()])
     raw = (first.scores.numpy().astype(np.float64), first.visibility_scores.numpy().astype(np.float64))
     return CalibrationFit(
-        fitted,
-        table_sample(first, *raw),
-        table_sample(first, scores[:count], visibility[:count].astype(np.float64)),
-        np.array([row or [np.nan, np.nan] for row in errors]),
+        fitted=fitted,
+        before=table_sample(first, *raw),
+        after=table_sample(first, scores[:count], visibility[:count].astype(np.float64)),
+        errors=np.array([row or [np.nan, np.nan] for row in errors]),
     )

@@ -39,7 +39,7 @@ _FOLDS = 5
 _INFO = "clickpose_calibration"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class LabelledPairs:
     """Predictions with the annotated person that each is a pose of. M pairs, K joints.
 
@@ -181,9 +181,13 @@ def labelled_pairs(predictions: PersonColumns, truth: PersonColumns) -> Labelled
     terms = keypoint_oks(predictions.keypoints[chosen], people.keypoints[partner], people.areas[partner], sigmas)
     visibility = people.visibility[partner]
     return LabelledPairs(
-        chosen, partner, np.where(visibility > 0, terms, 0.0), visibility, matches.oks[chosen],
-        predictions.rows[chosen],
-    )  # fmt: skip
+        persons=chosen,
+        partners=partner,
+        oks=np.where(visibility > 0, terms, 0.0),
+        visibility=visibility,
+        person_oks=matches.oks[chosen],
+        groups=predictions.rows[chosen],
+    )
 
 
 def raw_confidence(columns: PersonColumns) -> np.ndarray:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from clickpose.metrics.average_precision import RECALLS, evaluate_keypoints
-from clickpose.metrics.keypoint_sets import KeypointPredictions
 from clickpose.metrics.reliability import ReliabilityDiagram, reliability_diagram
 from clickpose.metrics.sparsification import SparsificationCurve, sparsification
 from clickpose_fiftyone.calibration import labelled_pairs, raw_confidence, raw_scores
@@ -17,7 +16,7 @@ from clickpose_fiftyone.truth import read_predictions, read_truth
 BINS = 10
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class CalibrationReport:
     """Curves before (raw scores) and after (present scores) calibration; each pair is (before, after).
 
@@ -67,13 +66,13 @@ def calibration_report(samples, pred_field: str, gt_field: str) -> CalibrationRe
         )
 
     return CalibrationReport(
-        predictions.skeleton.names,
-        tuple(reliability_diagram(values, oks, BINS, adaptive=False) for values in scores),
-        tuple(sparsification(values, 1 - oks) for values in scores),
-        _precision(predictions, truth),
-        mean_by_joint(after),
-        mean_by_joint(pairs.oks),
-        len(pairs.persons),
+        joints=predictions.skeleton.names,
+        reliability=tuple(reliability_diagram(values, oks, BINS, adaptive=False) for values in scores),
+        sparsification=tuple(sparsification(values, 1 - oks) for values in scores),
+        precision=_precision(predictions, truth),
+        joint_predicted=mean_by_joint(after),
+        joint_measured=mean_by_joint(pairs.oks),
+        persons=len(pairs.persons),
     )
 
 
@@ -81,7 +80,7 @@ def _precision(predictions: PersonColumns, truth: PersonColumns) -> tuple[np.nda
     """Return precision at OKS .5, ranked by the raw and by the present scores."""
     people, found = read_truth(truth), read_predictions(predictions)
     sigmas, images = truth.skeleton.sigma_array, range(len(truth.counts))
-    raw = KeypointPredictions(found.keypoints, raw_scores(predictions), found.image_ids, found.areas)
+    raw = replace(found, scores=raw_scores(predictions))
     return tuple(evaluate_keypoints(people, ranked, sigmas, images).precision[0] for ranked in (raw, found))
 
 

@@ -182,10 +182,16 @@ def labelled_records(predictions: PersonColumns, truth: PersonColumns) -> list[P
         labelled = visibility[person] > 0
         records.append(
             PersonRecord(
-                person, Path(paths[row]), (height, width), np.where(labelled[:, None], truth.keypoints[person], 0.0),
-                visibility[person], boxes[person], float(areas[person]), True,
+                annotation_id=person,
+                image_path=Path(paths[row]),
+                image_hw=(height, width),
+                keypoints=np.where(labelled[:, None], truth.keypoints[person], 0.0),
+                visibility=visibility[person],
+                box_xyxy=boxes[person],
+                area=float(areas[person]),
+                visibility_known=True,
             )
-        )  # fmt: skip
+        )
     photos = len({record.image_path for record in records})
     if len(records) < FEWEST_PERSONS or photos < 2:
         raise ValueError(
@@ -338,7 +344,14 @@ def _summary(fit: CalibrationFit, persons: int, readings: _Readings) -> Calibrat
 
 def _figures(sample: CalibrationSample) -> Mapping[str, float]:
     persons = np.arange(len(sample.oks))
-    pairs = LabelledPairs(persons, persons, sample.oks, sample.visibility, sample.instance_oks, sample.image_ids)
+    pairs = LabelledPairs(
+        persons=persons,
+        partners=persons,
+        oks=sample.oks,
+        visibility=sample.visibility,
+        person_oks=sample.instance_oks,
+        groups=sample.image_ids,
+    )
     return calibration_figures(sample.scores, sample.instance_scores, pairs)
 
 

@@ -123,13 +123,13 @@ class PersonColumns:
         visibility = self.joints("visibility")
         fixed = np.nan_to_num(self.joints("fixed")) > 0
         return Poses(
-            self.skeleton,
-            self.keypoints,
-            self.boxes_xyxy,
-            np.nan_to_num(self.joints("keypoint_oks")),
-            np.where(np.isfinite(visibility), visibility, 1.0),
-            np.nan_to_num(self.scalars("pred_oks")),
-            fixed,
+            skeleton=self.skeleton,
+            keypoints=self.keypoints,
+            boxes_xyxy=self.boxes_xyxy,
+            keypoint_scores=np.nan_to_num(self.joints("keypoint_oks")),
+            visibility_scores=np.where(np.isfinite(visibility), visibility, 1.0),
+            instance_scores=np.nan_to_num(self.scalars("pred_oks")),
+            fixed=fixed,
         )
 
     def write(self, attribute: str, values: Sequence | np.ndarray) -> None:

@@ -104,13 +104,13 @@ def label_to_pose(label: fo.Keypoint, skeleton: Skeleton, image_hw: tuple[int, i
     else:
         box_xyxy = xywh_to_xyxy(np.array(box) * (width, height, width, height))
     return Pose(
-        skeleton,
-        keypoints,
-        box_xyxy,
-        _list(label, "keypoint_oks", 0.0, count),
-        _list(label, "visibility", 1.0, count),
-        float(label.get_attribute_value("pred_oks", None) or 0.0),
-        _list(label, "fixed", False, count),
+        skeleton=skeleton,
+        keypoints=keypoints,
+        box_xyxy=box_xyxy,
+        keypoint_scores=_list(label, "keypoint_oks", 0.0, count),
+        visibility_scores=_list(label, "visibility", 1.0, count),
+        instance_score=float(label.get_attribute_value("pred_oks", None) or 0.0),
+        fixed=_list(label, "fixed", False, count),
     )
 
 

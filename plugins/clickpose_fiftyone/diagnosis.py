@@ -26,7 +26,7 @@ UNLABELLED = "unlabelled"
 _NOT_LABELLED = -1
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Diagnosis:
     """Counts of the errors.
 
@@ -82,7 +82,7 @@ def diagnose(samples, pred_field: str = "pred", gt_field: str = "gt", write: boo
         names = np.array([*ERRORS, UNLABELLED])
         predictions.write(ATTRIBUTE, names[kinds].tolist())
     counts = np.stack([(kinds == kind).sum(axis=0) for kind in range(len(ERRORS))], axis=1)
-    return Diagnosis(skeleton.names, counts, len(compared))
+    return Diagnosis(joints=skeleton.names, counts=counts, persons=len(compared))
 
 
 def classify_joints(keypoints: np.ndarray, truth: KeypointTruth, person: int, others: list[int], skeleton):
@@ -122,7 +122,7 @@ def stored_diagnosis(samples, pred_field: str = "pred") -> Diagnosis | None:
         return None
     table = np.array(rows)
     counts = np.stack([(table == kind).sum(axis=0) for kind in ERRORS], axis=1)
-    return Diagnosis(columns.skeleton.names, counts, int((table != UNLABELLED).any(axis=1).sum()))
+    return Diagnosis(joints=columns.skeleton.names, counts=counts, persons=int((table != UNLABELLED).any(axis=1).sum()))
 
 
 def persons_with_error(samples, pred_field: str, joint: str, error: str) -> list[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import webbrowser
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
@@ -326,9 +326,8 @@ def _sendable(columns: PersonColumns) -> Poses:
     absent = (annotated & (visibility == 0)) | ~np.isfinite(poses.keypoints).all(axis=-1)
     known = np.where(annotated, np.where(visibility == 1, 0.0, 1.0), poses.visibility_scores)
     keypoints = np.where(absent[..., None], np.nan, poses.keypoints)
-    return Poses(
-        poses.skeleton, keypoints, np.nan_to_num(poses.boxes_xyxy), poses.keypoint_scores, known, poses.instance_scores
-    )
+    boxes = np.nan_to_num(poses.boxes_xyxy)
+    return replace(poses, keypoints=keypoints, boxes_xyxy=boxes, visibility_scores=known, fixed=None)
 
 
 def _label_ids(task: dict, annotations: Annotations, config) -> list[str | None]:

@@ -11,7 +11,7 @@ from clickpose.metrics.keypoint_sets import KeypointPredictions, KeypointTruth
 from clickpose.metrics.oks import oks_pairs
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Matches:
     """The outcome of matching P predictions with G annotated persons.
 
@@ -58,7 +58,7 @@ def match_persons(
     counted[found] = ~truth.ignored[persons]
     for members in group_indices(predictions.image_ids[best_first]).values():
         counted[best_first[members[MAX_DETECTIONS:]]] = False
-    return Matches(truth_of, prediction_of, oks, counted)
+    return Matches(truth_of=truth_of, prediction_of=prediction_of, oks=oks, counted=counted)
 
 
 def group_indices(ids: np.ndarray) -> dict:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -72,7 +73,5 @@ def person_thumbnail(path: str, poses: Poses, person: int = 0, height: int = 220
 
 def _moved(poses: Poses, origin, scale: float) -> Poses:
     """Return poses in pixels of a cut-out that was scaled."""
-    return Poses(
-        poses.skeleton, (poses.keypoints - origin) * scale, (poses.boxes_xyxy - np.tile(origin, 2)) * scale,
-        poses.keypoint_scores, poses.visibility_scores, poses.instance_scores, poses.fixed,
-    )  # fmt: skip
+    boxes = (poses.boxes_xyxy - np.tile(origin, 2)) * scale
+    return replace(poses, keypoints=(poses.keypoints - origin) * scale, boxes_xyxy=boxes)

@@ -38,12 +38,12 @@ def read_truth(columns: PersonColumns) -> KeypointTruth:
         raise ValueError(f'Expected labelled people in field "{columns.field}", got none')
     crowd = np.nan_to_num(columns.scalars("iscrowd")) > 0
     return KeypointTruth(
-        columns.keypoints,
-        labelled_visibility(columns),
-        truth_areas(columns),
-        np.nan_to_num(xyxy_to_xywh(columns.boxes_xyxy)),
-        columns.rows,
-        crowd,
+        keypoints=columns.keypoints,
+        visibility=labelled_visibility(columns),
+        areas=truth_areas(columns),
+        boxes_xywh=np.nan_to_num(xyxy_to_xywh(columns.boxes_xyxy)),
+        image_ids=columns.rows,
+        crowd=crowd,
     )
 
 
@@ -69,4 +69,4 @@ def read_predictions(columns: PersonColumns, score: str = "pred_oks") -> Keypoin
         raise ValueError(
             f'Expected every person of field "{columns.field}" to have {score} or confidence; predict first'
         )
-    return KeypointPredictions(columns.keypoints, scores, columns.rows)
+    return KeypointPredictions(keypoints=columns.keypoints, scores=scores, image_ids=columns.rows)

@@ -126,7 +126,9 @@ def test_ccnet_is_fitted_by_the_likelihood_and_finds_the_uncertain_half():
     sides = torch.randint(0, 2, (400, 1), generator=generator).float()
     oks = torch.where(sides > 0, 0.8, torch.rand(400, 1, generator=generator))
     visibility, groups = torch.full((400, 1), 2), torch.arange(400)
-    table = FeatureTable(sides, oks, visibility, torch.full((400, 1), 0.5), groups)
+    table = FeatureTable(
+        features=sides, oks=oks, visibility=visibility, scores=torch.full((400, 1), 0.5), groups=groups
+    )
     head = tables.AleatoricCCNet(table)
     losses = fit_ccnet(head, table, CCNetConfig(epochs=6, learning_rate=0.3), loss_function=tables.aleatoric_loss)
     assert losses[-1] < losses[0]
@@ -271,7 +273,7 @@ def test_the_first_labelled_wrist_of_each_person_is_hidden_and_nobody_without_on
         assert len(set(rows.tolist())) in occlusion.PATCHES[1:]
 
     oks, groups = torch.full((4, 17), 0.5), torch.arange(4)
-    table = FeatureTable(torch.zeros(4, 3), oks, visibility, oks, groups)
+    table = FeatureTable(features=torch.zeros(4, 3), oks=oks, visibility=visibility, scores=oks, groups=groups)
     both = occlusion.with_hidden_wrists(table, table)
     assert torch.equal(both.visibility[:4], visibility) and len(both) > 8
     learned = (both.visibility[4:] >= 0).nonzero()
@@ -285,14 +287,21 @@ def small_evaluation(rendering_sigma: float | None) -> tables.Evaluation:
     truth = rng.uniform(0.2, 0.8, (4, 17, 2)) * sides[:, None, None]
     records = [
         PersonRecord(
-            number, Path("a.jpg"), (300, 300), points, np.full(17, 2), np.array([0.0, 0.0, side, side]),
-            0.5 * side**2, True, image_id=number,
+            annotation_id=number,
+            image_path=Path("a.jpg"),
+            image_hw=(300, 300),
+            keypoints=points,
+            visibility=np.full(17, 2),
+            box_xyxy=np.array([0.0, 0.0, side, side]),
+            area=0.5 * side**2,
+            visibility_known=True,
+            image_id=number,
         )
         for number, (points, side) in enumerate(zip(truth, sides, strict=True))
-    ]  # fmt: skip
+    ]
     table = FeatureTable(
-        torch.randn(4, 6, generator=torch.Generator().manual_seed(0)), torch.full((4, 17), 0.5),
-        torch.full((4, 17), 2), torch.full((4, 17), 0.5), torch.arange(4),
+        features=torch.randn(4, 6, generator=torch.Generator().manual_seed(0)), oks=torch.full((4, 17), 0.5),
+        visibility=torch.full((4, 17), 2), scores=torch.full((4, 17), 0.5), groups=torch.arange(4),
     )  # fmt: skip
     deviations = np.array([2.0, 4.0, 2.0, 4.0])[:, None] * np.ones(17)
     run = NetworkRun(table, truth, np.ones((4, 17)), deviations, np.full(4, 0.5))

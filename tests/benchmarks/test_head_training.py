@@ -11,7 +11,7 @@ from calibration_study.rle_head import ResidualFlow, RleHead
 from torch.utils.data import default_collate
 
 from clickpose.data.feature_cache import MAPS, FeatureCache
-from clickpose.engine import TrainConfig, Trainer
+from clickpose.training.engine import TrainConfig, Trainer
 
 SHAPES = {
     "fine": (40, 16), "middle": (56, 8), "coarse": (168, 4), "top": (560, 2), "pyramid4": (24, 16), "pyramid8": (32, 8),

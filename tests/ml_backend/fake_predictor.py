@@ -59,7 +59,11 @@ class FakePredictor(PosePredictor):
             raise ValueError(f"Expected boxes inside the image, got {np.asarray(boxes_xyxy).tolist()}")
         self.encoded += len(boxes_xyxy)
         return [
-            EncodedRegion(CropFrame.around_box(box, 256), np.asarray(box, dtype=float), {"token": np.zeros(4)})
+            EncodedRegion(
+                frame=CropFrame.around_box(box, 256),
+                prompt_box_xyxy=np.asarray(box, dtype=float),
+                features={"token": np.zeros(4)},
+            )
             for box in boxes_xyxy
         ]
 
@@ -68,12 +72,12 @@ class FakePredictor(PosePredictor):
         count, joints = len(boxes), len(COCO)
         visibility = np.tile(np.where(np.arange(joints) % 2, 0.9, self.visible), (count, 1))
         return Poses(
-            COCO,
-            np.reshape([template(box) for box in boxes], (-1, joints, 2)),
-            boxes,
-            np.tile(np.linspace(0.5, 0.9, joints), (count, 1)),
-            visibility,
-            np.linspace(0.8, 0.7, count) if count else np.zeros(0),
+            skeleton=COCO,
+            keypoints=np.reshape([template(box) for box in boxes], (-1, joints, 2)),
+            boxes_xyxy=boxes,
+            keypoint_scores=np.tile(np.linspace(0.5, 0.9, joints), (count, 1)),
+            visibility_scores=visibility,
+            instance_scores=np.linspace(0.8, 0.7, count) if count else np.zeros(0),
         )
 
     def covers(self, region, pose):
@@ -85,13 +89,13 @@ class FakePredictor(PosePredictor):
         placed = place_clicks(pose, clicks)
         start = np.where(np.isnan(placed.keypoints), template(region.prompt_box_xyxy), placed.keypoints)
         return Pose(
-            COCO,
-            np.where(placed.fixed[:, None], placed.keypoints, start + SHIFT),
-            pose.box_xyxy + BOX_SHIFT,
-            np.where(placed.fixed, 1.0, 0.6),
-            np.full(len(COCO), 0.9),
-            0.85,
-            placed.fixed,
+            skeleton=COCO,
+            keypoints=np.where(placed.fixed[:, None], placed.keypoints, start + SHIFT),
+            box_xyxy=pose.box_xyxy + BOX_SHIFT,
+            keypoint_scores=np.where(placed.fixed, 1.0, 0.6),
+            visibility_scores=np.full(len(COCO), 0.9),
+            instance_score=0.85,
+            fixed=placed.fixed,
         )
 
 

@@ -71,7 +71,7 @@ def two_poses(**changes):
         "visibility_scores": np.full((2, 17), 0.9),
         "instance_scores": [0.75, 0.5],
     }
-    return Poses(COCO, **{**fields, **changes})
+    return Poses(skeleton=COCO, **{**fields, **changes})
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,14 @@ def annotations(draw):
     touched = draw(hnp.arrays(bool, (count, 17))) & (visibility > 0)
     names = st.one_of(st.from_regex(r"cp-[0-9a-f]{4}", fullmatch=True), st.text("abcXYZ019_", min_size=1, max_size=10))
     ids = draw(st.lists(names, min_size=count, max_size=count, unique=True))
-    return Annotations(COCO, keypoints, visibility, corners.reshape(-1, 4), touched, tuple(ids)), (height, width)
+    return Annotations(
+        skeleton=COCO,
+        keypoints=keypoints,
+        visibility=visibility,
+        boxes_xyxy=corners.reshape(-1, 4),
+        touched=touched,
+        ids=tuple(ids),
+    ), (height, width)
 
 
 @given(annotations())
@@ -114,7 +121,12 @@ def test_annotations_round_trip(case):
 def test_two_people_of_every_visibility_round_trip():
     rng = np.random.default_rng(7)
     visibility = np.stack([np.arange(17) % 3, (np.arange(17) + 1) % 3])
-    labels = Annotations(COCO, rng.uniform(0, 240, (2, 17, 2)), visibility, [[1.25, 2, 100.5, 200], [90, 9, 310, 239]])
+    labels = Annotations(
+        skeleton=COCO,
+        keypoints=rng.uniform(0, 240, (2, 17, 2)),
+        visibility=visibility,
+        boxes_xyxy=[[1.25, 2, 100.5, 200], [90, 9, 310, 239]],
+    )
     result = encode_annotations(labels, CONFIG, HW)
     random.Random(3).shuffle(result)
     back = decode_result(result, CONFIG).annotations
@@ -124,7 +136,13 @@ def test_two_people_of_every_visibility_round_trip():
 
 
 def test_person_without_a_rectangle_round_trips():
-    labels = Annotations(COCO, np.full((1, 17, 2), 5.0), np.full((1, 17), 2), np.full((1, 4), np.nan), ids=("cp-9",))
+    labels = Annotations(
+        skeleton=COCO,
+        keypoints=np.full((1, 17, 2), 5.0),
+        visibility=np.full((1, 17), 2),
+        boxes_xyxy=np.full((1, 4), np.nan),
+        ids=("cp-9",),
+    )
     back = decode_result(encode_annotations(labels, CONFIG, HW), CONFIG).annotations
     assert back.ids == ("cp-9",)
     assert np.isnan(back.boxes_xyxy).all()
@@ -195,13 +213,21 @@ def test_partial_configuration_gets_its_own_labels_only():
 
 
 def test_labels_that_a_configuration_would_lose_are_refused():
-    labels = Annotations(COCO, np.zeros((1, 17, 2)), np.full((1, 17), 2), [[0, 0, 9, 9]])
+    labels = Annotations(
+        skeleton=COCO, keypoints=np.zeros((1, 17, 2)), visibility=np.full((1, 17), 2), boxes_xyxy=[[0, 0, 9, 9]]
+    )
     with pytest.raises(CodecError, match=r"no label for joints that are labelled: left_eye, right_eye"):
         encode_annotations(labels, PARTIAL, HW)
     visibility = np.zeros((1, 17), int)
     visibility[0, 0] = 1
     with pytest.raises(CodecError, match="no per-region Choices"):
-        encode_annotations(Annotations(COCO, np.zeros((1, 17, 2)), visibility, [[0, 0, 9, 9]]), PARTIAL, HW)
+        encode_annotations(
+            Annotations(
+                skeleton=COCO, keypoints=np.zeros((1, 17, 2)), visibility=visibility, boxes_xyxy=[[0, 0, 9, 9]]
+            ),
+            PARTIAL,
+            HW,
+        )
 
 
 def test_default_person_ids_repeat_and_differ():
@@ -277,7 +303,13 @@ def test_keypoints_without_any_box_are_one_person_if_no_joint_occurs_twice():
 
 
 def test_keypoints_of_a_deleted_rectangle_stay_together():
-    labels = Annotations(COCO, np.full((2, 17, 2), 9.0), np.full((2, 17), 2), [[0, 0, 20, 20]] * 2, ids=("cp-a", "r2"))
+    labels = Annotations(
+        skeleton=COCO,
+        keypoints=np.full((2, 17, 2), 9.0),
+        visibility=np.full((2, 17), 2),
+        boxes_xyxy=[[0, 0, 20, 20]] * 2,
+        ids=("cp-a", "r2"),
+    )
     result = [item for item in encode_annotations(labels, CONFIG, HW) if item["type"] != "rectanglelabels"]
     back = decode_result([{**item, "parentID": ""} for item in result], CONFIG)
     assert len(back.annotations) == 2

@@ -19,7 +19,7 @@ def region(left: float = 10.0, values: int = 8) -> EncodedRegion:
     box = np.array([left, 20.0, left + 50, 120.0])
     rng = np.random.default_rng(int(left))
     features = {"p4": rng.normal(size=(values,)).astype(np.float32)}
-    return EncodedRegion(CropFrame.around_box(box, 256), box, features)
+    return EncodedRegion(frame=CropFrame.around_box(box, 256), prompt_box_xyxy=box, features=features)
 
 
 def lefts(regions) -> list[float]:

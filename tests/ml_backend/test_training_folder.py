@@ -35,10 +35,10 @@ class Photos:
 
 def task(number: int, reference: str = "/data/upload/a.jpg", people: int = 1, visibility=VISIBILITY) -> dict:
     labels = Annotations(
-        COCO,
-        np.stack([KEYPOINTS + 5 * person for person in range(people)]) if people else np.zeros((0, 17, 2)),
-        np.tile(visibility, (people, 1)),
-        np.tile([5.0, 6.0, 70.0, 58.0], (people, 1)),
+        skeleton=COCO,
+        keypoints=np.stack([KEYPOINTS + 5 * person for person in range(people)]) if people else np.zeros((0, 17, 2)),
+        visibility=np.tile(visibility, (people, 1)),
+        boxes_xyxy=np.tile([5.0, 6.0, 70.0, 58.0], (people, 1)),
         ids=tuple(f"cp-{person}" for person in range(people)),
     )
     result = encode_annotations(labels, CONFIG, IMAGE_HW)

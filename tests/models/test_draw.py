@@ -24,7 +24,15 @@ def pose_at(
         keypoints[0, joint] = point
         keypoint_scores[0, joint] = scores[name] if isinstance(scores, dict) else scores
         touched[0, joint] = name in fixed
-    return Poses(COCO, keypoints, [box], keypoint_scores, np.full((1, 17), visible), [0.5], touched)
+    return Poses(
+        skeleton=COCO,
+        keypoints=keypoints,
+        boxes_xyxy=[box],
+        keypoint_scores=keypoint_scores,
+        visibility_scores=np.full((1, 17), visible),
+        instance_scores=[0.5],
+        fixed=touched,
+    )
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """One person is one pose: golden cases of the suppression."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -22,7 +24,15 @@ def people(shifts, scores, boxes=None, fixed=()) -> Poses:
     # boxes of very different shape, so that only the joints decide, unless a test says otherwise
     boxes = np.tile(BOX, (len(shifts), 1)) * np.linspace(1, 0.5, len(shifts))[:, None] if boxes is None else boxes
     ones = np.ones((len(shifts), 17))
-    return Poses(COCO, keypoints, boxes, ones, ones, scores, touched)
+    return Poses(
+        skeleton=COCO,
+        keypoints=keypoints,
+        boxes_xyxy=boxes,
+        keypoint_scores=ones,
+        visibility_scores=ones,
+        instance_scores=scores,
+        fixed=touched,
+    )
 
 
 def shift_for(similarity: float) -> float:
@@ -83,10 +93,10 @@ def test_unplaced_joints_are_left_out_of_the_comparison():
     poses = people([0, 0], [0.9, 0.8])
     keypoints = poses.keypoints.copy()
     keypoints[0, :8], keypoints[1, 8:15] = np.nan, np.nan
-    partial = Poses(COCO, keypoints, poses.boxes_xyxy, *[np.ones((2, 17))] * 2, poses.instance_scores)
+    partial = replace(poses, keypoints=keypoints)
     np.testing.assert_array_equal(suppress_duplicate_poses(partial), [0])  # both share joints 15 and 16
     keypoints[1, 15:] = np.nan
-    disjoint = Poses(COCO, keypoints, poses.boxes_xyxy, *[np.ones((2, 17))] * 2, poses.instance_scores)
+    disjoint = replace(poses, keypoints=keypoints)
     np.testing.assert_array_equal(suppress_duplicate_poses(disjoint), [0, 1])
 
 

@@ -12,7 +12,15 @@ def poses():
     rng = np.random.default_rng(0)
     keypoints, fixed = rng.uniform(0, 99, (3, 17, 2)), rng.random((3, 17)) < 0.3
     scores, visibility = rng.random((2, 3, 17))
-    return Poses(COCO, keypoints, rng.uniform(0, 99, (3, 4)), scores, visibility, [0.1, 0.2, 0.3], fixed)
+    return Poses(
+        skeleton=COCO,
+        keypoints=keypoints,
+        boxes_xyxy=rng.uniform(0, 99, (3, 4)),
+        keypoint_scores=scores,
+        visibility_scores=visibility,
+        instance_scores=[0.1, 0.2, 0.3],
+        fixed=fixed,
+    )
 
 
 def equal(a: Pose, b: Pose) -> bool:
@@ -40,7 +48,9 @@ def test_a_pose_that_no_network_has_scored():
 def test_an_unlabelled_joint_has_no_place_and_visibility_is_coco_s():
     visibility = np.zeros((1, 17))
     visibility[0, :2] = [2, 1]
-    person = Annotations(COCO, np.ones((1, 17, 2)), visibility, np.full((1, 4), np.nan))
+    person = Annotations(
+        skeleton=COCO, keypoints=np.ones((1, 17, 2)), visibility=visibility, boxes_xyxy=np.full((1, 4), np.nan)
+    )
     assert np.isfinite(person.keypoints[0]).all(axis=1).tolist() == [True] * 2 + [False] * 15
     assert person.ids == ("0",) and not person.touched.any() and person.visibility.dtype.kind == "i"
 
@@ -59,7 +69,7 @@ def test_an_unlabelled_joint_has_no_place_and_visibility_is_coco_s():
 def test_labels_that_do_not_fit_are_refused(change, message):
     facts = {"keypoints": np.ones((1, 17, 2)), "visibility": np.ones((1, 17)), "boxes_xyxy": np.zeros((1, 4))}
     with pytest.raises(ValueError, match=message):
-        Annotations(COCO, **facts | change)
+        Annotations(skeleton=COCO, **facts | change)
 
 
 def test_clicks_are_named_joints_at_finite_places():

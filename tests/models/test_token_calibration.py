@@ -19,9 +19,10 @@ def synthetic_data(persons=120):
         sure = 1 / (1 + np.exp(-(3 * truth + rng.normal(size=truth.shape))))
         visibility = rng.choice([0, 2], truth.shape, p=[0.2, 0.8])
         visibility[:, 0] = -1 if clicks else 2
-        arrays = (features, oks, visibility, sure)
-        columns = [torch.from_numpy(a).float() for a in arrays]
-        tables.append(FeatureTable(*columns, torch.arange(persons) // 2, torch.full((persons, 17), 0.9)))
+        arrays = {"features": features, "oks": oks, "visibility": visibility, "scores": sure}
+        columns = {name: torch.from_numpy(array).float() for name, array in arrays.items()}
+        groups, seen = torch.arange(persons) // 2, torch.full((persons, 17), 0.9)
+        tables.append(FeatureTable(**columns, groups=groups, visibility_scores=seen))
     return TokenTables(tuple(tables), np.zeros((persons, 17, 2)))
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 from clickpose.calibration.calibrator_file import Provenance, load_ccnet, save_ccnet
 from clickpose.calibration.ccnet_fit import CCNetConfig
 from clickpose.lite.calibration import load_score_reader
-from clickpose.lite.flip_test import FlipTestLite
+from clickpose.lite.mirrored_views import FlipTestLite
 from clickpose.lite.predictor import LitePredictor
 from clickpose.networks.ccnet import CCNet
 from clickpose.networks.lite import LiteConfig, LiteNetwork

@@ -23,7 +23,14 @@ class OnePerson:
     def predict(self, boxes_xyxy=None):
         keypoints = np.linspace(0.2, 0.8, len(COCO))[None, :, None] * self.wh
         scores = np.full((1, len(COCO)), 0.6)
-        return Poses(COCO, keypoints, np.array([[0, 0, *self.wh]], float), scores, scores, np.array([0.6]))
+        return Poses(
+            skeleton=COCO,
+            keypoints=keypoints,
+            boxes_xyxy=np.array([[0, 0, *self.wh]], float),
+            keypoint_scores=scores,
+            visibility_scores=scores,
+            instance_scores=np.array([0.6]),
+        )
 
 
 @pytest.fixture

@@ -33,7 +33,13 @@ def truth_of(*people):
     keypoints = np.stack(people)
     boxes = np.concatenate([keypoints.min(axis=1), np.ptp(keypoints, axis=1)], axis=1)
     visibility = np.full(keypoints.shape[:2], 2)
-    return KeypointTruth(keypoints, visibility, 0.53 * boxes[:, 2:].prod(axis=1), boxes, [0] * len(people))
+    return KeypointTruth(
+        keypoints=keypoints,
+        visibility=visibility,
+        areas=0.53 * boxes[:, 2:].prod(axis=1),
+        boxes_xywh=boxes,
+        image_ids=[0] * len(people),
+    )
 
 
 def test_each_kind_of_error_is_told_apart():

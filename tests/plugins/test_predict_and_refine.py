@@ -41,14 +41,23 @@ class BoxPredictor(PosePredictor):
 
     def encode(self, image, boxes_xyxy):
         self.encoded += len(boxes_xyxy)
-        return [EncodedRegion(CropFrame.around_box(box, 64), box, {}) for box in boxes_xyxy]
+        return [
+            EncodedRegion(frame=CropFrame.around_box(box, 64), prompt_box_xyxy=box, features={}) for box in boxes_xyxy
+        ]
 
     def decode(self, regions, boxes_xyxy=None):
         boxes = np.reshape([region.prompt_box_xyxy for region in regions], (-1, 4))
         steps = np.linspace(0.1, 0.9, len(COCO))[None, :, None]
         keypoints = boxes[:, None, :2] + steps * (boxes[:, None, 2:] - boxes[:, None, :2])
         scores = np.tile(np.linspace(0.2, 0.9, len(COCO)), (len(boxes), 1))
-        return Poses(COCO, keypoints, boxes, scores, scores, scores.mean(axis=1))
+        return Poses(
+            skeleton=COCO,
+            keypoints=keypoints,
+            boxes_xyxy=boxes,
+            keypoint_scores=scores,
+            visibility_scores=scores,
+            instance_scores=scores.mean(axis=1),
+        )
 
     def covers(self, region, pose):
         return True
@@ -264,7 +273,14 @@ def test_joints_that_were_not_placed_lie_amid_the_box_and_are_hidden():
     keypoints = np.full((1, 17, 2), 30.0)
     keypoints[0, 4] = np.nan
     scores = np.full((1, 17), 0.9)
-    poses = Poses(COCO, keypoints, np.array([[10.0, 20.0, 50.0, 80.0]]), scores, scores, np.array([0.9]))
+    poses = Poses(
+        skeleton=COCO,
+        keypoints=keypoints,
+        boxes_xyxy=np.array([[10.0, 20.0, 50.0, 80.0]]),
+        keypoint_scores=scores,
+        visibility_scores=scores,
+        instance_scores=np.array([0.9]),
+    )
     attributes = pose_attributes(poses[0], (100, 200))
     assert attributes["points"][4] == pytest.approx([30 / 200, 50 / 100])
     assert attributes["visibility"][4] == attributes["keypoint_oks"][4] == 0 and attributes["visibility"][3] == 0.9

@@ -54,7 +54,14 @@ class Painter:
     def predict(self, boxes_xyxy=None):
         scores = np.full((1, len(COCO)), 0.5)
         keypoints = np.linspace((10, 10), (50, 50), len(COCO))[None]
-        return Poses(COCO, keypoints, np.array([[10.0, 10, 50, 50]]), scores, scores, np.array([0.5]))
+        return Poses(
+            skeleton=COCO,
+            keypoints=keypoints,
+            boxes_xyxy=np.array([[10.0, 10, 50, 50]]),
+            keypoint_scores=scores,
+            visibility_scores=scores,
+            instance_scores=np.array([0.5]),
+        )
 
 
 @pytest.fixture

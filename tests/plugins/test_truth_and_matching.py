@@ -60,13 +60,20 @@ def people(*centers, crowd=None):
     boxes = np.concatenate([keypoints[:, 0] - 5, np.full((len(centers), 2), 10.0)], axis=1)
     visibility = np.full((len(centers), 17), 2)
     crowd = np.zeros(len(centers), bool) if crowd is None else np.array(crowd)
-    return KeypointTruth(keypoints, visibility, np.full(len(centers), 100.0), boxes, np.zeros(len(centers), int), crowd)
+    return KeypointTruth(
+        keypoints=keypoints,
+        visibility=visibility,
+        areas=np.full(len(centers), 100.0),
+        boxes_xywh=boxes,
+        image_ids=np.zeros(len(centers), int),
+        crowd=crowd,
+    )
 
 
 def found(*centers, scores=None):
     keypoints = np.tile(np.array(centers, float)[:, None], (1, 17, 1))
     scores = np.linspace(0.9, 0.1, len(centers)) if scores is None else np.array(scores)
-    return KeypointPredictions(keypoints, scores, np.zeros(len(centers), int))
+    return KeypointPredictions(keypoints=keypoints, scores=scores, image_ids=np.zeros(len(centers), int))
 
 
 def test_of_two_people_at_one_place_the_last_is_found_first_as_pycocotools_does():

@@ -29,7 +29,7 @@ class CalibratorError(ValueError):
     """A calibrator file is missing, damaged, or not for this model."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Provenance:
     """Where a fitted calibrator comes from.
 
@@ -62,7 +62,15 @@ class Provenance:
     ) -> Provenance:
         """Make a provenance dated today (UTC)."""
         date = datetime.now(timezone.utc).date().isoformat()
-        return cls(model, fingerprint, skeleton.name, skeleton.names, data, date, dict(figures or {}))
+        return cls(
+            model=model,
+            fingerprint=fingerprint,
+            skeleton=skeleton.name,
+            joints=skeleton.names,
+            data=data,
+            date=date,
+            figures=dict(figures or {}),
+        )
 
     def check(self, model: str, skeleton: Skeleton, fingerprint: str = "") -> None:
         """Refuse a model or skeleton that the calibrator was not fitted for.

@@ -52,7 +52,7 @@ class CCNetConfig:
     seed: int = 0
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class FeatureTable:
     """What CCNet is fitted on, in memory: N persons, K joints.
 
@@ -99,12 +99,12 @@ class FeatureTable:
     def select(self, rows) -> FeatureTable:
         """Return the persons at ``rows`` (an index or bool array)."""
         index = torch.as_tensor(np.arange(len(self))[rows])
-        return FeatureTable(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
+        return FeatureTable(**{name: getattr(self, name)[index] for name in self.__dataclass_fields__})
 
     @classmethod
     def concatenate(cls, tables: Sequence[FeatureTable]) -> FeatureTable:
         """Put tables one below the other."""
-        return cls(*(torch.cat([getattr(t, name) for t in tables]) for name in cls.__dataclass_fields__))
+        return cls(**{name: torch.cat([getattr(t, name) for t in tables]) for name in cls.__dataclass_fields__})
 
     def save(self, path: str | Path, source: dict[str, str]) -> None:
         """Write the table; ``source`` (text to text) says what it was computed from."""
@@ -155,15 +155,20 @@ def collect_features(net: PredNet, batches: Iterable, total: int | None = None) 
     Raises:
         ValueError: without a batch.
     """
-    rows = []
+    batches_of: dict[str, list[Tensor]] = {name: [] for name in FeatureTable.__dataclass_fields__}
     for inputs, labels_of in tqdm(batches, desc="features", unit="batch", total=total, leave=False, disable=None):
         output = net.predict(*inputs)
         oks, visibility, groups = labels_of(output)
         seen = torch.ones_like(output.scores) if output.visibility_scores is None else output.visibility_scores
-        rows.append((_halved(output.features), oks.float(), visibility, output.scores.float(), groups, seen.float()))
-    if not rows:
+        batch = {
+            "features": _halved(output.features), "oks": oks.float(), "visibility": visibility,
+            "scores": output.scores.float(), "groups": groups, "visibility_scores": seen.float(),
+        }  # fmt: skip
+        for name, values in batch.items():
+            batches_of[name].append(values.cpu())
+    if not batches_of["features"]:
         raise ValueError("Expected at least one batch of labelled persons, got none")
-    return FeatureTable(*(torch.cat([column.cpu() for column in columns]) for columns in zip(*rows, strict=True)))
+    return FeatureTable(**{name: torch.cat(parts) for name, parts in batches_of.items()})
 
 
 def _halved(features: Tensor) -> Tensor:
@@ -190,7 +195,7 @@ def label_detections(
     keypoints = output.keypoints_input.double().cpu().numpy()
     confidences = output.scores.double().mean(dim=1).cpu().numpy()
     alone = replace(truth, image_ids=[group] * len(truth), category_ids=None)
-    found = KeypointPredictions(keypoints, confidences, [group] * len(keypoints))
+    found = KeypointPredictions(keypoints=keypoints, scores=confidences, image_ids=[group] * len(keypoints))
     owner = match_predictions(alone, found, sigmas, min_oks)
     matched = owner >= 0
     matched[matched] = ~truth.ignored[owner[matched]]

@@ -25,7 +25,7 @@ from clickpose.skeleton import Skeleton
 MATCH_FROM = 0.1  # OKS; COCO's .5 would hide the poor predictions, and fit calibrators that do not know them
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class ResultScores:
     """What a results file says of N persons.
 
@@ -44,7 +44,7 @@ class ResultScores:
     image_ids: np.ndarray
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class MatchedTruth:
     """The annotated person of each of N results.
 
@@ -109,7 +109,13 @@ def result_scores(results: Sequence[dict], skeleton: Skeleton) -> ResultScores:
     image_ids = np.empty(len(images), dtype=object)
     image_ids[:] = images
     area = np.array([_area(result, row) for result, row in zip(results, triples, strict=True)])
-    return ResultScores(triples[..., :2], check_unit_range("keypoint scores", scores), visibility, area, image_ids)
+    return ResultScores(
+        keypoints=triples[..., :2],
+        scores=check_unit_range("keypoint scores", scores),
+        visibility_scores=visibility,
+        area=area,
+        image_ids=image_ids,
+    )
 
 
 def instance_scores(keypoint_scores: np.ndarray, visibility_scores: np.ndarray | None, raw_scores) -> np.ndarray:
@@ -175,7 +181,14 @@ def match_to_truth(
     terms[matched] = keypoint_oks(found.keypoints[matched], truth[matched], persons.areas[own], skeleton.sigma_array)
     labelled = visibility > 0
     terms = np.where(labelled, terms, 0.0)
-    return MatchedTruth(matched, ignored, terms, visibility, visibility_weighted(terms, labelled), truth)
+    return MatchedTruth(
+        matched=matched,
+        ignored=ignored,
+        oks=terms,
+        visibility=visibility,
+        instance_oks=visibility_weighted(terms, labelled),
+        truth=truth,
+    )
 
 
 def _triples(values: Sequence[float], skeleton: Skeleton) -> np.ndarray:

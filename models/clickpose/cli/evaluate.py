@@ -70,8 +70,8 @@ def evaluate(
         --model r50 --checkpoint clickpose_crowdpose.pth --model-skeleton crowdpose
     """
     with user_errors():
+        from clickpose.clicks.click_protocol import ClickProtocol
         from clickpose.commands.evaluate import EvaluationPlan, load_network, parse_results, run_evaluation
-        from clickpose.evaluation.click_protocol import ClickProtocol
 
         protocol = ClickProtocol(
             strategy, clicks, noise, loop=loop, joints=tuple(joints.split(",")) if joints else None

@@ -9,7 +9,6 @@ import torch
 
 from clickpose.data.formats import read_dataset
 from clickpose.device import check_device
-from clickpose.engine import TrainConfig
 from clickpose.joint_origin import JointOrigin
 from clickpose.lite.adaptation import adapt_network as adapt_lite
 from clickpose.lite.predictor import DEFAULT_FILE
@@ -20,6 +19,7 @@ from clickpose.r50.checkpoint import load_network, read_skeleton, save_network
 from clickpose.r50.train import R50Plan, preset_named, train_r50
 from clickpose.skeleton import Skeleton
 from clickpose.skeleton_io import load_skeleton
+from clickpose.training.engine import TrainConfig
 from clickpose.weights_io import WeightsError, save_weights
 
 _VIEWS_IN_ALL = 2000  # augmented views to cache: few photos are shown in many ways

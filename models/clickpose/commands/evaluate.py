@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from clickpose.calibration.results_file import read_results
+from clickpose.clicks.click_protocol import ClickProtocol
+from clickpose.clicks.interactive import ClickedPoses, evaluate_poses, evaluate_predictor
 from clickpose.data.coco_results import from_coco_results
 from clickpose.data.formats import read_dataset
 from clickpose.data.records import PoseDataset
-from clickpose.evaluation.click_protocol import ClickProtocol
-from clickpose.evaluation.interactive import ClickedPoses, evaluate_poses, evaluate_predictor
 from clickpose.extras import require_extra
 from clickpose.metrics.clicks import CLICK_CAP, NOC_TARGETS
 from clickpose.predictor import PosePredictor
@@ -124,7 +124,7 @@ def run_evaluation(
     """
     from rich.console import Console
 
-    from clickpose.evaluation.click_plot import plot_curves
+    from clickpose.clicks.click_plot import plot_curves
 
     if plot_path is not None:
         require_extra("plots", "matplotlib")

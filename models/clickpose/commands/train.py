@@ -15,9 +15,9 @@ from clickpose.device import check_device
 from clickpose.lite.further import plan_further_training
 from clickpose.lite.predictor import DEFAULT_FILE
 from clickpose.lite.train import LitePlan, TrainingFolder, train_lite
-from clickpose.processes import join_processes
 from clickpose.r50.train import R50Plan, preset_named, train_r50
 from clickpose.skeleton_io import load_skeleton
+from clickpose.training.processes import join_processes
 
 
 def parse_weighted(text: str) -> tuple[Path, float]:

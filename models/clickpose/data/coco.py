@@ -126,7 +126,14 @@ class _Reader:
                 record = self._person(annotation, values, images, visibility_known, box_known)
             if record is not None:
                 (ignored if record.crowd or not record.labelled.any() else persons).append(record)
-        return PoseDataset(name, self.skeleton, list(images.values()), persons, ignored, self.skipped)
+        return PoseDataset(
+            name=name,
+            skeleton=self.skeleton,
+            images=list(images.values()),
+            persons=persons,
+            ignored=ignored,
+            skipped=self.skipped,
+        )
 
     def _numbers(self, annotation: dict) -> list:
         """Return the keypoint numbers of an annotation: 3K or none, but for crowds, where they do not count."""
@@ -201,9 +208,18 @@ class _Reader:
         if not (math.isfinite(area) and area >= 0):
             raise ValueError(f"Expected an area of 0 px² or more in {self._where(annotation)}, got {area}")
         return PersonRecord(
-            annotation["id"], image.path, image.image_hw, keypoints[:, :2], keypoints[:, 2].astype(int), box_xyxy,
-            area, visibility_known, annotation["image_id"], crowd, box_known=box_known,
-        )  # fmt: skip
+            annotation_id=annotation["id"],
+            image_path=image.path,
+            image_hw=image.image_hw,
+            keypoints=keypoints[:, :2],
+            visibility=keypoints[:, 2].astype(int),
+            box_xyxy=box_xyxy,
+            area=area,
+            visibility_known=visibility_known,
+            image_id=annotation["image_id"],
+            crowd=crowd,
+            box_known=box_known,
+        )
 
     def _keypoints(self, annotation: dict, values: list) -> np.ndarray:
         keypoints = as_array(f"keypoints in {self._where(annotation)}", values, ("3K",)).reshape(-1, 3)

@@ -89,7 +89,14 @@ def from_coco_results(results: Sequence[dict], skeleton: Skeleton = COCO) -> dic
     for row in rows:
         usual = np.full(len(skeleton), row.score) if flags_only else row.triples[:, 2]
         scores = usual if row.keypoint_scores is None else row.keypoint_scores
-        pose = Pose(skeleton, row.triples[:, :2], row.box_xyxy, scores, np.ones(len(skeleton)), row.score)
+        pose = Pose(
+            skeleton=skeleton,
+            keypoints=row.triples[:, :2],
+            box_xyxy=row.box_xyxy,
+            keypoint_scores=scores,
+            visibility_scores=np.ones(len(skeleton)),
+            instance_score=row.score,
+        )
         people.setdefault(row.image_id, []).append(pose)
     return {image_id: Poses.stack(skeleton, poses) for image_id, poses in people.items()}
 
@@ -196,13 +203,13 @@ def _pose(annotation: dict, skeleton: Skeleton) -> Pose:
     triples = as_array("keypoints", annotation["keypoints"], (3 * len(skeleton),)).reshape(-1, 3)
     score = float(annotation.get("score", 1.0))
     return Pose(
-        skeleton,
-        np.where(triples[:, 2:] > 0, triples[:, :2], np.nan),
-        _read_box(annotation["bbox"]),
-        annotation.get("keypoint_scores", [score] * len(skeleton)),
-        annotation.get("visibility_scores", triples[:, 2] == 2),
-        score,
-        annotation.get("fixed"),
+        skeleton=skeleton,
+        keypoints=np.where(triples[:, 2:] > 0, triples[:, :2], np.nan),
+        box_xyxy=_read_box(annotation["bbox"]),
+        keypoint_scores=annotation.get("keypoint_scores", [score] * len(skeleton)),
+        visibility_scores=annotation.get("visibility_scores", triples[:, 2] == 2),
+        instance_score=score,
+        fixed=annotation.get("fixed"),
     )
 
 

@@ -61,7 +61,9 @@ def read_mpii(path: str | Path, images: str | Path) -> PoseDataset:
             skipped["persons without a labelled joint"] += 1
         else:
             persons.append(record)
-    return PoseDataset(path.stem, skeleton, list(found.values()), persons, [], skipped)
+    return PoseDataset(
+        name=path.stem, skeleton=skeleton, images=list(found.values()), persons=persons, ignored=[], skipped=skipped
+    )
 
 
 def _person(place: int, entry: dict, image: ImageRecord, count: int, path: Path) -> PersonRecord | None:
@@ -76,10 +78,18 @@ def _person(place: int, entry: dict, image: ImageRecord, count: int, path: Path)
     margin = np.maximum(BOX_MARGIN * (box[2:] - box[:2]), 1.0)
     box = np.concatenate([box[:2] - margin, box[2:] + margin])
     return PersonRecord(
-        place, image.path, image.image_hw, np.where(labelled[:, None], joints, 0.0), np.where(labelled, 2, 0),
-        box, BODY_SHARE_OF_BOX * float(box_area(box)), False, image.image_id,
-        head_size=_head_size(joints, labelled), box_known=False,
-    )  # fmt: skip
+        annotation_id=place,
+        image_path=image.path,
+        image_hw=image.image_hw,
+        keypoints=np.where(labelled[:, None], joints, 0.0),
+        visibility=np.where(labelled, 2, 0),
+        box_xyxy=box,
+        area=BODY_SHARE_OF_BOX * float(box_area(box)),
+        visibility_known=False,
+        image_id=image.image_id,
+        head_size=_head_size(joints, labelled),
+        box_known=False,
+    )
 
 
 def _head_size(joints: np.ndarray, labelled: np.ndarray) -> float | None:

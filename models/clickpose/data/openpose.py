@@ -158,4 +158,11 @@ def _pose(rows: np.ndarray, skeleton: Skeleton) -> Pose:
     scores = np.clip(rows[:, 2], 0.0, 1.0)
     box = enclosing_box(rows[placed, :2])
     keypoints = np.where(placed[:, None], rows[:, :2], np.nan)
-    return Pose(skeleton, keypoints, box, scores, scores, float(scores[placed].mean()))
+    return Pose(
+        skeleton=skeleton,
+        keypoints=keypoints,
+        box_xyxy=box,
+        keypoint_scores=scores,
+        visibility_scores=scores,
+        instance_score=float(scores[placed].mean()),
+    )

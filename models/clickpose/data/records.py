@@ -14,7 +14,7 @@ from clickpose.metrics.keypoint_sets import KeypointTruth
 from clickpose.skeleton import Skeleton
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class PersonRecord:
     """One annotated person.
 
@@ -61,7 +61,7 @@ class ImageRecord:
     image_hw: tuple[int, int]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class PoseDataset:
     """An annotated data set.
 
@@ -101,13 +101,13 @@ class PoseDataset:
         everybody = [*self.persons, *self.ignored]
         count, joints = len(everybody), len(self.skeleton)
         return KeypointTruth(
-            np.reshape([p.keypoints for p in everybody], (count, joints, 2)),
-            np.reshape([p.visibility for p in everybody], (count, joints)),
-            np.array([p.area for p in everybody], dtype=np.float64),
-            xyxy_to_xywh(np.reshape([p.box_xyxy for p in everybody], (count, 4))),
-            [p.image_id for p in everybody],
-            np.array([p.crowd for p in everybody], dtype=bool),
-            np.arange(count) >= len(self.persons),
+            keypoints=np.reshape([p.keypoints for p in everybody], (count, joints, 2)),
+            visibility=np.reshape([p.visibility for p in everybody], (count, joints)),
+            areas=np.array([p.area for p in everybody], dtype=np.float64),
+            boxes_xywh=xyxy_to_xywh(np.reshape([p.box_xyxy for p in everybody], (count, 4))),
+            image_ids=[p.image_id for p in everybody],
+            crowd=np.array([p.crowd for p in everybody], dtype=bool),
+            ignored=np.arange(count) >= len(self.persons),
         )
 
     def with_joints(self, joints: Sequence[int]) -> PoseDataset:

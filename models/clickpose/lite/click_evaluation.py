@@ -1,6 +1,6 @@
 """Simulate an annotator over people cut out of photos, in batches: the fast evaluation of the lite network.
 
-Each person by itself, from its ground-truth box. :mod:`clickpose.evaluation.interactive` does the same for any network,
+Each person by itself, from its ground-truth box. :mod:`clickpose.clicks.interactive` does the same for any network,
 photo by photo, with COCO's average precision and detected people.
 """
 
@@ -15,11 +15,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from clickpose.clicks.click_protocol import ClickProtocol
 from clickpose.data.persons import PersonBatch, PersonDataset
 from clickpose.data.records import PersonRecord
-from clickpose.evaluation.click_protocol import ClickProtocol
 from clickpose.frames import CropFrame
-from clickpose.lite.flip_test import FlipTestLite
+from clickpose.lite.mirrored_views import FlipTestLite
 from clickpose.metrics.clicks import ClickCurve, manual_correction_curve
 from clickpose.metrics.reliability import expected_calibration_error
 from clickpose.networks.lite import LiteNetwork
@@ -28,7 +28,7 @@ from clickpose.skeleton import Skeleton
 from clickpose.terms import oks_terms
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class ClickEvaluation:
     """Results over N persons.
 
@@ -110,11 +110,15 @@ def evaluate_clicks(
     joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     labelled = joined["labelled"]
     return ClickEvaluation(
-        ClickCurve(joined["curve"]),
-        manual_correction_curve(joined["terms"], labelled, protocol.clicks),
-        manual_correction_curve(joined["trunk_terms"], labelled, protocol.clicks),
-        joined["terms"], joined["scores"], joined["visibility"], labelled, joined["refined_terms"],
-    )  # fmt: skip
+        refined=ClickCurve(joined["curve"]),
+        manual=manual_correction_curve(joined["terms"], labelled, protocol.clicks),
+        trunk_manual=manual_correction_curve(joined["trunk_terms"], labelled, protocol.clicks),
+        first_terms=joined["terms"],
+        first_scores=joined["scores"],
+        first_visibility=joined["visibility"],
+        labelled=labelled,
+        refined_terms=joined["refined_terms"],
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,9 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from clickpose.data.formats import read_dataset
-from clickpose.engine import TrainConfig
 from clickpose.lite.train import LitePlan, TrainingFolder
 from clickpose.lite.weights import read_config, read_skeleton
+from clickpose.training.engine import TrainConfig
 
 TRUNK_STEPS = 60
 DECODER_STEPS = 100

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from clickpose.data.crops import frame_matrix, warp_crop
 from clickpose.detector import PersonDetector
 from clickpose.frames import CropFrame
 from clickpose.lite.calibration import LiteScores, ScoreReader, find_calibration, load_score_reader, raw_scores
-from clickpose.lite.flip_test import VIEWS, FlipTestLite, PairedPerson
+from clickpose.lite.mirrored_views import VIEWS, FlipTestLite, PairedPerson
 from clickpose.lite.weights import load_lite, read_skeleton
 from clickpose.networks.lite import LiteNetwork
 from clickpose.networks.lite_decoder import DecoderOutput, EncodedPerson, PoseQueries
@@ -74,8 +75,8 @@ class LitePredictor(PosePredictor):
             checkpoint: a ``.safetensors`` file that ``clickpose train`` wrote; None for the shipped one.
             device: torch device.
             threads: CPU threads of torch (a setting of the whole process) and of the detector; None leaves them.
-            flip_test: see each person mirrored as well (:mod:`clickpose.lite.flip_test`): better poses and scores, for
-                twice the time of the network. ``clickpose calibrate`` fits calibrations for it; without it they are
+            flip_test: see each person mirrored as well (:mod:`clickpose.lite.mirrored_views`): better poses and scores,
+                for twice the time of the network. ``clickpose calibrate`` fits calibrations for it; without it they are
                 refused.
 
         Raises:
@@ -125,7 +126,9 @@ class LitePredictor(PosePredictor):
         arrays |= {name: getattr(views, name).float() for name in _SMALL_FIELDS}
         by_person = {name: array.unflatten(0, (len(frames), -1)).cpu().numpy() for name, array in arrays.items()}
         return [
-            EncodedRegion(frame, box, {name: array[i].copy() for name, array in by_person.items()})
+            EncodedRegion(
+                frame=frame, prompt_box_xyxy=box, features={name: array[i].copy() for name, array in by_person.items()}
+            )
             for i, (frame, box) in enumerate(zip(frames, boxes, strict=True))
         ]
 
@@ -161,10 +164,7 @@ class LitePredictor(PosePredictor):
         # Held through the decoder in float32 crop units; the caller gets the very numbers the human gave.
         exact = np.where(placed.fixed[:, None], placed.keypoints, refined.keypoints)
         box_xyxy = prompt_box(Pose.from_keypoints(self.skeleton, exact, refined.box_xyxy, placed.fixed))
-        return Pose(
-            self.skeleton, exact, box_xyxy, refined.keypoint_scores, refined.visibility_scores,
-            refined.instance_score, placed.fixed,
-        )  # fmt: skip
+        return replace(refined, keypoints=exact, box_xyxy=box_xyxy, fixed=placed.fixed)
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(np.asarray(array, dtype=np.float32)).to(self.device)
@@ -197,7 +197,15 @@ class LitePredictor(PosePredictor):
         scores = np.where(fixed, 1.0, read.keypoints[index, 0])
         visibility = np.where(fixed, 1.0, read.visibility[index, 0])
         instance = float((scores * visibility).sum() / max(visibility.sum(), 1e-9))  # CCNet: sum v s / sum v
-        return Pose(self.skeleton, keypoints, np.concatenate([low, high]), scores, visibility, instance, fixed)
+        return Pose(
+            skeleton=self.skeleton,
+            keypoints=keypoints,
+            box_xyxy=np.concatenate([low, high]),
+            keypoint_scores=scores,
+            visibility_scores=visibility,
+            instance_score=instance,
+            fixed=fixed,
+        )
 
 
 def load_network(path: Path, flip_test: bool = True) -> LiteNetwork | FlipTestLite:

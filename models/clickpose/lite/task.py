@@ -13,7 +13,6 @@ from torch import Tensor
 
 from clickpose.data.feature_cache import FeatureBatch
 from clickpose.data.persons import PersonBatch, PersonLabels
-from clickpose.engine import TrainConfig
 from clickpose.feedback import Clicked, click_worst
 from clickpose.lite.losses import LossWeights, pose_losses, trunk_losses
 from clickpose.networks.lite import LiteNetwork
@@ -21,6 +20,7 @@ from clickpose.networks.lite_decoder import DecoderOutput, EncodedPerson, PoseQu
 from clickpose.networks.movenet import MoveNetThunder, scale_pixels
 from clickpose.pose_errors import PoseErrorConfig, corrupt_poses
 from clickpose.skeleton import Skeleton
+from clickpose.training.engine import TrainConfig
 
 
 @dataclass(frozen=True)

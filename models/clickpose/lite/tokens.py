@@ -121,12 +121,12 @@ def _run_batch(network, batch, truth: _Truth, skeleton: Skeleton, groups: Tensor
         keypoints, fixed = output.keypoints_norm[-1, :, 0], queries.fixed[:, 0]
         first = keypoints if first is None else first
         terms = oks_terms(keypoints, truth.keypoints, truth.area, sigmas)
-        row = (
-            output.tokens[:, 0].half(), torch.where(truth.visibility > 0, terms, 0.0),
-            torch.where(fixed, LEFT_OUT, truth.visibility), output.oks_logits[:, 0].sigmoid(),
-            groups, output.visibility_logits[:, 0].sigmoid(),
+        table = FeatureTable(
+            features=output.tokens[:, 0].half(), oks=torch.where(truth.visibility > 0, terms, 0.0),
+            visibility=torch.where(fixed, LEFT_OUT, truth.visibility), scores=output.oks_logits[:, 0].sigmoid(),
+            groups=groups, visibility_scores=output.visibility_logits[:, 0].sigmoid(),
         )  # fmt: skip
-        tables.append(FeatureTable(*row))
+        tables.append(table)
         one = torch.ones(len(keypoints), dtype=torch.int64)
         clicked = click_worst(keypoints, truth.keypoints, truth.visibility > 0, fixed, truth.area, sigmas, one)
         box = _hold_clicks(output.boxes_norm[-1, :, 0], clicked.keypoints_norm, clicked.fixed)

@@ -24,15 +24,15 @@ from clickpose.data.flip_audit import exchanged_labels
 from clickpose.data.formats import read_dataset
 from clickpose.data.persons import Augmentation, PersonDataset
 from clickpose.data.records import PersonRecord
-from clickpose.engine import TrainConfig, Trainer, keep_plan
 from clickpose.frames import CropFrame
 from clickpose.lite.task import CachedLiteTask, LiteTaskConfig, TrunkTask
 from clickpose.lite.weights import describe_skeleton
 from clickpose.networks.lite import LiteConfig, LiteNetwork
 from clickpose.networks.movenet import MoveNetThunder, decode_heads, scale_pixels
 from clickpose.networks.movenet_onnx import read_movenet_onnx
-from clickpose.processes import rank_and_world, wait_for_all
 from clickpose.skeleton import COCO, Skeleton
+from clickpose.training.engine import TrainConfig, Trainer, keep_plan
+from clickpose.training.processes import rank_and_world, wait_for_all
 from clickpose.weights_io import load_weights, save_weights
 
 _CACHE_PARTS = 8

@@ -27,7 +27,7 @@ RECALLS = np.linspace(0.0, 1.0, 101)
 MAX_DETECTIONS = 20  # COCO's, for keypoints
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class KeypointEvaluation:
     """What an evaluation gives.
 
@@ -62,8 +62,10 @@ def evaluate_keypoints(
     engine = make_engine(truth, predictions, sigmas, image_ids, max_detections)
     if engine is None:
         nowhere = np.full((len(OKS_THRESHOLDS), len(RECALLS)), np.nan)
-        return KeypointEvaluation(dict.fromkeys(FIGURES, float("nan")), nowhere)
-    return KeypointEvaluation(dict(zip(FIGURES, engine.figures().tolist(), strict=True)), engine.precision())
+        return KeypointEvaluation(figures=dict.fromkeys(FIGURES, float("nan")), precision=nowhere)
+    return KeypointEvaluation(
+        figures=dict(zip(FIGURES, engine.figures().tolist(), strict=True)), precision=engine.precision()
+    )
 
 
 def average_precision(

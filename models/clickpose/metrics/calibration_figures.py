@@ -23,7 +23,7 @@ _HIGHER_IS_BETTER = ("Pearson", "Spearman")  # of what begins otherwise, lower i
 _BETTER = {"AP": 1, "AP, OKS as score": 0, "AP left to gain": -1, "AR": 0}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class CalibrationSample:
     """Confidences of N persons with K joints each, and how good the poses are.
 

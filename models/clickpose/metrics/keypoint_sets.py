@@ -12,7 +12,7 @@ from clickpose.metrics.inputs import as_ids
 from clickpose.skeleton import COCO, Skeleton
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class KeypointTruth:
     """Annotated persons of a data set. G persons, K joints, pixels of each person's image.
 
@@ -68,7 +68,7 @@ class KeypointTruth:
         return replace(self, keypoints=self.keypoints[:, joints], visibility=visibility, ignored=ignored)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class KeypointPredictions:
     """Predicted persons of a data set. P persons, K joints, pixels of each person's image.
 
@@ -127,9 +127,9 @@ def truth_from_coco(annotations: dict, skeleton: Skeleton = COCO) -> KeypointTru
         labelled = (triples[..., 2] > 0).sum(axis=1)
         counts = [row.get("num_keypoints", count) for row, count in zip(rows, labelled.tolist(), strict=True)]
         return KeypointTruth(
-            triples[..., :2], triples[..., 2], [row["area"] for row in rows],
-            _boxes(rows), [row["image_id"] for row in rows], crowd,
-            crowd | (np.asarray(counts, dtype=int) == 0), [row["category_id"] for row in rows],
+            keypoints=triples[..., :2], visibility=triples[..., 2], areas=[row["area"] for row in rows],
+            boxes_xywh=_boxes(rows), image_ids=[row["image_id"] for row in rows], crowd=crowd,
+            ignored=crowd | (np.asarray(counts, dtype=int) == 0), category_ids=[row["category_id"] for row in rows],
         )  # fmt: skip
     except KeyError as error:
         raise ValueError(f"Expected {error} in every annotation, got one without it") from None
@@ -155,9 +155,12 @@ def predictions_from_coco(annotations: dict, results: Sequence[dict], skeleton: 
         if len(results) and results[0].get("bbox"):
             areas = _boxes(results)[:, 2:].prod(axis=1)
         return KeypointPredictions(
-            triples[..., :2], [result["score"] for result in results], [result["image_id"] for result in results],
-            areas, [result["category_id"] for result in results],
-        )  # fmt: skip
+            keypoints=triples[..., :2],
+            scores=[result["score"] for result in results],
+            image_ids=[result["image_id"] for result in results],
+            areas=areas,
+            category_ids=[result["category_id"] for result in results],
+        )
     except KeyError as error:
         raise ValueError(f"Expected {error} in every result, got one without it") from None
 

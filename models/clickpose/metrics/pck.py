@@ -17,7 +17,7 @@ HEAD_SIZE_OF_DIAGONAL = 0.6  # MPII's "head size" is this share of its head box'
 MPII_NOT_COUNTED = ("pelvis", "thorax")  # MPII's mean leaves them out
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class PckFigures:
     """Shares of correct joints, 0..1.
 
@@ -77,7 +77,8 @@ def pck(keypoints, truth, visibility, scales, threshold: float, not_counted: Seq
     """
     correct = correct_keypoints(keypoints, truth, visibility, scales, threshold)
     counted = ~np.isin(np.arange(correct.shape[1]), list(not_counted))
-    return PckFigures(*shares_of(correct, counted), correct, counted)
+    mean, by_joint = shares_of(correct, counted)
+    return PckFigures(mean=mean, by_joint=by_joint, correct=correct, counted=counted)
 
 
 def shares_of(correct: np.ndarray, counted: np.ndarray) -> tuple[float, np.ndarray]:

@@ -14,7 +14,7 @@ from clickpose.metrics.average_precision import OKS_THRESHOLDS, RECALLS
 from clickpose.metrics.inputs import check_samples
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class RankedPrecision:
     """Precision of N predictions ranked by score.
 
@@ -56,7 +56,7 @@ def ranked_precision(scores, oks) -> RankedPrecision:
     count = len(scores)
     if not count:
         nothing = np.full((len(OKS_THRESHOLDS), len(RECALLS)), np.nan)
-        return RankedPrecision(nothing, nothing[:, 0])
+        return RankedPrecision(precision=nothing, recall=nothing[:, 0])
     found = oks[np.argsort(-scores, kind="stable")] >= OKS_THRESHOLDS[:, None]  # (10, N)
     hits = np.cumsum(found, axis=1)
     precision = hits / np.arange(1, count + 1)
@@ -65,4 +65,4 @@ def ranked_precision(scores, oks) -> RankedPrecision:
     # one more place for the recalls that are not reached
     padded = np.concatenate([precision, np.zeros((len(precision), 1))], axis=1)
     places = np.stack([np.searchsorted(row, RECALLS) for row in recall])
-    return RankedPrecision(np.take_along_axis(padded, places, axis=1), recall[:, -1])
+    return RankedPrecision(precision=np.take_along_axis(padded, places, axis=1), recall=recall[:, -1])

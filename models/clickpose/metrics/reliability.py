@@ -20,7 +20,7 @@ _RESAMPLES = 500
 _DRAWN_AT_ONCE = 2_000_000  # outcomes: bounds the memory for a bin's draws
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class ReliabilityDiagram:
     """Mean scores and mean outcomes by bins of the score, without empty bins.
 
@@ -84,7 +84,9 @@ def reliability_diagram(
         members = [outcomes[index == i] for i in range(len(counts))]
         bands = [_bootstrap_mean(values, level, rng) for values in members]
         low, high = np.reshape(bands, (-1, 2)).T
-    return ReliabilityDiagram(counts, mean_scores, mean_outcomes, low, high, level)
+    return ReliabilityDiagram(
+        counts=counts, scores=mean_scores, outcomes=mean_outcomes, low=low, high=high, level=level
+    )
 
 
 def expected_calibration_error(scores, outcomes, bins: int = BINS, adaptive: bool = True) -> float:

@@ -13,7 +13,7 @@ import numpy as np
 from clickpose.metrics.sparsification import sparsification
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class RiskCoverage:
     """Mean error of the kept predictions.
 
@@ -60,4 +60,6 @@ def risk_coverage(scores, errors) -> RiskCoverage:
     """
     curve = sparsification(scores, errors)
     count = len(curve.removed)
-    return RiskCoverage(np.arange(1, count + 1) / max(count, 1), curve.errors[::-1], curve.oracle[::-1])
+    return RiskCoverage(
+        coverage=np.arange(1, count + 1) / max(count, 1), risk=curve.errors[::-1], oracle=curve.oracle[::-1]
+    )

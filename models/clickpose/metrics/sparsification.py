@@ -14,7 +14,7 @@ import numpy as np
 from clickpose.metrics.inputs import check_samples
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class SparsificationCurve:
     """Mean errors of what is left of M samples.
 
@@ -55,7 +55,9 @@ def sparsification(scores, errors) -> SparsificationCurve:
     """
     scores, errors = check_samples(scores, errors, "errors")
     removed = np.arange(len(scores)) / max(len(scores), 1)
-    return SparsificationCurve(removed, _rest(_expected_order(scores, errors)), _rest(np.sort(errors)[::-1]))
+    return SparsificationCurve(
+        removed=removed, errors=_rest(_expected_order(scores, errors)), oracle=_rest(np.sort(errors)[::-1])
+    )
 
 
 def ause(scores, errors) -> float:

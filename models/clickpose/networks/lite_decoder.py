@@ -287,11 +287,11 @@ class PoseDecoder(nn.Module):
             keypoints, box = keypoints.detach(), box.detach()
         tokens = self.norm(content)[..., 1:, :]
         return DecoderOutput(
-            torch.stack(keypoint_layers),
-            torch.stack(box_layers),
-            self.oks_head(tokens).float()[..., 0],
-            self.visibility_head(tokens).float()[..., 0],
-            tokens,
+            keypoints_norm=torch.stack(keypoint_layers),
+            boxes_norm=torch.stack(box_layers),
+            oks_logits=self.oks_head(tokens).float()[..., 0],
+            visibility_logits=self.visibility_head(tokens).float()[..., 0],
+            tokens=tokens,
         )
 
     def _heard(self, fixed: Tensor) -> Tensor | None:

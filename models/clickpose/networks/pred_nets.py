@@ -135,7 +135,7 @@ class LitePredNet:
     """The lite network; features are its decoder's final keypoint tokens, scores its own predicted OKS.
 
     Args:
-        network: trained, with a flip test (:mod:`clickpose.lite.flip_test`) or without.
+        network: trained, with a flip test (:mod:`clickpose.lite.mirrored_views`) or without.
     """
 
     def __init__(self, network: LiteNetwork):

@@ -150,7 +150,7 @@ class R50Predictor(PosePredictor):
         people = self._people(self.network.predict(memory))
         tokens = memory.tokens[0].half() if self.half_cache else memory.tokens[0]
         features = {"memory": tokens.cpu().numpy(), "level_hw": np.array(memory.level_hw)} | people._asdict()
-        region = EncodedRegion(ImageFrame(*image.shape[:2]), None, features)
+        region = EncodedRegion(frame=ImageFrame(*image.shape[:2]), prompt_box_xyxy=None, features=features)
         return [region] if boxes_xyxy is None else [region] * len(boxes_xyxy)
 
     @torch.inference_mode()
@@ -192,9 +192,14 @@ class R50Predictor(PosePredictor):
         known = pose.instance_score if placed.fixed.any() else 0.0
         instance_score = max(known, refined.instance_score)
         return Pose(
-            self.skeleton, exact, box_xyxy, np.where(placed.fixed, 1.0, refined.keypoint_scores),
-            np.where(placed.fixed, 1.0, refined.visibility_scores), instance_score, placed.fixed,
-        )  # fmt: skip
+            skeleton=self.skeleton,
+            keypoints=exact,
+            box_xyxy=box_xyxy,
+            keypoint_scores=np.where(placed.fixed, 1.0, refined.keypoint_scores),
+            visibility_scores=np.where(placed.fixed, 1.0, refined.visibility_scores),
+            instance_score=instance_score,
+            fixed=placed.fixed,
+        )
 
     def network_input(self, image: np.ndarray) -> Tensor:
         """Return the (1, 3, H, W) normalised network input of an (H, W, 3) uint8 RGB photo."""
@@ -236,12 +241,12 @@ class R50Predictor(PosePredictor):
         if self.calibrator is not None:
             score = score * visibility_weighted(people.keypoint_scores[index], people.visibility_scores[index])
         return Pose(
-            self.skeleton,
-            frame.from_norm(people.keypoints_norm[index]),
-            frame.from_norm(people.boxes_norm[index].reshape(2, 2)).reshape(4),
-            people.keypoint_scores[index],
-            people.visibility_scores[index],
-            score,
+            skeleton=self.skeleton,
+            keypoints=frame.from_norm(people.keypoints_norm[index]),
+            box_xyxy=frame.from_norm(people.boxes_norm[index].reshape(2, 2)).reshape(4),
+            keypoint_scores=people.keypoint_scores[index],
+            visibility_scores=people.visibility_scores[index],
+            instance_score=score,
         )
 
     def _everybody(self, region: EncodedRegion) -> list[Pose]:

@@ -15,18 +15,18 @@ import torch
 from torch import Tensor, nn
 
 from clickpose.data.photos import PhotoBatch
-from clickpose.engine import TrainConfig
 from clickpose.feedback import click_worst
 from clickpose.networks.backbone import Bottleneck, FrozenBatchNorm, ResNetBackbone, normalise_pixels
 from clickpose.networks.clickpose import PERSON_CLASS, ClickPose, extend_boxes
 from clickpose.networks.deformable_attention import Memory
 from clickpose.networks.human_decoder import BoxReading, HumanQueries, prompt_mask
 from clickpose.networks.keypoint_decoder import PersonQueries, PersonReading
-from clickpose.processes import mean_over_processes
 from clickpose.r50.losses import Assignment, assign_by_matching, stage_losses
 from clickpose.r50.matcher import NOBODY, MatchCosts, Targets
 from clickpose.r50.noise import Noise, NoiseConfig, draw_noise
 from clickpose.skeleton import Skeleton
+from clickpose.training.engine import TrainConfig
+from clickpose.training.processes import mean_over_processes
 
 _PERSON_PRIOR = 0.01  # RetinaNet's (2017, Sec. 4.1): at first hardly any query is a person
 

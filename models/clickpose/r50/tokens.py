@@ -87,7 +87,10 @@ def _labels(persons: list[PersonRecord], device: torch.device) -> tuple[Tensor, 
 def _table(reading, terms: Tensor, visibility: Tensor, fixed: Tensor, number: int) -> FeatureTable:
     output = ClickPosePredNet.read(reading, (1, 1))
     table = FeatureTable(
-        output.features.half(), torch.where(visibility > 0, terms, 0.0), torch.where(fixed, LEFT_OUT, visibility),
-        output.scores, torch.full((len(terms),), number),
-    )  # fmt: skip
-    return FeatureTable(*(getattr(table, name).cpu() for name in table.__dataclass_fields__))
+        features=output.features.half(),
+        oks=torch.where(visibility > 0, terms, 0.0),
+        visibility=torch.where(fixed, LEFT_OUT, visibility),
+        scores=output.scores,
+        groups=torch.full((len(terms),), number),
+    )
+    return FeatureTable(**{name: getattr(table, name).cpu() for name in table.__dataclass_fields__})

@@ -15,17 +15,17 @@ import torch
 
 from clickpose.data.photos import PhotoDataset, PhotoScales, collate_photos
 from clickpose.data.records import PoseDataset
-from clickpose.engine import TrainConfig, Trainer, keep_plan
 from clickpose.lite.predictor import DEFAULT_FILE as LITE_FILE
 from clickpose.networks.backbone import ResNetBackbone, normalise_pixels
 from clickpose.networks.clickpose import ClickPose, ClickPoseConfig
 from clickpose.networks.movenet_backbone import MoveNetBackbone, MoveNetBackboneConfig
 from clickpose.networks.movenet_onnx import read_movenet_onnx
-from clickpose.processes import rank_and_world
 from clickpose.r50.checkpoint import load_network, save_network
 from clickpose.r50.noise import NoiseConfig
 from clickpose.r50.task import R50Task, R50TaskConfig, fit_normalisation, prepare_for_training
 from clickpose.skeleton import COCO, Skeleton
+from clickpose.training.engine import TrainConfig, Trainer, keep_plan
+from clickpose.training.processes import rank_and_world
 from clickpose.weights_io import WeightsError, check_present, load_weights
 
 _NORMALISATION_PHOTOS = 16

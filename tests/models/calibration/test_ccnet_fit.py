@@ -157,8 +157,13 @@ def test_people_found_in_photos_are_labelled_by_the_annotated_ones_or_left_out()
     annotated = np.stack([at, at + 100, at + 200])
     visibility = np.array([[2, 1, 0], [2, 2, 2], [0, 0, 0]])  # the third has no label: a crowd, say
     annotated[0, 2] = np.nan
-    truth = KeypointTruth(annotated, visibility, [AREA] * 3, [[0, 0, 50, 50], [100, 100, 50, 50], [200, 200, 50, 50]],
-                          ["a.jpg"] * 3)  # fmt: skip
+    truth = KeypointTruth(
+        keypoints=annotated,
+        visibility=visibility,
+        areas=[AREA] * 3,
+        boxes_xywh=[[0, 0, 50, 50], [100, 100, 50, 50], [200, 200, 50, 50]],
+        image_ids=["a.jpg"] * 3,
+    )
     # the second person a tolerance off at one joint, twice (the surer one counts), the first, nobody, the one without
     off = 2 * TOY.sigma_array[0] * np.sqrt(AREA)
     second = at + 100 + np.array([[off, 0], [0, 0], [0, 0]])
@@ -178,7 +183,13 @@ def small_table(persons=40):
     generator = torch.Generator().manual_seed(0)
     features = torch.randn(persons, 2, 3, generator=generator)
     oks = features[..., 0].sigmoid()
-    return FeatureTable(features, oks, torch.full((persons, 2), 2), oks.clone(), torch.arange(persons) // 2)
+    return FeatureTable(
+        features=features,
+        oks=oks,
+        visibility=torch.full((persons, 2), 2),
+        scores=oks.clone(),
+        groups=torch.arange(persons) // 2,
+    )
 
 
 def test_each_epoch_has_an_order_of_its_own_and_the_rate_falls_to_nothing(monkeypatch):
@@ -236,7 +247,7 @@ def test_cross_fitting_never_fits_on_the_photos_it_predicts():
     """One photo's people have a feature of their own and an OKS of 1: nobody else can tell what it means."""
     groups = torch.arange(40) // 4
     first = (groups == 0).float()[:, None]
-    table = FeatureTable(first, first, torch.full((40, 1), 2), first, groups)
+    table = FeatureTable(features=first, oks=first, visibility=torch.full((40, 1), 2), scores=first, groups=groups)
     config = CCNetConfig(epochs=30, batch_size=40, learning_rate=0.3)
     head = CCNet(1, 1)
     fit_ccnet(head, table, config)

@@ -35,7 +35,14 @@ class FakePredictor:
         count = len(boxes)
         keypoints = boxes[:, None, :2] + np.arange(17)[:, None] * np.array([1.5, 4.25])
         scores = np.array([0.9, 0.3])[np.arange(count) % 2]
-        return Poses(COCO, keypoints, boxes, np.tile(scores[:, None], 17), np.ones((count, 17)), scores)
+        return Poses(
+            skeleton=COCO,
+            keypoints=keypoints,
+            boxes_xyxy=boxes,
+            keypoint_scores=np.tile(scores[:, None], 17),
+            visibility_scores=np.ones((count, 17)),
+            instance_scores=scores,
+        )
 
     def refine(self, pose, clicks):
         self.calls.append(("refine", clicks))

@@ -94,7 +94,14 @@ def test_data_of_another_format_with_its_photos_elsewhere(tmp_path, monkeypatch)
 def test_a_larger_draw_holds_the_smaller_one(tmp_path):
     def person(photo):
         return PersonRecord(
-            photo, tmp_path / str(photo // 2), (9, 9), np.zeros((1, 2)), np.ones(1), np.zeros(4), 1, True
+            annotation_id=photo,
+            image_path=tmp_path / str(photo // 2),
+            image_hw=(9, 9),
+            keypoints=np.zeros((1, 2)),
+            visibility=np.ones(1),
+            box_xyxy=np.zeros(4),
+            area=1,
+            visibility_known=True,
         )
 
     people = [person(i) for i in range(40)]  # two in each of twenty photos

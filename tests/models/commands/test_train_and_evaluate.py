@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from clickpose.cli import app
 from clickpose.commands import train
 from clickpose.commands.train import parse_folder
-from clickpose.lite.flip_test import FlipTestLite
+from clickpose.lite.mirrored_views import FlipTestLite
 from clickpose.lite.predictor import LitePredictor
 from clickpose.lite.weights import describe_skeleton
 from clickpose.skeleton_io import SKELETONS

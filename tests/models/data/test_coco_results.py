@@ -28,7 +28,15 @@ def random_poses(people: int, seed: int) -> Poses:
     corners = rng.uniform(0, 100, (people, 2))
     boxes = np.concatenate([corners, corners + rng.uniform(10, 400, (people, 2))], axis=1)
     scores = rng.uniform(0, 1, (people, 2, 17))
-    return Poses(COCO, keypoints, boxes, scores[:, 0], scores[:, 1], scores[:, 0, 0], rng.random((people, 17)) < 0.3)
+    return Poses(
+        skeleton=COCO,
+        keypoints=keypoints,
+        boxes_xyxy=boxes,
+        keypoint_scores=scores[:, 0],
+        visibility_scores=scores[:, 1],
+        instance_scores=scores[:, 0, 0],
+        fixed=rng.random((people, 17)) < 0.3,
+    )
 
 
 @pytest.fixture
@@ -55,7 +63,14 @@ def test_fields_are_those_of_coco():
     keypoints[0, 0], keypoints[0, 9] = [1.25, 2.5], [0.1, 0.2]
     visibility = np.zeros((1, 17))
     visibility[0, 0] = 0.5
-    poses = Poses(COCO, keypoints, [[10, 20, 40, 60]], np.ones((1, 17)), visibility, [0.75])
+    poses = Poses(
+        skeleton=COCO,
+        keypoints=keypoints,
+        boxes_xyxy=[[10, 20, 40, 60]],
+        keypoint_scores=np.ones((1, 17)),
+        visibility_scores=visibility,
+        instance_scores=[0.75],
+    )
     document = to_coco([PhotoPoses("a.jpg", (480, 640), poses)])
     (annotation,) = document["annotations"]
     assert document["images"] == [{"id": 1, "file_name": "a.jpg", "width": 640, "height": 480}]

@@ -19,7 +19,14 @@ def some_poses(skeleton=COCO, persons: int = 2) -> Poses:
     keypoints[0, 9] = np.nan
     boxes = np.array([[0.0, 0, 210, 210]] * persons)
     scores = rng.uniform(0.05, 1, (persons, count))
-    return Poses(skeleton, keypoints, boxes, scores, scores, scores.mean(axis=1))
+    return Poses(
+        skeleton=skeleton,
+        keypoints=keypoints,
+        boxes_xyxy=boxes,
+        keypoint_scores=scores,
+        visibility_scores=scores,
+        instance_scores=scores.mean(axis=1),
+    )
 
 
 def body(document, person=0):

@@ -58,7 +58,16 @@ def test_photos_of_any_mode_are_what_the_service_would_see(tmp_path):
 def test_a_turned_photo_is_cropped_where_its_labels_are(tmp_path):
     path = write_photo(tmp_path / "photo.png", QUARTER_TURN)
     box = np.array([0.0, 0.0, 40.0, 30.0])  # the red half of the upright photo, 40 wide and 60 high
-    record = PersonRecord(1, path, (60, 40), np.full((17, 2), 20.0), np.full(17, 2), box, 600.0, True)
+    record = PersonRecord(
+        annotation_id=1,
+        image_path=path,
+        image_hw=(60, 40),
+        keypoints=np.full((17, 2), 20.0),
+        visibility=np.full(17, 2),
+        box_xyxy=box,
+        area=600.0,
+        visibility_known=True,
+    )
     image = PersonDataset([record], COCO, 32)[0].image
     assert (image[0, 12:20, 12:20] == 255).all()
 
@@ -69,7 +78,15 @@ def test_boxes_are_learned_whether_or_not_visibility_is_known(tmp_path, box_know
     path = write_photo(tmp_path / "photo.png", None)
     box = np.array([5.0, 5.0, 55.0, 35.0])
     record = PersonRecord(
-        1, path, (40, 60), np.full((17, 2), 20.0), np.full(17, 2), box, 600.0, False, box_known=box_known
+        annotation_id=1,
+        image_path=path,
+        image_hw=(40, 60),
+        keypoints=np.full((17, 2), 20.0),
+        visibility=np.full(17, 2),
+        box_xyxy=box,
+        area=600.0,
+        visibility_known=False,
+        box_known=box_known,
     )
     change = Augmentation(rotation_probability=float(rotated))
     labels = PersonDataset([record], COCO, 32, change)[0].labels

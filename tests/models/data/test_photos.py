@@ -20,7 +20,18 @@ def person(number: int, path, center, spread: float, crowd: bool = False) -> Per
     keypoints = np.asarray(center) + rng.uniform(-spread, spread, (17, 2))
     box = np.concatenate([np.asarray(center) - spread, np.asarray(center) + spread])
     visibility = np.zeros(17, int) if crowd else np.full(17, 2)
-    return PersonRecord(number, path, (HEIGHT, WIDTH), keypoints, visibility, box, spread**2, True, 0, crowd)
+    return PersonRecord(
+        annotation_id=number,
+        image_path=path,
+        image_hw=(HEIGHT, WIDTH),
+        keypoints=keypoints,
+        visibility=visibility,
+        box_xyxy=box,
+        area=spread**2,
+        visibility_known=True,
+        image_id=0,
+        crowd=crowd,
+    )
 
 
 @pytest.fixture
@@ -35,7 +46,7 @@ def data(tmp_path):
     Image.fromarray(pixels).save(path)
     images = [ImageRecord(0, path, (HEIGHT, WIDTH)), ImageRecord(1, tmp_path / "1.png", (50, 50))]
     crowd = person(3, path, (140, 90), 10.0, crowd=True)
-    return PoseDataset("two", COCO, images, people, [crowd], Counter())
+    return PoseDataset(name="two", skeleton=COCO, images=images, persons=people, ignored=[crowd], skipped=Counter())
 
 
 def spot(image: torch.Tensor) -> torch.Tensor:

@@ -1,5 +1,6 @@
 """Truncated training persons: what stays labelled is what stays in sight."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,16 @@ def person(seed: int = 0) -> PersonRecord:
     rng = np.random.default_rng(seed)
     box = np.array([60.0, 40.0, 240.0, 360.0])
     keypoints = rng.uniform(box[:2], box[2:], (17, 2))
-    return PersonRecord(1, Path("photo.jpg"), (HEIGHT, WIDTH), keypoints, np.full(17, 2), box, 1000.0, True)
+    return PersonRecord(
+        annotation_id=1,
+        image_path=Path("photo.jpg"),
+        image_hw=(HEIGHT, WIDTH),
+        keypoints=keypoints,
+        visibility=np.full(17, 2),
+        box_xyxy=box,
+        area=1000.0,
+        visibility_known=True,
+    )
 
 
 def truncations(count: int = 60):
@@ -58,9 +68,7 @@ def test_a_person_of_whom_nothing_would_remain_is_not_truncated():
     lonely = person()
     visibility = np.zeros(17, int)
     visibility[0] = 2
-    lonely = PersonRecord(
-        1, lonely.image_path, lonely.image_hw, lonely.keypoints, visibility, lonely.box_xyxy, 1.0, True
-    )
+    lonely = replace(lonely, visibility=visibility)
     assert truncate_person(lonely, (0.3, 0.8), np.random.default_rng(0)) is None
 
 

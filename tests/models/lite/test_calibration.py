@@ -17,7 +17,7 @@ from clickpose.lite.calibration import (
     load_score_reader,
     raw_scores,
 )
-from clickpose.lite.flip_test import FlipTestLite
+from clickpose.lite.mirrored_views import FlipTestLite
 from clickpose.lite.predictor import LitePredictor, network_mark
 from clickpose.lite.tokens import collect_lite
 from clickpose.networks.ccnet import CCNet

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clickpose.evaluation.click_protocol import ClickProtocol
+from clickpose.clicks.click_protocol import ClickProtocol
 from clickpose.lite.click_evaluation import ClickEvaluation, evaluate_clicks
-from clickpose.lite.flip_test import FlipTestLite
+from clickpose.lite.mirrored_views import FlipTestLite
 from clickpose.lite.predictor import LitePredictor
 from clickpose.metrics.clicks import ClickCurve
 from clickpose.metrics.oks import keypoint_oks
@@ -37,7 +37,14 @@ def evaluation(terms, scores, visibility, labelled, refined_terms=None):
     curve = ClickCurve(((terms * labelled).sum(1) / labelled.sum(1))[:, None])
     refined = terms[:, None] if refined_terms is None else np.asarray(refined_terms, float)
     return ClickEvaluation(
-        curve, curve, curve, terms, np.asarray(scores, float), np.asarray(visibility, float), labelled, refined
+        refined=curve,
+        manual=curve,
+        trunk_manual=curve,
+        first_terms=terms,
+        first_scores=np.asarray(scores, float),
+        first_visibility=np.asarray(visibility, float),
+        labelled=labelled,
+        refined_terms=refined,
     )
 
 

@@ -28,8 +28,12 @@ def decoded(offsets, scores, visibility) -> DecoderOutput:
     keypoints[..., 0] += offsets
     boxes = torch.tensor([0.0, 0.0, 1.0, 1.0]).expand(1, len(offsets), 1, 4)
     return DecoderOutput(
-        keypoints[None, :, None], boxes, scores.logit()[:, None], visibility.logit()[:, None], None
-    )  # fmt: skip
+        keypoints_norm=keypoints[None, :, None],
+        boxes_norm=boxes,
+        oks_logits=scores.logit()[:, None],
+        visibility_logits=visibility.logit()[:, None],
+        tokens=None,
+    )
 
 
 def losses(output: DecoderOutput, labels: PersonLabels, fixed=None) -> dict[str, float]:

@@ -83,7 +83,7 @@ def test_zero_clicks_from_nowhere_is_the_first_prediction(predictor, image):
     (region,) = predictor.encode(image, BOXES[:1])
     base = predictor.decode([region])[0]
     nowhere = Pose.from_keypoints(COCO, np.full((17, 2), np.nan), BOXES[0])
-    again = predictor.refine_region(region, nowhere, Clicks(np.zeros((17, 2)), np.zeros(17, bool)))
+    again = predictor.refine_region(region, nowhere, Clicks(positions=np.zeros((17, 2)), mask=np.zeros(17, bool)))
     np.testing.assert_allclose(again.keypoints, base.keypoints, atol=1e-3)
     np.testing.assert_allclose(again.keypoint_scores, base.keypoint_scores, atol=1e-5)
 

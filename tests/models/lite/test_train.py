@@ -8,11 +8,9 @@ import torch
 from PIL import Image
 from torch.utils.data import default_collate
 
-from clickpose import engine
 from clickpose.data.coco import read_coco_persons
 from clickpose.data.feature_cache import FeatureCache, build_feature_cache
 from clickpose.data.persons import Augmentation, PersonDataset
-from clickpose.engine import EpochSampler, TrainConfig, Trainer, rate_factor
 from clickpose.lite.losses import LossWeights, pose_losses
 from clickpose.lite.task import LiteTask, LiteTaskConfig
 from clickpose.lite.train import LitePlan, TrainingFolder, train_lite
@@ -20,6 +18,8 @@ from clickpose.networks.lite import LiteConfig, LiteNetwork
 from clickpose.networks.lite_decoder import DecoderConfig
 from clickpose.skeleton import COCO
 from clickpose.terms import oks_terms
+from clickpose.training import engine
+from clickpose.training.engine import EpochSampler, TrainConfig, Trainer, rate_factor
 from clickpose.weights_io import read_metadata, save_weights
 
 TINY = LiteConfig(64, DecoderConfig(flip_pairs=COCO.flip_pairs, dim=32, heads=2, layers=2, ffn_dim=48))

@@ -220,11 +220,17 @@ def test_predictions_find_the_persons_that_pycocotools_gives_them(reference, see
 def test_who_chooses_first_may_decide_how_many_are_found():
     """Why COCO's AR can move by a hair when nothing but scores changes."""
     boxes = [[0.0, 0.0, 9.0, 9.0]] * 2
-    truth = KeypointTruth([[[0.0, 0.0]], [[60.0, 0.0]]], np.ones((2, 1)), [1e4, 1e4], boxes, [1, 1])
+    truth = KeypointTruth(
+        keypoints=[[[0.0, 0.0]], [[60.0, 0.0]]],
+        visibility=np.ones((2, 1)),
+        areas=[1e4, 1e4],
+        boxes_xywh=boxes,
+        image_ids=[1, 1],
+    )
     between, beyond = [[25.0, 0.0]], [[-20.0, 0.0]]  # both nearer to the first person
     found = {}
     for name, scores in {"choosy first": [0.8, 0.9], "choosy last": [0.9, 0.8]}.items():
-        predictions = KeypointPredictions([between, beyond], scores, [1, 1])
+        predictions = KeypointPredictions(keypoints=[between, beyond], scores=scores, image_ids=[1, 1])
         found[name] = match_predictions(truth, predictions, [0.2], 0.6).tolist()
     assert found == {"choosy first": [1, 0], "choosy last": [0, -1]}
 
@@ -234,7 +240,7 @@ def test_nobody_is_found_where_there_is_nobody(truth):
     nobody = truth_from_coco(dataset())
     assert match_predictions(nobody, given, COCO.sigma_array, 0.5).tolist() == [-1, -1, -1]
     assert match_predictions(truth_from_coco(truth), predictions_from_coco(truth, []), COCO.sigma_array, 0.5).size == 0
-    elsewhere = KeypointPredictions(given.keypoints, given.scores, [7, 7, 7])
+    elsewhere = KeypointPredictions(keypoints=given.keypoints, scores=given.scores, image_ids=[7, 7, 7])
     assert match_predictions(truth_from_coco(truth), elsewhere, COCO.sigma_array, 0.5).tolist() == [-1, -1, -1]
 
 
@@ -270,10 +276,15 @@ def test_ids_may_be_of_any_kind_and_order_of_persons_does_not_matter(truth):
     named = {1: "a.jpg", 2: "b.jpg"}
     order = [2, 0, 1]
     shuffled = KeypointTruth(
-        gt.keypoints[order], gt.visibility[order], gt.areas[order], gt.boxes_xywh[order],
-        [named[i] for i in gt.image_ids[order]],
-    )  # fmt: skip
-    renamed = KeypointPredictions(found.keypoints, found.scores, [named[i] for i in found.image_ids])
+        keypoints=gt.keypoints[order],
+        visibility=gt.visibility[order],
+        areas=gt.areas[order],
+        boxes_xywh=gt.boxes_xywh[order],
+        image_ids=[named[i] for i in gt.image_ids[order]],
+    )
+    renamed = KeypointPredictions(
+        keypoints=found.keypoints, scores=found.scores, image_ids=[named[i] for i in found.image_ids]
+    )
     expected = evaluate_keypoints(gt, found, COCO.sigma_array).figures
     assert evaluate_keypoints(shuffled, renamed, COCO.sigma_array).figures == pytest.approx(expected)
     several = {1: 7, 2: ("video", 3)}  # kinds that do not compare
@@ -284,10 +295,10 @@ def test_ids_may_be_of_any_kind_and_order_of_persons_does_not_matter(truth):
 def test_only_the_order_of_scores_counts_and_swapped_axes_do_not_pass(truth):
     results = [result(a, 0.9 - 0.1 * i, oks=0.8) for i, a in enumerate(truth["annotations"])]
     gt, found = arrays(truth, results)
-    logits = KeypointPredictions(found.keypoints, 100 * found.scores - 70, found.image_ids)
+    logits = KeypointPredictions(keypoints=found.keypoints, scores=100 * found.scores - 70, image_ids=found.image_ids)
     base = evaluate_keypoints(gt, found, COCO.sigma_array).figures
     assert evaluate_keypoints(gt, logits, COCO.sigma_array).figures == base
-    swapped = KeypointPredictions(found.keypoints[..., ::-1], found.scores, found.image_ids)
+    swapped = KeypointPredictions(keypoints=found.keypoints[..., ::-1], scores=found.scores, image_ids=found.image_ids)
     assert evaluate_keypoints(gt, swapped, COCO.sigma_array).figures["AP"] == 0 < base["AP"]
 
 
@@ -296,7 +307,9 @@ def test_joints_that_are_not_placed_have_no_similarity(truth):
     gt, found = arrays(truth, results)
     keypoints = found.keypoints.copy()
     keypoints[:, :8] = np.nan
-    part = evaluate_keypoints(gt, KeypointPredictions(keypoints, found.scores, found.image_ids), COCO.sigma_array)
+    part = evaluate_keypoints(
+        gt, KeypointPredictions(keypoints=keypoints, scores=found.scores, image_ids=found.image_ids), COCO.sigma_array
+    )
     assert part.figures["AR50"] == 1 and part.figures["AR"] == pytest.approx(0.1)  # OKS 9/17 = .529
 
 
@@ -324,7 +337,7 @@ def test_best_oks_stays_within_image_and_category_and_leaves_crowds_out(truth):
     crowd = {**truth["annotations"][0], "id": 9, "iscrowd": 1}
     gt, found = arrays(dataset(crowd), [result(crowd, 0.5)])
     assert best_oks(gt, found, COCO.sigma_array) == [0]
-    other_image = KeypointPredictions(found.keypoints, found.scores, [2])
+    other_image = KeypointPredictions(keypoints=found.keypoints, scores=found.scores, image_ids=[2])
     gt, _ = arrays(dataset(truth["annotations"][0]), [])
     assert best_oks(gt, other_image, COCO.sigma_array) == [0]
     assert best_oks(gt, found, COCO.sigma_array) == [1]
@@ -354,8 +367,10 @@ def test_parts_are_evaluated_by_themselves_with_their_own_scores(truth):
     visibility, keypoints = gt.visibility.copy(), found.keypoints.copy()
     visibility[0, :5] = 0  # nobody looks for this face
     keypoints[1, :5] += 5_000  # a face that is not found …
-    gt = KeypointTruth(gt.keypoints, visibility, gt.areas, gt.boxes_xywh, gt.image_ids)
-    found = KeypointPredictions(keypoints, found.scores, found.image_ids)
+    gt = KeypointTruth(
+        keypoints=gt.keypoints, visibility=visibility, areas=gt.areas, boxes_xywh=gt.boxes_xywh, image_ids=gt.image_ids
+    )
+    found = KeypointPredictions(keypoints=keypoints, scores=found.scores, image_ids=found.image_ids)
     figures = average_precision_by_part(gt, found, COCO.sigma_array, COCO.parts)
     assert list(figures) == ["face", "arms", "legs", "whole"]
     assert figures["legs"]["AP"] == pytest.approx(1.0)
@@ -399,17 +414,29 @@ def test_wrong_arrays_are_refused(truth):
     gt, found = arrays(truth, [result(truth["annotations"][0], 0.9)])
     sigmas = COCO.sigma_array
     with pytest.raises(ValueError, match="Expected finite scores, got nan"):
-        KeypointPredictions(found.keypoints, [np.nan], [1])
+        KeypointPredictions(keypoints=found.keypoints, scores=[np.nan], image_ids=[1])
     with pytest.raises(ValueError, match="got infinity"):
-        KeypointPredictions(np.full((1, 17, 2), np.inf), [1.0], [1])
+        KeypointPredictions(keypoints=np.full((1, 17, 2), np.inf), scores=[1.0], image_ids=[1])
     with pytest.raises(ValueError, match=r"Expected finite areas of 0 or more, got -1\.0"):
-        KeypointTruth(gt.keypoints[:1], gt.visibility[:1], [-1.0], gt.boxes_xywh[:1], [1])
+        KeypointTruth(
+            keypoints=gt.keypoints[:1],
+            visibility=gt.visibility[:1],
+            areas=[-1.0],
+            boxes_xywh=gt.boxes_xywh[:1],
+            image_ids=[1],
+        )
     with pytest.raises(ValueError, match="Expected finite keypoints where visibility is above 0"):
-        KeypointTruth(gt.keypoints[:1] * np.nan, gt.visibility[:1], [1.0], gt.boxes_xywh[:1], [1])
+        KeypointTruth(
+            keypoints=gt.keypoints[:1] * np.nan,
+            visibility=gt.visibility[:1],
+            areas=[1.0],
+            boxes_xywh=gt.boxes_xywh[:1],
+            image_ids=[1],
+        )
     with pytest.raises(ValueError, match="Expected finite areas, got nan"):
-        KeypointPredictions(found.keypoints, [0.5], [1], [np.nan])
+        KeypointPredictions(keypoints=found.keypoints, scores=[0.5], image_ids=[1], areas=[np.nan])
     with pytest.raises(ValueError, match="Expected 1 image_ids, got 2"):
-        KeypointPredictions(found.keypoints, [0.5], [1, 2])
+        KeypointPredictions(keypoints=found.keypoints, scores=[0.5], image_ids=[1, 2])
     with pytest.raises(ValueError, match="Expected 5 keypoints in truth, got 17"):
         evaluate_keypoints(gt, found, sigmas[:5])
     with pytest.raises(ValueError, match=r"Expected finite sigmas above 0, got 0\.0"):

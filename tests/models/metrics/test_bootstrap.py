@@ -102,7 +102,7 @@ def test_differences_of_average_precision_are_paired(reference):
     truth, found = truth_from_coco(dataset), predictions_from_coco(dataset, results)
     same = compare_average_precision(truth, found, found, COCO.sigma_array, resamples=10)["AP"]
     assert (same.change.value, same.change.low, same.change.high) == (0, 0, 0)
-    worse = KeypointPredictions(found.keypoints + 10, found.scores, found.image_ids)
+    worse = KeypointPredictions(keypoints=found.keypoints + 10, scores=found.scores, image_ids=found.image_ids)
     loss = compare_average_precision(truth, found, worse, COCO.sigma_array, resamples=20)
     assert tuple(loss) == FIGURES
     before, after = (evaluate_keypoints(truth, some, COCO.sigma_array).figures["AP"] for some in (found, worse))

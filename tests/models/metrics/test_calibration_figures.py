@@ -111,7 +111,9 @@ def test_photos_may_have_ids_of_any_kind():
 
 
 def test_nobody_has_no_figures():
-    nobody = CalibrationSample(np.zeros((0, 5)), np.zeros((0, 5)), np.zeros((0, 5)), [], [])
+    nobody = CalibrationSample(
+        oks=np.zeros((0, 5)), scores=np.zeros((0, 5)), visibility=np.zeros((0, 5)), instance_oks=[], instance_scores=[]
+    )
     assert np.isnan(list(calibration_figures(nobody).values())).all()
 
 
@@ -119,9 +121,17 @@ def test_ranked_precision_is_cocos_with_one_person_a_photo():
     rng = np.random.default_rng(2)
     keypoints = rng.uniform(0, 100, (50, 17, 2))
     found = keypoints + rng.normal(0, 1, (50, 17, 2)) * rng.uniform(0, 12, (50, 1, 1))
-    truth = KeypointTruth(keypoints, np.ones((50, 17)), np.full(50, 9_000.0), np.ones((50, 4)), range(50))
+    truth = KeypointTruth(
+        keypoints=keypoints,
+        visibility=np.ones((50, 17)),
+        areas=np.full(50, 9_000.0),
+        boxes_xywh=np.ones((50, 4)),
+        image_ids=range(50),
+    )
     scores = np.round(rng.uniform(0, 1, 50), 1)
-    expected = evaluate_keypoints(truth, KeypointPredictions(found, scores, range(50)), COCO.sigma_array)
+    expected = evaluate_keypoints(
+        truth, KeypointPredictions(keypoints=found, scores=scores, image_ids=range(50)), COCO.sigma_array
+    )
     ranked = ranked_precision(scores, oks(found, keypoints, 9_000.0, COCO.sigma_array))
     assert 0.2 < ranked.average_precision < 0.9
     assert ranked.average_precision == pytest.approx(expected.figures["AP"], abs=1e-12)

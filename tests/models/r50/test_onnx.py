@@ -45,7 +45,7 @@ def test_a_click_runs_in_the_graph(exported, monkeypatch):
     pose = predictor.decode([region])[0]
     clicked = np.arange(17) == 2
     monkeypatch.setattr(predictor.network, "refine", None)  # torch is not asked
-    refined = predictor.refine_region(region, pose, Clicks(pose.keypoints, clicked))
+    refined = predictor.refine_region(region, pose, Clicks(positions=pose.keypoints, mask=clicked))
     assert refined.fixed.tolist() == clicked.tolist()
     np.testing.assert_array_equal(refined.keypoints[clicked], pose.keypoints[clicked])
     assert (refined.keypoints[~clicked] != pose.keypoints[~clicked]).any()

@@ -14,7 +14,7 @@ from clickpose.structures import Clicks, Pose
 from clickpose.weights_io import WeightsError
 
 BOXES = np.array([[20.0, 30.0, 120.0, 220.0], [150.0, 40.0, 230.0, 200.0]])
-NO_CLICKS = Clicks(np.zeros((17, 2)), np.zeros(17, bool))
+NO_CLICKS = Clicks(positions=np.zeros((17, 2)), mask=np.zeros(17, bool))
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from clickpose.data.photos import PhotoDataset, PhotoScales, collate_photos
-from clickpose.engine import TrainConfig
 from clickpose.networks.clickpose import ClickPose
 from clickpose.r50 import task as task_module
 from clickpose.r50.matcher import NOBODY, Targets
 from clickpose.r50.noise import draw_noise
 from clickpose.r50.task import R50TaskConfig, prepare_for_training
 from clickpose.skeleton import COCO
+from clickpose.training.engine import TrainConfig
 
 FAKE_TERMS = {"person": 1.0, "box": 10.0, "keypoints": 100.0, "oks": 1000.0}
 HW = np.array([96.0, 64.0])  # width and height of the photos, px

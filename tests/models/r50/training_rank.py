@@ -12,14 +12,14 @@ from PIL import Image
 
 from clickpose.data.photos import PhotoDataset, PhotoScales, collate_photos
 from clickpose.data.records import ImageRecord, PersonRecord, PoseDataset
-from clickpose.engine import TrainConfig, Trainer
 from clickpose.networks.backbone import BackboneConfig, normalise_pixels
 from clickpose.networks.clickpose import ClickPose, ClickPoseConfig
-from clickpose.processes import join_processes, rank_and_world
 from clickpose.r50.checkpoint import save_network
 from clickpose.r50.noise import NoiseConfig
 from clickpose.r50.task import R50Task, R50TaskConfig, fit_normalisation, prepare_for_training
 from clickpose.skeleton import COCO
+from clickpose.training.engine import TrainConfig, Trainer
+from clickpose.training.processes import join_processes, rank_and_world
 
 TINY = ClickPoseConfig(
     dim=32, heads=4, ffn_dim=24, encoder_layers=1, human_layers=2, keypoint_layers=2, queries=12, persons=5,
@@ -44,12 +44,34 @@ def people_dataset(folder: Path, count: int = 4) -> PoseDataset:
             visibility[0] = 2
             box, area = np.concatenate([center - half, center + half]), 2 * half.prod()
             identity = len(persons)
-            persons.append(PersonRecord(identity, path, (64, 96), points, visibility, box, area, True, number))
+            persons.append(
+                PersonRecord(
+                    annotation_id=identity,
+                    image_path=path,
+                    image_hw=(64, 96),
+                    keypoints=points,
+                    visibility=visibility,
+                    box_xyxy=box,
+                    area=area,
+                    visibility_known=True,
+                    image_id=number,
+                )
+            )
     crowds.append(
-        PersonRecord(99, images[0].path, (64, 96), np.zeros((17, 2)), np.zeros(17, int), np.array([0.0, 0, 30, 30]),
-                     500.0, True, 0, True)
-    )  # fmt: skip
-    return PoseDataset("noise", COCO, images, persons, crowds)
+        PersonRecord(
+            annotation_id=99,
+            image_path=images[0].path,
+            image_hw=(64, 96),
+            keypoints=np.zeros((17, 2)),
+            visibility=np.zeros(17, int),
+            box_xyxy=np.array([0.0, 0, 30, 30]),
+            area=500.0,
+            visibility_known=True,
+            image_id=0,
+            crowd=True,
+        )
+    )
+    return PoseDataset(name="noise", skeleton=COCO, images=images, persons=persons, ignored=crowds)
 
 
 def make_task(dataset: PhotoDataset, config: R50TaskConfig = TASK, seed: int = 0, moving: bool = True) -> R50Task:

@@ -88,9 +88,9 @@ def record_pictures(records, keypoints: np.ndarray):
     from clickpose.commands.calibrate.report import PersonPictures
 
     return PersonPictures(
-        [record.image_path for record in records],
-        np.array([record.image_hw for record in records]),
-        keypoints,
-        np.stack([record.keypoints for record in records]),
-        np.stack([record.box_xyxy for record in records]),
+        image_paths=[record.image_path for record in records],
+        images_hw=np.array([record.image_hw for record in records]),
+        keypoints=keypoints,
+        truth=np.stack([record.keypoints for record in records]),
+        boxes_xyxy=np.stack([record.box_xyxy for record in records]),
     )

@@ -30,7 +30,7 @@ _PICTURE_SIDE = 260  # pixels
 _MARGIN = 0.25  # of the box, around it
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class PersonPictures:
     """What the examples of a report are drawn from, for the N persons of the samples.
 
@@ -221,13 +221,17 @@ def _example_jpeg(sample: CalibrationSample, skeleton: Skeleton, pictures: Perso
         draw_poses(
             crop,
             Poses(
-                skeleton, (keypoints[None] - offset) * scale, (box.reshape(1, 2, 2) - offset).reshape(1, 4) * scale,
-                scores[None], np.ones((1, len(skeleton))), [score],
+                skeleton=skeleton,
+                keypoints=(keypoints[None] - offset) * scale,
+                boxes_xyxy=(box.reshape(1, 2, 2) - offset).reshape(1, 4) * scale,
+                keypoint_scores=scores[None],
+                visibility_scores=np.ones((1, len(skeleton))),
+                instance_scores=[score],
             ),
             style,
         )
         for keypoints, scores, score in poses
-    ]  # fmt: skip
+    ]
     buffer = io.BytesIO()
     gap = np.full((_PICTURE_SIDE, 4, 3), 255, np.uint8)
     Image.fromarray(np.concatenate([halves[0], gap, halves[1]], axis=1)).save(buffer, "JPEG", quality=82)

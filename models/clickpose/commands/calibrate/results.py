@@ -145,7 +145,14 @@ def _measure(
     new = instance_scores(scores, given.visibility_scores, given.scores)
     visibility = np.where(truth.matched[:, None], truth.visibility, 0)
     before, after = (
-        CalibrationSample(truth.oks, joints, visibility, truth.instance_oks, persons, image_ids=given.image_ids)
+        CalibrationSample(
+            oks=truth.oks,
+            scores=joints,
+            visibility=visibility,
+            instance_oks=truth.instance_oks,
+            instance_scores=persons,
+            image_ids=given.image_ids,
+        )
         for joints, persons in ((given.scores, raw), (scores, new))
     )
     changed = with_scores(results, scores, new)
@@ -231,6 +238,12 @@ def _pictures_of(
         if absent := [path for path in paths if not path.is_file()]:  # now, not after minutes of intervals
             raise ValueError(f"Expected the annotated photos in {folder} for the report's examples, got no "
                              f"{absent[0].name}; --images names their folder")  # fmt: skip
-        return PersonPictures(paths, images_hw, given.keypoints, truth.truth, np.reshape(boxes, (-1, 4)))
+        return PersonPictures(
+            image_paths=paths,
+            images_hw=images_hw,
+            keypoints=given.keypoints,
+            truth=truth.truth,
+            boxes_xyxy=np.reshape(boxes, (-1, 4)),
+        )
 
     return gather

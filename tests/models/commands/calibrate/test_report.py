@@ -50,7 +50,13 @@ def pictures(tmp_path):
     Image.fromarray(np.full((50, 60, 3), 90, np.uint8)).save(path)
     truth = np.random.default_rng(2).uniform(20, 180, (PERSONS, JOINTS, 2))
     boxes = np.tile([10.0, 10.0, 190.0, 190.0], (PERSONS, 1))
-    return PersonPictures([path] * PERSONS, np.tile([200, 240], (PERSONS, 1)), truth + 15, truth, boxes)
+    return PersonPictures(
+        image_paths=[path] * PERSONS,
+        images_hw=np.tile([200, 240], (PERSONS, 1)),
+        keypoints=truth + 15,
+        truth=truth,
+        boxes_xyxy=boxes,
+    )
 
 
 def write(tmp_path, before, after, **options):

@@ -2,7 +2,7 @@
 
 The random changes of every sample follow from (seed, step, index) and those of every step from (seed, step), so an
 interrupted run that resumes sees what an uninterrupted one would have seen. Several processes
-(:mod:`clickpose.processes`) split each batch and average their gradients.
+(:mod:`clickpose.training.processes`) split each batch and average their gradients.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm import tqdm
 
-from clickpose.processes import backward, mean_over_processes, rank_and_world, share_losses
+from clickpose.training.processes import backward, mean_over_processes, rank_and_world, share_losses
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from clickpose import extras
-from clickpose.processes import backward, join_processes, mean_over_processes, rank_and_world, share_losses
+from clickpose.training.processes import backward, join_processes, mean_over_processes, rank_and_world, share_losses
 
 
 def test_a_process_of_its_own_joins_nobody(monkeypatch):

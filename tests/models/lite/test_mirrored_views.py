@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from clickpose.lite.flip_test import FlipTestLite, merge_views, mirror_boxes
+from clickpose.lite.mirrored_views import FlipTestLite, merge_views, mirror_boxes
 from clickpose.lite.predictor import LitePredictor, load_network
 from clickpose.lite.weights import describe_skeleton, lite_config
 from clickpose.networks.lite import LiteNetwork
@@ -99,7 +99,11 @@ def answer(x, logit):
     keypoints[..., 0] = x
     box = torch.tensor([0.0, 0.0, 1.0, 1.0]).expand(1, 1, 1, 4)
     return DecoderOutput(
-        keypoints, box, torch.full((1, 1, 17), logit), torch.zeros(1, 1, 17), torch.full((1, 1, 17, 4), x)
+        keypoints_norm=keypoints,
+        boxes_norm=box,
+        oks_logits=torch.full((1, 1, 17), logit),
+        visibility_logits=torch.zeros(1, 1, 17),
+        tokens=torch.full((1, 1, 17, 4), x),
     )
 
 
@@ -174,7 +178,13 @@ def test_disagreement_counts_in_the_last_layer_by_the_persons_size_and_the_odds(
         keypoints[0, ..., 0], keypoints[1, ..., 0] = 0.9 * x, x
         box = torch.tensor([[0.0, 0.0, 1.0, 1.0], [0.2, 0.3, 0.6, 0.8]])[:, None, None]
         logits = torch.full((1, 1, 17), float(np.log(odds)))
-        return DecoderOutput(keypoints, box, logits, torch.zeros(1, 1, 17), torch.zeros(1, 1, 17, 4))
+        return DecoderOutput(
+            keypoints_norm=keypoints,
+            boxes_norm=box,
+            oks_logits=logits,
+            visibility_logits=torch.zeros(1, 1, 17),
+            tokens=torch.zeros(1, 1, 17, 4),
+        )
 
     merged = merge_views(answer(0.45, 3.0), answer(0.49, 1.0), SIGMAS)
     assert merged.keypoints_norm[-1, ..., 0].flatten().tolist() == pytest.approx([0.46] * 17)
@@ -205,7 +215,7 @@ def test_zero_clicks_from_nowhere_is_the_first_prediction(flip_test):
     (region,) = predictor.encode(image, box[None])
     base = predictor.decode([region])[0]
     nowhere = Pose.from_keypoints(COCO, np.full((17, 2), np.nan), box)
-    again = predictor.refine_region(region, nowhere, Clicks(np.zeros((17, 2)), np.zeros(17, bool)))
+    again = predictor.refine_region(region, nowhere, Clicks(positions=np.zeros((17, 2)), mask=np.zeros(17, bool)))
     np.testing.assert_allclose(again.keypoints, base.keypoints, atol=1e-3)
 
 

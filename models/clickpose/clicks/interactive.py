@@ -15,9 +15,9 @@ import numpy as np
 from PIL import Image
 
 from clickpose.boxes import box_iou
+from clickpose.clicks.click_protocol import ClickProtocol, SimulatedAnnotator
 from clickpose.data.persons import read_photo
 from clickpose.data.records import ImageRecord, PersonRecord, PoseDataset
-from clickpose.evaluation.click_protocol import ClickProtocol, SimulatedAnnotator
 from clickpose.metrics.average_precision import average_precision_by_part, evaluate_keypoints, make_engine
 from clickpose.metrics.clicks import CLICK_CAP, ClickCurve
 from clickpose.metrics.keypoint_sets import KeypointPredictions, KeypointTruth
@@ -32,7 +32,7 @@ FirstPoses = Callable[[ImageRecord, list[PersonRecord]], Poses]
 MATCH_IOU = 0.3
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class ClickedPoses:
     """The poses of P predicted people over 0, 1, …, C clicks a person.
 
@@ -68,7 +68,7 @@ class ClickedPoses:
     def predictions(self, clicks: int) -> KeypointPredictions:
         """Return the poses after ``clicks`` clicks a person."""
         n = min(clicks, self.clicks)
-        return KeypointPredictions(self.keypoints[n], self.scores[n], self.image_ids)
+        return KeypointPredictions(keypoints=self.keypoints[n], scores=self.scores[n], image_ids=self.image_ids)
 
     def average_precision(self, clicks: int, image_ids: Iterable[Hashable] | None = None) -> float:
         """Return C_n in percent, over the images with people or those given; NaN without any."""
@@ -271,9 +271,13 @@ class _Simulation:
             image_ids += [image.image_id] * len(poses)
             persons += [indices[match] if match >= 0 else -1 for match in matches]
         matched = np.array(persons, dtype=int)
-        return {
-            name: ClickedPoses(self.dataset, *self._stack(rows), image_ids, matched) for name, rows in states.items()
-        }
+        clicked = {}
+        for name, rows in states.items():
+            keypoints, scores = self._stack(rows)
+            clicked[name] = ClickedPoses(
+                dataset=self.dataset, keypoints=keypoints, scores=scores, image_ids=image_ids, persons=matched
+            )
+        return clicked
 
     def _states(self, pose: Pose, truth: PersonRecord | None, correct: Refine, rng: np.random.Generator) -> list[Pose]:
         """Return the pose after 0, 1, … clicks; it repeats when nothing is left to click."""
@@ -299,7 +303,7 @@ class _Simulation:
         positions, mask = np.zeros((len(self.skeleton), 2)), np.zeros(len(self.skeleton), bool)
         places = np.array(self.columns)[joints]
         positions[places], mask[places] = annotator.targets[joints], True
-        return Clicks(positions, mask)
+        return Clicks(positions=positions, mask=mask)
 
     def _stack(self, rows: list[list[Pose]]) -> tuple[np.ndarray, np.ndarray]:
         """Return keypoints (1 + C, P, K, 2) and scores (1 + C, P)."""

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from clickpose.evaluation.click_plot import plot_curves
+from clickpose.clicks.click_plot import plot_curves
 
 
 def test_every_curve_is_drawn_with_its_name_and_length(tmp_path):

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clickpose.data.records import ImageRecord, PersonRecord, PoseDataset
-from clickpose.evaluation.click_protocol import ClickProtocol, SimulatedAnnotator
-from clickpose.evaluation.interactive import (
+from clickpose.clicks.click_protocol import ClickProtocol, SimulatedAnnotator
+from clickpose.clicks.interactive import (
     correct_by_hand,
     evaluate_poses,
     evaluate_predictor,
@@ -17,6 +16,7 @@ from clickpose.evaluation.interactive import (
     read_pixels,
     shared_joints,
 )
+from clickpose.data.records import ImageRecord, PersonRecord, PoseDataset
 from clickpose.frames import CropFrame
 from clickpose.predictor import EncodedRegion, PosePredictor, place_clicks
 from clickpose.skeleton import COCO
@@ -48,7 +48,10 @@ class ShiftedPredictor(PosePredictor):
         return np.reshape(boxes, (-1, 4)), np.linspace(1, 0.5, len(boxes))
 
     def encode(self, image, boxes_xyxy):
-        return [EncodedRegion(CropFrame.around_box(box, 64), box, {}) for box in np.reshape(boxes_xyxy, (-1, 4))]
+        return [
+            EncodedRegion(frame=CropFrame.around_box(box, 64), prompt_box_xyxy=box, features={})
+            for box in np.reshape(boxes_xyxy, (-1, 4))
+        ]
 
     def decode(self, regions, boxes_xyxy=None):
         poses = []
@@ -60,7 +63,16 @@ class ShiftedPredictor(PosePredictor):
                 else np.tile(region.prompt_box_xyxy[:2] + 5, (17, 1))
             )
             scores = np.linspace(0.5, 0.66, 17) if near else np.full(17, 0.1)
-            poses.append(Pose(COCO, keypoints, region.prompt_box_xyxy, scores, np.ones(17), float(scores.mean())))
+            poses.append(
+                Pose(
+                    skeleton=COCO,
+                    keypoints=keypoints,
+                    box_xyxy=region.prompt_box_xyxy,
+                    keypoint_scores=scores,
+                    visibility_scores=np.ones(17),
+                    instance_score=float(scores.mean()),
+                )
+            )
         return Poses.stack(COCO, poses)
 
     def covers(self, region, pose):
@@ -77,7 +89,17 @@ def make_person(image_id: int, number: int, labelled: int = 17, left: float = 20
     keypoints = rng.uniform([left, 20], [left + 80, 180], (17, 2))
     visibility = np.where(np.arange(17) < labelled, 2, 0)
     box = np.array([left, 20.0, left + 80, 180])
-    return PersonRecord(number, Path("unread"), (480, 640), keypoints, visibility, box, AREA, True, image_id)
+    return PersonRecord(
+        annotation_id=number,
+        image_path=Path("unread"),
+        image_hw=(480, 640),
+        keypoints=keypoints,
+        visibility=visibility,
+        box_xyxy=box,
+        area=AREA,
+        visibility_known=True,
+        image_id=image_id,
+    )
 
 
 @pytest.fixture
@@ -89,7 +111,7 @@ def dataset(tmp_path):
         images.append(ImageRecord(image_id, tmp_path / f"{image_id}.png", (480, 640)))
     # the file's order is not that of the photos
     people = [make_person(2, 0, labelled=3, left=320.0), make_person(1, 1), make_person(1, 2, left=220.0)]
-    return PoseDataset("made", COCO, images, people)
+    return PoseDataset(name="made", skeleton=COCO, images=images, persons=people)
 
 
 def test_a_click_moves_one_joint_by_hand_and_the_rest_with_a_network(dataset):
@@ -234,7 +256,14 @@ def test_another_skeleton_is_compared_in_the_joints_it_shares(dataset):
 
 def test_results_of_any_model_are_matched_by_box_and_corrected_by_hand(dataset):
     people = dataset.persons
-    pose = Pose(COCO, people[1].keypoints + np.array([12.0, 0]), people[1].box_xyxy, np.full(17, 0.5), np.ones(17), 0.5)
+    pose = Pose(
+        skeleton=COCO,
+        keypoints=people[1].keypoints + np.array([12.0, 0]),
+        box_xyxy=people[1].box_xyxy,
+        keypoint_scores=np.full(17, 0.5),
+        visibility_scores=np.ones(17),
+        instance_score=0.5,
+    )
     row = evaluate_poses(dataset, {1: Poses.stack(COCO, [pose])}, ClickProtocol(clicks=17))
     assert row.persons.tolist() == [1] and row.missed == 2
     terms = np.exp(-0.5 * (12.0 / SCALES) ** 2)
@@ -245,7 +274,14 @@ def test_results_of_any_model_are_matched_by_box_and_corrected_by_hand(dataset):
 
 
 def test_a_corrected_joint_counts_as_certain_and_raises_the_score_in_proportion():
-    pose = Pose(COCO, np.zeros((17, 2)), [0, 0, 9, 9], np.full(17, 0.5), np.ones(17), 0.4)
+    pose = Pose(
+        skeleton=COCO,
+        keypoints=np.zeros((17, 2)),
+        box_xyxy=[0, 0, 9, 9],
+        keypoint_scores=np.full(17, 0.5),
+        visibility_scores=np.ones(17),
+        instance_score=0.4,
+    )
     placed = correct_by_hand(pose, Clicks.from_mapping(COCO, {"nose": (3, 4)}))
     assert placed.keypoints[0].tolist() == [3, 4] and placed.keypoint_scores[0] == 1 and placed.fixed.sum() == 1
     assert placed.instance_score == pytest.approx(0.4 * (16 * 0.5 + 1) / (17 * 0.5))
@@ -266,8 +302,14 @@ def test_pckh_counts_the_joints_of_missed_people_as_wrong(dataset):
         for i, p in enumerate(dataset.persons)
     ]
     mpii_set = replace(dataset, skeleton=mpii, persons=people)
-    pose = Pose(mpii, joints[1] + np.where(np.arange(16) < 8, 9.9, 10.1)[:, None] * [1, 0], people[1].box_xyxy,
-                np.ones(16), np.ones(16), 1.0)  # fmt: skip
+    pose = Pose(
+        skeleton=mpii,
+        keypoints=joints[1] + np.where(np.arange(16) < 8, 9.9, 10.1)[:, None] * [1, 0],
+        box_xyxy=people[1].box_xyxy,
+        keypoint_scores=np.ones(16),
+        visibility_scores=np.ones(16),
+        instance_score=1.0,
+    )
     row = evaluate_poses(mpii_set, {1: Poses.stack(mpii, [pose])}, ClickProtocol(clicks=3))
     # 14 joints count (not pelvis and thorax, both among the first eight); one of three people was found
     assert row.pckh(0) == pytest.approx(100 * 6 / 42)
@@ -279,7 +321,14 @@ def test_parts_are_evaluated_apart(dataset):
     people = {1: [], 2: []}
     for person in dataset.persons:
         off = np.where(np.isin(np.arange(17), COCO.parts["legs"])[:, None], 300.0, 0.0)
-        pose = Pose(COCO, person.keypoints + off, person.box_xyxy, np.ones(17), np.ones(17), 1.0)
+        pose = Pose(
+            skeleton=COCO,
+            keypoints=person.keypoints + off,
+            box_xyxy=person.box_xyxy,
+            keypoint_scores=np.ones(17),
+            visibility_scores=np.ones(17),
+            instance_score=1.0,
+        )
         people[person.image_id].append(pose)
     row = evaluate_poses(dataset, {i: Poses.stack(COCO, poses) for i, poses in people.items()}, ClickProtocol(clicks=6))
     first, last = row.part_precision(0), row.part_precision(6)

@@ -87,11 +87,14 @@ class FlipTestLite(nn.Module):
         output = self.network.decode(person.views, PoseQueries(*map(_interleave, queries, self._mirror(*queries))))
         plain, mirrored = (
             DecoderOutput(
-                output.keypoints_norm[:, view::VIEWS], output.boxes_norm[:, view::VIEWS],
-                *(field[view::VIEWS] for field in (output.oks_logits, output.visibility_logits, output.tokens)),
+                keypoints_norm=output.keypoints_norm[:, view::VIEWS],
+                boxes_norm=output.boxes_norm[:, view::VIEWS],
+                oks_logits=output.oks_logits[view::VIEWS],
+                visibility_logits=output.visibility_logits[view::VIEWS],
+                tokens=output.tokens[view::VIEWS],
             )
             for view in range(VIEWS)
-        )  # fmt: skip
+        )
         merged = merge_views(plain, self._unmirror(mirrored), self.sigmas)
         held = torch.where(queries.fixed[..., None], queries.keypoints_norm, merged.keypoints_norm)
         return merged._replace(keypoints_norm=held)
@@ -102,9 +105,12 @@ class FlipTestLite(nn.Module):
     def _unmirror(self, output: DecoderOutput) -> DecoderOutput:
         order = self.mirror_joints
         return DecoderOutput(
-            self._mirror_keypoints(output.keypoints_norm), mirror_boxes(output.boxes_norm),
-            output.oks_logits[..., order], output.visibility_logits[..., order], output.tokens[..., order, :],
-        )  # fmt: skip
+            keypoints_norm=self._mirror_keypoints(output.keypoints_norm),
+            boxes_norm=mirror_boxes(output.boxes_norm),
+            oks_logits=output.oks_logits[..., order],
+            visibility_logits=output.visibility_logits[..., order],
+            tokens=output.tokens[..., order, :],
+        )
 
     def _mirror_keypoints(self, keypoints: Tensor) -> Tensor:
         """Exchange left and right in (..., K, 2) positions and their order; twice gives back what was."""
@@ -134,9 +140,12 @@ def merge_views(first: DecoderOutput, second: DecoderOutput, sigmas: Tensor) -> 
     agreement = (weights * oks_terms(positions[:, -1], keypoints[-1], area, sigmas)).sum(0)
     scores = logits.mean(0).sigmoid() * agreement
     return DecoderOutput(
-        keypoints, boxes, scores.logit(eps=1e-6), (first.visibility_logits + second.visibility_logits) / 2,
-        (first.tokens + second.tokens) / 2,
-    )  # fmt: skip
+        keypoints_norm=keypoints,
+        boxes_norm=boxes,
+        oks_logits=scores.logit(eps=1e-6),
+        visibility_logits=(first.visibility_logits + second.visibility_logits) / 2,
+        tokens=(first.tokens + second.tokens) / 2,
+    )
 
 
 def mirror_boxes(boxes_norm: Tensor) -> Tensor:

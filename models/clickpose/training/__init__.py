@@ -1,0 +1,1 @@
+"""Training of any network: steps, schedule, checkpoints, resume, several processes."""
