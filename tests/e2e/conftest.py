@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
-import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from clickpose_labelstudio.app import create_app
 from clickpose_labelstudio.settings import ServiceSettings
+from helpers.editor import Editor
+from helpers.fakes import FakePredictor
+from helpers.first_start import start_annotate_and_stop
+from helpers.stack import BOXES_XYXY, running_stack, write_photos
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LABEL_STUDIO_PYTHON = Path(
@@ -26,16 +27,6 @@ CHROMIUM_FLAGS = [
     "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-
-
-def _import_by_path(path: Path, name: str) -> ModuleType:
-    """Import a helper module: with ``--import-mode=importlib`` its folder is not on ``sys.path``."""
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, path)
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
 
 
 def _chromium() -> str | None:
@@ -57,25 +48,19 @@ def folder(tmp_path_factory) -> Path:
     return Path(kept) if kept else tmp_path_factory.mktemp("e2e")
 
 
-def _helper(name: str) -> ModuleType:
-    return _import_by_path(Path(__file__).with_name(f"{name}.py"), f"clickpose_e2e_{name}")
-
-
 @pytest.fixture(scope="session")
 def first_start(folder):
     """The loop as a user starts it for the first time, with the real network; a minute or two. It has ended."""
-    photos = _helper("stack").write_photos(folder / "photos", PHOTOS - 1)
-    return _helper("first_start").start_annotate_and_stop(folder, photos, LABEL_STUDIO_PYTHON)
+    photos = write_photos(folder / "photos", PHOTOS - 1)
+    return start_annotate_and_stop(folder, photos, LABEL_STUDIO_PYTHON)
 
 
 @pytest.fixture(scope="session")
 def stack(folder, first_start) -> Iterator:
     """The running loop with a fake predictor: the second start on the same data folder, with one photo more."""
-    module = _helper("stack")
-    fakes = _import_by_path(REPOSITORY / "tests" / "ml_backend" / "fake_predictor.py", "clickpose_test_fakes")
-    photos = module.write_photos(folder / "photos", PHOTOS)
-    predictor = fakes.FakePredictor(module.BOXES_XYXY, visible=0.3)
-    with module.running_stack(folder, predictor, LABEL_STUDIO_PYTHON, photos) as running:
+    photos = write_photos(folder / "photos", PHOTOS)
+    predictor = FakePredictor(BOXES_XYXY, visible=0.3)
+    with running_stack(folder, predictor, LABEL_STUDIO_PYTHON, photos) as running:
         yield running
 
 
@@ -131,9 +116,9 @@ def other_page(request, browser, stack, login) -> Iterator:
 
 
 @pytest.fixture
-def other_editor(other_page, stack, new_editor):
+def other_editor(other_page, stack):
     """The editor in that other session, no task opened yet."""
-    return new_editor(other_page, stack.loop.project_url)
+    return Editor(other_page, stack.loop.project_url)
 
 
 @pytest.fixture(params=["legacy token", "personal access token"])
@@ -153,22 +138,10 @@ def any_key(request, stack, tmp_path) -> Iterator[None]:
         api.call("POST", "/api/token/blacklist/", json={"refresh": token})
 
 
-@pytest.fixture(scope="session")
-def object_store() -> Callable:
-    """Runs a store of photos for the length of a with block."""
-    return _helper("object_store").object_store
-
-
-@pytest.fixture(scope="session")
-def new_editor() -> Callable:
-    """Makes an editor of a page and the address of a project."""
-    return _helper("editor").Editor
-
-
 @pytest.fixture
-def editor(page, stack, new_editor):
+def editor(page, stack):
     """The editor, no task opened yet."""
-    return new_editor(page, stack.loop.project_url)
+    return Editor(page, stack.loop.project_url)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from PIL import Image
 from clickpose_labelstudio.app import create_app
 from clickpose_labelstudio.labeling_config import build_labeling_config
 from clickpose_labelstudio.settings import ServiceSettings
+from helpers.object_store import object_store
 
 pytestmark = pytest.mark.browser
 
@@ -24,7 +25,7 @@ def png(grey: int) -> bytes:
 
 
 @pytest.fixture
-def bucket(object_store):
+def bucket():
     """A store with two photos."""
     with object_store({key: png(80 + 40 * index) for index, key in enumerate(KEYS)}) as store:
         yield store

@@ -13,6 +13,7 @@ import pytest
 
 from clickpose_labelstudio.launch.bridge_script import bridge_script, userscript
 from clickpose_labelstudio.launch.processes import answers, free_port
+from helpers.editor import Editor
 
 pytestmark = pytest.mark.browser
 
@@ -73,8 +74,8 @@ def nginx(stack, tmp_path):
         process.wait(30)
 
 
-def test_nginx_snippet_brings_a_bridge_that_refines(stock_page, nginx, new_editor, stack, task_id):
-    editor = new_editor(stock_page, f"{nginx}/projects/{stack.loop.project_id}/data")
+def test_nginx_snippet_brings_a_bridge_that_refines(stock_page, nginx, stack, task_id):
+    editor = Editor(stock_page, f"{nginx}/projects/{stack.loop.project_id}/data")
     editor.open(task_id)
     assert stock_page.locator("script[src='/clickpose/bridge.js']").count() == 1
     editor.drag(f"{editor.persons()[0]}-left_wrist", 20, 10)
@@ -82,8 +83,8 @@ def test_nginx_snippet_brings_a_bridge_that_refines(stock_page, nginx, new_edito
     editor.submit()
 
 
-def test_userscript_on_a_stock_page_refines(stock_page, new_editor, stack, task_id):
-    editor = new_editor(stock_page, stack.loop.project_url)
+def test_userscript_on_a_stock_page_refines(stock_page, stack, task_id):
+    editor = Editor(stock_page, stack.loop.project_url)
     stock_page.goto(f"{stack.loop.project_url}?task={task_id}")
     editor.wait("window.Htx?.annotationStore?.selected?.regions?.length == 36")
     assert stock_page.evaluate("window.__clickposeBridge === undefined")

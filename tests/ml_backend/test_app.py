@@ -15,6 +15,7 @@ from PIL import Image
 from clickpose_labelstudio.app import MAX_PROJECTS, create_app
 from clickpose_labelstudio.labeling_config import build_labeling_config
 from clickpose_labelstudio.settings import ServiceSettings
+from helpers import fakes
 
 FIXTURES = Path(__file__).with_name("fixtures")
 XML = build_labeling_config()
@@ -38,7 +39,7 @@ def batch(**values) -> dict:
 
 
 @pytest.fixture
-def predictor(fakes):
+def predictor():
     return fakes.FakePredictor()
 
 
@@ -101,7 +102,7 @@ def test_a_batch_is_predicted_through_the_whole_stack(client, predictor):
     assert [boxes[0][key] for key in ("x", "y", "width", "height")] == pytest.approx([6.25, 12.5, 31.25, 70.8333333])
 
 
-def test_an_edit_encodes_nothing_even_after_a_restart(client, predictor, fakes):
+def test_an_edit_encodes_nothing_even_after_a_restart(client, predictor):
     (answer,) = client().post("/predict", json=batch()).json["results"]
     wrist = next(item for item in answer["result"] if item["id"].endswith("-left_wrist"))
     wrist["value"].update(x=50, y=50)

@@ -16,6 +16,7 @@ from clickpose.skeleton_io import SKELETONS
 from clickpose_labelstudio import commands, label_studio_client, serve
 from clickpose_labelstudio.labeling_config import build_labeling_config, parse_labeling_config
 from clickpose_labelstudio.launch.folder import DataFolder, FolderLock
+from helpers.web_server import canned_server
 
 COCO_FILE = {
     "images": [{"id": 7, "file_name": "a b.jpg", "width": 640, "height": 480}],
@@ -111,7 +112,7 @@ def test_results_are_imported_with_the_images_of_their_coco_file(run, tmp_path, 
 
 
 @pytest.fixture
-def studio(canned_server):
+def studio():
     with canned_server() as server:
         server.answers["/api/projects/3/"] = (200, {}, json.dumps({"label_config": build_labeling_config()}).encode())
         yield server

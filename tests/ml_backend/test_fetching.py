@@ -17,6 +17,7 @@ from clickpose_labelstudio.fetching import Fetcher
 from clickpose_labelstudio.host_policy import HostPolicy
 from clickpose_labelstudio.ports import ImageError
 from clickpose_labelstudio.settings import ServiceSettings
+from helpers.web_server import canned_server
 
 LEGACY_TOKEN = "0123456789abcdef0123456789abcdef01234567"
 
@@ -28,14 +29,14 @@ def jwt(**claims) -> str:
 
 
 @pytest.fixture
-def studio(canned_server):
+def studio():
     with canned_server() as server:
         server.answers["/data/upload/1/a.png"] = (200, {}, b"from the studio")
         yield server
 
 
 @pytest.fixture
-def elsewhere(canned_server):
+def elsewhere():
     with canned_server() as server:
         server.answers["/a.png"] = (200, {}, b"from elsewhere")
         yield server
@@ -219,7 +220,7 @@ def test_a_connection_goes_to_the_very_addresses_that_were_checked(fetcher, monk
 
 
 @pytest.fixture
-def encrypted(tmp_path, canned_server):
+def encrypted(tmp_path):
     """A web server with a certificate for localhost that nobody trusts unasked; the certificate's file."""
     if shutil.which("openssl") is None:
         pytest.skip("There is no openssl command to make a certificate with")

@@ -20,6 +20,7 @@ from PIL import Image
 from clickpose_labelstudio.app import create_app
 from clickpose_labelstudio.labeling_config import build_labeling_config
 from clickpose_labelstudio.settings import ServiceSettings
+from helpers import fakes
 
 FIXTURES = Path(__file__).with_name("fixtures")
 TIME_LIMIT_S = 60.0  # Label Studio waits 100 s for a prediction; the slowest machine that runs tests needs far less
@@ -93,7 +94,7 @@ class PromptClient:
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory, fakes):
+def client(tmp_path_factory):
     service_settings = ServiceSettings(cache_dir=tmp_path_factory.mktemp("cache"), max_image_pixels=1_000_000)
     app = create_app(service_settings, load_predictor=fakes.FakePredictor)
     return PromptClient(app.test_client())

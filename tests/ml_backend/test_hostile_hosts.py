@@ -18,7 +18,6 @@ from PIL import Image
 
 from clickpose_labelstudio.labeling_config import build_labeling_config
 
-SERVICE = Path(__file__).with_name("hostile_service.py")
 ROOT = Path(__file__).resolve().parents[2]
 XML = build_labeling_config()
 KEY = "0123456789abcdef0123456789abcdef01234567"
@@ -122,9 +121,9 @@ def service(tmp_path_factory, canary):
         "both.wild.test": [[NOBODY, "127.0.0.1", "::1"]],
         "rebound.wild.test": [[NOBODY], loopback],
     }
-    paths = os.pathsep.join([str(ROOT / "models"), str(ROOT / "ml_backend")])
+    paths = os.pathsep.join([str(ROOT / folder) for folder in ("models", "ml_backend", "tests")])
     process = subprocess.Popen(
-        [sys.executable, str(SERVICE), json.dumps(settings), json.dumps(names)],
+        [sys.executable, "-m", "helpers.hostile_service", json.dumps(settings), json.dumps(names)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": paths},
     )  # fmt: skip
     with process:

@@ -13,9 +13,9 @@ from flask import Flask
 
 from clickpose_labelstudio.labeling_config import build_labeling_config
 from clickpose_labelstudio.service import AnnotationService
+from helpers import fakes
 
 ROOT = Path(__file__).resolve().parents[2]
-SERVER = Path(__file__).with_name("label_studio_ml_server.py")
 PYTHON = os.environ.get("CLICKPOSE_LS_ML_PYTHON")
 XML = build_labeling_config()
 OTHER_XML = XML.replace('name="box"', 'name="persons"')
@@ -34,7 +34,7 @@ def drag_nose(result: list[dict]) -> tuple[dict, str]:
     return {"result": dragged, "edited": [nose["id"]]}, nose["id"]
 
 
-def assert_nose_was_kept_and_others_moved(fakes, before: list[dict], after: list[dict], nose: str):
+def assert_nose_was_kept_and_others_moved(before: list[dict], after: list[dict], nose: str):
     old, new = ({item["id"]: item["value"] for item in items if "-" in item["id"][3:]} for items in (before, after))
     assert (new[nose]["x"], new[nose]["y"]) == (40.0, 60.0)
     wrist = nose.replace("-nose", "-left_wrist")
@@ -47,9 +47,9 @@ def real_server(tmp_path):
     """Base address of the adapter, served by a real label-studio-ml 1.0.9."""
     if not PYTHON:
         pytest.skip("CLICKPOSE_LS_ML_PYTHON does not name the Python of an environment with label-studio-ml 1.0.9")
-    paths = os.pathsep.join([str(ROOT / "models"), str(ROOT / "ml_backend")])
+    paths = os.pathsep.join([str(ROOT / folder) for folder in ("models", "ml_backend", "tests")])
     process = subprocess.Popen(
-        [PYTHON, str(SERVER), str(tmp_path)],
+        [PYTHON, "-m", "helpers.label_studio_ml_server", str(tmp_path)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -66,7 +66,7 @@ def real_server(tmp_path):
             process.wait(30)
 
 
-def test_label_studio_ml_1_0_9_serves_two_projects_and_edits(real_server, fakes):
+def test_label_studio_ml_1_0_9_serves_two_projects_and_edits(real_server):
     def post(path, **body):
         response = requests.post(real_server + path, json=body, timeout=30)
         assert response.status_code == 200, response.text
@@ -86,7 +86,7 @@ def test_label_studio_ml_1_0_9_serves_two_projects_and_edits(real_server, fakes)
     context, nose = drag_nose(prediction["result"])
     edit = {"tasks": [TASK], "project": "3.1", "label_config": XML, "params": {**params, "context": context}}
     (refined,) = post("/predict", **edit)["results"]
-    assert_nose_was_kept_and_others_moved(fakes, prediction["result"], refined["result"], nose)
+    assert_nose_was_kept_and_others_moved(prediction["result"], refined["result"], nose)
     edit["params"]["context"] = {"result": []}
     assert post("/predict", **edit)["results"] == [{}]
 
@@ -121,7 +121,7 @@ class StubMLBase:
 
 
 @pytest.fixture
-def model_2x(monkeypatch, fakes):
+def model_2x(monkeypatch):
     """ClickPoseModel on a stub of label-studio-ml 2.x."""
     model, response = types.ModuleType("label_studio_ml.model"), types.ModuleType("label_studio_ml.response")
     model.LabelStudioMLBase, response.ModelResponse = StubMLBase, StubModelResponse
@@ -138,7 +138,7 @@ def model_2x(monkeypatch, fakes):
     StubMLBase.cache.clear()
 
 
-def test_the_2x_interface_answers_with_a_model_response(model_2x, fakes):
+def test_the_2x_interface_answers_with_a_model_response(model_2x):
     model = model_2x(project_id="3", label_config=XML)
     assert model.get("model_version") == "clickpose-fake-0.1.0-f00dfeed"
     answer = model.predict([TASK], context={}, login=None, password=None)
@@ -148,7 +148,7 @@ def test_the_2x_interface_answers_with_a_model_response(model_2x, fakes):
 
     context, nose = drag_nose(prediction["result"])
     (refined,) = model.predict([TASK], context=context).predictions
-    assert_nose_was_kept_and_others_moved(fakes, prediction["result"], refined["result"], nose)
+    assert_nose_was_kept_and_others_moved(prediction["result"], refined["result"], nose)
     assert model.predict([TASK], context={"result": []}) == [{}]
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,17 +11,14 @@ from clickpose_labelstudio.labeling_config import build_labeling_config
 from clickpose_labelstudio.region_store import DiskRegionStore
 from clickpose_labelstudio.service import AnnotationService
 from clickpose_labelstudio.settings import ServiceSettings
+from helpers import fakes, tiny_r50
 
 XML = build_labeling_config()
-NETWORKS = Path(__file__).parents[1] / "models" / "r50" / "tiny_networks.py"
 
 
 @pytest.fixture
 def predictor():
-    spec = importlib.util.spec_from_file_location("clickpose_test_r50", NETWORKS)
-    networks = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(networks)
-    return networks.counting_predictor()
+    return tiny_r50.counting_predictor()
 
 
 @pytest.fixture
@@ -40,7 +35,7 @@ def positions(result):
     return {item["id"]: (item["value"]["x"], item["value"]["y"]) for item in result if item["type"] == "keypointlabels"}
 
 
-def test_pre_annotation_drags_and_a_drawn_box_share_one_encoding(fakes, predictor, pixels, tmp_path):
+def test_pre_annotation_drags_and_a_drawn_box_share_one_encoding(predictor, pixels, tmp_path):
     images = fakes.FakeImages({"/data/a.png": pixels})
 
     def service():

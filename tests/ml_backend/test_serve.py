@@ -19,10 +19,11 @@ from clickpose_labelstudio.labeling_config import build_labeling_config
 from clickpose_labelstudio.lazy_predictor import LazyPredictor, ModelUnavailableError
 from clickpose_labelstudio.serve import configure_logging, listening_on, make_server
 from clickpose_labelstudio.settings import ServiceSettings
+from helpers import fakes
 
 
 @pytest.fixture
-def served(tmp_path, fakes):
+def served(tmp_path):
     """Address of the service on waitress."""
     settings = ServiceSettings(cache_dir=tmp_path, max_request_bytes=50_000)
     app = create_app(settings, load_predictor=fakes.FakePredictor)
@@ -64,7 +65,7 @@ def test_a_sentence_is_the_reason_that_label_studio_shows(served):
         response.raise_for_status()
 
 
-def test_the_weights_load_as_soon_as_the_server_listens(tmp_path, fakes):
+def test_the_weights_load_as_soon_as_the_server_listens(tmp_path):
     loaded = threading.Event()
     settings = ServiceSettings(cache_dir=tmp_path)
     app = create_app(settings, load_predictor=lambda: loaded.set() or fakes.FakePredictor())
@@ -98,7 +99,7 @@ def test_log_lines_carry_the_request_id(monkeypatch, capsys):
     assert " INFO    - root: outside of a request" in capsys.readouterr().err
 
 
-def test_a_predictor_is_loaded_once_for_all_threads(fakes):
+def test_a_predictor_is_loaded_once_for_all_threads():
     loads = []
     lazy = LazyPredictor(lambda: loads.append(1) or fakes.FakePredictor())
     assert not lazy.is_loaded

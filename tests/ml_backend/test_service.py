@@ -16,6 +16,7 @@ from clickpose_labelstudio import service as service_module
 from clickpose_labelstudio.interaction import RequestError
 from clickpose_labelstudio.labeling_config import LabelingConfigError, build_labeling_config
 from clickpose_labelstudio.service import AnnotationService
+from helpers import fakes
 
 XML = build_labeling_config()
 FIXTURES = Path(__file__).with_name("fixtures")
@@ -25,8 +26,7 @@ BOXES = [[20.0, 30.0, 120.0, 200.0], [150.0, 40.0, 260.0, 220.0]]
 class Bench:
     """A service on fakes, and what the tests do with it: pre-annotate, drag, ask."""
 
-    def __init__(self, fakes, **options):
-        self.fakes = fakes
+    def __init__(self, **options):
         self.predictor = fakes.FakePredictor(**options)
         self.images = fakes.FakeImages({"/data/a.png": fakes.blank_image()})
         self.regions = fakes.MemoryRegions()
@@ -45,8 +45,8 @@ class Bench:
 
 
 @pytest.fixture
-def bench(fakes):
-    return Bench(fakes)
+def bench():
+    return Bench()
 
 
 def by_id(result, kind="keypointlabels"):
@@ -95,7 +95,7 @@ def smart_click(label, x, y, region_id="-zMQUj9d3n"):
 # Batch
 
 
-def test_batch_finds_everybody(bench, fakes):
+def test_batch_finds_everybody(bench):
     (reply,) = bench.service.predict([bench.task()], XML)
     assert reply["score"] == 0.7  # the lowest instance score
     assert reply["model_version"] == bench.service.model_version == "clickpose-fake-0.1.0-f00dfeed"
@@ -121,15 +121,13 @@ def test_an_endless_batch_is_refused_at_once(bench):
         bench.service.predict([{}] * 10_001, XML)
 
 
-def test_batch_leaves_out_what_nobody_would_label(fakes):
-    ids = {
-        item["id"].split("-")[-1] for item in Bench(fakes, visible=0.1).preannotate() if item["from_name"] == "keypoint"
-    }
+def test_batch_leaves_out_what_nobody_would_label():
+    ids = {item["id"].split("-")[-1] for item in Bench(visible=0.1).preannotate() if item["from_name"] == "keypoint"}
     assert ids == set(COCO.names[1::2])  # the fake network gives every other joint the low visibility
 
 
-def test_left_out_joints_stay_out_when_the_others_are_refined(fakes):
-    bench = Bench(fakes, visible=0.1)
+def test_left_out_joints_stay_out_when_the_others_are_refined():
+    bench = Bench(visible=0.1)
     result = bench.preannotate()
     eye = next(item for item in result if item["id"].endswith("-left_eye"))
     reply = bench.ask({"result": result, "edited": [eye["id"]]})
@@ -137,14 +135,14 @@ def test_left_out_joints_stay_out_when_the_others_are_refined(fakes):
     assert {item["id"] for item in reply["result"]} == {person, *(f"{person}-{name}" for name in COCO.names[1::2])}
 
 
-def test_drawn_box_gets_even_joints_that_are_hardly_visible(fakes):
-    bench = Bench(fakes, visible=0.1)
+def test_drawn_box_gets_even_joints_that_are_hardly_visible():
+    bench = Bench(visible=0.1)
     reply = bench.ask({"result": [drawn_box("by-hand")], "edited": ["by-hand"]})
     assert sum(item["type"] == "keypointlabels" for item in reply["result"]) == 17
 
 
-def test_batch_marks_doubtful_visibility(fakes):
-    result = Bench(fakes, visible=0.3).preannotate()
+def test_batch_marks_doubtful_visibility():
+    result = Bench(visible=0.3).preannotate()
     choices = by_id(result, "choices")
     assert len(choices) == 18  # nine even joints of two persons
     assert all(item["value"]["choices"] == ["occluded"] for item in choices.values())
@@ -186,12 +184,12 @@ def test_images_that_are_slow_and_never_come_do_not_hold_up_a_batch_for_ever(ben
     ]  # fmt: skip
 
 
-def test_nobody_found_is_served_first(fakes):
-    (reply,) = Bench(fakes, boxes_xyxy=()).service.predict([{"id": 1, "data": {"image": "/data/a.png"}}], XML)
+def test_nobody_found_is_served_first():
+    (reply,) = Bench(boxes_xyxy=()).service.predict([{"id": 1, "data": {"image": "/data/a.png"}}], XML)
     assert (reply["result"], reply["score"]) == ([], 0.0)
 
 
-def test_recorded_batch_is_answered(fakes):
+def test_recorded_batch_is_answered():
     body = json.loads((FIXTURES / "predict_batch.json").read_text())
     images = fakes.FakeImages({task["data"]["image"]: fakes.blank_image() for task in body["tasks"]})
     service = AnnotationService(fakes.FakePredictor, images, fakes.MemoryRegions())
@@ -205,7 +203,7 @@ def test_recorded_batch_is_answered(fakes):
 # The bridge
 
 
-def test_dragged_keypoint_moves_the_rest_of_its_person_only(bench, fakes):
+def test_dragged_keypoint_moves_the_rest_of_its_person_only(bench):
     result = bench.preannotate()
     first, second = persons_of(result)
     wrist = f"{first}-left_wrist"
@@ -313,7 +311,7 @@ def test_a_whole_number_that_no_float_can_hold_is_no_place(bench):
     assert by_id(bench.ask({"result": near}, predictions=[{"result": far}])["result"])[region_id]["value"]["x"] == 10.5
 
 
-def test_drawn_box_gets_all_keypoints(bench, fakes):
+def test_drawn_box_gets_all_keypoints(bench):
     rectangle = drawn_box()
     reply = bench.ask({"result": [*bench.preannotate(), rectangle], "edited": [rectangle["id"]]})
     keypoints = by_id(reply["result"])
@@ -344,7 +342,7 @@ def test_box_outside_the_image_is_refused_with_a_sentence(bench):
         bench.ask({"result": [rectangle], "edited": [rectangle["id"]]})
 
 
-def test_drawn_box_is_refined_afterwards_without_encoding(bench, fakes):
+def test_drawn_box_is_refined_afterwards_without_encoding(bench):
     rectangle = drawn_box()
     drawn = bench.ask({"result": [rectangle], "edited": [rectangle["id"]]})["result"]
     encoded = bench.predictor.encoded
@@ -357,7 +355,7 @@ def test_drawn_box_is_refined_afterwards_without_encoding(bench, fakes):
         np.testing.assert_allclose(pixels(after[region_id]), pixels(before[region_id]) + fakes.SHIFT, atol=1e-9)
 
 
-def test_dragged_box_asks_anew_but_keeps_touched_keypoints(bench, fakes):
+def test_dragged_box_asks_anew_but_keeps_touched_keypoints(bench):
     result = bench.preannotate()
     first, _ = persons_of(result)
     shown = drag(result, f"{first}-left_hip", 30.0, 70.0)
@@ -375,9 +373,9 @@ def test_dragged_box_asks_anew_but_keeps_touched_keypoints(bench, fakes):
     np.testing.assert_allclose(box_pixels(by_id(reply["result"], "rectanglelabels")[first]), new_box, atol=1e-9)
 
 
-def test_without_cached_region_the_edit_encodes_once(fakes):
-    result = Bench(fakes).preannotate()
-    fresh = Bench(fakes)
+def test_without_cached_region_the_edit_encodes_once():
+    result = Bench().preannotate()
+    fresh = Bench()
     first, _ = persons_of(result)
     for x in (9.0, 9.5, 10.0):
         fresh.ask({"result": drag(result, f"{first}-nose", x, 15), "edited": [f"{first}-nose"]})
@@ -406,7 +404,7 @@ def test_edited_region_that_is_gone_moves_nothing(bench):
 
 
 @pytest.mark.parametrize("source", ["drafts", "annotations", "predictions"])
-def test_smart_click_corrects_the_person_it_lies_on(bench, fakes, source):
+def test_smart_click_corrects_the_person_it_lies_on(bench, source):
     state = bench.preannotate()
     _, second = persons_of(state)
     click = smart_click("left_wrist", 60.0, 50.0)
@@ -424,7 +422,7 @@ def test_smart_click_corrects_the_person_it_lies_on(bench, fakes, source):
     assert persons_of(reply["result"]) == [second]
 
 
-def test_smart_click_starts_from_the_state_that_was_shown_not_from_another_annotators(bench, fakes):
+def test_smart_click_starts_from_the_state_that_was_shown_not_from_another_annotators(bench):
     state = bench.preannotate()
     _, second = persons_of(state)
     theirs = drag(drag(state, f"{second}-nose", 90.0, 90.0), f"{second}-left_wrist", 91.0, 91.0)
@@ -483,7 +481,7 @@ def test_stale_predictions_do_not_hide_the_draft(bench):
 
 
 @pytest.mark.parametrize("has_draft", [False, True])
-def test_dynamic_prediction_refines_after_a_drag_and_loses_nobody(bench, fakes, has_draft):
+def test_dynamic_prediction_refines_after_a_drag_and_loses_nobody(bench, has_draft):
     state = bench.preannotate()
     first, second = persons_of(state)
     dragged = [item for item in drag(state, f"{first}-nose", 9, 15) if item["id"] == f"{first}-nose"]
@@ -529,7 +527,7 @@ def test_smart_box_drawn_in_stock_label_studio_gets_keypoints(bench):
     assert persons_of(reply["result"]) == [drawn_box()["id"]]
 
 
-def test_recorded_smart_click_is_answered(fakes):
+def test_recorded_smart_click_is_answered():
     body = json.loads((FIXTURES / "predict_interactive_ui.json").read_text())
     images = fakes.FakeImages({body["tasks"][0]["data"]["image"]: fakes.blank_image()})
     service = AnnotationService(fakes.FakePredictor, images, fakes.MemoryRegions())
@@ -540,7 +538,7 @@ def test_recorded_smart_click_is_answered(fakes):
     np.testing.assert_allclose(pixels(followed), [160 + fakes.SHIFT[0], 96 + fakes.SHIFT[1]])
 
 
-def test_recorded_click_without_any_state_moves_nothing(fakes):
+def test_recorded_click_without_any_state_moves_nothing():
     body = json.loads((FIXTURES / "predict_interactive_api.json").read_text())
     images = fakes.FakeImages({body["tasks"][0]["data"]["image"]: fakes.blank_image()})
     service = AnnotationService(fakes.FakePredictor, images, fakes.MemoryRegions())
@@ -610,8 +608,8 @@ RESULT = st.lists(ITEM, max_size=7) | st.lists(ITEM | JSON, max_size=4) | JSON
 SAVED = st.lists(st.fixed_dictionaries({"result": RESULT}, optional={"updated_at": JSON}), max_size=2) | JSON
 
 
-def check_answered_or_refused(fakes, tasks, context):
-    bench = Bench(fakes)
+def check_answered_or_refused(tasks, context):
+    bench = Bench()
     try:
         replies = bench.service.predict(tasks, XML, context)
     except (RequestError, LabelingConfigError):
@@ -622,8 +620,8 @@ def check_answered_or_refused(fakes, tasks, context):
 
 @given(tasks=JSON, context=JSON)
 @settings(deadline=None)
-def test_any_request_is_answered_or_refused(fakes, tasks, context):
-    check_answered_or_refused(fakes, tasks, context)
+def test_any_request_is_answered_or_refused(tasks, context):
+    check_answered_or_refused(tasks, context)
 
 
 @given(
@@ -633,12 +631,12 @@ def test_any_request_is_answered_or_refused(fakes, tasks, context):
     ),
 )
 @settings(deadline=None, max_examples=300)
-def test_any_interactive_context_is_answered_or_refused(fakes, saved, context):
-    check_answered_or_refused(fakes, [{"id": 1, "data": {"image": "/data/a.png"}, **saved}], context)
+def test_any_interactive_context_is_answered_or_refused(saved, context):
+    check_answered_or_refused([{"id": 1, "data": {"image": "/data/a.png"}, **saved}], context)
 
 
 @given(result=st.lists(ITEM, min_size=1, max_size=7), edited=st.none() | st.lists(IDS, min_size=1, max_size=3))
 @settings(deadline=None, max_examples=300)
-def test_any_edit_of_readable_regions_is_answered(fakes, result, edited):
+def test_any_edit_of_readable_regions_is_answered(result, edited):
     context = {"result": result} if edited is None else {"result": result, "edited": edited}
-    check_answered_or_refused(fakes, [{"id": 1, "data": {"image": "/data/a.png"}}], context)
+    check_answered_or_refused([{"id": 1, "data": {"image": "/data/a.png"}}], context)

@@ -11,6 +11,7 @@ from clickpose_labelstudio import app as app_module
 from clickpose_labelstudio.app import create_app
 from clickpose_labelstudio.settings import ServiceSettings
 from clickpose_labelstudio.slow_bodies import body_deadline
+from helpers import fakes
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def drip(client, stop):
             return
 
 
-def test_a_body_that_drips_for_ever_is_ended_and_answered(ends, tmp_path, fakes, monkeypatch):
+def test_a_body_that_drips_for_ever_is_ended_and_answered(ends, tmp_path, monkeypatch):
     server, client = ends
     monkeypatch.setattr(app_module, "BODY_S", 0.2)
     body = DrippingBody(server, 10**6)

@@ -1,11 +1,14 @@
 """Shared fixtures of the package's tests."""
 
-import importlib.util
 import os
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from helpers import r50_training as r50_training_module
+from helpers import tiny_lite as tiny_lite_module
+from helpers import tiny_r50
 
 
 @pytest.fixture(scope="session")
@@ -18,28 +21,17 @@ def shared_folder() -> Path:
     return folder
 
 
-def _module(path: str) -> ModuleType:
-    """Return a module of these folders by its path, as tests are not on ``sys.path``."""
-    file = Path(__file__).parent / path
-    spec = importlib.util.spec_from_file_location(f"clickpose_test_{file.stem}", file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
+# Until the last branch that asks for them is in: tests import these modules from helpers.
 @pytest.fixture(scope="session")
 def tiny_lite() -> ModuleType:
-    """The module ``lite/tiny_lite.py``: a tiny lite network, crops and queries for it."""
-    return _module("lite/tiny_lite.py")
+    return tiny_lite_module
 
 
 @pytest.fixture(scope="session")
 def r50() -> ModuleType:
-    """The module ``r50/tiny_networks.py``: a tiny end-to-end network."""
-    return _module("r50/tiny_networks.py")
+    return tiny_r50
 
 
 @pytest.fixture(scope="session")
 def r50_training() -> ModuleType:
-    """The module ``r50/training_rank.py``: a tiny network's training, and people made up for it."""
-    return _module("r50/training_rank.py")
+    return r50_training_module

@@ -1,6 +1,5 @@
 """The remote zoo source in plugins/zoo, registered and loaded through FiftyOne's own zoo."""
 
-import importlib.util
 import shutil
 from pathlib import Path
 
@@ -9,6 +8,8 @@ import fiftyone.zoo as foz
 import numpy as np
 import pytest
 from PIL import Image
+
+from helpers import tiny_r50
 
 ZOO = Path(__file__).resolve().parents[2] / "plugins" / "zoo"
 
@@ -33,11 +34,7 @@ def test_the_zoo_has_both_networks_and_loads_the_shipped_one(source):
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     """A file of random weights as the official code writes it, of a tiny end-to-end network."""
-    path = Path(__file__).resolve().parents[1] / "models" / "r50" / "tiny_networks.py"
-    spec = importlib.util.spec_from_file_location("clickpose_tiny_networks", path)
-    networks = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(networks)
-    return networks.write_checkpoint(tmp_path_factory.mktemp("r50") / "tiny.pth", networks.tiny_network())
+    return tiny_r50.write_checkpoint(tmp_path_factory.mktemp("r50") / "tiny.pth", tiny_r50.tiny_network())
 
 
 @pytest.fixture

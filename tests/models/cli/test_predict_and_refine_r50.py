@@ -8,11 +8,12 @@ from typer.testing import CliRunner
 from clickpose import cli
 from clickpose.data.coco_results import read_coco
 from clickpose.skeleton import COCO
+from helpers import tiny_r50
 
 
 @pytest.fixture
-def checkpoint(r50, tmp_path):
-    return r50.write_checkpoint(tmp_path / "tiny.pth", r50.tiny_network())
+def checkpoint(tmp_path):
+    return tiny_r50.write_checkpoint(tmp_path / "tiny.pth", tiny_r50.tiny_network())
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from clickpose.predictor import EncodedRegion, PosePredictor, place_clicks
 from clickpose.skeleton import COCO
 from clickpose.skeleton_io import SKELETONS
 from clickpose.structures import Clicks, Pose, Poses
+from helpers import tiny_r50
 
 AREA = 10_000.0
 SCALES = 2 * COCO.sigma_array * AREA**0.5  # px at which a joint's OKS term is e^-1/2
@@ -345,10 +346,10 @@ def test_photos_are_read_in_the_frame_of_their_annotations(tmp_path):
 
 
 @pytest.mark.parametrize("detect", [False, True])
-def test_the_end_to_end_network_goes_through_the_same_evaluation(dataset, r50, detect):
+def test_the_end_to_end_network_goes_through_the_same_evaluation(dataset, detect):
     from clickpose.r50.predictor import R50Predictor
 
-    predictor = R50Predictor(r50.tiny_network(), "tiny", min_score=0.0, short_side=96, long_side=160)
+    predictor = R50Predictor(tiny_r50.tiny_network(), "tiny", min_score=0.0, short_side=96, long_side=160)
     found = evaluate_predictor(predictor, dataset, ClickProtocol(clicks=17), detect)
     refined = found["refined"]
     clicked = refined.persons >= 0

@@ -14,12 +14,13 @@ from clickpose.commands import train
 from clickpose.commands.evaluate import load_network
 from clickpose.data.photos import PhotoScales
 from clickpose.r50.train import PRESETS, R50Preset
+from helpers import r50_training
 
 RUNNER = CliRunner()
 
 
 @pytest.fixture
-def folder(r50_training, tmp_path):
+def folder(tmp_path):
     """The made-up people as a COCO file; one annotation more is a person without a labelled joint."""
     folder = tmp_path / "people"
     (folder / "images").mkdir(parents=True)
@@ -42,7 +43,7 @@ def run(*arguments):
     return RUNNER.invoke(app, ["train", "--model", "r50", *map(str, arguments)])
 
 
-def test_a_run_says_what_it_reads_and_writes_weights_that_load(folder, r50_training, tmp_path, monkeypatch):
+def test_a_run_says_what_it_reads_and_writes_weights_that_load(folder, tmp_path, monkeypatch):
     train = dataclasses.replace(PRESETS["small"].train, workers=0, batch_size=4)
     monkeypatch.setitem(
         PRESETS, "tiny", R50Preset(r50_training.TINY, train, 1, PhotoScales.around(64), r50_training.TASK)
@@ -91,7 +92,7 @@ def test_wrong_use_is_one_sentence(arguments, sentence):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_broken_photo_is_named(folder, r50_training, tmp_path, monkeypatch, workers):
+def test_a_broken_photo_is_named(folder, tmp_path, monkeypatch, workers):
     train = dataclasses.replace(PRESETS["small"].train, workers=workers, batch_size=4)
     monkeypatch.setitem(PRESETS, "tiny", R50Preset(r50_training.TINY, train, 1, PhotoScales.around(64)))
     photo = folder / "images" / "2.png"

@@ -7,12 +7,13 @@ import pytest
 from PIL import Image
 
 from clickpose.data.coco import read_coco_persons
+from helpers import tiny_lite
 
 BOXES = ((20.0, 30.0, 120.0, 220.0), (150.0, 40.0, 230.0, 200.0))  # of both people in every photo, px
 
 
 @pytest.fixture
-def network(tiny_lite):
+def network():
     """A tiny lite network of random weights whose decoder moves joints."""
     return tiny_lite.make_network()
 

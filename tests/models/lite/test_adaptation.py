@@ -14,6 +14,7 @@ from clickpose.networks.movenet import decode_heads, scale_pixels
 from clickpose.skeleton import COCO, Skeleton
 from clickpose.skeleton_io import SKELETONS, skeleton_to_json
 from clickpose.weights_io import WeightsError, save_weights
+from helpers import tiny_lite
 
 
 def extended(edges=(("left_shoulder", "neck"), ("right_shoulder", "neck"), ("neck", "head_top"))) -> Skeleton:
@@ -26,7 +27,7 @@ def extended(edges=(("left_shoulder", "neck"), ("right_shoulder", "neck"), ("nec
 
 
 @pytest.fixture
-def network(tiny_lite):
+def network():
     network = tiny_lite.make_network(0.5)
     for layer in network.decoder.layers:
         torch.nn.init.normal_(layer.patch.offset.weight, std=0.1)
@@ -34,7 +35,7 @@ def network(tiny_lite):
 
 
 @pytest.fixture
-def crops(tiny_lite):
+def crops():
     return tuple(values[:2] for values in tiny_lite.make_crops())
 
 

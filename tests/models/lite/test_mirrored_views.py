@@ -16,6 +16,7 @@ from clickpose.skeleton import COCO
 from clickpose.skeleton_io import SKELETONS
 from clickpose.structures import Clicks, Pose
 from clickpose.weights_io import save_weights
+from helpers import tiny_lite
 
 MIRROR = torch.tensor(COCO.flip_indices.tolist())
 SIGMAS = torch.tensor(COCO.sigmas)
@@ -27,12 +28,12 @@ def flip_test(network):
 
 
 @pytest.fixture
-def batch(tiny_lite):
+def batch():
     return tiny_lite.make_crops()
 
 
 @pytest.fixture
-def clicked_queries(tiny_lite):
+def clicked_queries():
     return tiny_lite.make_queries
 
 

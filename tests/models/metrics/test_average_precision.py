@@ -27,6 +27,7 @@ from clickpose.metrics.keypoint_sets import (
 from clickpose.metrics.oks import oks, oks_matrix
 from clickpose.skeleton import COCO, Skeleton
 from clickpose.skeleton_io import load_skeleton
+from helpers import reference
 
 MEDIUM, LARGE = 50.0**2, 150.0**2  # COCO: medium from 32^2, large from 96^2 px
 
@@ -157,7 +158,7 @@ def nan_for_absent(stats):
 
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("joints", [17, 5])
-def test_all_ten_figures_equal_pycocotools_in_the_corners(reference, seed, joints):
+def test_all_ten_figures_equal_pycocotools_in_the_corners(seed, joints):
     skeleton = Skeleton("some", COCO.names[:joints], (), (), COCO.sigmas[:joints])
     dataset, results = reference.corner_dataset(seed, skeleton.sigmas)
     expected = reference.pycocotools_evaluation(dataset, results, skeleton.sigmas)
@@ -170,7 +171,7 @@ def test_all_ten_figures_equal_pycocotools_in_the_corners(reference, seed, joint
     np.testing.assert_allclose(evaluation.precision, expected.eval["precision"][:, :, 0, 0, 0], rtol=0, atol=1e-12)
 
 
-def test_several_categories_and_chosen_images_equal_pycocotools(reference):
+def test_several_categories_and_chosen_images_equal_pycocotools():
     dataset, results = reference.corner_dataset(7, COCO.sigmas, categories=3)
     dataset["categories"].append({"id": 9, "name": "never seen"})
     chosen = list(range(1, 41, 3))
@@ -179,7 +180,7 @@ def test_several_categories_and_chosen_images_equal_pycocotools(reference):
     np.testing.assert_allclose(list(actual.values()), expected, rtol=0, atol=1e-12)
 
 
-def test_boxes_in_the_results_decide_their_size_as_in_pycocotools(reference):
+def test_boxes_in_the_results_decide_their_size_as_in_pycocotools():
     dataset, results = reference.corner_dataset(3, COCO.sigmas)
     with_boxes = [{**result, "bbox": [0.0, 0.0, 10.0, 10.0]} for result in results]
     expected = reference.pycocotools_evaluation(dataset, with_boxes, COCO.sigmas).stats
@@ -187,7 +188,7 @@ def test_boxes_in_the_results_decide_their_size_as_in_pycocotools(reference):
     np.testing.assert_allclose(list(average_precision(dataset, with_boxes).values()), expected, rtol=0, atol=1e-12)
 
 
-def test_an_oks_on_a_threshold_passes_it_as_in_pycocotools(reference):
+def test_an_oks_on_a_threshold_passes_it_as_in_pycocotools():
     """Half of the labelled joints exact and the others far off: OKS is .5 to the last bit."""
     person_ = person(1, 1, MEDIUM)
     triples = np.reshape(person_["keypoints"], (17, 3))
@@ -203,7 +204,7 @@ def test_an_oks_on_a_threshold_passes_it_as_in_pycocotools(reference):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_predictions_find_the_persons_that_pycocotools_gives_them(reference, seed):
+def test_predictions_find_the_persons_that_pycocotools_gives_them(seed):
     dataset, results = reference.corner_dataset(seed, COCO.sigma_array, categories=2)
     evaluation = reference.pycocotools_evaluation(dataset, results, COCO.sigma_array)
     everybody = [image for image in evaluation.evalImgs if image and image["aRng"] == [0, 1e10]]
@@ -244,7 +245,7 @@ def test_nobody_is_found_where_there_is_nobody(truth):
     assert match_predictions(truth_from_coco(truth), elsewhere, COCO.sigma_array, 0.5).tolist() == [-1, -1, -1]
 
 
-def test_images_drawn_again_equal_a_dataset_with_copies_of_them(reference):
+def test_images_drawn_again_equal_a_dataset_with_copies_of_them():
     dataset_, results = reference.corner_dataset(5, COCO.sigmas, images=12)
     engine = make_engine(
         truth_from_coco(dataset_), predictions_from_coco(dataset_, results), COCO.sigma_array, range(1, 13),
@@ -343,7 +344,7 @@ def test_best_oks_stays_within_image_and_category_and_leaves_crowds_out(truth):
     assert best_oks(gt, found, COCO.sigma_array) == [1]
 
 
-def test_matrices_by_image_are_those_of_single_images(reference):
+def test_matrices_by_image_are_those_of_single_images():
     dataset_, results = reference.corner_dataset(4, COCO.sigmas, images=15)
     gt, found = arrays(dataset_, results)
     matrices = similarity_matrices(gt, found, COCO.sigma_array)
@@ -384,7 +385,7 @@ def test_parts_are_evaluated_by_themselves_with_their_own_scores(truth):
     assert figures["whole"]["AR"] == pytest.approx((2 + np.mean(oks_of_whole >= np.linspace(0.5, 0.95, 10))) / 3)
 
 
-def test_wholebody_by_part_equals_pycocotools_on_each_part_alone(reference):
+def test_wholebody_by_part_equals_pycocotools_on_each_part_alone():
     wholebody = load_skeleton("wholebody")
     annotations, results = reference.corner_dataset(1, wholebody.sigmas, images=12)
     rng = np.random.default_rng(0)

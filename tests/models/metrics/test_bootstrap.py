@@ -15,6 +15,7 @@ from clickpose.metrics.bootstrap import (
 from clickpose.metrics.keypoint_sets import KeypointPredictions, predictions_from_coco, truth_from_coco
 from clickpose.metrics.pck import pck
 from clickpose.skeleton import COCO
+from helpers import reference
 
 
 def mean_of(values):
@@ -86,7 +87,7 @@ def test_wrong_settings_are_refused(change, message):
         bootstrap(lambda drawn: {}, np.arange(3), **change)
 
 
-def test_average_precision_with_intervals_by_image(reference):
+def test_average_precision_with_intervals_by_image():
     dataset, results = reference.corner_dataset(2, COCO.sigmas, images=30)
     truth, found = truth_from_coco(dataset), predictions_from_coco(dataset, results)
     intervals = bootstrap_average_precision(truth, found, COCO.sigma_array, resamples=40)
@@ -97,7 +98,7 @@ def test_average_precision_with_intervals_by_image(reference):
         assert interval.low < interval.value < interval.high
 
 
-def test_differences_of_average_precision_are_paired(reference):
+def test_differences_of_average_precision_are_paired():
     dataset, results = reference.corner_dataset(2, COCO.sigmas, images=30)
     truth, found = truth_from_coco(dataset), predictions_from_coco(dataset, results)
     same = compare_average_precision(truth, found, found, COCO.sigma_array, resamples=10)["AP"]
@@ -111,7 +112,7 @@ def test_differences_of_average_precision_are_paired(reference):
     assert loss["AP"].before == bootstrap_average_precision(truth, found, COCO.sigma_array, resamples=20)["AP"]
 
 
-def test_parts_have_intervals_around_their_own_figures(reference):
+def test_parts_have_intervals_around_their_own_figures():
     dataset, results = reference.corner_dataset(2, COCO.sigmas, images=20)
     truth, found = truth_from_coco(dataset), predictions_from_coco(dataset, results)
     own = {"face": np.linspace(0, 1, len(found.scores))}

@@ -11,6 +11,7 @@ from clickpose.networks.keypoint_decoder import PersonReading
 from clickpose.networks.position_embedding import inverse_sigmoid
 from clickpose.r50.checkpoint import official_names, to_official
 from clickpose.r50.postprocess import official_detections
+from helpers import tiny_r50
 
 JOINTS = 17
 COORDINATES, LOGITS = 1e-5, 1e-4
@@ -168,8 +169,8 @@ def test_the_full_network_has_the_official_names_and_shapes(shared_folder):
 
 
 @pytest.fixture(scope="module")
-def tiny(r50) -> ClickPose:
-    return r50.tiny_network()
+def tiny() -> ClickPose:
+    return tiny_r50.tiny_network()
 
 
 @pytest.fixture(scope="module")
@@ -278,16 +279,16 @@ def test_padding_and_batching_change_nothing_from_the_encoder_on(tiny):
 
 
 @pytest.mark.parametrize("joints", [14, 21])
-def test_any_skeleton_size(r50, joints):
-    network = r50.tiny_network(dataclasses.replace(r50.TINY, num_keypoints=joints))
+def test_any_skeleton_size(joints):
+    network = tiny_r50.tiny_network(dataclasses.replace(tiny_r50.TINY, num_keypoints=joints))
     memory = network.encode(torch.randn(1, 3, 96, 128))
     reading = network.refine(memory, torch.full((1, 2, joints, 2), 0.4), torch.full((1, 2, 4), 0.5))
     assert reading.keypoints_norm.shape == (1, 2, joints, 2)
 
 
-def test_every_parameter_gets_a_finite_gradient(r50):
+def test_every_parameter_gets_a_finite_gradient():
     with torch.enable_grad():
-        network = r50.tiny_network().train()
+        network = tiny_r50.tiny_network().train()
         memory = network.encode(torch.randn(1, 3, 96, 128))
         proposals = network.proposals(memory, 12)
         boxes, people = [], []
@@ -302,9 +303,9 @@ def test_every_parameter_gets_a_finite_gradient(r50):
     assert not without, without
 
 
-def test_a_layer_starts_from_the_positions_before_it_as_if_they_were_given(r50):
+def test_a_layer_starts_from_the_positions_before_it_as_if_they_were_given():
     """A layer's boxes and keypoints teach that layer's heads, and the sizes of keypoints the head that makes them."""
-    network = r50.tiny_network(dataclasses.replace(r50.TINY, human_layers=2)).train()
+    network = tiny_r50.tiny_network(dataclasses.replace(tiny_r50.TINY, human_layers=2)).train()
     with torch.enable_grad():
         memory = network.encode(torch.randn(1, 3, 96, 128, generator=torch.Generator().manual_seed(5)))
         boxes, people = [], []

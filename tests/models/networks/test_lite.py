@@ -5,20 +5,21 @@ import torch
 
 from clickpose.networks.lite import LiteNetwork, heatmap_peaks
 from clickpose.networks.lite_decoder import PoseQueries, sine_embedding
+from helpers import tiny_lite
 
 
 @pytest.fixture
-def network(tiny_lite):
+def network():
     return tiny_lite.make_network(0.5)
 
 
 @pytest.fixture
-def batch(tiny_lite):
+def batch():
     return tiny_lite.make_crops()
 
 
 @pytest.fixture
-def random_queries(tiny_lite):
+def random_queries():
     return tiny_lite.make_queries
 
 
@@ -74,7 +75,7 @@ def test_every_parameter_gets_a_finite_gradient(network, batch, random_queries):
     assert missing == []
 
 
-def test_state_dict_round_trip(network, batch, random_queries, tiny_lite, tmp_path):
+def test_state_dict_round_trip(network, batch, random_queries, tmp_path):
     torch.save(network.state_dict(), tmp_path / "w.pt")
     other = LiteNetwork(tiny_lite.CONFIG).eval()
     other.load_state_dict(torch.load(tmp_path / "w.pt", weights_only=True))

@@ -21,6 +21,7 @@ from clickpose.networks.pred_nets import (
     sample_maps,
     token_calibrator,
 )
+from helpers import tiny_r50
 
 
 def heatmaps_with_peaks():
@@ -268,8 +269,8 @@ def test_lite_gives_its_final_keypoint_tokens_also_after_clicks(lite):
     assert (clicked.scores - first.scores).abs().max() > 1e-5
 
 
-def test_r50_gives_its_final_keypoint_tokens_also_after_clicks(r50):
-    network = r50.tiny_network()
+def test_r50_gives_its_final_keypoint_tokens_also_after_clicks():
+    network = tiny_r50.tiny_network()
     images = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
     boxes = torch.tensor([[[0.5, 0.5, 0.4, 0.8], [0.3, 0.5, 0.4, 0.6]]]).expand(2, -1, -1)
     net = ClickPosePredNet(network)

@@ -14,6 +14,7 @@ from clickpose.r50.checkpoint import load_network, read_skeleton
 from clickpose.r50.train import PRESETS
 from clickpose.skeleton import COCO, Skeleton
 from clickpose.skeleton_io import SKELETONS, skeleton_to_dict
+from helpers import tiny_r50
 
 RUNNER = CliRunner()
 NECK = 0  # the new joint stands first, so that every other one moves
@@ -26,8 +27,8 @@ def with_neck() -> Skeleton:
     return Skeleton("coco18", names, edges, tuple((a + 1, b + 1) for a, b in COCO.flip_pairs), (0.08, *COCO.sigmas))
 
 
-def test_known_joints_keep_their_rows_and_new_ones_start_from_their_neighbours(r50, with_neck):
-    network = r50.tiny_network()
+def test_known_joints_keep_their_rows_and_new_ones_start_from_their_neighbours(with_neck):
+    network = tiny_r50.tiny_network()
     adapted, origin = adapt_network(network, COCO, with_neck)
     assert origin.added == (NECK,) and adapted.config == replace(network.config, num_keypoints=18)
     before, after = network.state_dict(), adapted.state_dict()
@@ -43,9 +44,9 @@ def test_known_joints_keep_their_rows_and_new_ones_start_from_their_neighbours(r
                        before["keypoint_decoder.joint_codebook.weight"][0])  # fmt: skip
 
 
-def test_the_same_joints_in_another_order_are_the_same_poses(r50):
+def test_the_same_joints_in_another_order_are_the_same_poses():
     order = list(reversed(range(17)))
-    network, turned = r50.tiny_network(), COCO.subset(order, "turned")
+    network, turned = tiny_r50.tiny_network(), COCO.subset(order, "turned")
     adapted, _ = adapt_network(network, COCO, turned)
     image = torch.randn(1, 3, 96, 128, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
@@ -64,8 +65,8 @@ def run(*options):
     return RUNNER.invoke(app, ["adapt", "--model", "r50", "--threads", "1", *map(str, options)])
 
 
-def test_an_official_checkpoint_is_adapted_from_the_command_line(r50, skeleton_file, with_neck, tmp_path):
-    checkpoint = r50.write_checkpoint(tmp_path / "official.pth", r50.tiny_network())
+def test_an_official_checkpoint_is_adapted_from_the_command_line(skeleton_file, with_neck, tmp_path):
+    checkpoint = tiny_r50.write_checkpoint(tmp_path / "official.pth", tiny_r50.tiny_network())
     result = run("--init", checkpoint, "--skeleton", skeleton_file, "--images", 0, "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output
     assert "17 known joints; new: neck" in result.output
@@ -78,7 +79,7 @@ def test_an_official_checkpoint_is_adapted_from_the_command_line(r50, skeleton_f
     assert predictor.skeleton == SKELETONS["crowdpose"] and predictor.network.config.num_keypoints == 14
 
 
-def test_a_few_photos_train_the_adapted_network(r50, skeleton_file, with_neck, tmp_path, monkeypatch):
+def test_a_few_photos_train_the_adapted_network(skeleton_file, with_neck, tmp_path, monkeypatch):
     from PIL import Image
 
     (tmp_path / "data" / "images").mkdir(parents=True)
@@ -95,7 +96,7 @@ def test_a_few_photos_train_the_adapted_network(r50, skeleton_file, with_neck, t
     quick = replace(PRESETS["small"], train=replace(PRESETS["small"].train, workers=0, batch_size=2, bf16=False,
                                                     trunk_learning_rate=1e-4))  # fmt: skip
     monkeypatch.setitem(PRESETS, "quick", quick)
-    checkpoint = r50.write_checkpoint(tmp_path / "official.pth", r50.tiny_network())
+    checkpoint = tiny_r50.write_checkpoint(tmp_path / "official.pth", tiny_r50.tiny_network())
     options = ("--init", checkpoint, "--skeleton", skeleton_file, "--data", tmp_path / "data", "--preset", "quick")
     result = run(*options, "--images", 2, "--steps", 1, "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output

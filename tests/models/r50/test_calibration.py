@@ -21,6 +21,7 @@ from clickpose.r50.tokens import collect_tokens
 from clickpose.skeleton import COCO
 from clickpose.skeleton_io import load_skeleton
 from clickpose.weights_io import WeightsError, fingerprint
+from helpers import tiny_r50
 
 
 @pytest.fixture
@@ -48,8 +49,8 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def predictor(r50):
-    return R50Predictor(r50.tiny_network(), "test", min_score=0.0, short_side=96, long_side=160)
+def predictor():
+    return R50Predictor(tiny_r50.tiny_network(), "test", min_score=0.0, short_side=96, long_side=160)
 
 
 def test_tokens_are_those_of_the_predictor_before_and_after_clicks(predictor, folder):
@@ -79,8 +80,8 @@ def test_tokens_are_those_of_the_predictor_before_and_after_clicks(predictor, fo
     assert (tables[0].visibility[:, 4] == 0).all()
 
 
-def test_a_fit_lies_beside_the_checkpoint_and_scores_follow_it(r50, folder, tmp_path):
-    checkpoint = r50.write_checkpoint(tmp_path / "mine.pth", r50.tiny_network())
+def test_a_fit_lies_beside_the_checkpoint_and_scores_follow_it(folder, tmp_path):
+    checkpoint = tiny_r50.write_checkpoint(tmp_path / "mine.pth", tiny_r50.tiny_network())
     plain = R50Predictor.load(checkpoint, short_side=96, long_side=160)
     outcome = fit_r50([folder], plain, CalibrateOptions(out=calibration_file(checkpoint)), clicks=1)
     assert outcome.written == [tmp_path / "mine.calibration.safetensors"] and "after 1 clicks" in outcome.notes[1]
@@ -102,8 +103,8 @@ def test_a_fit_lies_beside_the_checkpoint_and_scores_follow_it(r50, folder, tmp_
     assert calibrated.fingerprint != plain.fingerprint  # what is kept of its answers is not the other's
 
 
-def test_a_calibration_of_other_weights_or_joints_is_refused(r50, tmp_path):
-    checkpoint = r50.write_checkpoint(tmp_path / "mine.pth", r50.tiny_network())
+def test_a_calibration_of_other_weights_or_joints_is_refused(tmp_path):
+    checkpoint = tiny_r50.write_checkpoint(tmp_path / "mine.pth", tiny_r50.tiny_network())
     head = CCNet(17, 32).state_dict()
     for model, skeleton, mark, sentence in (
         ("r50", COCO, "0123456789ab", "Expected weights 0123456789ab of 'r50'.*fit again"),
@@ -124,12 +125,12 @@ def test_a_calibration_of_other_weights_or_joints_is_refused(r50, tmp_path):
         R50Predictor.load(checkpoint)
 
 
-def test_other_methods_have_nothing_to_bend(r50, folder, tmp_path):
-    checkpoint = r50.write_checkpoint(tmp_path / "mine.pth", r50.tiny_network())
+def test_other_methods_have_nothing_to_bend(folder, tmp_path):
+    checkpoint = tiny_r50.write_checkpoint(tmp_path / "mine.pth", tiny_r50.tiny_network())
     request = CalibrateRequest(data=(folder,), model="r50", checkpoint=checkpoint)
     with pytest.raises(ValueError, match="Expected --method auto or ccnet for r50, got platt"):
         calibrate_from_options(request, CalibrateOptions(method="platt"))
     (folder / "annotations.json").write_text(json.dumps({"images": [], "annotations": [], "categories": []}))
     with pytest.raises(ValueError, match="Expected"):
-        collect_tokens(R50Predictor(r50.tiny_network(), "test"), [])
+        collect_tokens(R50Predictor(tiny_r50.tiny_network(), "test"), [])
     assert torch.is_grad_enabled()

@@ -10,18 +10,19 @@ from clickpose.r50 import checkpoint as checkpoint_module
 from clickpose.r50.checkpoint import load_network, save_network, to_official
 from clickpose.skeleton import COCO, Skeleton
 from clickpose.weights_io import WeightsError
+from helpers import tiny_r50
 
 FOURTEEN = Skeleton("fourteen", tuple(f"joint {i}" for i in range(14)), (), (), (0.05,) * 14)
 
 
 @pytest.fixture
-def network(r50):
-    return r50.tiny_network()
+def network():
+    return tiny_r50.tiny_network()
 
 
 @pytest.fixture(scope="module")
-def write(r50):
-    return r50.write_checkpoint
+def write():
+    return tiny_r50.write_checkpoint
 
 
 def assert_same(loaded, network):
@@ -41,8 +42,8 @@ def test_distributed_names_load(tmp_path, network, prefix, write):
     assert_same(load_network(write(tmp_path / "checkpoint.pth", network, model=state)), network)
 
 
-def test_the_moving_average_is_preferred(tmp_path, network, r50, write):
-    other = r50.tiny_network(seed=1)
+def test_the_moving_average_is_preferred(tmp_path, network, write):
+    other = tiny_r50.tiny_network(seed=1)
     average = {f"module.{name}": value for name, value in to_official(other.state_dict(), other.config).items()}
     assert_same(load_network(write(tmp_path / "checkpoint.pth", network, ema_model=average)), other)
 
@@ -77,8 +78,8 @@ def test_the_licence_of_official_weights_is_shown_once(tmp_path, network, caplog
     assert not caplog.records
 
 
-def test_another_number_of_keypoints_is_named(tmp_path, r50, write):
-    network = r50.tiny_network(dataclasses.replace(r50.TINY, num_keypoints=14))
+def test_another_number_of_keypoints_is_named(tmp_path, write):
+    network = tiny_r50.tiny_network(dataclasses.replace(tiny_r50.TINY, num_keypoints=14))
     path = write(tmp_path / "crowdpose.pth", network)
     with pytest.raises(WeightsError, match=r"the 17 keypoints of skeleton 'coco', got 14 keypoints in .*crowdpose.pth"):
         load_network(path)

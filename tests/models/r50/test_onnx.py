@@ -8,11 +8,12 @@ from clickpose.r50.onnx import CLICK_FILE, OnnxEngine, export_network
 from clickpose.r50.predictor import R50Predictor
 from clickpose.structures import Clicks
 from clickpose.weights_io import WeightsError
+from helpers import tiny_r50
 
 
 @pytest.fixture(scope="module")
-def checkpoint(r50, tmp_path_factory):
-    return r50.write_checkpoint(tmp_path_factory.mktemp("checkpoint") / "tiny.pth", r50.tiny_network())
+def checkpoint(tmp_path_factory):
+    return tiny_r50.write_checkpoint(tmp_path_factory.mktemp("checkpoint") / "tiny.pth", tiny_r50.tiny_network())
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +52,11 @@ def test_a_click_runs_in_the_graph(exported, monkeypatch):
     assert (refined.keypoints[~clicked] != pose.keypoints[~clicked]).any()
 
 
-def test_a_folder_with_another_checkpoint_is_left_alone(r50, checkpoint, exported, tmp_path):
+def test_a_folder_with_another_checkpoint_is_left_alone(checkpoint, exported, tmp_path):
     other = tmp_path / "other.pth"
     other.write_bytes(checkpoint.read_bytes())
     with pytest.raises(ValueError, match=r"Expected a folder without another checkpoint, got .* with tiny.pth"):
-        export_network(r50.tiny_network(), other, exported)
+        export_network(tiny_r50.tiny_network(), other, exported)
 
 
 @pytest.mark.parametrize("content", [None, b"nothing of the kind"])

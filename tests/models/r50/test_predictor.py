@@ -12,14 +12,15 @@ from clickpose.r50.predictor import NO_CONFIDENCE, R50Predictor, input_hw
 from clickpose.skeleton import COCO
 from clickpose.structures import Clicks, Pose
 from clickpose.weights_io import WeightsError
+from helpers import tiny_r50
 
 BOXES = np.array([[20.0, 30.0, 120.0, 220.0], [150.0, 40.0, 230.0, 200.0]])
 NO_CLICKS = Clicks(positions=np.zeros((17, 2)), mask=np.zeros(17, bool))
 
 
 @pytest.fixture
-def predictor(r50):
-    return r50.counting_predictor()
+def predictor():
+    return tiny_r50.counting_predictor()
 
 
 @pytest.fixture
@@ -146,8 +147,8 @@ def test_regions_survive_serialisation(predictor, image):
     assert np.array_equal(one, other)
 
 
-def test_half_the_cache_costs_a_fraction_of_a_pixel(r50, predictor, image):
-    halved = R50Predictor(r50.tiny_network(), "tiny", min_score=0.0, short_side=96, long_side=160, half_cache=True)
+def test_half_the_cache_costs_a_fraction_of_a_pixel(predictor, image):
+    halved = R50Predictor(tiny_r50.tiny_network(), "tiny", min_score=0.0, short_side=96, long_side=160, half_cache=True)
     assert halved.fingerprint != predictor.fingerprint
     (full,), (half,) = predictor.encode(image, None), halved.encode(image, None)
     assert half.features["memory"].nbytes * 2 == full.features["memory"].nbytes
@@ -177,11 +178,11 @@ def test_a_box_that_shows_nobody_is_refused(predictor, image, box):
         predictor.encode(image, np.array([box], dtype=float))
 
 
-def test_people_below_the_least_score_are_left_out(r50, predictor, image):
+def test_people_below_the_least_score_are_left_out(predictor, image):
     (region,) = predictor.encode(image, None)
     scores = predictor.decode([region]).instance_scores
     bound = (scores[1] + scores[2]) / 2
-    strict = R50Predictor(r50.tiny_network(), "test", min_score=bound, short_side=96, long_side=160)
+    strict = R50Predictor(tiny_r50.tiny_network(), "test", min_score=bound, short_side=96, long_side=160)
     np.testing.assert_allclose(strict.decode(strict.encode(image, None)).instance_scores, scores[:2])
     assert len(strict.decode(strict.encode(image, BOXES), BOXES)) == 2  # who is asked for is answered
 
@@ -192,8 +193,8 @@ def test_no_boxes_no_poses_and_no_encoding(predictor, image):
     assert predictor.encodings == 0
 
 
-def test_loading_by_name_needs_a_checkpoint(tmp_path, r50):
+def test_loading_by_name_needs_a_checkpoint(tmp_path):
     with pytest.raises(WeightsError, match="Expected a checkpoint for the network r50"):
         clickpose.load("r50")
-    loaded = clickpose.load("r50", checkpoint=r50.write_checkpoint(tmp_path / "tiny.pth", r50.tiny_network()))
+    loaded = clickpose.load("r50", checkpoint=tiny_r50.write_checkpoint(tmp_path / "tiny.pth", tiny_r50.tiny_network()))
     assert loaded.name == "r50" and len(loaded.fingerprint) == 12

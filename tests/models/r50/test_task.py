@@ -14,13 +14,14 @@ from clickpose.r50.noise import draw_noise
 from clickpose.r50.task import R50TaskConfig, prepare_for_training
 from clickpose.skeleton import COCO
 from clickpose.training.engine import TrainConfig
+from helpers import r50_training
 
 FAKE_TERMS = {"person": 1.0, "box": 10.0, "keypoints": 100.0, "oks": 1000.0}
 HW = np.array([96.0, 64.0])  # width and height of the photos, px
 
 
 @pytest.fixture(scope="module")
-def photos(r50_training, tmp_path_factory):
+def photos(tmp_path_factory):
     folder = tmp_path_factory.mktemp("photos")
     return PhotoDataset(r50_training.people_dataset(folder), PhotoScales.plain(64, 96))
 
@@ -49,11 +50,11 @@ class Watched:
 
 
 @pytest.fixture(scope="module")
-def watched(r50_training, photos, batch):
+def watched(photos, batch):
     return Watched(r50_training.make_task(photos), batch)
 
 
-def test_the_published_coefficients_weigh_every_stage(r50_training, photos, batch, monkeypatch):
+def test_the_published_coefficients_weigh_every_stage(photos, batch, monkeypatch):
     task = r50_training.make_task(photos)
     monkeypatch.setattr(
         task_module, "stage_losses", lambda *_: {name: torch.tensor(value) for name, value in FAKE_TERMS.items()}
@@ -75,7 +76,7 @@ def test_the_published_coefficients_weigh_every_stage(r50_training, photos, batc
     assert (paper.noise.groups, paper.noise.box_noise, paper.noise.pose_errors.inversion) == (50, 0.4, 0.4)
 
 
-def test_queries_by_design_count_each_person_once(r50_training, photos, batch, monkeypatch):
+def test_queries_by_design_count_each_person_once(photos, batch, monkeypatch):
     task, sums = r50_training.make_task(photos), []
 
     def watch(reading, assignment, *others):
@@ -94,7 +95,7 @@ def test_queries_by_design_count_each_person_once(r50_training, photos, batch, m
         assert answered.sum() >= people
 
 
-def test_corrupted_poses_start_in_noisy_boxes_and_hold_what_is_known(watched, r50_training):
+def test_corrupted_poses_start_in_noisy_boxes_and_hold_what_is_known(watched):
     queries, fixed, answer = watched.calls[0]
     places, variants = watched.targets.present.shape[1], r50_training.TASK.noise.pose_variants
     start = queries.references.shape[1] - variants * places
@@ -106,7 +107,7 @@ def test_corrupted_poses_start_in_noisy_boxes_and_hold_what_is_known(watched, r5
     assert held.equal(watched.noise.poses_norm[watched.noise.held])
 
 
-def test_drawn_boxes_share_the_first_rank_s_content_in_training_as_in_use(watched, r50_training):
+def test_drawn_boxes_share_the_first_rank_s_content_in_training_as_in_use(watched):
     queries, persons = watched.calls[0][0], r50_training.TINY.persons
     found, drawn = queries.content[:, :persons, 1:], queries.content[:, persons : persons + 3, 1:]
     assert drawn.equal(found[:, :1].expand_as(drawn))
@@ -150,7 +151,7 @@ def test_the_loop_clicks_the_worst_joints_holds_them_and_grows_the_box(watched):
         before = (queries, fixed, watched.calls[1 + round_][2])
 
 
-def test_without_holding_the_clicks_drift_as_in_the_published_code(r50_training, photos, batch, watched):
+def test_without_holding_the_clicks_drift_as_in_the_published_code(photos, batch, watched):
     config = dataclasses.replace(r50_training.TASK, hold_clicks=False)
     found = Watched(r50_training.make_task(photos, config), batch)
     assert [fixed is None for _, fixed, _ in found.calls] == [False, True, True]
@@ -163,7 +164,7 @@ def test_without_holding_the_clicks_drift_as_in_the_published_code(r50_training,
     assert again.references[image, row, 1 + joint, :2].equal(said.keypoints_norm[image, row, joint])
 
 
-def test_the_loop_runs_on_all_matched_persons_first(r50_training, photos, batch):
+def test_the_loop_runs_on_all_matched_persons_first(photos, batch):
     few = dataclasses.replace(r50_training.TASK, refined_persons=1)
     found = Watched(r50_training.make_task(photos, few), batch)
     fixed = found.calls[1][1]
@@ -171,7 +172,7 @@ def test_the_loop_runs_on_all_matched_persons_first(r50_training, photos, batch)
     assert fixed.any(-1).sum(1).tolist() == [1, 2, 3]
 
 
-def test_padding_reaches_the_backbone_as_zeros(r50_training, photos):
+def test_padding_reaches_the_backbone_as_zeros(photos):
     small = photos[0]._replace(image=photos[0].image[..., :70], padding_mask=photos[0].padding_mask[..., :70])
     task, seen = r50_training.make_task(photos), []
     handle = task.model.backbone.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
@@ -181,7 +182,7 @@ def test_padding_reaches_the_backbone_as_zeros(r50_training, photos):
     assert (seen[0][0, ..., 70:] == 0).all() and (seen[0][0, ..., :70] != 0).all()
 
 
-def test_a_fresh_network_says_that_hardly_any_query_is_a_person_and_moves_nothing(r50_training):
+def test_a_fresh_network_says_that_hardly_any_query_is_a_person_and_moves_nothing():
     torch.manual_seed(0)
     network = ClickPose(r50_training.TINY)
     prepare_for_training(network)
@@ -193,7 +194,7 @@ def test_a_fresh_network_says_that_hardly_any_query_is_a_person_and_moves_nothin
     assert all((head(queries) == 0).all() for head in still)
 
 
-def test_a_backbone_of_rate_zero_keeps_its_weights(r50_training, photos):
+def test_a_backbone_of_rate_zero_keeps_its_weights(photos):
     task = r50_training.make_task(photos)
     backbone, rest = task.parameter_groups(TrainConfig(trunk_learning_rate=0.0, learning_rate=3e-4))
     assert not any(parameter.requires_grad for parameter in backbone["params"])

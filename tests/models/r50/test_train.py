@@ -22,15 +22,16 @@ from clickpose.r50.noise import NoiseConfig, noisy_boxes
 from clickpose.r50.train import PRESETS, R50Plan, R50Preset, load_backbone, make_trainer, train_r50
 from clickpose.skeleton import COCO
 from clickpose.weights_io import WeightsError
+from helpers import r50_training
 
 SIGMAS = torch.tensor(COCO.sigmas, dtype=torch.float32)
-RANK_SCRIPT = Path(__file__).with_name("training_rank.py")
+TESTS = Path(__file__).resolve().parents[2]
 # One channel a group: its norm takes the bias away, and the gradient is rounding alone.
 WITHOUT_EFFECT = re.compile(r"input_projection\.\d\.0\.bias")
 
 
 @pytest.fixture(scope="module")
-def tiny(r50_training):
+def tiny():
     """The module of the other process, which says what both train."""
     return r50_training
 
@@ -171,7 +172,8 @@ def test_two_processes_have_the_gradients_of_one(tiny, tmp_path):
     tiny.step_of(alone, [0, 1, 2, 3])
     wanted = {name: parameter.grad.clone() for name, parameter in alone.model.named_parameters()}
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    done = subprocess.run([*launcher, RANK_SCRIPT, tmp_path], capture_output=True, text=True, timeout=300)
+    command = [*launcher, "-m", "helpers.r50_training", tmp_path]
+    done = subprocess.run(command, cwd=TESTS, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     shared, other = (torch.load(tmp_path / f"gradients{rank}.pt", weights_only=True) for rank in range(2))
     for name, gradient in shared.items():

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from helpers.servers import serving
 
 
 class CannedServer(ThreadingHTTPServer):
@@ -48,15 +49,6 @@ class _Handler(BaseHTTPRequestHandler):
         """Keep the test output quiet."""
 
 
-@contextmanager
-def canned_server():
+def canned_server() -> AbstractContextManager[CannedServer]:
     """Run a :class:`CannedServer` for the length of a with block."""
-    server = CannedServer()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    return serving(CannedServer())

@@ -2,20 +2,19 @@
 
 The first argument is the settings, as JSON. The second is the names: a list of answers each, one a look-up (the last
 one stays), and each answer a list of addresses. Prints the port; ends when its standard input is closed. Run by
-test_hostile_hosts.py, in a process of its own because names are a matter of the whole process.
+ml_backend/test_hostile_hosts.py, in a process of its own because names are a matter of the whole process.
 """
 
-import importlib.util
 import json
 import socket
 import sys
 import threading
-from pathlib import Path
 
 import waitress
 
 from clickpose_labelstudio.app import create_app
 from clickpose_labelstudio.settings import ServiceSettings
+from helpers import fakes
 
 
 def resolve_as_told(names: dict[str, list[list[str]]]) -> None:
@@ -36,9 +35,6 @@ def resolve_as_told(names: dict[str, list[list[str]]]) -> None:
 
 def main() -> None:
     settings, names = (json.loads(argument) for argument in sys.argv[1:])
-    spec = importlib.util.spec_from_file_location("fakes", Path(__file__).with_name("fake_predictor.py"))
-    fakes = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(fakes)
     resolve_as_told(names)
     app = create_app(ServiceSettings(**settings), load_predictor=fakes.FakePredictor)
     server = waitress.create_server(app, host="127.0.0.1", port=0, threads=8)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 from xml.sax.saxutils import escape
+
+from helpers.servers import serving
 
 BUCKET = "photos"
 ENTRY = "<Contents><Key>{}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified><Size>{}</Size></Contents>"
@@ -68,15 +69,6 @@ class _Handler(BaseHTTPRequestHandler):
         """Keep the test output quiet."""
 
 
-@contextmanager
-def object_store(objects: Mapping[str, bytes]) -> Iterator[ObjectStore]:
+def object_store(objects: Mapping[str, bytes]) -> AbstractContextManager[ObjectStore]:
     """Run an :class:`ObjectStore` for the length of a with block."""
-    server = ObjectStore(objects)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    return serving(ObjectStore(objects))

@@ -1,24 +1,21 @@
-"""Serves ClickPoseModel through label-studio-ml with the fake predictor, on a free port; run by test_ml_adapter.py.
+"""Serves ClickPoseModel through label-studio-ml with the fake predictor, on a free port.
 
-Usage: python label_studio_ml_server.py MODEL_DIR. Prints the port once it listens; ends with its standard input.
+``python -m helpers.label_studio_ml_server MODEL_DIR`` prints the port once it listens; it ends with its standard input.
+Run by ml_backend/test_ml_adapter.py.
 """
 
-import importlib.util
 import sys
 import threading
-from pathlib import Path
 
 from label_studio_ml.api import init_app
 from werkzeug.serving import make_server
 
 from clickpose_labelstudio.ml_adapter import ClickPoseModel
 from clickpose_labelstudio.service import AnnotationService
+from helpers import fakes
 
 
 def main() -> None:
-    spec = importlib.util.spec_from_file_location("fakes", Path(__file__).with_name("fake_predictor.py"))
-    fakes = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(fakes)
     predictor = fakes.FakePredictor()
     images = fakes.FakeImages({"/data/a.png": fakes.blank_image()})
     ClickPoseModel.service = AnnotationService(lambda: predictor, images, fakes.MemoryRegions())
@@ -30,4 +27,5 @@ def main() -> None:
     sys.stdin.read()
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-"""One of the processes that share a training step: ``torchrun --nproc-per-node 2 training_rank.py FOLDER``.
+"""One of the processes that share a training step: ``torchrun --nproc-per-node 2 -m helpers.r50_training FOLDER``.
 
 Imported, it gives the one that works alone the same task and batches.
 """

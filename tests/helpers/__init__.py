@@ -1,0 +1,1 @@
+"""What several test modules share: fakes, tiny networks, small servers, the editor; `from helpers import fakes`."""
