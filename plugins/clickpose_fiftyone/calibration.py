@@ -27,6 +27,7 @@ from clickpose.metrics.reliability import brier_score, expected_calibration_erro
 from clickpose.metrics.sparsification import ause
 from clickpose_fiftyone.checks import require_compared, require_samples
 from clickpose_fiftyone.columns import PersonColumns, index_lowest_oks, lowest_oks
+from clickpose_fiftyone.fiftyone_internals import dataset_of
 from clickpose_fiftyone.matching import match_persons
 from clickpose_fiftyone.provenance import check_calibrator, network_of
 from clickpose_fiftyone.truth import read_predictions, read_truth
@@ -137,7 +138,7 @@ def calibrate(
     summary.after = calibration_figures(out_of_fold, visibility_weighted(out_of_fold, weights), pairs)
     _apply(PersonColumns(samples, pred_field), calibrator)
     if save_to is not None:
-        data = f"{samples._dataset.name}, {len(pairs.persons)} persons"
+        data = f"{dataset_of(samples).name}, {len(pairs.persons)} persons"
         network = network_of(samples, pred_field)
         name, mark = (model, "") if network is None else (network.model, network.fingerprint)
         save_calibrator(save_to, calibrator, Provenance.today(name, columns.skeleton, data, mark, summary.after))
@@ -226,7 +227,7 @@ def person_areas(columns: PersonColumns) -> np.ndarray:
 
 def stored_calibration(samples, pred_field: str) -> CalibrationSummary | None:
     """Return what the last calibration of a field did; None if it was not calibrated since it was predicted."""
-    stored = (samples._dataset.info.get(_INFO) or {}).get(pred_field)
+    stored = (dataset_of(samples).info.get(_INFO) or {}).get(pred_field)
     if stored is None:
         return None
     return CalibrationSummary(
@@ -268,7 +269,7 @@ def _apply(columns: PersonColumns, calibrator: PosthocCalibrator) -> None:
 
 def remember_calibration(samples, pred_field: str, summary: CalibrationSummary | None) -> None:
     """Keep a summary with the dataset, for :func:`stored_calibration`; None where scores are the network's again."""
-    dataset = samples._dataset
+    dataset = dataset_of(samples)
     known = dict(dataset.info.get(_INFO) or {})
     known[pred_field] = None if summary is None else json.loads(json.dumps(asdict(summary)))
     dataset.info[_INFO] = known

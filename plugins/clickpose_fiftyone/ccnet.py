@@ -34,6 +34,7 @@ from clickpose_fiftyone.calibration import (
 )
 from clickpose_fiftyone.checks import plural, require_keypoints, require_samples
 from clickpose_fiftyone.columns import PersonColumns, index_lowest_oks, lowest_oks
+from clickpose_fiftyone.fiftyone_internals import dataset_of
 from clickpose_fiftyone.matching import group_indices
 from clickpose_fiftyone.predict import Progress, exhaust
 from clickpose_fiftyone.predictors import PREDICTOR_LOCK, shared_predictor
@@ -121,7 +122,7 @@ def iterate_ccnet(
     readings = yield from _read_scores(predictor, CCNetScores(fit.fitted, predictor.device), columns, len(records))
     summary = _summary(fit, len(records), readings)
     if path is not None:
-        data = f"{samples._dataset.name}, {len(records)} persons"
+        data = f"{dataset_of(samples).name}, {len(records)} persons"
         provenance = Provenance.today(MODEL, predictor.skeleton, data, predictor.fingerprint, summary.after)
         save_ccnet(path, fit.fitted.state_dict(), provenance)
     _write(samples, pred_field, readings)
@@ -317,7 +318,7 @@ def _write(samples, pred_field: str, readings: _Readings) -> None:
 
     A human's joints stay certain, with the visibility that the human gave.
     """
-    columns = PersonColumns(samples._dataset.select(readings.sample_ids, ordered=True), pred_field)
+    columns = PersonColumns(dataset_of(samples).select(readings.sample_ids, ordered=True), pred_field)
     fixed = np.nan_to_num(columns.joints("fixed")) > 0
     stored = columns.joints("visibility")
     joint_oks, visibility = np.nan_to_num(columns.joints("keypoint_oks")), np.where(np.isfinite(stored), stored, 1.0)

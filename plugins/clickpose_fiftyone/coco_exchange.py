@@ -20,6 +20,7 @@ from clickpose.image_io import ImageError
 from clickpose_fiftyone.checks import image_sizes, listed, require_keypoints, require_samples, require_writable
 from clickpose_fiftyone.column_writes import label_documents, write_labels
 from clickpose_fiftyone.columns import PersonColumns
+from clickpose_fiftyone.fiftyone_internals import dataset_of
 from clickpose_fiftyone.predict import boxes_field_of
 
 INFO = "clickpose_coco"
@@ -117,7 +118,7 @@ def to_coco(samples, field: str = "gt") -> dict:
     for annotation in annotations:
         if annotation["id"] is None:
             annotation["id"] = next(fresh)
-    rest = (samples._dataset.info.get(INFO) or {}).get(field)
+    rest = (dataset_of(samples).info.get(INFO) or {}).get(field)
     rest = json.loads(rest) if rest else {"categories": [_category(samples, field)]}
     return {**rest, "images": images, "annotations": annotations}
 

@@ -13,6 +13,7 @@ import numpy as np
 from clickpose.draw import score_color
 from clickpose_fiftyone.checks import fields_of, require_writable
 from clickpose_fiftyone.columns import PersonColumns, write_joints
+from clickpose_fiftyone.fiftyone_internals import dataset_of, is_generated
 from clickpose_fiftyone.predict import boxes_field_of, joints_field_of
 
 BINS = 10
@@ -53,8 +54,8 @@ def add_heat_joints(samples, pred_field: str = "pred", hide_below: float = 0.0) 
     Raises:
         ValueError: if the field cannot serve, or has no predicted OKS.
     """
-    if not samples._is_generated:  # all people of the photos: the field is written whole
-        samples = samples._dataset.select(samples.values("id"), ordered=True)
+    if not is_generated(samples):  # all people of the photos: the field is written whole
+        samples = dataset_of(samples).select(samples.values("id"), ordered=True)
     columns = PersonColumns(samples, pred_field)
     require_writable(samples, joints_field_of(pred_field), fo.Keypoints)
     scores = columns.joints("keypoint_oks")
@@ -103,7 +104,7 @@ def color_by_confidence(samples, pred_field: str = "pred", hide_below: float = 0
         ValueError: as :func:`add_heat_joints`.
     """
     add_heat_joints(samples, pred_field, hide_below)
-    dataset = samples._dataset
+    dataset = dataset_of(samples)
     keypoints = fields_of(dataset, fo.Keypoints)
     scheme = color_scheme(*(field for field in keypoints if joints_field_of(field) in keypoints))
     dataset.app_config.color_scheme = scheme

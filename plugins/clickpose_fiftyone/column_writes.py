@@ -18,6 +18,17 @@ import numpy as np
 from bson import ObjectId
 from pymongo import UpdateOne
 
+from clickpose_fiftyone.fiftyone_internals import (
+    CLASS,
+    ID,
+    dataset_of,
+    is_generated,
+    list_name,
+    object_ids,
+    own_attributes,
+    write_operations,
+)
+
 _SCALAR_FIELDS = {bool: fo.BooleanField, int: fo.IntField, float: fo.FloatField, str: fo.StringField}
 Nested = list[list | None]
 Documents = list[list[dict] | None]
@@ -39,16 +50,15 @@ def write_columns(samples, path: str, label_ids: Nested, persons: Mapping[str, N
     declared = {f"{path}.{name}": _field_of(_flat(nested)) for name, nested in persons.items()}
     declared |= {name: _field_of(values) for name, values in photos.items()}
     _declare(samples, declared)
-    if samples._is_generated:  # patches and frames: FiftyOne carries each column on to the dataset they come from
+    if is_generated(samples):  # patches and frames: FiftyOne carries each column on to the dataset they come from
         for name, nested in persons.items():
             samples.set_values(f"{path}.{name}", nested)
         for name, values in photos.items():
             samples.set_values(name, values)
         return
-    sample_ids = samples.values("_id")
+    sample_ids = object_ids(samples)
     operations = list(_operations(sample_ids, path, label_ids, persons, photos))
-    if operations:
-        samples._dataset._bulk_write(operations, ids=sample_ids)
+    write_operations(samples, operations, sample_ids)
 
 
 def write_labels(samples, labels: Mapping[str, tuple[type, Documents]]) -> None:
@@ -65,17 +75,16 @@ def write_labels(samples, labels: Mapping[str, tuple[type, Documents]]) -> None:
     declared = {}
     for name, (kind, nested) in labels.items():
         declared[name] = (fo.EmbeddedDocumentField, kind)
-        declared |= {f"{name}.{kind._LABEL_LIST_FIELD}.{key}": found for key, found in _attributes_of(kind, nested)}
+        declared |= {f"{name}.{list_name(kind)}.{key}": found for key, found in _attributes_of(kind, nested)}
     _declare(samples, declared)
     stored = {name: [_stored(kind, people) for people in nested] for name, (kind, nested) in labels.items()}
-    if samples._is_generated:  # as in write_columns
+    if is_generated(samples):  # as in write_columns
         for name, (kind, _) in labels.items():
             samples.set_values(name, [None if value is None else kind.from_dict(value) for value in stored[name]])
         return
-    sample_ids = samples.values("_id")
+    sample_ids = object_ids(samples)
     operations = list(_operations(sample_ids, "", [None] * len(sample_ids), {}, stored))
-    if operations:
-        samples._dataset._bulk_write(operations, ids=sample_ids)
+    write_operations(samples, operations, sample_ids)
 
 
 def documents(kind: type, attributes: Iterable[Mapping]) -> list[dict]:
@@ -86,16 +95,16 @@ def documents(kind: type, attributes: Iterable[Mapping]) -> list[dict]:
         attributes: of each label, plain values by name.
     """
     empty = kind().to_dict()
-    return [{**empty, "_id": ObjectId(), "tags": [], "attributes": {}, **values} for values in attributes]
+    return [{**empty, ID: ObjectId(), "tags": [], "attributes": {}, **values} for values in attributes]
 
 
 def label_documents(labels: fo.Label) -> list[dict]:
     """Return the labels of one photo's list, such as ``fo.Keypoints``, as the database keeps them."""
-    return [label.to_dict() for label in labels[labels._LABEL_LIST_FIELD]]
+    return [label.to_dict() for label in labels[list_name(type(labels))]]
 
 
 def _stored(kind: type, people: list[dict] | None) -> dict | None:
-    return None if people is None else {"_cls": kind.__name__, kind._LABEL_LIST_FIELD: people}
+    return None if people is None else {CLASS: kind.__name__, list_name(kind): people}
 
 
 def _attributes_of(kind: type, nested: Documents) -> Iterator[tuple[str, tuple[type, type | None] | None]]:
@@ -104,7 +113,7 @@ def _attributes_of(kind: type, nested: Documents) -> Iterator[tuple[str, tuple[t
     for document in _flat(nested):
         for name, value in document.items():
             columns[name].append(value)
-    own = {"_id", "_cls", *kind._fields[kind._LABEL_LIST_FIELD].field.document_type._fields}
+    own = own_attributes(kind)
     return ((name, _field_of(values)) for name, values in columns.items() if name not in own)
 
 
@@ -119,8 +128,8 @@ def _operations(sample_ids, path: str, label_ids: Nested, persons, photos) -> It
                 changes[f"{path}.$[p{person}].{name}"] = nested[row][person]
         if changes:
             changes["last_modified_at"] = now
-            filters = [{f"p{person}._id": ObjectId(label_id)} for person, label_id in enumerate(people)]
-            yield UpdateOne({"_id": sample_id}, {"$set": changes}, array_filters=filters or None)
+            filters = [{f"p{person}.{ID}": ObjectId(label_id)} for person, label_id in enumerate(people)]
+            yield UpdateOne({ID: sample_id}, {"$set": changes}, array_filters=filters or None)
 
 
 def _declare(samples, declared: Mapping[str, tuple[type, type | None] | None]) -> None:
@@ -142,7 +151,7 @@ def _declare(samples, declared: Mapping[str, tuple[type, type | None] | None]) -
                 f'Expected "{path}" to be free or a {_name(kind, inner)}, got {field}; nothing was written'
             )
     for path, kwargs in new.items():
-        samples._dataset.add_sample_field(path, **kwargs)
+        dataset_of(samples).add_sample_field(path, **kwargs)
 
 
 def _declaration(kind: type, inner: type | None) -> dict:
@@ -178,7 +187,7 @@ def _field_of(values: Iterable) -> tuple[type, type | None] | None:
         items = _field_of(chain.from_iterable(telling))
         return fo.ListField, fo.FloatField if items is None else items[0]
     if isinstance(telling[0], Mapping):
-        return fo.EmbeddedDocumentField, getattr(fo, telling[0]["_cls"])
+        return fo.EmbeddedDocumentField, getattr(fo, telling[0][CLASS])
     return _SCALAR_FIELDS[kinds.pop()], None
 
 

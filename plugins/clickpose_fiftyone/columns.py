@@ -18,6 +18,7 @@ from clickpose.skeleton import Skeleton
 from clickpose.structures import Poses
 from clickpose_fiftyone.checks import image_sizes, require_keypoints
 from clickpose_fiftyone.column_writes import documents, plain, write_columns, write_labels
+from clickpose_fiftyone.fiftyone_internals import dataset_of
 from clickpose_fiftyone.skeletons import skeleton_of
 
 MIN_PRED_OKS = "min_pred_oks"
@@ -209,7 +210,7 @@ def lowest_oks(columns: PersonColumns, pred_oks: np.ndarray) -> dict[str, np.nda
 
 def index_lowest_oks(columns: PersonColumns) -> None:
     """Make sorting by the lowest predicted OKS take milliseconds, and note whose it is: there may be several fields."""
-    dataset = columns.samples._dataset
+    dataset = dataset_of(columns.samples)
     if dataset.get_field(MIN_PRED_OKS) is None:
         return
     dataset.create_index(MIN_PRED_OKS)
@@ -224,7 +225,7 @@ def index_lowest_oks(columns: PersonColumns) -> None:
 
 def lowest_oks_field(samples) -> str | None:
     """Return the field whose lowest predicted OKS the photos have; None where they have none."""
-    return None if samples.get_field(MIN_PRED_OKS) is None else samples._dataset.info.get(_LOWEST_OF)
+    return None if samples.get_field(MIN_PRED_OKS) is None else dataset_of(samples).info.get(_LOWEST_OF)
 
 
 def _flatten(nested: Sequence[list | None]) -> list:

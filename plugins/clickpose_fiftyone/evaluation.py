@@ -20,6 +20,7 @@ from clickpose.metrics.average_precision import (
 )
 from clickpose_fiftyone.checks import require_compared, require_samples
 from clickpose_fiftyone.columns import PersonColumns
+from clickpose_fiftyone.fiftyone_internals import RestoredResults, dataset_of
 from clickpose_fiftyone.matching import Matches, match_persons
 from clickpose_fiftyone.truth import read_predictions, read_truth
 
@@ -115,7 +116,7 @@ class PoseEvaluation(foud.DetectionEvaluation):
 
     def cleanup(self, samples, eval_key):
         """Delete the fields of a run."""
-        samples._dataset.delete_sample_fields([_oks_field(eval_key)], error_level=2)
+        dataset_of(samples).delete_sample_fields([_oks_field(eval_key)], error_level=2)
         super().cleanup(samples, eval_key)
 
     def generate_results(self, samples, matches, eval_key=None, classes=None, missing=None, progress=None):
@@ -125,7 +126,7 @@ class PoseEvaluation(foud.DetectionEvaluation):
         return _results(self._outcome, samples, self.config, eval_key, matches, classes, missing, self)
 
 
-class PoseEvaluationResults(foud.DetectionResults):
+class PoseEvaluationResults(RestoredResults, foud.DetectionResults):
     """The figures and curves of an evaluation; see FiftyOne's ``DetectionResults`` for the rest.
 
     Args:
@@ -168,12 +169,13 @@ class PoseEvaluationResults(foud.DetectionResults):
         return RECALLS, self.precision[int(distance.argmin())]
 
     @classmethod
-    def _from_dict(cls, d, samples, config, eval_key, **kwargs):
-        columns = (d["ytrue"], d["ypred"], d["ious"], d["confs"], d["ytrue_ids"], d["ypred_ids"])
-        own = {name: d[name] for name in ("figures", "precision", "person_scores", "person_oks")}
+    def restore(cls, stored, samples, config, key, **kwargs):
+        """Return the results of a run from what FiftyOne stored of them."""
+        columns = (stored[name] for name in ("ytrue", "ypred", "ious", "confs", "ytrue_ids", "ypred_ids"))
+        own = {name: stored[name] for name in ("figures", "precision", "person_scores", "person_oks")}
         for name in ("classes", "missing", "custom_metrics"):
-            own[name] = d.get(name)
-        return cls(samples, config, eval_key, list(zip(*columns, strict=True)), **own, **kwargs)
+            own[name] = stored.get(name)
+        return cls(samples, config, key, list(zip(*columns, strict=True)), **own, **kwargs)
 
 
 def evaluate_poses(

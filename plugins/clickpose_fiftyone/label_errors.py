@@ -12,6 +12,7 @@ import numpy as np
 from clickpose.metrics.oks import keypoint_oks, oks
 from clickpose_fiftyone.checks import require_compared, require_keypoints, require_samples
 from clickpose_fiftyone.columns import PersonColumns
+from clickpose_fiftyone.fiftyone_internals import dataset_of
 from clickpose_fiftyone.matching import group_indices, match_persons
 from clickpose_fiftyone.truth import labelled_visibility, read_predictions, read_truth, truth_areas
 
@@ -235,7 +236,7 @@ def _write(columns: PersonColumns, found: list[LabelError]) -> None:
     stored = [kinds.get(label_id, []) for label_id in columns.label_ids]
     columns.write_all({ATTRIBUTE: stored, "tags": changed_tags(columns, TAG, wrong)})
     rows = [[e.sample_id, e.label_id, e.kind, e.joint, e.suspicion] for e in found]
-    dataset = columns.samples._dataset
+    dataset = dataset_of(columns.samples)
     known = dataset.info.get("clickpose_label_errors") or {}
     dataset.info["clickpose_label_errors"] = {**known, columns.field: json.dumps(rows)}
     dataset.save()
@@ -243,5 +244,5 @@ def _write(columns: PersonColumns, found: list[LabelError]) -> None:
 
 def stored_label_errors(samples, gt_field: str = "gt") -> tuple[LabelError, ...]:
     """Return what the last search stored for a field."""
-    rows = (samples._dataset.info.get("clickpose_label_errors") or {}).get(gt_field)
+    rows = (dataset_of(samples).info.get("clickpose_label_errors") or {}).get(gt_field)
     return tuple(LabelError(*row) for row in json.loads(rows)) if rows else ()

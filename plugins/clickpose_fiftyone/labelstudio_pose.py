@@ -26,6 +26,7 @@ from clickpose_fiftyone.checks import image_sizes, plural, require_keypoints, re
 from clickpose_fiftyone.column_writes import label_documents, write_labels
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.conversion import PERSON, instance_of, relative_box
+from clickpose_fiftyone.fiftyone_internals import RestoredResults, is_patches, root_dataset_of, take_parameters
 from clickpose_fiftyone.linked_boxes import follow_poses
 from clickpose_fiftyone.predict import Progress, boxes_field_of
 from clickpose_fiftyone.refinement import history_of, state_of
@@ -82,7 +83,7 @@ class LabelStudioPoseBackendConfig(foua.AnnotationBackendConfig):
 
     def load_credentials(self, url=None, api_key=None):
         """Take address and key that are given when a run is loaded again."""
-        self._load_parameters(url=url, api_key=api_key)
+        take_parameters(self, url=url, api_key=api_key)
 
 
 class LabelStudioPoseBackend(foua.AnnotationBackend):
@@ -147,7 +148,7 @@ class LabelStudioPoseBackend(foua.AnnotationBackend):
             skeleton = skeleton_of(results.samples, field)
             config = parse_labeling_config(project["label_config"], skeleton)
             tasks = list(client.tasks(results.project_id))
-        current = _current_labels(results.samples._root_dataset, field, list(results.id_map.get(field, {})))
+        current = _current_labels(root_dataset_of(results.samples), field, list(results.id_map.get(field, {})))
         labels = {sample_id: dict(known) for sample_id, known in current.items()}
         for task in tasks:
             sample_id, entry = task["data"].get("sample_id"), _newest_annotation(task)
@@ -156,7 +157,7 @@ class LabelStudioPoseBackend(foua.AnnotationBackend):
         return {field: {"keypoints": labels}}
 
 
-class LabelStudioPoseResults(foua.AnnotationResults):
+class LabelStudioPoseResults(RestoredResults, foua.AnnotationResults):
     """A run: which project holds it.
 
     Args:
@@ -179,8 +180,9 @@ class LabelStudioPoseResults(foua.AnnotationResults):
             client.call("DELETE", f"/api/projects/{self.project_id}/", missing_ok=True)
 
     @classmethod
-    def _from_dict(cls, d, samples, config, anno_key):
-        return cls(samples, config, anno_key, d["id_map"], d["project_id"], d["url"])
+    def restore(cls, stored, samples, config, key, **kwargs):
+        """Return the run from what FiftyOne stored of it."""
+        return cls(samples, config, key, stored["id_map"], stored["project_id"], stored["url"])
 
 
 @dataclass(frozen=True)
@@ -222,8 +224,8 @@ def send_to_label_studio(
     """
     register_backends()
     require_samples(samples)
-    dataset = samples._root_dataset
-    photos = dataset.select(list(dict.fromkeys(samples.values("sample_id")))) if samples._is_patches else samples
+    dataset = root_dataset_of(samples)
+    photos = dataset.select(list(dict.fromkeys(samples.values("sample_id")))) if is_patches(samples) else samples
     require_keypoints(photos, pred_field)
     if anno_key in dataset.list_annotation_runs():
         raise ValueError(f"Expected a new name for the run, got {anno_key!r}, which is there already")

@@ -16,6 +16,7 @@ from clickpose_fiftyone.checks import plural, require_field, require_images, req
 from clickpose_fiftyone.column_writes import label_documents, write_labels
 from clickpose_fiftyone.columns import PersonColumns, index_lowest_oks, lowest_oks
 from clickpose_fiftyone.conversion import detection_boxes, instance_of, poses_to_labels
+from clickpose_fiftyone.fiftyone_internals import dataset_of
 from clickpose_fiftyone.predictors import PREDICTOR_LOCK, shared_predictor
 from clickpose_fiftyone.provenance import remember_network
 from clickpose_fiftyone.review import count_touched
@@ -132,7 +133,7 @@ def iterate_predictions(
         yield done, len(ids)
     if not found:
         raise ValueError(f"Expected photos that can be read, got none: {next(iter(summary.failures.values()))}")
-    _require_uncorrected(samples._dataset.select(list(found)), pred_field, replace_corrected)
+    _require_uncorrected(dataset_of(samples).select(list(found)), pred_field, replace_corrected)
     _write(samples, pred_field, found, predictor, colours)
     remember_network(samples, pred_field, predictor, checkpoint)
     remember_calibration(samples, pred_field, None)
@@ -192,7 +193,7 @@ def _write(samples, pred_field: str, found: dict, predictor: PosePredictor, colo
     """Write all results by columns."""
     from clickpose_fiftyone.colours import color_by_confidence  # which builds on this module
 
-    dataset = samples._dataset
+    dataset = dataset_of(samples)
     view = dataset.select(list(found), ordered=True)
     keypoints, boxes, metadata = (list(column) for column in zip(*found.values(), strict=True))
     _fill_metadata(view, metadata)

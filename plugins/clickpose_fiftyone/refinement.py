@@ -19,6 +19,7 @@ from clickpose.structures import Pose
 from clickpose_fiftyone.checks import require_keypoints
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.conversion import instance_of, label_to_pose, pose_attributes
+from clickpose_fiftyone.fiftyone_internals import root_dataset_of
 from clickpose_fiftyone.linked_boxes import follow_poses
 from clickpose_fiftyone.predict import boxes_field_of
 from clickpose_fiftyone.predictors import refine_cached, shared_predictor
@@ -80,7 +81,7 @@ def _find_label(samples, field: str, label_id: str, sample_id: str | None = None
         ValueError: if there is no such person (any more).
     """
     require_keypoints(samples, field)
-    dataset = samples._root_dataset
+    dataset = root_dataset_of(samples)
     if sample_id is None:
         ids = dataset.select_labels(ids=[label_id], fields=field).values("id")
         sample_id = ids[0] if ids else None

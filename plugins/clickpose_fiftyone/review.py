@@ -8,6 +8,7 @@ import numpy as np
 
 from clickpose_fiftyone.checks import require_keypoints, require_samples
 from clickpose_fiftyone.columns import MIN_PRED_OKS, PersonColumns, index_lowest_oks, lowest_oks, lowest_oks_field
+from clickpose_fiftyone.fiftyone_internals import dataset_of, root_dataset_of
 
 HISTORY = "refinement_history"  # of a person whom a human corrected: the earlier states, as JSON
 ACCEPTED, REFINED, SENT = "accepted", "refined", "sent_to_label_studio"
@@ -67,7 +68,7 @@ def worst_samples(samples, pred_field: str = "pred", count: int | None = None):
     """
     require_keypoints(samples, pred_field)
     if lowest_oks_field(samples) != pred_field:
-        columns = PersonColumns(samples._dataset, pred_field)
+        columns = PersonColumns(dataset_of(samples), pred_field)
         scores = columns.scalars("pred_oks")
         if not np.isfinite(scores).any():
             raise ValueError(f'Expected field "{pred_field}" to have pred_oks, got none; predict first')
@@ -142,7 +143,7 @@ def mark_persons(samples, pred_field: str, label_ids, tag: str) -> int:
     Raises:
         ValueError: if an id is of no person of the field.
     """
-    dataset = samples._root_dataset
+    dataset = root_dataset_of(samples)
     wanted = list(dict.fromkeys(label_ids))
     view = dataset.select_labels(ids=wanted, fields=pred_field)
     found = [label_id for ids in view.values(f"{pred_field}.keypoints.id") for label_id in ids or ()]
@@ -155,6 +156,6 @@ def mark_persons(samples, pred_field: str, label_ids, tag: str) -> int:
 
 def unmark_persons(samples, pred_field: str, label_ids, tag: str) -> None:
     """Take a tag from persons."""
-    samples._root_dataset.select_labels(ids=list(label_ids), fields=pred_field).untag_labels(
+    root_dataset_of(samples).select_labels(ids=list(label_ids), fields=pred_field).untag_labels(
         tag, label_fields=pred_field
     )

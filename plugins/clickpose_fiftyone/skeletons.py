@@ -6,6 +6,7 @@ import fiftyone as fo
 
 from clickpose.skeleton import COCO, Skeleton
 from clickpose.skeleton_io import SKELETONS
+from clickpose_fiftyone.fiftyone_internals import dataset_of
 
 
 def set_skeleton(samples, field: str, skeleton: Skeleton = COCO) -> None:
@@ -16,7 +17,7 @@ def set_skeleton(samples, field: str, skeleton: Skeleton = COCO) -> None:
         field: name of the Keypoints field.
         skeleton: the joints.
     """
-    dataset = samples._dataset
+    dataset = dataset_of(samples)
     edges = [list(edge) for edge in skeleton.edges]
     dataset.skeletons[field] = fo.KeypointSkeleton(labels=list(skeleton.names), edges=edges)
     dataset.save()
@@ -28,7 +29,7 @@ def skeleton_of(samples, field: str) -> Skeleton:
     Raises:
         ValueError: if the dataset names no skeleton for the field, or one that the package does not know.
     """
-    dataset = samples._dataset
+    dataset = dataset_of(samples)
     known = dataset.skeletons.get(field) or dataset.default_skeleton
     if known is None or not known.labels:
         raise ValueError(

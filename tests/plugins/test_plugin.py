@@ -1,6 +1,7 @@
 """The plugin through FiftyOne's own execution contexts: what is listed is registered, operators and panels answer."""
 
 import json
+from dataclasses import replace
 
 import fiftyone as fo
 import fiftyone.operators as foo
@@ -262,7 +263,7 @@ def test_the_refine_panel_chooses_a_joint_and_saves_a_click(dataset, monkeypatch
         moved.append(clicks)
         (joint, position), keypoints = next(iter(clicks.items())), pose.keypoints + 1.0
         keypoints[pose.skeleton.index(joint)] = position
-        return type(pose)(pose.skeleton, keypoints, pose.box_xyxy, pose.keypoint_scores, pose.visibility_scores, 0.9)
+        return replace(pose, keypoints=keypoints, instance_score=0.9)
 
     monkeypatch.setattr(refinement, "refine_cached", fake)
     monkeypatch.setattr(refinement, "shared_predictor", lambda name: None)

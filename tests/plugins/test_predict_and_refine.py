@@ -1,6 +1,7 @@
 """Prediction, models, refinement and the round trip to Label Studio's JSON, with a predictor that needs no weights."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import fiftyone as fo
@@ -65,7 +66,7 @@ class BoxPredictor(PosePredictor):
     def refine_region(self, region, pose, clicks):
         placed = place_clicks(pose, clicks)
         moved = np.where(placed.fixed[:, None], placed.keypoints, placed.keypoints + np.array([3, 2]))
-        return type(pose)(COCO, moved, pose.box_xyxy, pose.keypoint_scores, pose.visibility_scores, 0.8, placed.fixed)
+        return replace(pose, keypoints=moved, instance_score=0.8, fixed=placed.fixed)
 
 
 @pytest.fixture
@@ -236,11 +237,7 @@ def test_the_linked_box_and_the_later_undo_follow_a_refinement(predicted):
     sample = predicted.first()
     label = sample.pred.keypoints[0]
     person = find_person(predicted, "pred", label.id)
-    moved = type(person.pose)(
-        COCO, person.pose.keypoints, person.pose.box_xyxy + 6, person.pose.keypoint_scores,
-        person.pose.visibility_scores, 0.75,
-    )  # fmt: skip
-    save_refinement(person, moved)
+    save_refinement(person, replace(person.pose, box_xyxy=person.pose.box_xyxy + 6, instance_score=0.75))
     box = predicted.first().pred_boxes.detections[0]
     assert box.bounding_box == pytest.approx([16 / 120, 16 / 100, 50 / 120, 80 / 100]) and box.confidence == 0.75
     undo_refinement(predicted, label.id)

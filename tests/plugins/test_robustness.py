@@ -1,5 +1,7 @@
 """What is wrong with a dataset, or happens meanwhile, is a sentence, and no half-written field stays."""
 
+from dataclasses import replace
+
 import fiftyone as fo
 import fiftyone.operators as foo
 import numpy as np
@@ -210,11 +212,7 @@ def corrected(dataset, label_id, position):
     person = find_person(dataset, "pred", label_id)
     keypoints = person.pose.keypoints.copy()
     keypoints[0] = position
-    pose = person.pose
-    save_refinement(
-        person,
-        type(pose)(COCO, keypoints, pose.box_xyxy, pose.keypoint_scores, pose.visibility_scores, 0.9, pose.fixed),
-    )
+    save_refinement(person, replace(person.pose, keypoints=keypoints, instance_score=0.9))
 
 
 def test_a_prediction_does_not_take_corrections_away(photos):
@@ -247,9 +245,7 @@ def test_two_users_who_correct_two_people_of_a_photo_lose_nothing(photos, monkey
         array_filters=[{"p._id": sample.pred.keypoints[1]._id}],
     )
     keypoints = mine.pose.keypoints + 2
-    pose = type(mine.pose)(COCO, keypoints, mine.pose.box_xyxy, mine.pose.keypoint_scores,
-                           mine.pose.visibility_scores, 0.9, mine.pose.fixed)  # fmt: skip
-    save_refinement(mine, pose)
+    save_refinement(mine, replace(mine.pose, keypoints=keypoints, instance_score=0.9))
     stored = {str(p["_id"]): p for p in photos._sample_collection.find_one({"_id": sample._id})["pred"]["keypoints"]}
     np.testing.assert_allclose(stored[first]["points"], keypoints / (80, 60))
     assert stored[second]["points"] == elsewhere and stored[second]["refinement_history"] == "[{}]"

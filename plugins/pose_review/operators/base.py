@@ -16,6 +16,7 @@ from clickpose_fiftyone.checks import (
     require_samples,
     truth_fields,
 )
+from clickpose_fiftyone.fiftyone_internals import root_dataset_of, serialized_view
 
 LOW, MEDIUM, HIGH = types.RiskLevel.LOW, types.RiskLevel.MEDIUM, types.RiskLevel.HIGH
 ICON = "/assets/pose.svg"
@@ -112,7 +113,7 @@ class PoseOperator(foo.Operator):
         Raises:
             ValueError: with the sentence that the app would show.
         """
-        request = {"dataset_name": samples._root_dataset.name, "view": samples.view()._serialize(), "params": params}
+        request = {"dataset_name": root_dataset_of(samples).name, "view": serialized_view(samples), "params": params}
         result = self.execute(ExecutionContext(request, executor=Executor(), operator_uri=self.uri))
         if self.generator:
             result = _last(result)

@@ -7,6 +7,7 @@ from fiftyone.operators import Panel, PanelConfig, types
 from clickpose_fiftyone.backends import register_backends
 from clickpose_fiftyone.checks import predicted_fields, require_images, require_samples, truth_fields
 from clickpose_fiftyone.colours import bin_colors
+from clickpose_fiftyone.fiftyone_internals import is_patches
 from clickpose_fiftyone.provenance import network_of
 
 
@@ -100,7 +101,7 @@ def photos_of(ctx):
         raise ValueError("Open a dataset first.")
     require_images(ctx.view)
     require_samples(ctx.view)
-    return ctx.dataset.view() if ctx.view._is_patches else ctx.view
+    return ctx.dataset.view() if is_patches(ctx.view) else ctx.view
 
 
 def prediction_field(ctx) -> str:

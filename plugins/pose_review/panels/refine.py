@@ -5,6 +5,7 @@ from fiftyone.operators import types
 
 from clickpose_fiftyone.canvas import canvas_figure, canvas_window, pick_joint
 from clickpose_fiftyone.checks import predicted_fields
+from clickpose_fiftyone.fiftyone_internals import is_patches
 from clickpose_fiftyone.provenance import other_network
 from clickpose_fiftyone.refinement import (
     accept_refinements,
@@ -245,7 +246,7 @@ class RefinePanel(PosePanel):
             raise ValueError("Nobody else is left in the queue.")
         chosen = {"field": field, "sample_id": person.sample_id, "label_id": person.label_id}
         self._choose(ctx, **chosen)
-        if ctx.current_sample and not ctx.view._is_patches:  # the open photo follows
+        if ctx.current_sample and not is_patches(ctx.view):  # the open photo follows
             ctx.ops.open_sample(id=person.sample_id)
         if ctx.selected_labels:  # the selection follows, so that the Review panel can choose the earlier one again
             ctx.ops.set_selected_labels([chosen])
@@ -274,7 +275,7 @@ def _source_id(ctx, sample_id: str) -> str:
     if sample_id in set(ctx.dataset.select(sample_id).values("id")):
         return sample_id
     view = ctx.view
-    if view._is_patches and len(chosen := view.select(sample_id)):
+    if is_patches(view) and len(chosen := view.select(sample_id)):
         return chosen.values("sample_id")[0]
     raise ValueError("That photo is not in the dataset any more.")
 

@@ -3,6 +3,7 @@
 from fiftyone.operators import types
 
 from clickpose_fiftyone.columns import PersonColumns
+from clickpose_fiftyone.fiftyone_internals import root_dataset_of
 from clickpose_fiftyone.review import ACCEPTED, Queue, mark_persons, review_queue, unmark_persons
 from clickpose_fiftyone.thumbnails import person_thumbnail
 
@@ -154,7 +155,7 @@ def _params(items) -> dict:
 
 def _picture(samples, field: str, item) -> str | None:
     """Return a person's thumbnail; None where the photo cannot be read."""
-    person = samples._root_dataset.select(item.sample_id).select_labels(ids=[item.label_id], fields=field)
+    person = root_dataset_of(samples).select(item.sample_id).select_labels(ids=[item.label_id], fields=field)
     try:
         return person_thumbnail(item.filepath, PersonColumns(person, field).poses())
     except ValueError:
