@@ -16,7 +16,7 @@ import numpy as np
 import clickpose
 from clickpose.boxes import clip_boxes
 from clickpose.postprocess import suppress_duplicate_poses
-from clickpose.predictor import EncodedRegion, PosePredictor, best_region, place_clicks, prompt_box
+from clickpose.predictor import EncodedRegion, PosePredictor, place_clicks, prompt_box, refine_among
 from clickpose.structures import Clicks, Pose
 from clickpose_labelstudio.codec import (
     OCCLUDED_BELOW,
@@ -237,12 +237,10 @@ class AnnotationService:
         """Move the free joints of a pose after the ``edited`` (K,) joints were put in place; encode only if needed."""
         predictor = self._get_predictor()
         clicks = Clicks(positions=pose.keypoints, mask=edited)
-        placed = place_clicks(pose, clicks)
         cached = self._regions.get(image.content_hash, predictor.fingerprint)
-        region = best_region(predictor, cached, placed)
-        if region is None:
-            (region,) = self._regions_of_boxes(predictor, image, prompt_box(placed)[None])
-        return predictor.refine_region(region, pose, clicks)
+        return refine_among(
+            predictor, cached, pose, clicks, lambda boxes: self._regions_of_boxes(predictor, image, boxes)
+        )
 
     def _predict_in_box(self, image: _TaskImage, pose: Pose) -> Pose:
         """Predict a person anew from the pose's box; the fixed joints stay."""

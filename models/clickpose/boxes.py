@@ -56,6 +56,23 @@ def enclosing_box(points: np.ndarray) -> np.ndarray:
     return np.concatenate([finite.min(axis=0), finite.max(axis=0)])
 
 
+def grow_boxes(boxes_xyxy: np.ndarray, keypoints: np.ndarray, held: np.ndarray | None = None) -> np.ndarray:
+    """Return boxes grown so that they hold joints: how a person's box follows its clicks, here and in every network.
+
+    :func:`clickpose.terms.grow_boxes_tensor` is the same for tensors.
+
+    Args:
+        boxes_xyxy: (..., 4); one that is nowhere (NaN) becomes that of the joints.
+        keypoints: (..., K, 2) in the boxes' unit; joints that are nowhere (NaN) are left out.
+        held: (..., K) bool, the joints that count; None for all.
+    """
+    boxes, keypoints = np.asarray(boxes_xyxy, dtype=np.float64), np.asarray(keypoints, dtype=np.float64)
+    counted = np.isfinite(keypoints).all(axis=-1) if held is None else np.isfinite(keypoints).all(axis=-1) & held
+    low = np.where(counted[..., None], keypoints, np.inf).min(axis=-2, initial=np.inf)
+    high = np.where(counted[..., None], keypoints, -np.inf).max(axis=-2, initial=-np.inf)
+    return np.concatenate([np.fmin(boxes[..., :2], low), np.fmax(boxes[..., 2:], high)], axis=-1)
+
+
 def greedy_suppression(overlaps: np.ndarray, scores: np.ndarray, threshold: float) -> np.ndarray:
     """Keep, best first, every item that overlaps no better kept one by more than ``threshold``.
 

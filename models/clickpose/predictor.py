@@ -8,12 +8,12 @@ refine_region); services call these directly, with their own cache. The stateful
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 
-from clickpose.boxes import box_iou, clip_boxes, enclosing_box
+from clickpose.boxes import box_iou, clip_boxes, grow_boxes
 from clickpose.checks import as_array, check_image
 from clickpose.frames import CropFrame, ImageFrame
 from clickpose.skeleton import Skeleton
@@ -203,12 +203,33 @@ class PosePredictor(ABC):
         clicked = Clicks.from_mapping(self.skeleton, clicks)
         if not clicked.mask.any():
             return pose
-        moved = place_clicks(pose, clicked)
-        region = best_region(self, self._regions, moved)
-        if region is None:
-            (region,) = self.encode(image, prompt_box(moved)[None])
-            self._regions.append(region)
-        return self.refine_region(region, pose, clicked)
+        return refine_among(self, self._regions, pose, clicked, lambda boxes: self._encode_once(image, boxes))
+
+
+Encode = Callable[[np.ndarray], Sequence[EncodedRegion]]
+"""Gives the regions of (N, 4) boxes in original pixels, in order; the caller's cache keeps them if it has one."""
+
+
+def refine_among(
+    predictor: PosePredictor, regions: Sequence[EncodedRegion], pose: Pose, clicks: Clicks, encode: Encode
+) -> Pose:
+    """Refine a pose in the region that suits it, or in a new one: the one recipe of all callers and their caches.
+
+    Args:
+        predictor: the network.
+        regions: those of this image that are at hand.
+        pose: the present state, its fixed joints placed.
+        clicks: joints that a human has just put in place.
+        encode: called with the one box (1, 4) of the person, its fixed joints inside, where no region suits it.
+
+    Returns:
+        as :meth:`PosePredictor.refine_region`.
+    """
+    placed = place_clicks(pose, clicks)
+    region = best_region(predictor, regions, placed)
+    if region is None:
+        (region,) = encode(prompt_box(placed)[None])
+    return predictor.refine_region(region, pose, clicks)
 
 
 def place_clicks(pose: Pose, clicks: Clicks) -> Pose:
@@ -219,8 +240,7 @@ def place_clicks(pose: Pose, clicks: Clicks) -> Pose:
 
 def prompt_box(pose: Pose) -> np.ndarray:
     """Return the (4,) box to encode for a pose: its box, grown to hold its human-placed joints."""
-    corners = pose.box_xyxy.reshape(2, 2)
-    return enclosing_box(np.concatenate([corners, pose.keypoints[pose.fixed]]))
+    return grow_boxes(pose.box_xyxy, pose.keypoints, pose.fixed)
 
 
 def visible_boxes(boxes_xyxy: np.ndarray, image_hw: tuple[int, int]) -> np.ndarray:

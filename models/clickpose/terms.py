@@ -23,6 +23,20 @@ def squared_tolerances(predicted: Tensor, truth: Tensor, area: Tensor, sigmas: T
     return squared / (8 * area.clamp(min=1e-9)[..., None] * sigmas.square())
 
 
+def grow_boxes_tensor(boxes_xyxy: Tensor, keypoints: Tensor, held: Tensor | None = None) -> Tensor:
+    """Return boxes grown so that they hold joints, as :func:`clickpose.boxes.grow_boxes` does.
+
+    Args:
+        boxes_xyxy: (..., 4); one that is nowhere (NaN) becomes that of the joints.
+        keypoints: (..., K, 2) in the boxes' unit; joints that are nowhere (NaN) are left out.
+        held: (..., K) bool, the joints that count; None for all.
+    """
+    counted = keypoints.isfinite().all(-1) if held is None else keypoints.isfinite().all(-1) & held
+    low = keypoints.masked_fill(~counted[..., None], float("inf")).amin(-2)
+    high = keypoints.masked_fill(~counted[..., None], float("-inf")).amax(-2)
+    return torch.cat([torch.fmin(boxes_xyxy[..., :2], low), torch.fmax(boxes_xyxy[..., 2:], high)], -1)
+
+
 def box_terms(boxes: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
     """Return the L1 distance and 1 - GIoU (Rezatofighi et al., 2019) of (..., 4) xyxy boxes."""
     l1 = (boxes - truth).abs().sum(-1)

@@ -10,7 +10,7 @@ from collections import OrderedDict
 
 import clickpose
 from clickpose.image_io import read_image
-from clickpose.predictor import EncodedRegion, PosePredictor, best_region, place_clicks, prompt_box
+from clickpose.predictor import EncodedRegion, PosePredictor, refine_among
 from clickpose.structures import Clicks, Pose
 
 KEPT_REGIONS = 64  # encoded persons of the lite network, about 1.3 MB each
@@ -46,17 +46,18 @@ def refine_cached(predictor: PosePredictor, path: str, pose: Pose, clicks: dict[
         ValueError: if the photo cannot be read, or a joint or position is wrong.
     """
     clicked = Clicks.from_mapping(predictor.skeleton, clicks)
-    placed = place_clicks(pose, clicked)
     with PREDICTOR_LOCK:
         key = (predictor.fingerprint, path)
         regions = _REGIONS.setdefault(key, [])
         _REGIONS.move_to_end(key)
-        region = best_region(predictor, regions, placed)
-        if region is None:
-            (region,) = predictor.encode(read_image(path), prompt_box(placed)[None])
-            regions.append(region)
+
+        def encode(boxes_xyxy):
+            encoded = predictor.encode(read_image(path), boxes_xyxy)
+            regions.extend(encoded)
             _forget_oldest()
-        return predictor.refine_region(region, pose, clicked)
+            return encoded
+
+        return refine_among(predictor, regions, pose, clicked, encode)
 
 
 def _forget_oldest() -> None:

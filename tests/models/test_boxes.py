@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from clickpose.boxes import box_area, box_iou, clip_boxes, enclosing_box, greedy_suppression, xywh_to_xyxy, xyxy_to_xywh
+from clickpose.boxes import (
+    box_area,
+    box_iou,
+    clip_boxes,
+    enclosing_box,
+    greedy_suppression,
+    grow_boxes,
+    xywh_to_xyxy,
+    xyxy_to_xywh,
+)
 
 
 def test_formats_convert_both_ways():
@@ -23,6 +32,16 @@ def test_clipping_and_enclosing():
     np.testing.assert_array_equal(enclosing_box([[3, 9], [np.nan, 1], [7, 2]]), [3, 2, 7, 9])
     with pytest.raises(ValueError, match="Expected at least one finite point"):
         enclosing_box([[np.nan, 1]])
+
+
+def test_a_box_grows_to_hold_joints_and_never_shrinks():
+    box, joints = [40, 40, 60, 60], np.array([[50, 50], [70, 45], [45, 10], [np.nan, 5]])
+    np.testing.assert_array_equal(grow_boxes(box, joints), [40, 10, 70, 60])
+    np.testing.assert_array_equal(grow_boxes(box, joints, np.array([True, True, False, True])), [40, 40, 70, 60])
+    np.testing.assert_array_equal(grow_boxes(box, joints, np.zeros(4, bool)), box)
+    np.testing.assert_array_equal(grow_boxes([np.nan] * 4, joints), [45, 10, 70, 50])
+    two = grow_boxes([box, [0, 0, 1, 1]], np.stack([joints, joints]), np.eye(4, dtype=bool)[[2, 1]])
+    np.testing.assert_array_equal(two, [[40, 10, 60, 60], [0, 0, 70, 45]])
 
 
 def test_greedy_suppression_compares_with_kept_items_only():

@@ -25,7 +25,7 @@ from clickpose.metrics.reliability import expected_calibration_error
 from clickpose.networks.lite import LiteNetwork
 from clickpose.networks.lite_decoder import DecoderOutput, EncodedPerson, PoseQueries
 from clickpose.skeleton import Skeleton
-from clickpose.terms import oks_terms
+from clickpose.terms import grow_boxes_tensor, oks_terms
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -185,11 +185,8 @@ class _Annotator:
         tolerance = 2 * self.sigmas[:, None] * truth.area.sqrt()[:, None, None]
         noise = torch.randn(keypoints.shape, generator=self.generator) * tolerance * self.protocol.noise_sigmas
         placed = torch.where(clicked[..., None], truth.keypoints + noise, keypoints)
-        box = output.boxes_norm[-1, :, 0]
-        at_click = placed.masked_fill(~(fixed | clicked)[..., None], float("nan"))
-        low = torch.minimum(box[:, :2], at_click.nan_to_num(float("inf")).amin(1))
-        high = torch.maximum(box[:, 2:], at_click.nan_to_num(float("-inf")).amax(1))
-        return PoseQueries(placed[:, None], (fixed | clicked)[:, None], torch.cat([low, high], -1)[:, None])
+        box = grow_boxes_tensor(output.boxes_norm[-1, :, 0], placed, fixed | clicked)
+        return PoseQueries(placed[:, None], (fixed | clicked)[:, None], box[:, None])
 
     def _quality(self, keypoints: Tensor, output: DecoderOutput) -> Tensor:
         """Return (B, K): the joint of the lowest value is clicked first."""

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from clickpose.boxes import grow_boxes
 from clickpose.checks import check_image
 from clickpose.data.crops import frame_matrix, warp_crop
 from clickpose.detector import PersonDetector
@@ -163,7 +164,7 @@ class LitePredictor(PosePredictor):
         refined = self._pose(region.frame, output, self.read_scores(output), 0, placed.fixed)
         # Held through the decoder in float32 crop units; the caller gets the very numbers the human gave.
         exact = np.where(placed.fixed[:, None], placed.keypoints, refined.keypoints)
-        box_xyxy = prompt_box(Pose.from_keypoints(self.skeleton, exact, refined.box_xyxy, placed.fixed))
+        box_xyxy = grow_boxes(refined.box_xyxy, exact, placed.fixed)
         return replace(refined, keypoints=exact, box_xyxy=box_xyxy, fixed=placed.fixed)
 
     def _tensor(self, array: np.ndarray) -> Tensor:

@@ -25,7 +25,7 @@ from clickpose.frames import CropFrame
 from clickpose.networks.lite import LiteNetwork
 from clickpose.networks.lite_decoder import PoseQueries
 from clickpose.skeleton import Skeleton
-from clickpose.terms import oks_terms
+from clickpose.terms import grow_boxes_tensor, oks_terms
 from clickpose.token_calibration import TokenTables
 
 
@@ -129,17 +129,9 @@ def _run_batch(network, batch, truth: _Truth, skeleton: Skeleton, groups: Tensor
         tables.append(table)
         one = torch.ones(len(keypoints), dtype=torch.int64)
         clicked = click_worst(keypoints, truth.keypoints, truth.visibility > 0, fixed, truth.area, sigmas, one)
-        box = _hold_clicks(output.boxes_norm[-1, :, 0], clicked.keypoints_norm, clicked.fixed)
+        box = grow_boxes_tensor(output.boxes_norm[-1, :, 0], clicked.keypoints_norm, clicked.fixed)
         queries = PoseQueries(clicked.keypoints_norm[:, None], clicked.fixed[:, None], box[:, None])
     return first.numpy()
-
-
-def _hold_clicks(box: Tensor, keypoints: Tensor, fixed: Tensor) -> Tensor:
-    """Grow (B, 4) boxes to hold the fixed ones of (B, K, 2) keypoints, as the predictor's prompt box does."""
-    placed = keypoints.masked_fill(~fixed[..., None], float("nan"))
-    low = torch.minimum(box[:, :2], placed.nan_to_num(float("inf")).amin(1))
-    high = torch.maximum(box[:, 2:], placed.nan_to_num(float("-inf")).amax(1))
-    return torch.cat([low, high], -1)
 
 
 def _labels_digest(records: Sequence[PersonRecord]) -> str:

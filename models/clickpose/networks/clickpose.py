@@ -199,11 +199,9 @@ def center_to_corners(boxes_cxcywh: Tensor) -> Tensor:
     return torch.cat([center - half, center + half], -1)
 
 
-def extend_boxes(boxes_norm: Tensor, keypoints_norm: Tensor) -> Tensor:
-    """Grow (..., 4) boxes cx, cy, w, h so that they hold all of their (..., K, 2) keypoints."""
-    half = boxes_norm[..., 2:] / 2
-    low = torch.minimum(boxes_norm[..., :2] - half, keypoints_norm.amin(-2))
-    high = torch.maximum(boxes_norm[..., :2] + half, keypoints_norm.amax(-2))
+def corners_to_center(boxes_xyxy: Tensor) -> Tensor:
+    """Convert (..., 4) boxes from (left, top, right, bottom) to (centre x, centre y, width, height)."""
+    low, high = boxes_xyxy[..., :2], boxes_xyxy[..., 2:]
     return torch.cat([(low + high) / 2, high - low], -1)
 
 

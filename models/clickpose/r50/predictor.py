@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from clickpose.boxes import box_iou
+from clickpose.boxes import box_iou, grow_boxes
 from clickpose.calibration.aggregation import visibility_weighted
 from clickpose.checks import as_array, check_image
 from clickpose.frames import ImageFrame, input_hw
@@ -177,7 +177,7 @@ class R50Predictor(PosePredictor):
         """See :meth:`PosePredictor.refine_region`."""
         placed = place_clicks(pose, clicks)
         keypoints = self._with_estimates(region, placed)
-        box = prompt_box(Pose.from_keypoints(self.skeleton, keypoints, pose.box_xyxy, np.ones(len(keypoints), bool)))
+        box = grow_boxes(pose.box_xyxy, keypoints)
         reading = self._click(
             region,
             self._tensor(region.frame.to_norm(keypoints))[None, None],
@@ -187,7 +187,7 @@ class R50Predictor(PosePredictor):
         refined = self._pose(region.frame, self._people(reading), 0)
         # Held through the decoder in float32 image units; the caller gets the very numbers the human gave.
         exact = np.where(placed.fixed[:, None], placed.keypoints, refined.keypoints)
-        box_xyxy = prompt_box(Pose.from_keypoints(self.skeleton, exact, refined.box_xyxy, placed.fixed))
+        box_xyxy = grow_boxes(refined.box_xyxy, exact, placed.fixed)
         # Whoever corrects a person says that there is one: its rank among persons left alone must not fall.
         known = pose.instance_score if placed.fixed.any() else 0.0
         instance_score = max(known, refined.instance_score)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from clickpose.data.photos import PhotoBatch
 from clickpose.feedback import click_worst
 from clickpose.networks.backbone import Bottleneck, FrozenBatchNorm, ResNetBackbone, normalise_pixels
-from clickpose.networks.clickpose import PERSON_CLASS, ClickPose, extend_boxes
+from clickpose.networks.clickpose import PERSON_CLASS, ClickPose, center_to_corners, corners_to_center
 from clickpose.networks.deformable_attention import Memory
 from clickpose.networks.human_decoder import BoxReading, HumanQueries, prompt_mask
 from clickpose.networks.keypoint_decoder import PersonQueries, PersonReading
@@ -25,6 +25,7 @@ from clickpose.r50.losses import Assignment, assign_by_matching, stage_losses
 from clickpose.r50.matcher import NOBODY, MatchCosts, Targets
 from clickpose.r50.noise import Noise, NoiseConfig, draw_noise
 from clickpose.skeleton import Skeleton
+from clickpose.terms import grow_boxes_tensor
 from clickpose.training.engine import TrainConfig
 from clickpose.training.processes import mean_over_processes
 
@@ -175,8 +176,8 @@ class R50Task:
         for clicks in noise.clicks.unbind(1):
             count = clicks.gather(1, rows) * (assignment.person != NOBODY)
             keypoints, fixed = _click(reading.keypoints_norm.detach().float(), fixed, rows, count, targets, self.sigmas)
-            boxes = extend_boxes(reading.boxes_norm.detach().float(), keypoints)
-            queries = self.model.keypoint_decoder.feedback(keypoints, boxes)
+            boxes = grow_boxes_tensor(center_to_corners(reading.boxes_norm.detach().float()), keypoints)
+            queries = self.model.keypoint_decoder.feedback(keypoints, corners_to_center(boxes))
             readings: list[PersonReading] = []
             held = fixed if self.config.hold_clicks else None
             reading = self.model.keypoint_decoder(queries, memory, self.model.common, held, readings)

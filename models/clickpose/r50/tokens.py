@@ -14,10 +14,10 @@ from clickpose.calibration.ccnet_fit import LEFT_OUT, FeatureTable
 from clickpose.data.persons import read_photo
 from clickpose.data.records import PersonRecord
 from clickpose.feedback import click_worst
-from clickpose.networks.clickpose import extend_boxes
+from clickpose.networks.clickpose import center_to_corners, corners_to_center
 from clickpose.networks.pred_nets import ClickPosePredNet
 from clickpose.r50.predictor import R50Predictor
-from clickpose.terms import oks_terms
+from clickpose.terms import grow_boxes_tensor, oks_terms
 
 
 def collect_tokens(
@@ -69,7 +69,8 @@ def _collect_photo(predictor: R50Predictor, persons: list[PersonRecord], number:
         one = torch.ones(len(persons), dtype=torch.int64, device=predictor.device)
         clicked = click_worst(keypoints, truth, visibility > 0, fixed, area, sigmas, one)
         placed, fixed = (clicked.keypoints_norm / extent)[None], clicked.fixed
-        reading = network.refine(memory, placed, extend_boxes(reading.boxes_norm, placed), fixed[None])
+        grown = corners_to_center(grow_boxes_tensor(center_to_corners(reading.boxes_norm), placed))
+        reading = network.refine(memory, placed, grown, fixed[None])
     return first.cpu().numpy().astype(np.float64)
 
 

@@ -5,12 +5,19 @@ import dataclasses
 import pytest
 import torch
 
-from clickpose.networks.clickpose import ClickPose, ClickPoseConfig, PaddedGroupNorm, extend_boxes
+from clickpose.networks.clickpose import (
+    ClickPose,
+    ClickPoseConfig,
+    PaddedGroupNorm,
+    center_to_corners,
+    corners_to_center,
+)
 from clickpose.networks.deformable_attention import Memory
 from clickpose.networks.keypoint_decoder import PersonReading
 from clickpose.networks.position_embedding import inverse_sigmoid
 from clickpose.r50.checkpoint import official_names, to_official
 from clickpose.r50.postprocess import official_detections
+from clickpose.terms import grow_boxes_tensor
 from helpers import tiny_r50
 
 JOINTS = 17
@@ -136,7 +143,8 @@ def click_as_the_official_code(poses: torch.Tensor, boxes: torch.Tensor, case: d
             position, labelled = truth[: 2 * JOINTS].view(JOINTS, 2), truth[2 * JOINTS :] > 0
             error = (poses[image, query] - position).abs().sum(-1).masked_fill(~labelled, -1)
             poses[image, query, error.argmax()] = position[error.argmax()]
-            boxes[image, query] = extend_boxes(boxes[image, query], poses[image, query])
+            grown = grow_boxes_tensor(center_to_corners(boxes[image, query]), poses[image, query])
+            boxes[image, query] = corners_to_center(grown)
     return inverse_sigmoid(poses).sigmoid(), inverse_sigmoid(boxes).sigmoid()
 
 
@@ -320,7 +328,7 @@ def test_a_layer_starts_from_the_positions_before_it_as_if_they_were_given():
     assert decoder.size_head.layers[0].weight.grad.abs().max() > 0
 
 
-def test_extend_boxes_by_hand():
-    boxes = torch.tensor([[0.5, 0.5, 0.2, 0.2]])
-    keypoints = torch.tensor([[[0.5, 0.5], [0.7, 0.45], [0.45, 0.1]]])
-    torch.testing.assert_close(extend_boxes(boxes, keypoints), torch.tensor([[0.55, 0.35, 0.3, 0.5]]))
+def test_box_formats_convert_both_ways():
+    centered, corners = torch.tensor([[0.55, 0.35, 0.3, 0.5]]), torch.tensor([[0.4, 0.1, 0.7, 0.6]])
+    torch.testing.assert_close(corners_to_center(corners), centered)
+    torch.testing.assert_close(center_to_corners(centered), corners)
