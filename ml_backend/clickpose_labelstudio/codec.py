@@ -13,13 +13,21 @@ One function a direction: :func:`encode_poses` and :func:`encode_annotations` wr
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from clickpose.boxes import clip_boxes
 from clickpose.structures import Annotations, Pose, Poses
-from clickpose_labelstudio.grouping import Keypoint, Person, group_keypoints, touched_by_human
+from clickpose_labelstudio.grouping import (
+    SAME_BOX_TWICE,
+    Keypoint,
+    Leftover,
+    Person,
+    group_keypoints,
+    touched_by_human,
+)
 from clickpose_labelstudio.labeling_config import LabelingConfig
 from clickpose_labelstudio.region_items import (
     CodecError,
@@ -53,14 +61,20 @@ class DecodedResult:
         annotations: the same as arrays, in the same order; ids are the region ids of the rectangles.
         image_hw: (height, width) in pixels that the percentages were read with; None for a result without regions.
         companions: region id -> the items of other controls on that region, such as the Choices of visibility.
-        unassigned: our controls' items that belong to no person, name no joint or double one. Nothing is thrown away.
+        left_over: our controls' items that belong to no person, name no joint or double one, and why. Nothing is thrown
+            away.
     """
 
     persons: tuple[Person, ...]
     annotations: Annotations
     image_hw: tuple[int, int] | None
     companions: Mapping[str, list[dict]]
-    unassigned: tuple[dict, ...]
+    left_over: tuple[Leftover, ...]
+
+    @property
+    def unassigned(self) -> tuple[dict, ...]:
+        """The items of :attr:`left_over`."""
+        return tuple(item for item, _ in self.left_over)
 
 
 def encode_poses(
@@ -215,7 +229,7 @@ def decode_result(
 ) -> DecodedResult:
     """Read a Label Studio result.
 
-    Keypoints go to the person that their parent or their id names, else to the person they lie on (see
+    Keypoints go to the person that their parent, their id or a relation names, else to the person they lie on (see
     :mod:`clickpose_labelstudio.grouping`). Items of other controls are no regions; those on one of our regions are kept
     as companions.
 
@@ -235,13 +249,13 @@ def decode_result(
     hw = image_hw or image_hw_of(ours)
     if hw is None and ours:
         raise CodecError("Expected original_width and original_height in the regions, since no image size is known")
-    persons, unassigned = _read_boxes([item for item in ours if item["from_name"] == config.box_name], config, hw)
+    persons, doubled = _read_boxes([item for item in ours if item["from_name"] == config.box_name], config, hw)
     keypoints = [
         Keypoint(item, read_point(item, hw), touched_by_human(item, touched))
         for item in ours
         if item["from_name"] == config.keypoint_name
     ]
-    persons, homeless = group_keypoints(persons, keypoints, config)
+    persons, left_over = group_keypoints(persons, keypoints, config, items, _other_boxes(items, config, hw))
     companions: dict[str, list[dict]] = {item["id"]: [] for item in ours}
     for item in items:
         if item.get("from_name") not in (config.box_name, config.keypoint_name) and item["id"] in companions:
@@ -252,7 +266,7 @@ def decode_result(
         annotations=annotations,
         image_hw=hw,
         companions=companions,
-        unassigned=tuple(unassigned + homeless),
+        left_over=tuple([Leftover(item, SAME_BOX_TWICE) for item in doubled] + left_over),
     )
 
 
@@ -314,8 +328,7 @@ def _read_boxes(
     persons: dict[str, Person] = {}
     doubled = []
     for item in items:
-        labels = labels_of(item, "rectanglelabels")
-        if labels and config.person_label not in labels:
+        if not _is_person(item, config):
             continue
         token = person_token(item["id"])
         if token in persons:
@@ -323,6 +336,22 @@ def _read_boxes(
         else:
             persons[token] = Person(item["id"], item, read_box(item, image_hw))
     return list(persons.values()), doubled
+
+
+def _is_person(item: Mapping, config: LabelingConfig) -> bool:
+    """Tell whether a rectangle is a person; without a label it is one if it is of the persons' control."""
+    labels = labels_of(item, "rectanglelabels")
+    return config.person_label in labels if labels else item.get("from_name") == config.box_name
+
+
+def _other_boxes(items: Sequence[Mapping], config: LabelingConfig, image_hw: tuple[int, int] | None) -> np.ndarray:
+    """Return the (B, 4) px boxes of other labels, whatever their control; those that cannot be read are no boxes."""
+    boxes = []
+    for item in items:
+        if image_hw and labels_of(item, "rectanglelabels") and not _is_person(item, config):
+            with suppress(CodecError):
+                boxes.append(read_box(item, image_hw))
+    return np.reshape(boxes, (-1, 4))
 
 
 def _to_annotations(

@@ -1,7 +1,7 @@
 """Which keypoint region belongs to which person, and which joint it is.
 
-Our own regions say so in their ids. Regions drawn by hand have random ids: their ``parentID`` tells the person, else
-the box that they lie in; their label tells the joint.
+Our own regions say so in their ids. Of regions drawn by hand, which have random ids, the region tree and relations tell
+the person (:mod:`.owners`), else the box that they lie in; their label tells the joint.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
 from clickpose.boxes import enclosing_box
 from clickpose.skeleton import Skeleton
 from clickpose_labelstudio.labeling_config import LabelingConfig
+from clickpose_labelstudio.owners import NOBODY, stated_owners
 from clickpose_labelstudio.region_items import is_human_made, labels_of, new_person_id, person_token, split_keypoint_id
 
 KEYPOINT_REACH = 0.25  # how far outside a box a keypoint without a parent may lie, as a share of the longer box side
@@ -53,34 +55,57 @@ class Person:
         return enclosing_box(np.stack([k.point for k in self.joints.values()])) if self.joints else None
 
 
+class Leftover(NamedTuple):
+    """A region that belongs to nobody, and why."""
+
+    item: dict
+    reason: str
+
+
+# Why a region belongs to nobody; said behind a number.
+TWICE = "a joint that the person has already"
+UNLABELLED = "without a label"
+NO_JOINT = "of a label that is no joint"
+OF_SOMETHING_ELSE = "of another label's region"
+OF_NO_PERSON = "near no person"
+SAME_BOX_TWICE = "a box of the same id"
+
+
 def group_keypoints(
-    persons: Sequence[Person], keypoints: Sequence[Keypoint], config: LabelingConfig
-) -> tuple[list[Person], list[dict]]:
+    persons: Sequence[Person],
+    keypoints: Sequence[Keypoint],
+    config: LabelingConfig,
+    items: Sequence[Mapping] = (),
+    other_boxes: np.ndarray | None = None,
+) -> tuple[list[Person], list[Leftover]]:
     """Give every keypoint to its person.
 
     Args:
         persons: those with a rectangle; their joints are filled in.
         keypoints: all keypoint regions.
+        config: the labelling configuration.
+        items: all items of the result: relations and other regions tell more about whose a keypoint is.
+        other_boxes: (B, 4) px, the boxes of other labels; what lies in them and in no person's box is nobody's.
 
     Returns:
-        the persons, those without a rectangle last, and the keypoint items that belong to nobody or double a joint.
+        the persons, those without a rectangle last, and the keypoints that belong to nobody or double a joint.
     """
     by_token = {person_token(person.id): person for person in persons}
+    owners = stated_owners([keypoint.item for keypoint in keypoints], by_token, items, config)
     claimed: dict[str, list[Keypoint]] = {}
-    orphans = []
-    for keypoint in keypoints:
-        token = _claimed_person(keypoint.item, by_token)
-        if token is None:
-            orphans.append(keypoint)
-        else:
+    for keypoint, token in zip(keypoints, owners.tokens, strict=True):
+        if token is not None:
             claimed.setdefault(token, []).append(keypoint)
-    unassigned = []
+    left_over = [Leftover(keypoint.item, OF_SOMETHING_ELSE) for keypoint in claimed.pop(NOBODY, [])]
     for token, members in claimed.items():
         person = by_token.setdefault(token, Person(f"cp-{token}"))
-        unassigned += _fill_joints(person, members, config)
+        left_over += _fill_joints(person, members, config)
     everyone = list(by_token.values())
-    unassigned += _place_orphans(everyone, orphans, config)
-    return everyone, unassigned
+    orphans = [keypoint for keypoint, token in zip(keypoints, owners.tokens, strict=True) if token is None]
+    groups = [[keypoints[index] for index in group] for group in owners.together]
+    others = np.zeros((0, 4)) if other_boxes is None else other_boxes
+    left_over += _place_orphans(everyone, orphans, groups, config, others)
+    return everyone, left_over
 
 
 def nearest_person(
@@ -94,26 +119,20 @@ def nearest_person(
     return persons[min(costs)[1]] if costs else None
 
 
-def _claimed_person(item: Mapping, by_token: Mapping[str, Person]) -> str | None:
-    """Return the token of the person that the item itself names: by parent, else by its id."""
-    parent = item.get("parentID")
-    parent_token = person_token(parent) if isinstance(parent, str) and parent else None
-    if parent_token in by_token:
-        return parent_token
-    own = split_keypoint_id(item["id"])
-    return own[0] if own else parent_token
-
-
-def _fill_joints(person: Person, members: Sequence[Keypoint], config: LabelingConfig) -> list[dict]:
-    """Put keypoints in their places in a person; return the items that found none."""
-    unassigned = []
+def _fill_joints(person: Person, members: Sequence[Keypoint], config: LabelingConfig) -> list[Leftover]:
+    """Put keypoints in their places in a person; return those that found none."""
+    left_over = []
     joints = _joints_of(members, config)
     for keypoint, joint in sorted(zip(members, joints, strict=True), key=lambda pair: not pair[0].touched):
         if joint is None or joint in person.joints:
-            unassigned.append(keypoint.item)
+            left_over.append(Leftover(keypoint.item, _why_no_joint(keypoint.item) if joint is None else TWICE))
         else:
             person.joints[joint] = keypoint
-    return unassigned
+    return left_over
+
+
+def _why_no_joint(item: Mapping) -> str:
+    return NO_JOINT if labels_of(item, "keypointlabels") else UNLABELLED
 
 
 def _joints_of(members: Sequence[Keypoint], config: LabelingConfig) -> list[int | None]:
@@ -140,30 +159,88 @@ def _joint_in_label(item: Mapping, config: LabelingConfig) -> int | None:
     return next((joint for joint in joints if joint is not None), None)
 
 
-def _place_orphans(persons: list[Person], orphans: Sequence[Keypoint], config: LabelingConfig) -> list[dict]:
-    """Give keypoints that name no person to the person they lie on; return the items that found none.
+def _place_orphans(
+    persons: list[Person],
+    orphans: Sequence[Keypoint],
+    groups: Sequence[Sequence[Keypoint]],
+    config: LabelingConfig,
+    other_boxes: np.ndarray,
+) -> list[Leftover]:
+    """Give keypoints that name no person to the person they lie on; return those that found none.
 
-    Where there is no person at all and no joint twice, the keypoints are one person (appended to ``persons``).
+    Where there is no person at all and no joint twice, the keypoints are one person (appended to ``persons``). The
+    ``groups`` among them that are one person each stay together: they go to a person who has none of their joints and
+    in whose reach all of them lie, else they are a person without a rectangle.
     """
-    labelled = [(keypoint, _joint_in_label(keypoint.item, config)) for keypoint in orphans]
-    if not persons and labelled:
-        joints = [joint for _, joint in labelled if joint is not None]
+    if not persons:
+        outside = [keypoint for keypoint in orphans if not _is_inside(other_boxes, keypoint.point)]
+        joints = [joint for keypoint in outside if (joint := _joint_in_label(keypoint.item, config)) is not None]
         if joints and len(set(joints)) == len(joints):
-            persons.append(Person(new_person_id(*sorted(keypoint.item["id"] for keypoint in orphans))))
-            return _fill_joints(persons[-1], orphans, config)
-    wishes = []
-    for index, (keypoint, joint) in enumerate(labelled):
+            persons.append(_new_person(outside))
+            inside = (keypoint for keypoint in orphans if not any(keypoint is other for other in outside))
+            left_over = _fill_joints(persons[-1], outside, config)
+            return left_over + [Leftover(keypoint.item, OF_SOMETHING_ELSE) for keypoint in inside]
+    left_over, boxed = [], list(persons)
+    for group in groups:
+        person = _person_of_group(boxed, group, config)
+        if person is None:
+            person = _new_person(group)
+            persons.append(person)
+        left_over += _fill_joints(person, group, config)
+    grouped = {id(keypoint) for group in groups for keypoint in group}
+    alone = [keypoint for keypoint in orphans if id(keypoint) not in grouped]
+    return left_over + _place_alone(persons, alone, config, other_boxes)
+
+
+def _new_person(keypoints: Sequence[Keypoint]) -> Person:
+    return Person(new_person_id(*sorted(keypoint.item["id"] for keypoint in keypoints)))
+
+
+def _person_of_group(persons: Sequence[Person], group: Sequence[Keypoint], config: LabelingConfig) -> Person | None:
+    """Return the person whom keypoints that are one person fit best, or None."""
+    joints = {joint for keypoint in group if (joint := _joint_in_label(keypoint.item, config)) is not None}
+    costs = []
+    for index, person in enumerate(persons if joints else ()):
+        each = [_cost(person, k.point, next(iter(joints)), config.skeleton, KEYPOINT_REACH) for k in group]
+        if None not in each and not joints & person.joints.keys():
+            costs.append((sum(each), index))
+    return persons[min(costs)[1]] if costs else None
+
+
+def _place_alone(
+    persons: Sequence[Person], orphans: Sequence[Keypoint], config: LabelingConfig, other_boxes: np.ndarray
+) -> list[Leftover]:
+    """Give keypoints to the person they lie on, one by one, the best fit first; return those that found none.
+
+    What lies in the box of another label comes last within a person's box, and outside it is not the person's.
+    """
+    wishes, joints = [], [_joint_in_label(keypoint.item, config) for keypoint in orphans]
+    elsewhere = [_is_inside(other_boxes, keypoint.point) for keypoint in orphans]
+    for index, (keypoint, joint) in enumerate(zip(orphans, joints, strict=True)):
         for person in persons if joint is not None else ():
             cost = _cost(person, keypoint.point, joint, config.skeleton, KEYPOINT_REACH)
-            if cost is not None:
-                wishes.append((cost, index, person))
-    placed = set()
-    for _, index, person in sorted(wishes, key=lambda wish: wish[:2]):
-        keypoint, joint = labelled[index]
+            if cost is not None and not (elsewhere[index] and not _is_inside(person.extent()[None], keypoint.point)):
+                wishes.append((elsewhere[index], cost, index, person))
+    placed, wished = set(), {index for _, _, index, _ in wishes}
+    for _, _, index, person in sorted(wishes, key=lambda wish: wish[:3]):
+        joint = joints[index]
         if index not in placed and joint not in person.joints:
-            person.joints[joint] = keypoint
+            person.joints[joint] = orphans[index]
             placed.add(index)
-    return [keypoint.item for index, (keypoint, _) in enumerate(labelled) if index not in placed]
+    left_over = []
+    for index, keypoint in enumerate(orphans):
+        if index not in placed:
+            near = TWICE if index in wished else OF_NO_PERSON
+            why = OF_SOMETHING_ELSE if elsewhere[index] else near
+            left_over.append(
+                Leftover(keypoint.item, why if joints[index] is not None else _why_no_joint(keypoint.item))
+            )
+    return left_over
+
+
+def _is_inside(boxes_xyxy: np.ndarray, point: np.ndarray) -> bool:
+    """Tell whether a (2,) point lies in one of (B, 4) boxes."""
+    return bool(((boxes_xyxy[:, :2] <= point) & (point <= boxes_xyxy[:, 2:])).all(axis=1).any())
 
 
 def _cost(person: Person, point: np.ndarray, joint: int, skeleton: Skeleton, reach: float) -> float | None:
