@@ -28,7 +28,7 @@ PIP_INSTALL = -m pip install --disable-pip-version-check --no-input $(PIP_ARGS)
 SHORTEN = awk '!/^(Requirement already satisfied|Looking in|WARNING: Location)/ {print "      " $$0; fflush()}'
 OFFLINE = { echo; echo "Installing failed; the lines above say why. It needs a package index (the internet, or a mirror: PIP_ARGS=...)."; exit 1; }
 
-.PHONY: help setup run review test lint format train-lite benchmarks chromium clean clean-venvs
+.PHONY: help setup run review quick test lint types format train-lite benchmarks chromium clean clean-venvs
 
 help: ## List the targets and settings
 	@echo "Targets:"
@@ -55,13 +55,16 @@ review: $(FO_VENV)/.installed ## Open FiftyOne with photos in it: confidence, re
 	@exec $(FO_VENV)/bin/clickpose fiftyone review --data-dir "$(DATA_DIR)/fiftyone" $(if $(IMAGES),--images "$(IMAGES)") $(REVIEW_ARGS)
 
 # Two runs: FiftyOne lives in a virtual environment of its own, and the first run leaves tests/plugins out.
-test: setup $(LS_ML_VENV)/.installed $(FO_VENV)/.installed chromium lint ## Run all tests, set-up included
+test: setup $(LS_ML_VENV)/.installed $(FO_VENV)/.installed chromium lint types ## Run all tests, set-up included
 	@OMP_NUM_THREADS=1 CLICKPOSE_LS_ML_PYTHON="$(CURDIR)/$(LS_ML_VENV)/bin/python" $(BIN)/python -m pytest --durations=10 \
 		--ignore=tests/plugins $(PYTEST_ARGS)
 	@$(FO_VENV)/bin/python -m pytest --durations=10 tests/plugins $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed ## Check style
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check --extend-exclude '*.md' .
+
+types: $(VENV)/.installed ## Check types (mypy)
+	@$(BIN)/mypy
 
 format: $(VENV)/.installed ## Bring the code into style
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format --extend-exclude '*.md' .
@@ -78,7 +81,7 @@ benchmarks: $(VENV)/.installed $(FO_VENV)/.installed ## Print the tables behind 
 	@echo "== benchmarks/fiftyone.py"; $(FO_VENV)/bin/python benchmarks/fiftyone.py
 
 clean: ## Remove caches and build leftovers; keeps annotations (.clickpose) and virtual environments
-	rm -rf build dist artifacts .pytest_cache .ruff_cache .hypothesis models/*.egg-info
+	rm -rf build dist artifacts .pytest_cache .mypy_cache .ruff_cache .hypothesis models/*.egg-info
 	find models ml_backend plugins tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 clean-venvs: ## Remove the virtual environments; make run installs them again
@@ -89,7 +92,7 @@ clean-venvs: ## Remove the virtual environments; make run installs them again
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(call make-venv,$(VENV))
 	@echo "[1/2] Installing Click-Pose (PyTorch is the largest part)"
-	@$(BIN)/python $(PIP_INSTALL) -c constraints.txt -e '.[test]' | $(SHORTEN) || $(OFFLINE)
+	@$(BIN)/python $(PIP_INSTALL) -c constraints.txt -e '.[dev]' | $(SHORTEN) || $(OFFLINE)
 	@touch $@
 
 $(LS_VENV)/.installed: constraints-labelstudio.txt
