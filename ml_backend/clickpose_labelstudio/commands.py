@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import typer
 
-from clickpose_labelstudio.command_errors import user_errors
+from clickpose.user_errors import user_errors
 from clickpose_labelstudio.launch import command as launch_command
 
 TASKS_PER_IMPORT = 100
@@ -118,7 +118,7 @@ def serve(
 
         clickpose serve --host 0.0.0.0 --allow-host images.example.org --local-root /data/photos
     """
-    with user_errors():
+    with user_errors("labelstudio"):
         from clickpose.build import check_named
         from clickpose_labelstudio.serve import configure_logging, run_server
         from clickpose_labelstudio.settings import ServiceSettings
@@ -173,7 +173,7 @@ def export_coco(
 
         clickpose labelstudio export project-1.json --format yolo --out my_people/
     """
-    with user_errors():
+    with user_errors("labelstudio"):
         from clickpose_labelstudio.coco_exchange import tasks_to_coco
 
         if (source is None) == (project is None):
@@ -225,7 +225,7 @@ def import_coco(
 
         clickpose labelstudio import results.json --images coco.json --project 1 --url http://localhost:8080
     """
-    with user_errors():
+    with user_errors("labelstudio"):
         if (out is None) == (project is None):
             raise ValueError("Expected either --out or --project, got both or neither")
         project_xml = None
@@ -253,7 +253,7 @@ def print_config(
 
         clickpose labelstudio config --skeleton golf.yaml
     """
-    with user_errors():
+    with user_errors("labelstudio"):
         from clickpose.skeleton_io import load_skeleton
         from clickpose_labelstudio.labeling_config import build_labeling_config
 
@@ -290,7 +290,7 @@ def train_project(
 
         clickpose serve --checkpoint runs/project-1/lite.safetensors
     """
-    with user_errors():
+    with user_errors("labelstudio"):
         from clickpose.lite.predictor import DEFAULT_FILE
         from clickpose_labelstudio.project_training import ProjectTraining, train_on_project
         from clickpose_labelstudio.settings import ServiceSettings

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from clickpose_labelstudio.command_errors import user_errors
+from clickpose.user_errors import user_errors
 
 fiftyone = typer.Typer(
     help="The FiftyOne plugin: calibrated confidence, review worst first, corrections.", no_args_is_help=True

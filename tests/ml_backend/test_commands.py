@@ -105,7 +105,7 @@ def test_results_are_imported_with_the_images_of_their_coco_file(run, tmp_path, 
     results = tmp_path / "results.json"
     results.write_text(json.dumps(RESULTS))
     failed = run("labelstudio", "import", results, "--out", tmp_path / "tasks.json")
-    assert (failed.exit_code, "Expected --images" in failed.output) == (1, True)
+    assert (failed.exit_code, "Expected --images" in failed.output) == (2, True)
     run("labelstudio", "import", results, "--images", coco_file, "--out", tmp_path / "tasks.json")
     (task,) = written(tmp_path / "tasks.json")
     assert task["predictions"][0]["score"] == pytest.approx(0.8)
@@ -146,7 +146,7 @@ def test_a_live_project_is_read_page_by_page(run, tmp_path, studio, coco_file, m
 def test_a_project_that_is_not_there_is_one_sentence(run, tmp_path, studio):
     studio.answers["/api/projects/4/"] = (404, {}, b"{}")
     result = run("labelstudio", "export", "--project", 4, "--url", studio.url(), "--api-key", "k")
-    assert (result.exit_code, result.output) == (1, "Expected the number of a project, got 4, which is not there\n")
+    assert (result.exit_code, result.output) == (2, "Expected the number of a project, got 4, which is not there\n")
 
 
 def test_tasks_go_straight_into_a_live_project(run, studio, coco_file):
@@ -172,7 +172,7 @@ def test_tasks_go_straight_into_a_live_project(run, studio, coco_file):
 def test_mistakes_are_one_sentence(run, tmp_path, coco_file, arguments, message):
     (tmp_path / "bad.json").write_text("{")
     result = run("labelstudio", *arguments)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert message in result.output
     assert "Traceback" not in result.output
 
@@ -212,7 +212,7 @@ def test_a_missing_key_is_asked_for(run, studio):
 def test_a_refused_key_is_not_repeated(run, studio):
     studio.answers["/api/projects/3/"] = (401, {}, b"{}")
     result = run("labelstudio", "export", "--project", 3, "--url", studio.url(), "--api-key", "s3cret")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "refused the API key" in result.output
     assert "s3cret" not in result.output
 
@@ -225,7 +225,7 @@ def test_the_bridge_is_written_where_a_proxy_or_userscript_manager_wants_it(run,
     assert "@match        https://ls.example.org/*" in printed and printed.rstrip().endswith(script.rstrip())
     (tmp_path / "file").write_text("")
     refused = run("labelstudio", "bridge", "--out", tmp_path / "file" / "bridge.js")
-    assert (refused.exit_code, "cannot be written" in refused.output) == (1, True)
+    assert (refused.exit_code, "cannot be written" in refused.output) == (2, True)
 
 
 @pytest.fixture
@@ -265,10 +265,10 @@ def test_serve_leaves_the_flip_test_out_where_it_is_told_to(run, served, monkeyp
 
 def test_serve_explains_bad_settings(run, served):
     result = run("serve", "--label-studio-url", "localhost")
-    assert (result.exit_code, served) == (1, [])
+    assert (result.exit_code, served) == (2, [])
     assert "Expected label_studio_url such as" in result.output
     result = run("serve", "--model", "r50")
-    assert (result.exit_code, served) == (1, [])
+    assert (result.exit_code, served) == (2, [])
     assert "Expected a checkpoint for the network r50, got none" in result.output
 
 
@@ -283,7 +283,7 @@ def test_a_configuration_that_fits_is_printed(run):
     config = parse_labeling_config(run("labelstudio", "config", "--skeleton", "mpii").output, mpii)
     assert list(config.joint_by_label) == list(mpii.names)
     refused = run("labelstudio", "config", "--skeleton", "nowhere.yaml")
-    assert refused.exit_code == 1 and "nowhere.yaml" in refused.output
+    assert refused.exit_code == 2 and "nowhere.yaml" in refused.output
 
 
 @pytest.fixture
@@ -331,7 +331,7 @@ def test_training_on_a_project_fetches_labels_and_photos_once(run, tmp_path, lab
     assert calls[0].trust_labels
     assert [(folder.path, folder.views) for folder in calls[0].folders] == [(Path("runs/mine/data"), 16)]  # one person
     finished = run(*arguments)
-    assert (finished.exit_code, "which holds finished weights" in finished.output) == (1, True)
+    assert (finished.exit_code, "which holds finished weights" in finished.output) == (2, True)
 
 
 def test_training_on_nothing_is_one_sentence(run, labelled_project):
@@ -339,5 +339,5 @@ def test_training_on_nothing_is_one_sentence(run, labelled_project):
         200, {}, b'{"tasks": [], "total": 0}',
     )  # fmt: skip
     result = run("labelstudio", "train", "--project", 3, "--url", labelled_project.url(), "--api-key", "k")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "Expected people labelled in the project, found none on 0 labelled tasks\n" in result.output

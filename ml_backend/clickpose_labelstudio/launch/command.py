@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from clickpose_labelstudio.command_errors import user_errors
+from clickpose.user_errors import fail, user_errors
 
 
 def start(
@@ -37,7 +37,7 @@ def start(
 
         clickpose labelstudio start --images ~/photos --port 8081
     """
-    with user_errors():
+    with user_errors("labelstudio"):
         from clickpose_labelstudio.launch.start import LaunchOptions
         from clickpose_labelstudio.launch.start import start as start_loop
 
@@ -79,5 +79,4 @@ def bridge(
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(script, encoding="utf-8")
     except OSError as error:
-        typer.echo(f"{out} cannot be written: {error.strerror}", err=True)
-        raise typer.Exit(1) from None
+        fail(f"{out} cannot be written: {error.strerror}")

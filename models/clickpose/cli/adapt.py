@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from clickpose.cli.errors import user_errors
 from clickpose.cli.options import Device, TrainedModel, TrainingThreads
+from clickpose.user_errors import user_errors
 
 
 def adapt(

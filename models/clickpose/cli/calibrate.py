@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from clickpose.cli.errors import user_errors
 from clickpose.cli.options import Checkpoint, Device, Model, Threads
 from clickpose.cli.photos import track_photos
+from clickpose.user_errors import user_errors
 
 
 def calibrate(

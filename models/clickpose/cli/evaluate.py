@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from clickpose.cli.errors import user_errors
 from clickpose.cli.options import Checkpoint, Device, FlipTest, Threads
 from clickpose.skeleton_io import load_skeleton
+from clickpose.user_errors import user_errors
 
 
 def evaluate(

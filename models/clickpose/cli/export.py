@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from clickpose.cli.errors import user_errors
+from clickpose.user_errors import user_errors
 
 
 def export(

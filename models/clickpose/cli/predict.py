@@ -9,12 +9,12 @@ import typer
 
 import clickpose
 from clickpose.build import flip_test_options
-from clickpose.cli.errors import complain, user_errors
 from clickpose.cli.options import Checkpoint, Device, FlipTest, Model, Threads
 from clickpose.cli.photos import overlay_paths, parse_boxes, photo_paths, save_overlay, track_photos
 from clickpose.data.coco_results import PhotoPoses, write_coco
 from clickpose.data.openpose import write_openpose
 from clickpose.image_io import read_image
+from clickpose.user_errors import complain, user_errors
 
 
 def predict(

@@ -11,12 +11,12 @@ import typer
 
 import clickpose
 from clickpose.build import flip_test_options
-from clickpose.cli.errors import user_errors
 from clickpose.cli.options import Checkpoint, Device, FlipTest, Model, Threads
 from clickpose.cli.photos import overlay_paths, parse_clicks, save_overlay
 from clickpose.data.coco_results import PhotoPoses, read_coco, write_coco
 from clickpose.image_io import read_image
 from clickpose.structures import Pose, Poses
+from clickpose.user_errors import user_errors
 
 
 def refine(
