@@ -29,7 +29,7 @@ def read_humanart(path: str | Path, images: str | Path, joints: int = 17) -> Pos
     key = "keypoints" if joints == 17 else "keypoints_21"
     fields = CocoFields(
         keypoints=lambda annotation: annotation.get(key) or [],
-        image_path=lambda image: image["file_name"] if nested else image["file_name"].removeprefix(_PREFIX),
+        image_path=lambda name: name if nested else name.removeprefix(_PREFIX),
         check_names=joints == 21,  # the categories list 21 joints for both
     )
     return read_coco_dataset(path, images, COCO if joints == 17 else SKELETONS["humanart21"], fields)

@@ -28,7 +28,9 @@ class PersonRecord:
         area: px², the annotation's own.
         visibility_known: False where the data set does not tell visible from occluded.
         image_id: of the photo, in the file.
-        crowd: True for a region of many people; it has no keypoints.
+        crowd: True for a region of many people.
+        counted: True for one without a labelled joint whom the file's ``num_keypoints`` makes somebody to find, as in
+            COCO's figures.
         head_size: px, what MPII measures distances in; None where the data set has none.
         box_known: False where the box was made around the labelled joints, and may lack a part of the person.
     """
@@ -43,6 +45,7 @@ class PersonRecord:
     visibility_known: bool
     image_id: Hashable = None
     crowd: bool = False
+    counted: bool = False
     head_size: float | None = None
     box_known: bool = True
 
@@ -70,7 +73,8 @@ class PoseDataset:
         skeleton: its K joints with its own sigmas.
         images: all photos, also those without people.
         persons: people with a labelled joint and a box with an area: who is to be found.
-        ignored: crowds and people without a labelled joint; a pose found there is neither right nor wrong.
+        ignored: everybody else whose place is known: crowds, people whom COCO's ``num_keypoints`` of 0 or the lack of a
+            labelled joint makes ignored; a pose found there is neither right nor wrong.
         skipped: what the reader left out or found odd -> how often.
         groups: image ids by name, where a data set is also reported by part (CrowdPose: easy, medium, hard).
     """
@@ -107,7 +111,7 @@ class PoseDataset:
             boxes_xywh=xyxy_to_xywh(np.reshape([p.box_xyxy for p in everybody], (count, 4))),
             image_ids=[p.image_id for p in everybody],
             crowd=np.array([p.crowd for p in everybody], dtype=bool),
-            ignored=np.arange(count) >= len(self.persons),
+            ignored=np.array([i >= len(self.persons) and not p.counted for i, p in enumerate(everybody)], dtype=bool),
         )
 
     def with_joints(self, joints: Sequence[int]) -> PoseDataset:

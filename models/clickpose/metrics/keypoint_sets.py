@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from clickpose.checks import as_array, check_finite, check_not_negative
+from clickpose.data.coco_records import (
+    JointOrder,
+    Notes,
+    PersonCategories,
+    area_of_person,
+    box_of_person,
+    coco_positions,
+    count_ignored,
+    entries_of,
+    person_categories,
+    read_annotations,
+    read_results,
+    result_areas,
+    unique_ids,
+)
 from clickpose.metrics.inputs import as_ids
 from clickpose.skeleton import COCO, Skeleton
 
@@ -109,95 +125,88 @@ class KeypointPredictions:
         return replace(self, keypoints=self.keypoints[:, joints], scores=self.scores if scores is None else scores)
 
 
-def truth_from_coco(annotations: dict, skeleton: Skeleton = COCO) -> KeypointTruth:
-    """Read the persons of a COCO keypoint dataset (parsed JSON).
+def truth_from_coco(
+    annotations: Mapping, skeleton: Skeleton = COCO, source: str = "", notes: Notes | None = None
+) -> KeypointTruth:
+    """Read the persons of a COCO keypoint dataset (parsed JSON) by the rules of :mod:`clickpose.data.coco_records`.
 
-    ``num_keypoints`` of 0 makes a person ignored whatever its keypoints say, as in pycocotools; without the field the
-    labelled joints are counted. Annotations of categories that the dataset does not list are left out.
+    Args:
+        annotations: the dataset; not changed.
+        skeleton: the joints, matched by name where the categories name theirs.
+        source: the file, for messages.
+        notes: what is left out or guessed is counted here.
 
     Raises:
-        ValueError: if it is no such dataset, or an annotation lacks a field or has another number of joints.
+        ValueError: if it is no such dataset, its joints are others, or an annotation lacks a field or has another
+            number of joints.
     """
-    entries = _entries(annotations, "annotations")
-    listed = {category["id"] for category in _entries(annotations, "categories", "id", optional=True)}
-    try:
-        rows = [row for row in entries if not listed or row["category_id"] in listed]
-        triples = _triples([row["keypoints"] for row in rows], skeleton)
-        crowd = np.array([bool(row.get("iscrowd", 0)) for row in rows], dtype=bool)
-        labelled = (triples[..., 2] > 0).sum(axis=1)
-        counts = [row.get("num_keypoints", count) for row, count in zip(rows, labelled.tolist(), strict=True)]
-        return KeypointTruth(
-            keypoints=triples[..., :2], visibility=triples[..., 2], areas=[row["area"] for row in rows],
-            boxes_xywh=_boxes(rows), image_ids=[row["image_id"] for row in rows], crowd=crowd,
-            ignored=crowd | (np.asarray(counts, dtype=int) == 0), category_ids=[row["category_id"] for row in rows],
-        )  # fmt: skip
-    except KeyError as error:
-        raise ValueError(f"Expected {error} in every annotation, got one without it") from None
+    notes = Counter() if notes is None else notes
+    rows = read_annotations(annotations, skeleton, source, notes=notes)
+    count_ignored(rows, notes)
+    boxes = [box_of_person(row, notes) for row in rows]
+    rows = [row for row, box in zip(rows, boxes, strict=True) if box is not None]
+    count, joints = len(rows), len(skeleton)
+    return KeypointTruth(
+        keypoints=np.nan_to_num(np.reshape([row.keypoints for row in rows], (count, joints, 2))),
+        visibility=np.reshape([row.visibility for row in rows], (count, joints)),
+        areas=np.array([area_of_person(row, notes) for row in rows], dtype=np.float64),
+        boxes_xywh=np.reshape([box[0] for box in boxes if box is not None], (count, 4)),
+        image_ids=[row.image_id for row in rows],
+        crowd=np.array([row.crowd for row in rows], dtype=bool),
+        ignored=np.array([row.ignored for row in rows], dtype=bool),
+        category_ids=[row.category_id for row in rows],
+    )
 
 
-def predictions_from_coco(annotations: dict, results: Sequence[dict], skeleton: Skeleton = COCO) -> KeypointPredictions:
+def predictions_from_coco(
+    annotations: Mapping,
+    results: Sequence[dict],
+    skeleton: Skeleton = COCO,
+    source: str = "",
+    notes: Notes | None = None,
+) -> KeypointPredictions:
     """Read COCO keypoint results (parsed JSON).
 
     As in pycocotools' ``loadRes``, the area is that of ``bbox`` where the first result has one, else the extent of the
-    keypoints, not placed ones (0, 0) included.
+    keypoints, and one written as 0, 0, 0 is at 0, 0.
+
+    Args:
+        annotations: the dataset that the results are of.
+        results: the entries, joints in the skeleton's order; those of other categories than people's are left out.
+        skeleton: the joints.
+        source: the results' file, for messages.
+        notes: what is left out is counted here.
 
     Raises:
         ValueError: if there is no list of images, or a result names an image that it lacks, lacks a field, or has
             another number of joints.
     """
     known = set(image_ids_of(annotations))
-    try:
-        for result in results:
-            if result["image_id"] not in known:
-                raise ValueError(f"Expected results for images of the dataset, got image_id {result['image_id']!r}")
-        triples = _triples([result["keypoints"] for result in results], skeleton)
-        areas = None
-        if len(results) and results[0].get("bbox"):
-            areas = _boxes(results)[:, 2:].prod(axis=1)
-        return KeypointPredictions(
-            keypoints=triples[..., :2],
-            scores=[result["score"] for result in results],
-            image_ids=[result["image_id"] for result in results],
-            areas=areas,
-            category_ids=[result["category_id"] for result in results],
-        )
-    except KeyError as error:
-        raise ValueError(f"Expected {error} in every result, got one without it") from None
+    listed = person_categories(annotations, skeleton).orders
+    same = JointOrder.same(skeleton)
+    categories = PersonCategories(dict.fromkeys(listed, same), same)
+    rows = read_results(results, skeleton, source, categories=categories, notes=notes)
+    for row in rows:
+        if row.image_id not in known:
+            raise ValueError(
+                f"Expected results for images of the dataset, got image_id {row.image_id!r} in {row.where}"
+            )
+    return KeypointPredictions(
+        keypoints=np.reshape([coco_positions(row) for row in rows], (len(rows), len(skeleton), 2)),
+        scores=np.array([row.score for row in rows], dtype=np.float64),
+        image_ids=[row.image_id for row in rows],
+        areas=result_areas(rows),
+        category_ids=[row.category_id for row in rows],
+    )
 
 
-def image_ids_of(annotations: dict) -> list:
+def image_ids_of(annotations: Mapping, source: str = "") -> list:
     """Return the ids of the images of a COCO dataset, in its order.
 
     Raises:
-        ValueError: if there is no list of images, or one of them has no id.
+        ValueError: if there is no list of images, or one of them has no id, or another's.
     """
-    return [image["id"] for image in _entries(annotations, "images", "id")]
-
-
-def _entries(dataset: Mapping, name: str, wanted: str | None = None, optional: bool = False) -> Sequence[Mapping]:
-    """Return a list of a COCO dataset whose entries have the field ``wanted``."""
-    entries = dataset.get(name, [] if optional else None) if isinstance(dataset, Mapping) else None
-    if not isinstance(entries, Sequence) or not all(isinstance(entry, Mapping) for entry in entries):
-        raise ValueError(f"Expected a COCO keypoint dataset with a list of {name}, got one without")
-    if wanted is not None and not all(wanted in entry for entry in entries):
-        raise ValueError(f"Expected {wanted!r} in all {name}, got one without it")
-    return entries
-
-
-def _triples(rows: list, skeleton: Skeleton) -> np.ndarray:
-    """Return (N, K, 3) x, y, visibility."""
-    numbers = 3 * len(skeleton)
-    try:
-        if wrong := [len(row) for row in rows if len(row) != numbers]:
-            raise ValueError(f"Expected {numbers} numbers in keypoints, got {wrong[0]}")
-        return as_array("keypoints", rows, ("N", numbers) if rows else ("N",)).reshape(-1, len(skeleton), 3)
-    except TypeError:  # of len
-        raise ValueError(f"Expected {numbers} numbers in keypoints, got none") from None
-
-
-def _boxes(rows: Sequence[dict]) -> np.ndarray:
-    """Return (N, 4) x, y, width, height."""
-    return as_array("bbox", [row["bbox"] for row in rows] or np.zeros((0, 4)), ("N", 4))
+    return unique_ids(entries_of(annotations, "images", source), "images", source)
 
 
 def _extents(keypoints: np.ndarray) -> np.ndarray:

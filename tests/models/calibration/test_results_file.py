@@ -113,17 +113,14 @@ def test_more_than_twenty_in_an_image_do_not_count():
     assert not match_to_truth(dataset(person(11, 0)), given, COCO).matched.any()
 
 
-def test_ids_of_annotations_may_be_0_alike_or_absent():
+@pytest.mark.parametrize("ids", [(0, 1), ("a", "b"), (3, "3")])
+def test_ids_of_annotations_may_be_0_or_text(ids):
     given = [result(0, 0.9, jitter=3.0), result(400, 0.8, jitter=2.0)]
     expected = match_to_truth(dataset(person(11, 0), person(12, 400)), given, COCO)
     assert expected.matched.all()
-    for ids in ((0, 1), (5, 5), (None, None)):
-        people = [person(id_, at) for id_, at in zip(ids, (0, 400), strict=True)]
-        if None in ids:
-            people = [{name: value for name, value in row.items() if name != "id"} for row in people]
-        found = match_to_truth(dataset(*people), given, COCO)
-        np.testing.assert_array_equal(found.oks, expected.oks)
-        np.testing.assert_array_equal(found.truth, expected.truth)
+    found = match_to_truth(dataset(*(person(id_, at) for id_, at in zip(ids, (0, 400), strict=True))), given, COCO)
+    np.testing.assert_array_equal(found.oks, expected.oks)
+    np.testing.assert_array_equal(found.truth, expected.truth)
 
 
 def test_a_joint_that_is_not_placed_has_an_oks_of_0_and_the_others_count():
@@ -138,12 +135,13 @@ def test_a_joint_that_is_not_placed_has_an_oks_of_0_and_the_others_count():
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"area": None}, "Expected finite areas of 0 or more, got nan"),
-        ({"area": -3.0}, r"Expected finite areas of 0 or more, got -3\.0"),
-        ({"keypoints": [1.0] * 48}, "Expected 51 numbers in keypoints, got 48"),
-        ({"keypoints": None}, "Expected 51 numbers in keypoints, got none"),
-        ({"keypoints": [float("nan")] * 2 + [2.0] * 49}, "Expected finite keypoints where visibility is above 0"),
-        ({"bbox": [1.0, 2.0]}, r"Expected bbox of shape \(N, 4\)"),
+        ({"area": None}, "Expected an area of 0 px² or more in annotation 11, got none"),
+        ({"area": -3.0}, r"Expected an area of 0 px² or more in annotation 11, got -3\.0"),
+        ({"keypoints": [1.0] * 48}, r"Expected 51 numbers of keypoints \(coco\) in annotation 11, got 48"),
+        ({"keypoints": [1.0, 2.0, 0.9] * 17}, "Expected visibility of 0, 1 or 2 in annotation 11, got 0.9"),
+        ({"bbox": [1.0, 2.0]}, r"Expected 4 numbers of bbox \(left, top, width, height\) in annotation 11, got 2"),
+        ({"image_id": None}, "Expected an image_id .* in annotation 11, got none"),
+        ({"id": None}, "Expected an id .* in the annotation at place 0, got none"),
     ],
 )
 def test_broken_annotations_are_refused(change, sentence):
@@ -151,12 +149,18 @@ def test_broken_annotations_are_refused(change, sentence):
         match_to_truth(dataset(person(11, 0) | change), [result(0, 0.9)], COCO)
 
 
-@pytest.mark.parametrize("field", ["area", "bbox", "keypoints", "category_id", "image_id"])
-def test_fields_that_annotations_lack_are_named(field):
+def test_two_people_of_one_id_are_refused():
+    with pytest.raises(ValueError, match="Expected annotations with different ids, got 5 more than once"):
+        match_to_truth(dataset(person(5, 0), person(5, 400)), [], COCO)
+
+
+@pytest.mark.parametrize("field", ["category_id", "bbox", "iscrowd"])
+def test_fields_that_annotations_may_lack_change_nothing(field):
     annotation = person(11, 0)
+    expected = match_to_truth(dataset(annotation), [result(0, 0.9, jitter=1.0)], COCO)
     del annotation[field]
-    with pytest.raises(ValueError, match=f"Expected '{field}' in every annotation, got one without it"):
-        match_to_truth(dataset(annotation), [result(0, 0.9)], COCO)
+    found = match_to_truth(dataset(annotation), [result(0, 0.9, jitter=1.0)], COCO)
+    np.testing.assert_array_equal(found.oks, expected.oks)
 
 
 def test_nobody_found_gives_empty_arrays():
@@ -226,14 +230,11 @@ def test_wrong_use_is_a_sentence(tmp_path):
     truth = dataset(person(11, 0))
     with pytest.raises(ValueError, match="Expected 'score' in every result"):
         result_scores([{"image_id": 1, "keypoints": [0] * 51}], COCO)
-    for field in ("category_id", "bbox"):
-        second = result(0, 0.9, bbox=[0, 0, 2, 3])
-        del second[field]
-        with pytest.raises(ValueError, match=f"Expected '{field}' in every result, got one without it"):
-            match_to_truth(truth, [result(0, 0.9, bbox=[0, 0, 2, 3]), second], COCO)
     with pytest.raises(ValueError, match="in all results or in none, got them in 1 of 2"):
         result_scores([result(0, 0.9), result(0, 0.9, keypoint_scores=[0.5] * 17)], COCO)
-    with pytest.raises(ValueError, match="Expected results for images of the dataset, got image_id 7"):
+    with pytest.raises(
+        ValueError, match="Expected results for images of the dataset, got image_id 7 in the result at place 0"
+    ):
         match_to_truth(truth, [result(0, 0.9, image=7)], COCO)
     for bad in (0.0, 1.5):
         with pytest.raises(ValueError, match="Expected min_oks above 0 and at most 1"):

@@ -166,9 +166,9 @@ def test_human_art_photos_are_found_inside_or_outside_their_prefix(tmp_path, nes
 @pytest.mark.parametrize(
     ("format_name", "count"), [("coco", 17), ("ochuman", 17), ("crowdpose", 14), ("aic", 14), ("humanart21", 21)]
 )
-def test_joints_in_another_order_are_refused(tmp_path, format_name, count):
+def test_other_joints_are_refused(tmp_path, format_name, count):
     skeleton = {"coco": "coco", "ochuman": "coco"}.get(format_name, format_name)
-    folder = write_coco(tmp_path, SKELETONS[skeleton].names[::-1], count)
+    folder = write_coco(tmp_path, (*SKELETONS[skeleton].names[1:], "tail"), count)
     with pytest.raises(ValueError, match=r"Expected the joints .* in .*annotations.json"):
         read_dataset(folder, format_name)
 

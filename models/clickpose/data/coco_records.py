@@ -1,0 +1,835 @@
+"""What COCO's keypoint form means, decided once: categories, joints, flags, triples, ids, sizes, areas, confidences.
+
+Every reader of annotations and results goes through here, whatever it makes of them:
+
+- **People** are the annotations of categories that name the skeleton's joints, in any order and usual spelling; where
+  no category of a file names joints, those that carry keypoints. Annotations of other categories are left out and
+  counted.
+- **Ignored**, neither right nor wrong, are crowds (``iscrowd``) and people whose ``num_keypoints`` is 0, or who have no
+  labelled joint where the field is absent, as in pycocotools.
+- **Not there** is a joint at 0, 0 whose third number is 0, and one whose position is null or NaN.
+- **Confidences** of joints are ``keypoint_scores``; else the third numbers, unless those of the whole file are flags
+  (0, 1, 2); else the person's ``score``; see :func:`joint_confidences`.
+
+What is left out or guessed is counted in ``notes`` (what -> how often), for one line of a command. Errors name the
+entry and the field, and the file where ``source`` says it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from clickpose.boxes import enclosing_box, xyxy_to_xywh
+from clickpose.skeleton import Skeleton
+
+PERSON_CATEGORY = 1  # COCO's id of people
+FLAGS = (0, 1, 2)  # COCO's visibilities
+OVERSHOOT = 1.2  # confidences up to here are those of a heatmap whose peak was sharpened; they are taken as 1
+BOX_MARGIN = 0.1  # of the sides of a box that is made around joints, on each side; at least a pixel
+
+Notes = MutableMapping[str, int]
+
+
+@dataclass(frozen=True)
+class JointOrder:
+    """Where the joints of a file stand in a skeleton of ``count`` joints.
+
+    Attributes:
+        joints: for each joint of the file its index in the skeleton, None for one that the skeleton lacks.
+        count: K.
+    """
+
+    joints: tuple[int | None, ...]
+    count: int
+
+    @classmethod
+    def of_names(cls, names: Sequence[object], skeleton: Skeleton) -> JointOrder:
+        """Match joints by name; of two names for one joint the first counts."""
+        found: list[int | None] = []
+        for name in names:
+            joint = skeleton.match(name) if isinstance(name, str) else None
+            found.append(None if joint in found else joint)
+        return cls(tuple(found), len(skeleton))
+
+    @classmethod
+    def same(cls, skeleton: Skeleton) -> JointOrder:
+        """Return the order of a file that has the skeleton's own."""
+        return cls(tuple(range(len(skeleton))), len(skeleton))
+
+    @property
+    def complete(self) -> bool:
+        """Whether the file has all joints of the skeleton and no other."""
+        return len(self.joints) == self.count and None not in self.joints
+
+    @property
+    def unmatched(self) -> int:
+        """How many joints of the file the skeleton lacks."""
+        return self.joints.count(None)
+
+    def to_skeleton(self, values: np.ndarray, absent: float = np.nan) -> np.ndarray:
+        """Return values (F, …) of the file's joints as (K, …) of the skeleton's, ``absent`` for those it lacks."""
+        values = np.asarray(values)
+        if self.joints == tuple(range(self.count)):
+            return values
+        arranged = np.full((self.count, *values.shape[1:]), absent, np.result_type(values, type(absent)))
+        for place, joint in enumerate(self.joints):
+            if joint is not None:
+                arranged[joint] = values[place]
+        return arranged
+
+    def to_file(self, values: np.ndarray, absent: float = 0.0) -> np.ndarray:
+        """Return values (K, …) of the skeleton's joints as (F, …) of the file's: the way back."""
+        values = np.asarray(values)
+        rows = [np.full(values.shape[1:], absent) if joint is None else values[joint] for joint in self.joints]
+        return np.array(rows, dtype=np.result_type(values, type(absent)) if None in self.joints else values.dtype)
+
+
+@dataclass(frozen=True)
+class PersonCategories:
+    """Which annotations of a file are people's.
+
+    Attributes:
+        orders: category id -> the order of its joints. Empty where the file lists no category: all are people's.
+        default: order of the joints where no category is listed.
+    """
+
+    orders: Mapping[Hashable, JointOrder]
+    default: JointOrder
+
+    def find(self, entry: Mapping, where: str) -> tuple[Hashable, JointOrder] | None:
+        """Return the category and joint order of an annotation or result; None where it is not people's.
+
+        Raises:
+            ValueError: for an entry without ``category_id`` where there are several categories of people, or one that
+                is neither number nor text.
+        """
+        category = entry.get("category_id")
+        if category is None:
+            if len(self.orders) > 1:
+                raise ValueError(f"Expected a category_id in {where}, got none, and several categories are people")
+            return next(iter(self.orders.items()), (PERSON_CATEGORY, self.default))
+        category = as_id(category, "category_id", where)
+        if not self.orders:
+            return category, self.default
+        order = self.orders.get(category)
+        return None if order is None else (category, order)
+
+
+@dataclass(frozen=True)
+class CocoImage:
+    """A photo of a file; ``image_hw`` (height, width) px is None where the file tells neither."""
+
+    image_id: Hashable
+    file_name: str | None
+    image_hw: tuple[int, int] | None
+    entry: Mapping
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class CocoPerson:
+    """One person of a file: an annotation (:func:`read_annotations`) or a result (:func:`read_results`).
+
+    Attributes:
+        where: names the entry in messages.
+        place: in its list, counted from 0.
+        entry: the entry as it came.
+        order: of its joints.
+        image_id, category_id: ids.
+        keypoints: (K, 2) px, the skeleton's order; NaN where a joint is not there.
+        thirds: (K,) the third numbers as they came; 0 where a joint is not there.
+        box_xywh: (4,) px; None without one.
+        area: px², as it came; None without one.
+        annotation_id: None for results.
+        visibility: (K,) int 0, 1, 2; None for results.
+        crowd, ignored: see the module; False for results.
+        score: of the person; None without one.
+        keypoint_scores, visibility_scores: (K,), as they came; None without them.
+        fixed: (K,) bool, joints that a human placed; None without them.
+    """
+
+    where: str
+    place: int
+    entry: Mapping
+    order: JointOrder
+    image_id: Hashable
+    category_id: Hashable
+    keypoints: np.ndarray
+    thirds: np.ndarray
+    box_xywh: np.ndarray | None
+    area: float | None
+    annotation_id: Hashable = None
+    visibility: np.ndarray | None = None
+    crowd: bool = False
+    ignored: bool = False
+    score: float | None = None
+    keypoint_scores: np.ndarray | None = None
+    visibility_scores: np.ndarray | None = None
+    fixed: np.ndarray | None = None
+
+    @property
+    def placed(self) -> np.ndarray:
+        """(K,) bool: the joint is there."""
+        return np.isfinite(self.keypoints[:, 0])
+
+
+def person_category(skeleton: Skeleton, category_id: int = PERSON_CATEGORY, name: str = "person") -> dict:
+    """Return the COCO category of people with these joints."""
+    return {
+        "id": category_id,
+        "name": name,
+        "supercategory": "person",
+        "keypoints": list(skeleton.names),
+        "skeleton": [[start + 1, end + 1] for start, end in skeleton.edges],  # COCO counts joints from 1
+    }
+
+
+def flat_triples(keypoints: np.ndarray, thirds: np.ndarray) -> list:
+    """Return COCO's 3K numbers of (K, 2) positions and (K,) third numbers; ``0, 0, 0`` for joints that are NaN."""
+    numbers: list = []
+    for (x, y), third in zip(np.asarray(keypoints).tolist(), np.asarray(thirds).tolist(), strict=True):
+        numbers += [x, y, third] if math.isfinite(x) and math.isfinite(y) else [0, 0, 0]
+    return numbers
+
+
+def entries_of(document: object, name: str, source: str = "", optional: bool = False) -> Sequence[Mapping]:
+    """Return a list of a COCO file.
+
+    Args:
+        document: the parsed JSON.
+        name: ``images``, ``annotations`` or ``categories``.
+        source: the file, for messages.
+        optional: an absent list is an empty one.
+
+    Raises:
+        ValueError: if it is no COCO file, or its list is none or holds something else than objects.
+    """
+    in_file = f" in {source}" if source else ""
+    if not isinstance(document, Mapping):
+        raise ValueError(f"Expected a COCO keypoint dataset{in_file}, got {described(document)}")
+    entries = document.get(name)
+    if entries is None and optional:
+        return []
+    if entries is None:
+        raise ValueError(f"Expected a COCO keypoint dataset with a list of {name}{in_file}, got one without")
+    if not isinstance(entries, Sequence) or isinstance(entries, str):
+        raise ValueError(f"Expected a list of {name}{in_file}, got {described(entries)}")
+    for place, entry in enumerate(entries):
+        if not isinstance(entry, Mapping):
+            raise ValueError(f"Expected objects as {name}{in_file}, got {described(entry)} at place {place}")
+    return entries
+
+
+def person_categories(
+    document: Mapping, skeleton: Skeleton, source: str = "", *, named: bool = True, partial: bool = False
+) -> PersonCategories:
+    """Find out which annotations of a file are people's, and in which order their joints stand.
+
+    Args:
+        document: the parsed JSON.
+        skeleton: the joints.
+        source: the file, for messages.
+        named: False for formats whose categories name other joints than the annotations have: their order is the
+            skeleton's.
+        partial: take categories that share only some joints with the skeleton.
+
+    Raises:
+        ValueError: if categories name joints, and none of them the skeleton's; names the joints.
+    """
+    categories = entries_of(document, "categories", source, optional=True)
+    same = JointOrder.same(skeleton)
+    ids = [
+        as_id(category.get("id"), "id", f"the category at place {place}{_of(source)}")
+        for place, category in enumerate(categories)
+    ]
+    with_joints = {id_: category for id_, category in zip(ids, categories, strict=True) if category.get("keypoints")}
+    if not with_joints:
+        return PersonCategories(dict.fromkeys(_people_without_names(document, categories, source), same), same)
+    if not named:
+        return PersonCategories(dict.fromkeys(with_joints, same), same)
+    orders = {}
+    for id_, category in with_joints.items():
+        if not isinstance(category["keypoints"], Sequence) or isinstance(category["keypoints"], str):
+            raise ValueError(f"Expected a list of joint names in category {id_!r}{_of(source)}, got "
+                             f"{described(category['keypoints'])}")  # fmt: skip
+        orders[id_] = JointOrder.of_names(category["keypoints"], skeleton)
+    fitting = {
+        id_: order
+        for id_, order in orders.items()
+        if order.complete or (partial and order.unmatched < len(order.joints))
+    }
+    if not fitting:
+        raise ValueError(
+            f"Expected the joints {', '.join(skeleton.names)}{' in ' + source if source else ''}, got "
+            + "; ".join(", ".join(map(str, category["keypoints"])) for category in with_joints.values())
+        )
+    return PersonCategories(fitting, same)
+
+
+def _people_without_names(document: Mapping, categories: Sequence[Mapping], source: str) -> list[Hashable]:
+    """Return the categories of people of a file that names no joints: person, else those with keypoints, else all."""
+    if persons := [category["id"] for category in categories if str(category.get("name")).lower() == "person"]:
+        return persons
+    annotations = entries_of(document, "annotations", source, optional=True)
+    carrying = {str(annotation.get("category_id")) for annotation in annotations if annotation.get("keypoints")}
+    ids = [category["id"] for category in categories]
+    return [id_ for id_ in ids if str(id_) in carrying] or ids
+
+
+def coco_images(document: Mapping, source: str = "") -> list[CocoImage]:
+    """Read the images of a file.
+
+    Raises:
+        ValueError: for an id that is missing, null, a fraction or given twice, a ``file_name`` that is no text, or a
+            size that is no number of pixels.
+    """
+    entries = entries_of(document, "images", source)
+    ids = unique_ids(entries, "images", source)
+    images = []
+    for id_, entry in zip(ids, entries, strict=True):
+        where = f"image {_shown(id_)}{_of(source)}"
+        name = entry.get("file_name")
+        if name is not None and not isinstance(name, str):
+            raise ValueError(f"Expected text as file_name in {where}, got {described(name)}")
+        told = [side for side in ("height", "width") if entry.get(side) is not None]
+        size = tuple(as_size(entry.get(side), side, where) for side in ("height", "width")) if told else None
+        images.append(CocoImage(id_, name, size, entry))
+    return images
+
+
+def read_annotations(
+    document: Mapping,
+    skeleton: Skeleton,
+    source: str = "",
+    *,
+    categories: PersonCategories | None = None,
+    keypoints: Callable[[Mapping], Sequence] | None = None,
+    area: Callable[[Mapping], object] | None = None,
+    notes: Notes | None = None,
+) -> list[CocoPerson]:
+    """Read the people of a COCO keypoint dataset, those to ignore included.
+
+    Args:
+        document: the parsed JSON; not changed.
+        skeleton: the joints.
+        source: the file, for messages.
+        categories: which annotations are people's; found out by default.
+        keypoints: returns an annotation's keypoint numbers, where a format keeps them elsewhere.
+        area: returns an annotation's area, px², where a format keeps it elsewhere.
+        notes: what is left out is counted here.
+
+    Raises:
+        ValueError: for an annotation of none of the file's images, with another number of joints, or with a field that
+            is not what COCO says; names the annotation and the field.
+    """
+    notes = Counter() if notes is None else notes
+    categories = categories or person_categories(document, skeleton, source)
+    entries = entries_of(document, "annotations", source)
+    ids = unique_ids(entries, "annotations", source)
+    images = unique_ids(entries_of(document, "images", source), "images", source)
+    known = set(images)
+    people = []
+    for place, (id_, entry) in enumerate(zip(ids, entries, strict=True)):
+        where = f"annotation {_shown(id_)}{_of(source)}"
+        found = categories.find(entry, where)
+        if found is None:
+            note(notes, "annotations of other categories")
+            continue
+        category_id, order = found
+        numbers = _keypoint_numbers(entry, keypoints, where)
+        crowd = as_flag(entry.get("iscrowd"), "iscrowd", where)
+        if crowd and len(numbers or ()) != 3 * len(order.joints):
+            numbers = None  # a region of many people, whose joints nobody labelled
+        points, thirds = _triples(numbers, order, skeleton, where, notes)
+        visibility = _visibility(thirds, where)
+        counted = _counted(entry, where)
+        counted = int((visibility > 0).sum()) if counted is None else counted
+        people.append(
+            CocoPerson(
+                where=where,
+                place=place,
+                entry=entry,
+                order=order,
+                annotation_id=id_,
+                image_id=_image_of(entry, known, images, where),
+                category_id=category_id,
+                keypoints=points,
+                thirds=thirds,
+                visibility=visibility,
+                box_xywh=as_box(entry.get("bbox"), where),
+                area=as_area(area(entry) if area else entry.get("area"), where, optional=True),
+                crowd=crowd,
+                ignored=crowd or counted == 0,
+            )
+        )
+    return people
+
+
+def read_results(
+    results: Sequence[Mapping],
+    skeleton: Skeleton,
+    source: str = "",
+    *,
+    categories: PersonCategories | None = None,
+    scored: bool = True,
+    notes: Notes | None = None,
+) -> list[CocoPerson]:
+    """Read predicted people: a COCO results list, or the annotations of a dataset of predictions.
+
+    Args:
+        results: the entries; not changed.
+        skeleton: the joints.
+        source: the file, for messages.
+        categories: which entries are people's, by the dataset that they belong to; by default all, with the joints in
+            the skeleton's order.
+        scored: whether each must have a ``score``, as COCO's results do.
+        notes: what is left out is counted here.
+
+    Raises:
+        ValueError: if it is no list of objects, or for an entry that lacks a field, has another number of joints or a
+            field that is not what COCO says; names the place and the field.
+    """
+    notes = Counter() if notes is None else notes
+    if not isinstance(results, Sequence) or isinstance(results, str):
+        raise ValueError(f"Expected a list of keypoint results{_of(source)}, got {described(results)}")
+    categories = categories or PersonCategories({}, JointOrder.same(skeleton))
+    people = []
+    for place, entry in enumerate(results):
+        where = f"the result at place {place}{_of(source)}"
+        if not isinstance(entry, Mapping):
+            raise ValueError(f"Expected an object as {where}, got {described(entry)}")
+        found = categories.find(entry, where)
+        if found is None:
+            note(notes, "results of other categories")
+            continue
+        category_id, order = found
+        image_id = as_id(entry.get("image_id"), "image_id", where)
+        if entry.get("keypoints") is None:
+            raise ValueError(f"Expected keypoints in {where}, got none")
+        points, thirds = _triples(_keypoint_numbers(entry, None, where), order, skeleton, where)
+        people.append(
+            CocoPerson(
+                where=where,
+                place=place,
+                entry=entry,
+                order=order,
+                image_id=image_id,
+                category_id=category_id,
+                keypoints=points,
+                thirds=thirds,
+                box_xywh=as_box(entry.get("bbox"), where),
+                area=as_area(entry.get("area"), where, optional=True),
+                crowd=as_flag(entry.get("iscrowd"), "iscrowd", where),
+                score=_score(entry, where, scored),
+                keypoint_scores=_per_joint(entry, "keypoint_scores", order, where),
+                visibility_scores=_per_joint(entry, "visibility_scores", order, where),
+                fixed=_fixed(entry, order, where),
+            )
+        )
+    return people
+
+
+def thirds_are_flags(people: Sequence[CocoPerson]) -> bool:
+    """Tell COCO's visibilities from confidences, by the third numbers of all results of a file."""
+    return all(np.isin(person.thirds, FLAGS).all() for person in people)
+
+
+def joint_confidences(people: Sequence[CocoPerson], skeleton: Skeleton, notes: Notes | None = None) -> np.ndarray:
+    """Return the confidences (N, K) in 0..1 of the joints of a file's results.
+
+    They are ``keypoint_scores`` where all results have them; else the third numbers, unless those of the whole file are
+    flags (0, 1, 2); else the persons' scores, or 1 where nobody has one. A joint that is not there has 0.
+
+    Args:
+        people: all results of the file.
+        skeleton: their K joints.
+        notes: confidences above 1 that were taken as 1 are counted here.
+
+    Raises:
+        ValueError: if some results have ``keypoint_scores`` and others not, or a confidence is below 0 or beyond
+            :data:`OVERSHOOT`; names the place, and says what the numbers look like.
+    """
+    if not people:
+        return np.zeros((0, len(skeleton)))
+    having = [person.keypoint_scores is not None for person in people]
+    if any(having) and not all(having):
+        lacking = people[having.index(False)]
+        raise ValueError(f"Expected keypoint_scores in all results or in none, got them in {sum(having)} of "
+                         f"{len(people)}; {lacking.where} has none")  # fmt: skip
+    placed = np.array([person.placed for person in people])
+    if all(having):
+        name, values = "keypoint_scores", [person.keypoint_scores for person in people]
+    elif not thirds_are_flags(people):
+        name, values = "third numbers of keypoints", [person.thirds for person in people]
+    else:
+        name = "score"
+        values = [np.full(len(skeleton), 1.0 if person.score is None else person.score) for person in people]
+    values = np.stack(values)
+    absent = ~placed & np.isnan(values) if name == "keypoint_scores" else ~placed
+    return _unit_confidences(np.where(absent, 0.0, values), name, people, notes)
+
+
+def person_confidences(people: Sequence[CocoPerson], notes: Notes | None = None) -> np.ndarray:
+    """Return the scores (N,) of persons as confidences in 0..1, where they are shown, stored or calibrated.
+
+    Where only their ranking counts, as in average precision, any finite ``score`` serves. One that is missing is 1.
+
+    Raises:
+        ValueError: as :func:`joint_confidences`.
+    """
+    scores = np.array([1.0 if person.score is None else person.score for person in people])
+    return _unit_confidences(scores, "score", people, notes)
+
+
+def _unit_confidences(values: np.ndarray, name: str, people: Sequence[CocoPerson], notes: Notes | None) -> np.ndarray:
+    """Clip confidences of a heatmap's overshoot, and refuse what is on another scale."""
+    rows = values.reshape(len(people), -1)
+    wrong = ~((rows >= 0) & (rows <= OVERSHOOT))  # NaN too
+    if wrong.any():
+        row = int(wrong.any(axis=1).argmax())
+        worst = rows[row][wrong[row]][0]
+        hint = _hint_of_scale(rows[np.isfinite(rows)])
+        raise ValueError(f"Expected confidences within 0..1 as {name} of {people[row].where}, got {worst:g}{hint}")
+    if notes is not None and (over := int((rows > 1).sum())):
+        note(notes, "confidences above 1 (overshoot of a heatmap), taken as 1", over)
+    return np.clip(values, 0.0, 1.0)
+
+
+def _hint_of_scale(values: np.ndarray) -> str:
+    """Say what to do with numbers that are no confidences."""
+    if (values < 0).any():
+        return "; logits? apply the sigmoid first"
+    if values.size and OVERSHOOT < values.max() <= 100:
+        return "; percent? divide by 100 first (logits: apply the sigmoid)"
+    return ""
+
+
+def result_areas(people: Sequence[CocoPerson]) -> np.ndarray:
+    """Return the areas (N,) px² that pycocotools' ``loadRes`` gives results: those of the boxes, else of the joints.
+
+    Boxes count where the first result has one. Without, the area is the extent of the joints; one written as 0, 0, 0
+    is at 0, 0 for COCO.
+    """
+    if people and people[0].box_xywh is not None:
+        return np.array(
+            [_extent(person) if person.box_xywh is None else person.box_xywh[2:].prod() for person in people]
+        )
+    return np.array([_extent(person) for person in people], dtype=np.float64)
+
+
+def coco_positions(person: CocoPerson) -> np.ndarray:
+    """Return the keypoints (K, 2) px as pycocotools takes them: those written as 0, 0, 0 at 0, 0.
+
+    Only COCO's figures want this; for all else such a joint is not there.
+    """
+    points = person.keypoints
+    if np.isfinite(points).all():
+        return points
+    raw = np.array(person.entry["keypoints"], dtype=np.float64).reshape(-1, 3)
+    return person.order.to_skeleton(np.where(np.isfinite(raw).all(axis=1, keepdims=True), raw, np.nan)[:, :2])
+
+
+def _extent(person: CocoPerson) -> float:
+    points = coco_positions(person)
+    points = points[np.isfinite(points[:, 0])]
+    return float(np.ptp(points, axis=0).prod()) if len(points) else 0.0
+
+
+def box_of_joints(keypoints: np.ndarray, margin: float = BOX_MARGIN) -> np.ndarray | None:
+    """Return a box (4,) xywh px around (K, 2) joints for a person without one; None without a finite joint.
+
+    Args:
+        keypoints: px; NaN where a joint is not there or not labelled.
+        margin: of the box's sides on each side; at least a pixel, so that it has an area.
+    """
+    if not np.isfinite(keypoints).all(axis=1).any():
+        return None
+    box = enclosing_box(keypoints)
+    grown = np.maximum(margin * (box[2:] - box[:2]), 1.0)
+    return xyxy_to_xywh(np.concatenate([box[:2] - grown, box[2:] + grown]))
+
+
+def box_of_person(person: CocoPerson, notes: Notes) -> tuple[np.ndarray, bool] | None:
+    """Return the box (4,) xywh px of an annotated person, and whether it is the annotation's own.
+
+    Without one, or where it has no area, it is made around the labelled joints, as COCO's figures ask for no box of a
+    person who has some. None, counted in ``notes``, for one to ignore that nothing tells the place of.
+    """
+    box = person.box_xywh
+    if box is not None and (box[2:] > 0).all():
+        return box, True
+    made = box_of_joints(np.where((person.visibility > 0)[:, None], person.keypoints, np.nan))
+    if made is not None:
+        note(notes, "boxes missing or without an area, made around the joints")
+        return made, False
+    if box is None:
+        note(notes, "of these without a box, left out")
+        return None
+    note(notes, "boxes without an area")
+    return box, True
+
+
+def area_of_person(person: CocoPerson, notes: Notes) -> float:
+    """Return the area of an annotated person, px²; one of 0 is counted in ``notes``.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    if person.area is None:
+        raise ValueError(f"Expected an area of 0 px² or more in {person.where}, got none")
+    if not (person.area or person.ignored):
+        note(notes, "persons with an area of 0, whom only an exact pose matches")
+    return person.area
+
+
+def count_ignored(people: Sequence[CocoPerson], notes: Notes) -> None:
+    """Count in ``notes`` why people are ignored."""
+    for person in people:
+        if person.crowd:
+            note(notes, "crowds")
+        elif not (person.visibility > 0).any():
+            counted = "" if person.ignored else ", to be found all the same by their num_keypoints, as COCO does"
+            note(notes, f"persons without a labelled joint{counted}")
+        elif person.ignored:
+            note(notes, "persons ignored since num_keypoints is 0, though joints are labelled")
+
+
+def note(notes: Notes, what: str, count: int = 1) -> None:
+    """Count something that was left out or guessed."""
+    notes[what] = notes.get(what, 0) + count
+
+
+def unique_ids(entries: Sequence[Mapping], name: str, source: str = "") -> list[Hashable]:
+    """Return the ids of images or annotations.
+
+    Raises:
+        ValueError: if one is missing, neither a whole number nor text, or there more than once.
+    """
+    singular = name.removesuffix("s")
+    ids = [
+        as_id(entry.get("id"), "id", f"the {singular} at place {place}{_of(source)}")
+        for place, entry in enumerate(entries)
+    ]
+    if len(set(ids)) < len(ids):
+        twice = next(id_ for id_, count in Counter(ids).items() if count > 1)
+        raise ValueError(f"Expected {name}{_of(source)} with different ids, got {_shown(twice)} more than once")
+    return ids
+
+
+def as_id(value: object, name: str, where: str) -> Hashable:
+    """Return an id: a whole number or text.
+
+    Raises:
+        ValueError: otherwise; names the entry.
+    """
+    if isinstance(value, str) or (isinstance(value, int | np.integer) and not isinstance(value, bool)):
+        return value
+    raise ValueError(f"Expected {_an(name)} that is a whole number or text in {where}, got {described(value)}")
+
+
+def as_flag(value: object, name: str, where: str) -> bool:
+    """Return a yes or no: 0, 1, false, true, ``"0"``, ``"1"``, null for no.
+
+    Raises:
+        ValueError: otherwise; names the entry.
+    """
+    if value is None:
+        return False
+    if isinstance(value, str):
+        if value in ("0", "1"):
+            return value == "1"
+    elif isinstance(value, int | float | np.bool_) and value in (0, 1):
+        return bool(value)
+    raise ValueError(f"Expected 0 or 1 as {name} in {where}, got {described(value)}")
+
+
+def as_size(value: object, name: str, where: str) -> int:
+    """Return a photo's height or width: a whole number of pixels, at least 1; 640.0 is 640.
+
+    Raises:
+        ValueError: otherwise; names the entry.
+    """
+    number = None if isinstance(value, str) else _number(value)
+    if number is not None and math.isfinite(number) and number >= 1 and number == int(number):
+        return int(number)
+    raise ValueError(f"Expected a whole number of pixels above 0 as {name} in {where}, got {described(value)}")
+
+
+def as_area(value: object, where: str, optional: bool = False) -> float | None:
+    """Return an area, px².
+
+    Raises:
+        ValueError: if it is no number, or below 0; or none, unless ``optional``.
+    """
+    if value is None and optional:
+        return None
+    number = _number(value)
+    if number is None or not (math.isfinite(number) and number >= 0):
+        raise ValueError(f"Expected an area of 0 px² or more in {where}, got {described(value)}")
+    return number
+
+
+def as_box(value: object, where: str) -> np.ndarray | None:
+    """Return a box (4,) left, top, width, height, px; None for null and an empty list.
+
+    Raises:
+        ValueError: if it is not four finite numbers.
+    """
+    if value is None or (isinstance(value, Sequence) and not len(value)):
+        return None
+    box = as_numbers(value, 4, "numbers of bbox (left, top, width, height)", where)
+    if np.isnan(box).any():
+        raise ValueError(f"Expected 4 finite numbers of bbox in {where}, got one that is null or NaN")
+    return box
+
+
+def as_numbers(values: object, count: int, what: str, where: str) -> np.ndarray:
+    """Return ``count`` numbers as an array, NaN for null.
+
+    Args:
+        values: of the file.
+        count: how many.
+        what: ``numbers of bbox`` or the like, for messages.
+        where: names the entry.
+
+    Raises:
+        ValueError: if there are more or fewer, one is no number, or infinite.
+    """
+    if not isinstance(values, Sequence | np.ndarray) or isinstance(values, str):
+        raise ValueError(f"Expected {count} {what} in {where}, got {described(values)}")
+    if len(values) != count:
+        raise ValueError(f"Expected {count} {what} in {where}, got {len(values)}")
+    try:
+        array = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        array = None
+    if array is None or array.ndim != 1:
+        wrong = next(value for value in values if value is not None and _number(value) is None)
+        raise ValueError(f"Expected {count} {what} in {where}, got {described(wrong)} among them")
+    if np.isinf(array).any():
+        raise ValueError(f"Expected {count} finite {what} in {where}, got infinity")
+    return array
+
+
+def described(value: object) -> str:
+    """Say what a value of a JSON file is, in words of JSON."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return repr(value if len(value) <= 40 else value[:37] + "...")
+    if isinstance(value, Mapping):
+        return "an object"
+    if isinstance(value, Sequence | np.ndarray):
+        return "a list"
+    return f"{value}"
+
+
+def _number(value: object) -> float | None:
+    """Return a number, also one written as text; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str | np.number):
+        return None
+    try:
+        return float(value)
+    except (ValueError, OverflowError):  # of a whole number with hundreds of digits
+        return None
+
+
+def _image_of(entry: Mapping, known: set, images: Sequence[Hashable], where: str) -> Hashable:
+    image_id = as_id(entry.get("image_id"), "image_id", where)
+    if image_id in known:
+        return image_id
+    kinds = {type(id_) for id_ in images}
+    hint = "; ids of images are numbers there" if kinds == {int} and isinstance(image_id, str) else ""
+    hint = "; ids of images are text there" if kinds == {str} and not isinstance(image_id, str) else hint
+    raise ValueError(f"Expected image {_shown(image_id)} of {where}, got no such image{hint}")
+
+
+def _counted(entry: Mapping, where: str) -> int | None:
+    """Return ``num_keypoints``; None without it."""
+    value = entry.get("num_keypoints")
+    if value is None:
+        return None
+    number = _number(value)
+    if number is None or not math.isfinite(number) or number < 0 or number != int(number):
+        raise ValueError(f"Expected a whole number as num_keypoints in {where}, got {described(value)}")
+    return int(number)
+
+
+def _score(entry: Mapping, where: str, wanted: bool) -> float | None:
+    value = entry.get("score")
+    if value is None and not wanted:
+        return None
+    number = _number(value)
+    if number is None or not math.isfinite(number):
+        raise ValueError(f"Expected a finite number as score in {where}, got {described(value)}")
+    return number
+
+
+def _per_joint(entry: Mapping, name: str, order: JointOrder, where: str) -> np.ndarray | None:
+    if entry.get(name) is None:
+        return None
+    return order.to_skeleton(as_numbers(entry[name], len(order.joints), f"numbers of {name}", where))
+
+
+def _fixed(entry: Mapping, order: JointOrder, where: str) -> np.ndarray | None:
+    values = entry.get("fixed")
+    if values is None:
+        return None
+    if not isinstance(values, Sequence) or len(values) != len(order.joints):
+        raise ValueError(f"Expected {len(order.joints)} flags of fixed in {where}, got {described(values)}")
+    return order.to_skeleton(np.array([as_flag(value, "fixed", where) for value in values]), absent=False)
+
+
+def _keypoint_numbers(entry: Mapping, keypoints: Callable | None, where: str):
+    """Return the keypoint numbers of an entry as they came; None for none of them."""
+    if keypoints is None:
+        numbers = entry.get("keypoints")
+    else:
+        try:
+            numbers = keypoints(entry)
+        except ValueError as error:
+            raise ValueError(f"{error} in {where}") from None
+    return None if isinstance(numbers, Sequence) and not len(numbers) else numbers
+
+
+def _triples(
+    numbers: object, order: JointOrder, skeleton: Skeleton, where: str, notes: Notes | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return positions (K, 2), NaN where a joint is not there, and third numbers (K,), 0 there."""
+    if numbers is None:
+        return np.full((order.count, 2), np.nan), np.zeros(order.count)
+    wanted = 3 * len(order.joints)
+    triples = as_numbers(numbers, wanted, f"numbers of keypoints ({skeleton.name})", where).reshape(-1, 3)
+    there = np.isfinite(triples[:, 0]) & np.isfinite(triples[:, 1])
+    if notes is not None and (lost := int((~there & (triples[:, 2] > 0)).sum())):
+        note(notes, "labelled joints whose position is null or NaN, taken as not there", lost)
+    if np.isnan(triples[there, 2]).any():
+        raise ValueError(f"Expected a third number with each position of keypoints in {where}, got null or NaN")
+    there &= triples.any(axis=1)
+    triples = order.to_skeleton(np.where(there[:, None], triples, [np.nan, np.nan, 0.0]))
+    return triples[:, :2], np.nan_to_num(triples[:, 2])
+
+
+def _visibility(thirds: np.ndarray, where: str) -> np.ndarray:
+    if not set(thirds.tolist()) <= {0, 1, 2}:
+        wrong = next(third for third in thirds.tolist() if third not in FLAGS)
+        raise ValueError(f"Expected visibility of 0, 1 or 2 in {where}, got {wrong:g}")
+    return thirds.astype(int)
+
+
+def _of(source: str) -> str:
+    return f" of {source}" if source else ""
+
+
+def _shown(id_: Hashable) -> str:
+    return repr(id_) if isinstance(id_, str) else str(id_)
+
+
+def _an(name: str) -> str:
+    return f"an {name}" if name[0] in "aeiou" else f"a {name}"
