@@ -17,6 +17,8 @@ from urllib.parse import quote
 
 import typer
 
+from clickpose.data.json_file import read_json
+from clickpose.text_file import read_text
 from clickpose.user_errors import user_errors
 from clickpose_labelstudio.launch import command as launch_command
 
@@ -179,7 +181,7 @@ def export_coco(
         if (source is None) == (project is None):
             raise ValueError("Expected either a JSON export or --project, got both or neither")
         if project is None:
-            tasks, project_xml = _read_json(source), None
+            tasks, project_xml = read_json(source, "a Label Studio export"), None
         else:
             tasks, project_xml = _fetch_project(url, api_key, project)
         coco = tasks_to_coco(tasks, _parse_config(config, project_xml), source=labels.value)
@@ -233,7 +235,9 @@ def import_coco(
             with _client(url, api_key) as client:
                 project_xml = client.label_config(project)
         parsed = _parse_config(config, project_xml)
-        tasks = _make_tasks(_read_json(coco), images, parsed, _referrer(images_prefix), kind, model_version)
+        tasks = _make_tasks(
+            read_json(coco, "COCO keypoints"), images, parsed, _referrer(images_prefix), kind, model_version
+        )
         if out is not None:
             _write_json(out, tasks)
         else:
@@ -314,7 +318,7 @@ def _make_tasks(
         return coco_to_tasks(labels, config, kind=kind.value, reference=reference, model_version=model_version)
     if images is None:
         raise ValueError("Expected --images, a COCO file with the images that the results belong to")
-    described = _read_json(images)
+    described = read_json(images, "a COCO file")
     if not isinstance(described, dict):
         raise ValueError(f"Expected {images} to be a COCO file with images")
     return coco_results_to_tasks(
@@ -332,7 +336,7 @@ def _parse_config(path: Path | None, project_xml: str | None):
     from clickpose.skeleton import COCO
     from clickpose_labelstudio.labeling_config import build_labeling_config, parse_labeling_config
 
-    xml = path.read_text(encoding="utf-8") if path is not None else project_xml or build_labeling_config()
+    xml = read_text(path) if path is not None else project_xml or build_labeling_config()
     return parse_labeling_config(xml, COCO)
 
 
@@ -365,13 +369,6 @@ def _post_tasks(url: str | None, api_key: str, project: int, tasks: list[dict]) 
     with _client(url, api_key) as client, typer.progressbar(starts, label="Importing") as shown:
         for start in shown:
             client.import_tasks(project, tasks[start : start + TASKS_PER_IMPORT])
-
-
-def _read_json(path: Path) -> object:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        raise ValueError(f"Expected {path} to be a JSON file") from None
 
 
 def _write_json(path: Path, value: object) -> None:

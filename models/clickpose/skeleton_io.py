@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from clickpose.skeleton import COCO, Skeleton, normalize_joint_name
+from clickpose.text_file import read_text
 
 _FOLDER = Path(__file__).with_name("skeletons")
 _REQUIRED, _OPTIONAL = ("name", "joints", "edges"), ("flip_pairs", "parts", "aliases")
@@ -91,7 +92,7 @@ def _read(path: Path) -> Skeleton:
     import yaml
 
     try:
-        return skeleton_from_dict(yaml.load(path.read_text(encoding="utf-8"), Loader=_strict_loader()))
+        return skeleton_from_dict(yaml.load(read_text(path), Loader=_strict_loader()))
     except (yaml.YAMLError, ValueError) as error:
         raise ValueError(f"Cannot read the skeleton {path}: {error}") from None
 

@@ -162,8 +162,8 @@ def test_tasks_go_straight_into_a_live_project(run, studio, coco_file):
     [
         (["export"], "either a JSON export or --project"),
         (["import", "in.json"], "either --out or --project"),
-        (["export", "bad.json"], "Expected bad.json to be a JSON file"),
-        (["import", "bad.json", "--out", "x.json"], "Expected bad.json to be a JSON file"),
+        (["export", "bad.json"], "Expected a Label Studio export in bad.json, got no JSON"),
+        (["import", "bad.json", "--out", "x.json"], "Expected COCO keypoints in bad.json, got no JSON"),
         (["export", "--project", "1", "--url", "http://127.0.0.1:1"], "could not be reached"),
         (["export", "in.json", "--config", "missing.xml"], "missing.xml"),
         (["export", "in.json"], "Expected a list of tasks"),
@@ -275,6 +275,14 @@ def test_serve_explains_bad_settings(run, served):
 def test_help_shows_examples(run):
     text = re.sub(r"\s+", " ", run("serve", "--help").output)
     assert "clickpose serve --host 0.0.0.0" in text
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_files_with_a_byte_order_mark_are_read(run, tmp_path, coco_file, encoding):
+    coco_file.write_bytes(coco_file.read_text(encoding="utf-8").encode(encoding))
+    (tmp_path / "config.xml").write_bytes(build_labeling_config().encode(encoding))
+    result = run("labelstudio", "import", str(coco_file), "--config", "config.xml", "--out", "tasks.json")
+    assert result.exit_code == 0, result.output
 
 
 def test_a_configuration_that_fits_is_printed(run):

@@ -88,6 +88,14 @@ def test_a_users_file_is_read(golf):
     assert skeleton.neighbours(1) == (0, 2)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_is_read(golf, encoding):
+    path = golf()
+    expected = load_skeleton(path)
+    path.write_bytes(path.read_text(encoding="utf-8").encode(encoding))
+    assert load_skeleton(path) == expected
+
+
 @pytest.mark.parametrize("name", ["coco", "wholebody", "crowdpose"])
 def test_round_trip(name):
     skeleton = SKELETONS[name]

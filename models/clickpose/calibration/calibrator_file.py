@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from clickpose.calibration.posthoc import CALIBRATORS, PosthocCalibrator
 from clickpose.skeleton import Skeleton
+from clickpose.text_file import read_text
 
 if TYPE_CHECKING:
     import torch
@@ -128,10 +129,10 @@ def load_calibrator(path: str | Path) -> tuple[PosthocCalibrator, Provenance]:
         CalibratorError: if the file is missing, damaged, of another format version or of an unknown kind.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = json.loads(read_text(path))
     except OSError as error:
         raise CalibratorError(f"Expected a calibrator in {path}, got no readable file ({error.strerror})") from None
-    except ValueError as error:  # also a decoding error
+    except (ValueError, RecursionError) as error:
         raise CalibratorError(f"Expected a calibrator in {path}, got no JSON: {error}") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CalibratorError(f"Expected a calibrator in {path}, got a file that does not say it is one")

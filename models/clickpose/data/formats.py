@@ -52,7 +52,12 @@ def read_dataset(
     if format_name not in FORMATS:
         raise ValueError(f"Expected a format of {', '.join(FORMATS)}, got {format_name!r}")
     source = Path(source)
-    path = source if source.suffix == ".json" else source / "annotations.json"
+    # what exists is what it is, whatever its suffix; what does not was meant as a file by its suffix
+    whole = source.is_file() or (source.suffix.lower() == ".json" and not source.is_dir())
+    path = source if whole else source / "annotations.json"
+    if not whole and not path.exists():
+        raise FileNotFoundError(f"Expected an annotation file or a folder with annotations.json at {source}, "
+                                f"found {'no annotations.json in it' if source.is_dir() else 'neither'}")  # fmt: skip
     if images is None:
         beside = path.parent / "images"
         images = beside if beside.is_dir() else path.parent

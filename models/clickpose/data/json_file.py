@@ -1,4 +1,4 @@
-"""Read JSON files; errors name the file."""
+"""Read JSON files that users give, in UTF-8 with or without a byte order mark, or UTF-16; errors name the file."""
 
 from __future__ import annotations
 
@@ -7,26 +7,32 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from clickpose.text_file import read_text
+
 Content = TypeVar("Content")
 
 
-def read_json(path: Path, what: str) -> object:
+def read_json(path: str | Path, what: str) -> object:
     """Return the content of a JSON file.
 
     Args:
-        path: the file.
+        path: the file, whatever its suffix.
         what: what it should hold, for the message.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is not JSON.
+        ValueError: if it is a folder, cannot be read, or is not JSON; says what it is instead.
     """
-    if not path.is_file():
+    path = Path(path)
+    if not path.exists():
         raise FileNotFoundError(f"Expected {what} at {path}, found no such file")
+    if path.is_dir():
+        raise ValueError(f"Expected {what} in {path}, got a folder")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"Expected {what} in {path}, got no JSON: {error}") from None
+        text = read_text(path)
+    except OSError as error:
+        raise ValueError(f"Cannot read {path}: {error.strerror or error}") from None
+    return parse_json(text, f"{what} in {path}")
 
 
 def read_json_as(path: str | Path, parse: Callable[[object], Content]) -> Content:
@@ -36,10 +42,39 @@ def read_json_as(path: str | Path, parse: Callable[[object], Content]) -> Conten
         ValueError: if there is no such file, it is not JSON, or ``parse`` refuses it; the message names the file.
     """
     try:
-        return parse(json.loads(Path(path).read_text(encoding="utf-8")))
+        return parse(parse_json(read_text(path), "JSON"))
     except OSError as error:
         raise ValueError(f"Cannot read {path}: {error.strerror or error}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"Cannot read {path}: Expected JSON, got something else: {error}") from None
     except ValueError as error:
         raise ValueError(f"Cannot read {path}: {error}") from None
+
+
+def parse_json(text: str, what: str) -> object:
+    """Return the content of JSON text.
+
+    Args:
+        text: the file's.
+        what: what was expected and where, for the message.
+
+    Raises:
+        ValueError: if it is not JSON; says what it is instead.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError(f"Expected {what}, got JSON that is nested too deeply") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"Expected {what}, got no JSON{_instead(text, error)}") from None
+    except ValueError:  # Python's limit
+        raise ValueError(f"Expected {what}, got JSON with a number of thousands of digits") from None
+
+
+def _instead(text: str, error: json.JSONDecodeError) -> str:
+    """Say what a file is that is not JSON."""
+    if not text.strip():
+        return ": it is empty"
+    if text.lstrip().startswith("<"):
+        return " but XML or HTML"
+    if error.msg == "Extra data" and error.lineno > 1 and text.lstrip()[0] in "{[":
+        return f": several objects, one a line (the second at line {error.lineno})"
+    return f": {error}"

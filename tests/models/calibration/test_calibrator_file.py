@@ -45,6 +45,14 @@ def test_a_calibrator_survives_its_file(tmp_path, calibrator, provenance):
     assert [p.name for p in tmp_path.iterdir()] == ["calibrator.json"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_is_read(tmp_path, calibrator, provenance, encoding):
+    path = tmp_path / "calibrator.json"
+    save_calibrator(path, calibrator, provenance)
+    path.write_bytes(path.read_text(encoding="utf-8").encode(encoding))
+    assert load_calibrator(path)[1] == provenance
+
+
 def test_a_ccnet_head_survives_its_file(tmp_path, provenance):
     path = tmp_path / "head.safetensors"
     state = {"weight": torch.full((17, 2, 4), 0.5), "bias": torch.zeros(34)}

@@ -231,3 +231,19 @@ def test_a_format_has_the_joints_that_are_asked_for_or_is_refused(tmp_path):
 def test_an_unknown_format_lists_the_known_ones(tmp_path):
     with pytest.raises(ValueError, match="Expected a format of coco, humanart, humanart21"):
         read_dataset(tmp_path, "posetrack")
+
+
+@pytest.mark.parametrize("name", ["gt.json", "GT.JSON", "gt", "gt.json.bak", "annotations.txt"])
+def test_a_file_is_a_file_whatever_its_suffix(tmp_path, name):
+    folder = write_coco(tmp_path, COCO.names, 17, {"area": 5.0})
+    (folder / "annotations.json").rename(folder / name)
+    assert len(read_dataset(folder / name).persons) == 1
+
+
+def test_what_is_neither_file_nor_data_set_is_said(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"Expected an annotation file or a folder .* at .*gt, found neither"):
+        read_dataset(tmp_path / "gt")
+    with pytest.raises(FileNotFoundError, match=f"at {tmp_path}, found no annotations.json in it"):
+        read_dataset(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"Expected COCO keypoints at .*gt\.JSON, found no such file"):
+        read_dataset(tmp_path / "gt.JSON")
