@@ -1,24 +1,77 @@
-"""Photos in: whatever a camera, a browser or a scanner wrote becomes one (H, W, 3) uint8 RGB array, or a sentence."""
+"""Photos in: whatever a camera, a browser or a scanner wrote becomes one (H, W, 3) uint8 RGB array, or a sentence.
+
+Here is decided which files are photos, how many pixels one may have and how it lies; everything that reads one comes
+here.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import io
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
 DEFAULT_MAX_PIXELS = 80_000_000
+PHOTO_SUFFIXES = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".jp2", ".j2k",
+    ".ppm", ".pgm", ".pbm", ".pnm",
+)  # fmt: skip
+"""Endings of the files that are taken for photos in a folder, in small letters."""
+
 # What browsers show, and scanners' formats. Pillow knows more, but some of them (EPS) start other programs.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM")
+_ORIENTATION = 0x0112  # EXIF
+_QUARTER_TURNS = (5, 6, 7, 8)
+
+
+TurnsUpright = Callable[[tuple[int, int], tuple[int, int]], bool]
+
+
+@dataclass
+class _Limit:
+    """The pixels that a photo may have in this process, and what the user can say to allow more."""
+
+    max_pixels: int = DEFAULT_MAX_PIXELS
+    option: str | None = None
+
+
+_LIMIT = _Limit()
 
 
 class ImageError(ValueError):
     """The bytes are not an image that can be worked with; the message says why in a sentence."""
 
 
-def decode_image(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> np.ndarray:
+class TooManyPixelsError(ImageError):
+    """The image is larger than was allowed."""
+
+
+def set_max_pixels(max_pixels: int, option: str | None = None) -> None:
+    """Choose how many pixels a photo may have; a setting of the whole process.
+
+    Args:
+        max_pixels: width x height above which a photo is refused before it is decompressed.
+        option: what a user can say to allow more, such as ``"--max-pixels"``; the refusal names it.
+
+    Raises:
+        ValueError: for less than 1.
+    """
+    if max_pixels < 1:
+        raise ValueError(f"Expected max_pixels of at least 1, got {max_pixels}")
+    _LIMIT.max_pixels, _LIMIT.option = max_pixels, option
+
+
+def get_max_pixels() -> int:
+    """Return what :func:`set_max_pixels` chose, else :data:`DEFAULT_MAX_PIXELS`."""
+    return _LIMIT.max_pixels
+
+
+def decode_image(data: bytes, max_pixels: int | None = None) -> np.ndarray:
     """Decode an image file as a browser would show it.
 
     The EXIF orientation is applied, transparency lies over white, of an animation the first frame is taken, and deeper
@@ -26,7 +79,8 @@ def decode_image(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> np.ndarra
 
     Args:
         data: the bytes of the file.
-        max_pixels: width x height above which the image is refused before it is decompressed.
+        max_pixels: width x height above which the image is refused before it is decompressed; None for
+            :func:`get_max_pixels`.
 
     Returns:
         (H, W, 3) uint8 RGB, a fresh array.
@@ -34,45 +88,111 @@ def decode_image(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> np.ndarra
     Raises:
         ImageError: if the bytes are no image of a known format, are damaged, or hold too many pixels.
     """
-    with _open(data) as image:
-        width, height = image.size
-        if width * height > max_pixels:
-            raise ImageError(f"Expected an image of at most {max_pixels:,} pixels, got {width} x {height}")
-        try:
+    return np.array(decode_photo(data, max_pixels))
+
+
+def decode_photo(data: bytes, max_pixels: int | None = None, turn: TurnsUpright | None = None) -> Image.Image:
+    """Decode as :func:`decode_image` does, into Pillow's form.
+
+    Args:
+        data, max_pixels: as there.
+        turn: tells from the (height, width) of the stored and of the upright photo whether it is to be turned upright
+            where its EXIF block says a quarter turn; None for always.
+
+    Raises:
+        ImageError: as there, and what ``turn`` raises.
+    """
+    with _open(data, max_pixels) as image:
+        with _decoding(image):
             image.load()
-            _turn_upright(image)
-            return np.array(to_rgb(image))
-        except Exception as error:  # Pillow's decoders let through whatever their parsers stumble over
-            raise ImageError(
-                f"Expected a whole {image.format} image, got one that cannot be decoded: {error}"
-            ) from None
+            stored_hw, upright_hw = (image.height, image.width), _upright_hw(image)
+        turned = turn is None or stored_hw == upright_hw or turn(stored_hw, upright_hw)
+        with _decoding(image):
+            if turned:
+                _turn_upright(image)
+            return to_rgb(image)
 
 
-def read_image(path: str | Path, max_pixels: int = DEFAULT_MAX_PIXELS) -> np.ndarray:
+def read_image(path: str | Path, max_pixels: int | None = None) -> np.ndarray:
     """Read an image file; see :func:`decode_image`.
 
     Raises:
         ImageError: if there is no such file or :func:`decode_image` refuses it; the message names the file.
     """
-    try:
+    with naming_the_file(path):
         return decode_image(Path(path).read_bytes(), max_pixels)
+
+
+def read_sides(path: str | Path, max_pixels: int | None = None, upright: bool = False) -> tuple[int, int]:
+    """Return the (height, width) of a photo as it is stored, from the file's header.
+
+    Args:
+        path: the file.
+        max_pixels: as :func:`decode_image`.
+        upright: return that of the upright photo, as the EXIF block says; some formats are decoded for it.
+
+    Raises:
+        ImageError: if there is no such file, it is no image, or has too many pixels; the message names the file.
+    """
+    with naming_the_file(path), Path(path).open("rb") as file, _open(file, max_pixels) as image:
+        return _upright_hw(image) if upright else (image.height, image.width)
+
+
+@contextlib.contextmanager
+def naming_the_file(path: str | Path) -> Iterator[None]:
+    """Put the file's name in front of what cannot be read."""
+    try:
+        yield
     except OSError as error:
         raise ImageError(f"Cannot read {path}: {error.strerror or error}") from None
     except ImageError as error:
-        raise ImageError(f"Cannot read {path}: {error}") from None
+        raise type(error)(f"Cannot read {path}: {error}") from None
 
 
-def _open(data: bytes) -> Image.Image:
-    """Read the header only."""
+def _open(data: bytes | io.BufferedReader, max_pixels: int | None) -> Image.Image:
+    """Read the header only, and refuse too many pixels."""
     Image.init()
     formats = [name for name in _FORMATS if name in Image.OPEN]  # AVIF depends on the Pillow build
+    most = get_max_pixels() if max_pixels is None else max_pixels
+    if Image.MAX_IMAGE_PIXELS is not None:  # Pillow's own limit, of the whole process
+        Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, most)
     try:
-        return Image.open(io.BytesIO(data), formats=formats)
+        image = Image.open(io.BytesIO(data) if isinstance(data, bytes) else data, formats=formats)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageError(f"Expected an image of ordinary size, got one that Pillow refuses: {error}") from None
+        count = re.search(r"\d+ pixels", str(error))
+        raise _too_large(most, f"one of {count.group() if count else 'more'}") from None
     except Exception:  # as above: a damaged header may raise anything
-        known = ", ".join(formats)
-        raise ImageError(f"Expected an image ({known}), got {len(data)} bytes that are none of these") from None
+        got = f"{len(data)} bytes that are" if isinstance(data, bytes) else "a file that is"
+        raise ImageError(f"Expected an image ({', '.join(formats)}), got {got} none of these") from None
+    width, height = image.size
+    if width * height > most:
+        image.close()
+        raise _too_large(most, f"{width} x {height}")
+    return image
+
+
+def _too_large(most: int, got: str) -> TooManyPixelsError:
+    hint = f" ({_LIMIT.option} allows more)" if _LIMIT.option is not None and most == _LIMIT.max_pixels else ""
+    return TooManyPixelsError(f"Expected an image of at most {most:,} pixels, got {got}{hint}")
+
+
+@contextlib.contextmanager
+def _decoding(image: Image.Image) -> Iterator[None]:
+    """Turn whatever Pillow's decoders stumble over into a sentence."""
+    try:
+        yield
+    except Exception as error:  # they raise anything: SyntaxError for a broken PNG
+        raise ImageError(f"Expected a whole {image.format} image, got one that cannot be decoded: {error}") from None
+
+
+def _upright_hw(image: Image.Image) -> tuple[int, int]:
+    """Return the (height, width) that a photo has after :func:`_turn_upright`."""
+    orientation = None
+    with contextlib.suppress(Exception):  # as there
+        if image.format == "TIFF":  # which Pillow turns by itself, the sides at once and the rest when it loads
+            image.load()
+        orientation = image.getexif().get(_ORIENTATION)
+    return (image.width, image.height) if orientation in _QUARTER_TURNS else (image.height, image.width)
 
 
 def _turn_upright(image: Image.Image) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clickpose.image_io import ImageError, decode_image, read_image
+from clickpose.image_io import ImageError, TooManyPixelsError, decode_image, read_image, read_sides
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
@@ -120,8 +120,16 @@ def test_too_many_pixels_are_refused_before_decompression():
     assert decode_image(encode(quarters(), "PNG"), max_pixels=512).shape == (16, 32, 3)
     header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
     bomb = b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", zlib.compress(b"\0" * 1000))
-    with pytest.raises(ImageError, match="3600000000 pixels"):
-        decode_image(bomb)
+    for limit in (None, 3_599_999_999):  # Pillow's own limit lies between them
+        with pytest.raises(TooManyPixelsError, match=r"pixels, got (one of 3600000000 pixels|60000 x 60000)"):
+            decode_image(bomb, limit)
+
+
+def test_a_limit_above_pillows_own_is_kept(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    assert decode_image(encode(quarters(), "PNG"), max_pixels=512).shape == (16, 32, 3)
+    with pytest.raises(TooManyPixelsError, match="at most 511 pixels, got 32 x 16"):
+        decode_image(encode(quarters(), "PNG"), max_pixels=511)
 
 
 @pytest.mark.parametrize("data", [b"", b"<html>not found</html>", b"%!PS-Adobe-3.0 EPSF-3.0\n", b"\x89PNG\r\n\x1a\n"])
@@ -163,3 +171,29 @@ def test_read_image_names_the_file(tmp_path):
     path.write_bytes(b"text")
     with pytest.raises(ImageError, match=r"Cannot read .*photo\.png: Expected an image"):
         read_image(path)
+
+
+def test_a_broken_chunk_is_a_sentence():
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8))
+    data = bytearray(encode(noise, "PNG"))
+    place = data.find(b"IDAT", 2000)
+    data[place - 4 : place] = b"\0\0\0\x05"  # Pillow raises a SyntaxError
+    with pytest.raises(ImageError, match=r"Expected a whole PNG image, got .* cannot be decoded: broken PNG file"):
+        decode_image(bytes(data))
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 5, 6, 7, 8])
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "TIFF", "WEBP"])
+def test_sides_are_read_as_stored_and_upright(tmp_path, orientation, format):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / "photo"
+    path.write_bytes(encode(quarters(), format, exif=exif))
+    if format != "TIFF":  # which Pillow turns by itself
+        assert read_sides(path) == (16, 32)
+    assert read_sides(path, upright=True) == read_image(path).shape[:2]
+    with pytest.raises(ImageError, match=r"Cannot read .*nowhere: No such file"):
+        read_sides(tmp_path / "nowhere")
+    path.write_bytes(b"no photo")
+    with pytest.raises(ImageError, match=r"Cannot read .*photo: Expected an image .* got a file that is none of these"):
+        read_sides(path)

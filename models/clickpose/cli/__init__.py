@@ -7,6 +7,7 @@ runs, mostly from :mod:`clickpose.commands`.
 
 from __future__ import annotations
 
+import warnings
 from typing import Annotated
 
 import typer
@@ -35,6 +36,8 @@ def _options(
     ] = False,
 ) -> None:
     """Options before the command's name."""
+    # Pillow remarks on damaged EXIF blocks and large sizes; what matters of it is said in our own sentences
+    warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 app.command()(predict.predict)

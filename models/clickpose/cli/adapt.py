@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from clickpose.cli.options import Device, TrainedModel, TrainingThreads
+from clickpose.cli.options import Device, MaxPixels, TrainedModel, TrainingThreads
+from clickpose.cli.outputs import check_outputs
+from clickpose.image_io import DEFAULT_MAX_PIXELS, set_max_pixels
 from clickpose.user_errors import user_errors
 
 
@@ -39,6 +41,7 @@ def adapt(
     preset: Annotated[str, typer.Option(help="r50: training preset, as for train; that of the weights.")] = "paper",
     steps: Annotated[int, typer.Option(min=1, help="r50: steps of the preset's batch.")] = 500,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    max_pixels: MaxPixels = DEFAULT_MAX_PIXELS,
     model: TrainedModel = "lite",
     device: Device = "cpu",
     threads: TrainingThreads = 1,
@@ -71,6 +74,8 @@ def adapt(
         }
         if model not in options:
             raise ValueError(f"Expected --model to be one of {', '.join(options)}, got {model!r}")
+        set_max_pixels(max_pixels, "--max-pixels")
+        check_outputs(folders={"--out": out})
         wanted = Adaptation(load_skeleton(skeleton), data, out, images, format_name, photos, seed)
         weights = adapt_from_options(wanted, start, options[model], device, threads)
     typer.echo(f"wrote {weights}")

@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from clickpose.cli.options import Checkpoint, Device, FlipTest, Threads
+from clickpose.cli.options import Checkpoint, Device, FlipTest, MaxPixels, Threads
+from clickpose.cli.outputs import check_outputs
+from clickpose.image_io import DEFAULT_MAX_PIXELS, set_max_pixels
 from clickpose.skeleton_io import load_skeleton
 from clickpose.user_errors import user_errors
 
@@ -48,6 +50,7 @@ def evaluate(
     ] = None,
     checkpoint: Checkpoint = None,
     flip_test: FlipTest = True,
+    max_pixels: MaxPixels = DEFAULT_MAX_PIXELS,
     device: Device = "cpu",
     threads: Threads = None,
 ) -> None:
@@ -73,6 +76,9 @@ def evaluate(
         from clickpose.clicks.click_protocol import ClickProtocol
         from clickpose.commands.evaluate import EvaluationPlan, load_network, parse_results, run_evaluation
 
+        set_max_pixels(max_pixels, "--max-pixels")
+        inputs = [*sources, *parse_results(results or []).values()]
+        check_outputs({"--json": json}, inputs=inputs)
         protocol = ClickProtocol(
             strategy, clicks, noise, loop=loop, joints=tuple(joints.split(",")) if joints else None
         )

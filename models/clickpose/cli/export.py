@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from clickpose.cli.outputs import check_outputs
 from clickpose.user_errors import user_errors
 
 
@@ -25,5 +26,6 @@ def export(
     with user_errors():
         from clickpose.commands.export import export_from_options
 
+        check_outputs(folders={"--out": out})
         difference = export_from_options(checkpoint, out)
     typer.echo(f"wrote {out}: the graphs agree with torch to {difference:.1e}")

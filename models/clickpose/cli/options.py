@@ -15,6 +15,7 @@ Checkpoint = Annotated[
 FlipTest = Annotated[
     bool, typer.Option(help="lite: see each person mirrored as well; without it, quicker and less exact.")
 ]
+MaxPixels = Annotated[int, typer.Option(min=1, help="Refuse photos of more pixels (width times height).")]
 Device = Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1 …")]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads. By default the libraries choose.")]
 TrainedModel = Annotated[str, typer.Option(help="Name of the network: lite, or r50, the paper's end-to-end one.")]

@@ -2,46 +2,75 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from clickpose.boxes import xywh_to_xyxy
+from clickpose.cli.outputs import check_outputs
+from clickpose.image_io import PHOTO_SUFFIXES
 from clickpose.skeleton import Skeleton
 from clickpose.structures import Poses
 
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".jp2")
 
+def photo_paths(given: Sequence[Path]) -> tuple[list[Path], list[str]]:
+    """Replace folders by the photos in them, sorted by name.
 
-def photo_paths(given: Sequence[Path]) -> list[Path]:
-    """Replace folders by the photos in them, sorted by name."""
-    paths: list[Path] = []
+    Returns:
+        each photo once, and a line for each folder of which something is left out.
+
+    Raises:
+        ValueError: for a folder without photos.
+    """
+    paths: dict[Path, Path] = {}
+    notes = []
     for path in given:
-        if not path.is_dir():
-            paths.append(path)
-            continue
-        found = sorted(entry for entry in path.iterdir() if entry.suffix.lower() in PHOTO_SUFFIXES)
-        if not found:
-            raise ValueError(f"Expected photos ({', '.join(PHOTO_SUFFIXES)}) in {path}, got none")
-        paths += found
-    return list(dict.fromkeys(paths))
+        found = [path]
+        if path.is_dir():
+            entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
+            found = [entry for entry in entries if entry.suffix.lower() in PHOTO_SUFFIXES and not entry.is_dir()]
+            left_out = _describe_left_out([entry for entry in entries if entry not in set(found)])
+            if not found:
+                known = ", ".join(PHOTO_SUFFIXES)
+                raise ValueError(f"Expected photos ({known}) in {path}, got {left_out or 'none'}")
+            if left_out:
+                notes.append(f"{path}: left out {left_out}")
+        for photo in found:
+            paths.setdefault(photo.resolve(), photo)
+    return list(paths.values()), notes
+
+
+def _describe_left_out(entries: Sequence[Path]) -> str:
+    """Say how many files with other endings and sub-folders there are; empty where there are none."""
+    folders = sum(entry.is_dir() for entry in entries)
+    endings = Counter(entry.suffix.lower() or "no ending" for entry in entries if not entry.is_dir())
+    files = endings.total()
+    parts = []
+    if files:
+        counted = ", ".join(f"{count} {ending}" for ending, count in endings.most_common())
+        parts.append(f"{files} {'file' if files == 1 else 'files'} with other endings ({counted})")
+    if folders:
+        parts.append(f"{folders} {'sub-folder' if folders == 1 else 'sub-folders'}")
+    return " and ".join(parts)
 
 
 def overlay_paths(photos: Sequence[Path], out: Path | None) -> dict[Path, Path]:
     """Choose where each photo's overlay goes; makes the folder.
 
     Raises:
-        ValueError: if two overlays would have one name, or an overlay would replace a photo.
+        ValueError: if two overlays would have one name, an overlay would replace a photo, or cannot be written.
     """
     if out is None:
         return {}
     if len(photos) == 1 and out.suffix and not out.is_dir():
         chosen = {photos[0]: out}
-        out.parent.mkdir(parents=True, exist_ok=True)
+        check_picture_suffix("--out", out)
+        check_outputs(files={"--out": out}, inputs=[])
     else:
         chosen = {photo: out / f"{photo.stem}.png" for photo in photos}
-        out.mkdir(parents=True, exist_ok=True)
+        check_outputs(folders={"--out": out})
     originals = {photo.resolve() for photo in photos}
     taken: dict[Path, Path] = {}
     for photo, overlay in chosen.items():
@@ -51,6 +80,19 @@ def overlay_paths(photos: Sequence[Path], out: Path | None) -> dict[Path, Path]:
             raise ValueError(f"Expected photos with different names, got {taken[overlay]} and {photo}")
         taken[overlay] = photo
     return chosen
+
+
+def check_picture_suffix(option: str, path: Path) -> None:
+    """Refuse a picture of a kind that cannot be written.
+
+    Raises:
+        ValueError: names the option and the kinds.
+    """
+    from PIL import Image
+
+    kinds = [suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.SAVE]
+    if path.suffix.lower() not in kinds:
+        raise ValueError(f"Expected {option} with an ending such as .png or .jpg, got {path}")
 
 
 def save_overlay(path: Path | None, image: np.ndarray, poses: Poses) -> None:

@@ -9,11 +9,12 @@ import typer
 
 import clickpose
 from clickpose.build import flip_test_options
-from clickpose.cli.options import Checkpoint, Device, FlipTest, Model, Threads
+from clickpose.cli.options import Checkpoint, Device, FlipTest, MaxPixels, Model, Threads
+from clickpose.cli.outputs import check_outputs
 from clickpose.cli.photos import overlay_paths, parse_boxes, photo_paths, save_overlay, track_photos
 from clickpose.data.coco_results import PhotoPoses, write_coco
-from clickpose.data.openpose import write_openpose
-from clickpose.image_io import read_image
+from clickpose.data.openpose import openpose_paths, write_openpose
+from clickpose.image_io import DEFAULT_MAX_PIXELS, read_image, set_max_pixels
 from clickpose.user_errors import complain, user_errors
 
 
@@ -43,6 +44,7 @@ def predict(
     model: Model = "lite",
     checkpoint: Checkpoint = None,
     flip_test: FlipTest = True,
+    max_pixels: MaxPixels = DEFAULT_MAX_PIXELS,
     device: Device = "cpu",
     threads: Threads = None,
 ) -> None:
@@ -61,15 +63,22 @@ def predict(
             raise ValueError("Expected --openpose for --openpose-tolerance, got none")
         if openpose_tolerance is not None and not 0 < openpose_tolerance < float("inf"):
             raise ValueError(f"Expected a positive --openpose-tolerance, got {openpose_tolerance:g}")
-        paths = photo_paths(photos)
+        set_max_pixels(max_pixels, "--max-pixels")
+        paths, notes = photo_paths(photos)
         boxes_xyxy = parse_boxes(box)
         if find_others and boxes_xyxy is None:
             raise ValueError("Expected --box for --find-others, got none: without boxes everybody is found")
         if boxes_xyxy is not None and len(paths) > 1:
             raise ValueError(f"Expected one photo with --box, got {len(paths)}")
         overlays = overlay_paths(paths, out)
+        written = {"--json": json, **{f"--out ({photo})": overlay for photo, overlay in overlays.items()}}
+        check_outputs(written, {"--openpose": openpose}, paths)
+        if openpose is not None:
+            openpose_paths(openpose, [path.as_posix() for path in paths])
         options = flip_test_options(model, flip_test)
         predictor = clickpose.load(model, checkpoint=checkpoint, device=device, threads=threads, **options)
+    for note in notes:
+        typer.echo(note)
     done, failures = [], 0
     for path in track_photos(paths):
         try:
@@ -79,7 +88,6 @@ def predict(
             complain(error)
     if json is not None:
         with user_errors():
-            json.parent.mkdir(parents=True, exist_ok=True)
             write_coco(json, done, predictor.skeleton)
     if openpose is not None:
         with user_errors():

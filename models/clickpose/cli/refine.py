@@ -11,10 +11,11 @@ import typer
 
 import clickpose
 from clickpose.build import flip_test_options
-from clickpose.cli.options import Checkpoint, Device, FlipTest, Model, Threads
+from clickpose.cli.options import Checkpoint, Device, FlipTest, MaxPixels, Model, Threads
+from clickpose.cli.outputs import check_outputs
 from clickpose.cli.photos import overlay_paths, parse_clicks, save_overlay
 from clickpose.data.coco_results import PhotoPoses, read_coco, write_coco
-from clickpose.image_io import read_image
+from clickpose.image_io import DEFAULT_MAX_PIXELS, read_image, set_max_pixels
 from clickpose.structures import Pose, Poses
 from clickpose.user_errors import user_errors
 
@@ -29,6 +30,7 @@ def refine(
     model: Model = "lite",
     checkpoint: Checkpoint = None,
     flip_test: FlipTest = True,
+    max_pixels: MaxPixels = DEFAULT_MAX_PIXELS,
     device: Device = "cpu",
     threads: Threads = None,
 ) -> None:
@@ -44,6 +46,8 @@ def refine(
         --json poses.json
     """
     with user_errors():
+        set_max_pixels(max_pixels, "--max-pixels")
+        check_outputs({"--json": json}, inputs=[photo])
         image = read_image(photo)
         options = flip_test_options(model, flip_test)
         predictor = clickpose.load(model, checkpoint=checkpoint, device=device, threads=threads, **options)
@@ -63,7 +67,6 @@ def refine(
         refined = [after if i == person else pose for i, pose in enumerate(people)]
         photos[index] = PhotoPoses(photos[index].file_name, image.shape[:2], Poses.stack(people.skeleton, refined))
         if json is not None:
-            json.parent.mkdir(parents=True, exist_ok=True)
             write_coco(json, photos, people.skeleton)
         save_overlay(overlays.get(photo), image, photos[index].poses)
     _report_refinement(photo, person, before, after, clicks)

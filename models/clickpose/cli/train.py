@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from clickpose.cli.options import Device, TrainedModel, TrainingThreads
+from clickpose.cli.options import Device, MaxPixels, TrainedModel, TrainingThreads
+from clickpose.cli.outputs import check_outputs
+from clickpose.image_io import DEFAULT_MAX_PIXELS, set_max_pixels
 from clickpose.user_errors import user_errors
 
 
@@ -72,6 +74,7 @@ def train(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    max_pixels: MaxPixels = DEFAULT_MAX_PIXELS,
     model: TrainedModel = "lite",
     device: Device = "cpu",
     threads: TrainingThreads = 1,
@@ -103,5 +106,7 @@ def train(
         if model not in options:
             raise ValueError(f"Expected --model to be one of {', '.join(options)}, got {model!r}")
         out = out or Path("runs") / model
+        set_max_pixels(max_pixels, "--max-pixels")
+        check_outputs(folders={"--out": out})
         weights = train_from_options(data or [], start, out, options[model], seed, device, threads)
     typer.echo(f"wrote {weights}")

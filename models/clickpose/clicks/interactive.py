@@ -12,11 +12,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from PIL import Image
 
 from clickpose.boxes import box_iou
 from clickpose.clicks.click_protocol import ClickProtocol, SimulatedAnnotator
-from clickpose.data.persons import read_photo
+from clickpose.data.photo_files import read_pixels
 from clickpose.data.records import ImageRecord, PersonRecord, PoseDataset
 from clickpose.metrics.average_precision import average_precision_by_part, evaluate_keypoints, make_engine
 from clickpose.metrics.clicks import CLICK_CAP, ClickCurve
@@ -223,22 +222,6 @@ def match_people(boxes_xyxy: np.ndarray, people: list[PersonRecord]) -> np.ndarr
         matches[box] = person
         overlaps[box], overlaps[:, person] = -1, -1
     return matches
-
-
-def read_pixels(image: ImageRecord) -> np.ndarray:
-    """Read a photo as (H, W, 3) uint8 RGB in the frame of its annotations.
-
-    Raises:
-        ValueError: if it cannot be read; names the file.
-    """
-    height, width = image.image_hw
-    try:
-        photo = read_photo(image.path, image.image_hw)
-    except OSError as error:
-        raise ValueError(str(error)) from None
-    if photo.size != (width, height):  # stored at another size
-        photo = photo.resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(photo)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,7 @@ from clickpose.data.coco_records import (
     CocoPerson,
     area_of_person,
     as_box,
+    as_size,
     box_of_person,
     coco_images,
     count_ignored,
@@ -154,7 +155,12 @@ class _Reader:
             raise ValueError(f"Expected height and width in {where}, which has people, got none")
         if image.file_name is None:
             raise ValueError(f"Expected a file_name in {where}, got none")
-        return ImageRecord(image.image_id, self.folder / self.fields.image_path(image.file_name), image.image_hw)
+        path = self.folder / self.fields.image_path(image.file_name)
+        stored_hw = None
+        if {"file_height", "file_width"} <= image.entry.keys():  # of a photo that is stored squeezed
+            height, width = (as_size(image.entry[name], name, where) for name in ("file_height", "file_width"))
+            stored_hw = height, width
+        return ImageRecord(image.image_id, path, image.image_hw, stored_hw)
 
     def _record(
         self, person: CocoPerson, image: ImageRecord, visibility_known: bool, box_known: bool
@@ -179,6 +185,7 @@ class _Reader:
             crowd=person.crowd,
             counted=not (person.ignored or (person.visibility > 0).any()),
             box_known=box_known and own,
+            stored_hw=image.stored_hw,
         )
 
     def _count_outside(self, labelled: np.ndarray, image_hw: tuple[int, int]) -> None:

@@ -10,12 +10,12 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from clickpose.boxes import BODY_SHARE_OF_BOX, box_area, enclosing_box
 from clickpose.checks import as_array
 from clickpose.data.json_file import read_json
 from clickpose.data.records import ImageRecord, PersonRecord, PoseDataset
+from clickpose.image_io import read_sides
 from clickpose.skeleton_io import SKELETONS
 
 HEAD_SIZE_SHARE = 0.75
@@ -37,8 +37,8 @@ def read_mpii(path: str | Path, images: str | Path) -> PoseDataset:
         images: folder of the photos; they are opened for their sizes, which the file does not tell.
 
     Raises:
-        FileNotFoundError: if the file or a photo is missing.
-        ValueError: if an entry is broken; names the file, the place and what is wrong. Or if a photo is none.
+        FileNotFoundError: if the file is missing.
+        ValueError: if an entry is broken, or a photo is missing or none; names the file, the place and what is wrong.
     """
     path, images = Path(path), Path(images)
     entries = read_json(path, "MPII annotations")
@@ -51,7 +51,7 @@ def read_mpii(path: str | Path, images: str | Path) -> PoseDataset:
         try:
             name = str(entry["image"])
             if name not in found:
-                found[name] = ImageRecord(len(found), images / name, _image_hw(images / name))
+                found[name] = ImageRecord(len(found), images / name, read_sides(images / name))
             record = _person(place, entry, found[name], len(skeleton), path)
         except (KeyError, TypeError) as error:
             raise ValueError(
@@ -99,11 +99,3 @@ def _head_size(joints: np.ndarray, labelled: np.ndarray) -> float | None:
     if not (labelled[top] and labelled[neck]):
         return None
     return HEAD_SIZE_SHARE * float(np.linalg.norm(joints[top] - joints[neck]))
-
-
-def _image_hw(path: Path) -> tuple[int, int]:
-    try:
-        with Image.open(path) as photo:
-            return photo.height, photo.width
-    except UnidentifiedImageError:
-        raise ValueError(f"Expected a photo in {path}, got a file that is none") from None

@@ -9,7 +9,7 @@ pupils stay empty) are written as well. A joint that is not there is 0, 0, 0.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 
 import numpy as np
@@ -85,16 +85,27 @@ def write_openpose(folder: str | Path, photos: Iterable[PhotoPoses], tolerance: 
     Raises:
         ValueError: if two photos would have one file, or for a tolerance that is not above 0.
     """
-    folder = Path(folder)
-    written: dict[Path, str] = {}
-    for photo in photos:
-        path = folder / f"{PurePath(photo.file_name).stem}{SUFFIX}"
-        if path in written:
-            raise ValueError(f"Expected photos with different names, got {written[path]} and {photo.file_name}")
+    folder, photos = Path(folder), list(photos)
+    paths = openpose_paths(folder, [photo.file_name for photo in photos])
+    for path, photo in zip(paths, photos, strict=True):
         folder.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(to_openpose(photo.poses, tolerance), allow_nan=False), encoding="utf-8")
-        written[path] = photo.file_name
-    return list(written)
+    return paths
+
+
+def openpose_paths(folder: Path, names: Sequence[str]) -> list[Path]:
+    """Return the file of each photo in a folder of :func:`write_openpose`.
+
+    Raises:
+        ValueError: if two photos would have one file.
+    """
+    owners: dict[Path, str] = {}
+    for name in names:
+        path = folder / f"{PurePath(name).stem}{SUFFIX}"
+        if path in owners:
+            raise ValueError(f"Expected photos with different names, got {owners[path]} and {name}")
+        owners[path] = name
+    return list(owners)
 
 
 def read_openpose(path: str | Path, skeleton: Skeleton = COCO) -> Poses:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image, ImageFilter, ImageOps
+from PIL import Image, ImageFilter
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from clickpose.boxes import enclosing_box
 from clickpose.data.crops import apply_affine, frame_matrix, warp_crop
+from clickpose.data.photo_files import read_photo
 from clickpose.data.records import PersonRecord
 from clickpose.data.truncation import hide, truncate_person
 from clickpose.frames import CropFrame
-from clickpose.image_io import to_rgb
+from clickpose.image_io import get_max_pixels
 from clickpose.skeleton import Skeleton
 
 
@@ -100,6 +100,7 @@ class PersonDataset(Dataset):
         self.input_side = input_side
         self.augmentation = augmentation
         self.seed = seed
+        self.max_pixels = get_max_pixels()  # kept for processes that load the samples
 
     def __len__(self) -> int:
         return len(self.records)
@@ -136,14 +137,15 @@ class PersonDataset(Dataset):
     def _record_and_photo(self, index: int, rng: np.random.Generator) -> tuple[PersonRecord, Image.Image]:
         """Return a person and the photo, by chance truncated."""
         record, change = self.records[index], self.augmentation
-        photo = read_photo(record.image_path, record.image_hw)
+        photo = read_photo(record.image_path, record.image_hw, record.stored_hw, self.max_pixels)
         if change is None or rng.random() >= change.truncation_probability:
             return record, photo
         truncation = truncate_person(record, change.kept_share, rng)
         if truncation is None or _stored_side(truncation.record, photo) < change.smallest_truncated:
             return record, photo
         other = self.records[rng.integers(len(self.records))]
-        cover = read_photo(other.image_path) if rng.random() < change.cover_probability else None
+        covered = rng.random() < change.cover_probability
+        cover = read_photo(other.image_path, max_pixels=self.max_pixels) if covered else None
         return truncation.record, hide(photo, truncation, cover)
 
 
@@ -204,26 +206,3 @@ def _random_appearance(crop: np.ndarray, change: Augmentation, rng: np.random.Ge
         top, left = rng.integers(0, side - height), rng.integers(0, side - width)
         pixels[top : top + height, left : left + width] = rng.uniform(0, 255, 3)
     return np.clip(pixels, 0, 255).astype(np.uint8)
-
-
-def read_photo(path: Path, image_hw: tuple[int, int] | None = None) -> Image.Image:
-    """Open a photo of a data set as :func:`~clickpose.image_io.to_rgb` has it, upright as its EXIF block says.
-
-    Args:
-        path: the file.
-        image_hw: (height, width) that its labels refer to. Where it lies as the stored photo does and the upright one
-            does not, the labels were made on the stored one, and it stays as it is.
-
-    Raises:
-        OSError: if there is no such file, or it is no whole photo; names the file.
-    """
-    try:
-        with Image.open(path) as stored:
-            upright = ImageOps.exif_transpose(stored)
-            if image_hw is not None and upright.size != stored.size:  # a quarter turn
-                labelled_upright = image_hw[0] > image_hw[1]
-                upright = upright if labelled_upright == (upright.height > upright.width) else stored
-            upright.load()
-            return to_rgb(upright)
-    except OSError as error:
-        raise OSError(f"Cannot read the photo {path}: {error.strerror or error}") from None

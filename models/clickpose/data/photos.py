@@ -19,9 +19,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from clickpose.boxes import box_area, clip_boxes
-from clickpose.data.persons import read_photo
+from clickpose.data.photo_files import read_photo
 from clickpose.data.records import ImageRecord, PersonRecord, PoseDataset
 from clickpose.frames import LONG_SIDE, SHORT_SIDE, input_hw
+from clickpose.image_io import get_max_pixels
 from clickpose.skeleton import Skeleton
 
 _CUT_TRIES = 10
@@ -108,6 +109,7 @@ class PhotoDataset(Dataset):
 
     def __init__(self, data: PoseDataset, scales: PhotoScales, seed: int = 0):
         self.skeleton, self.scales, self.seed = data.skeleton, scales, seed
+        self.max_pixels = get_max_pixels()  # kept for processes that load the samples
         people = data.persons_by_image()
         ignored: dict = {image.image_id: [] for image in data.images}
         for person in data.ignored:
@@ -147,7 +149,8 @@ class PhotoDataset(Dataset):
         flip = bool(rng.random() < self.scales.flip_probability)
         window_hw = (round(window[3] - window[1]), round(window[2] - window[0]))
         height, width = input_hw(window_hw, short_side, self.scales.long_side)
-        pixels = _resample(read_photo(record.path, record.image_hw), record, window, (height, width), flip)
+        photo = read_photo(record.path, record.image_hw, record.stored_hw, self.max_pixels)
+        pixels = _resample(photo, record, window, (height, width), flip)
         labels = _Labels.of([*persons, *ignored], len(persons), window, flip, self.skeleton)
         seed = torch.from_numpy(rng.integers(0, 2**62, 1))
         return PhotoBatch(

@@ -33,6 +33,7 @@ class PersonRecord:
             COCO's figures.
         head_size: px, what MPII measures distances in; None where the data set has none.
         box_known: False where the box was made around the labelled joints, and may lack a part of the person.
+        stored_hw: height and width that the data set says the photo's file has, where it is squeezed to another shape.
     """
 
     annotation_id: int
@@ -48,6 +49,7 @@ class PersonRecord:
     counted: bool = False
     head_size: float | None = None
     box_known: bool = True
+    stored_hw: tuple[int, int] | None = None
 
     @property
     def labelled(self) -> np.ndarray:
@@ -57,11 +59,19 @@ class PersonRecord:
 
 @dataclass(frozen=True, eq=False)
 class ImageRecord:
-    """One photo: its id in the file, where it lies, and the (height, width) that annotations refer to."""
+    """One photo.
+
+    Attributes:
+        image_id: in the file.
+        path: where it lies.
+        image_hw: height and width that annotations refer to.
+        stored_hw: height and width that the data set says the file has, where it is squeezed to another shape.
+    """
 
     image_id: Hashable
     path: Path
     image_hw: tuple[int, int]
+    stored_hw: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

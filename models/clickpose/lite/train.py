@@ -23,6 +23,7 @@ from clickpose.data.feature_cache import FeatureCache, build_feature_cache
 from clickpose.data.flip_audit import exchanged_labels
 from clickpose.data.formats import read_dataset
 from clickpose.data.persons import Augmentation, PersonDataset
+from clickpose.data.photo_files import check_photos
 from clickpose.data.records import PersonRecord
 from clickpose.frames import CropFrame
 from clickpose.lite.task import CachedLiteTask, LiteTaskConfig, TrunkTask
@@ -244,6 +245,7 @@ def _read_persons(plan: LitePlan, folder: TrainingFolder, trunk: MoveNetThunder,
     """Read a folder, without persons whose left and right look exchanged (step 1); verdicts are kept as JSON."""
     data = read_dataset(folder.path, folder.format_name, folder.photos, plan.skeleton)
     records = _draw_images(data.persons, folder.images, plan.decoder.seed)
+    check_photos(records)
     if plan.trust_labels:
         print(f"step 1 of 4: {folder.path.name}, {len(records)} persons")
         return records

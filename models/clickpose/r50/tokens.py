@@ -7,11 +7,10 @@ from itertools import groupby
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from clickpose.calibration.ccnet_fit import LEFT_OUT, FeatureTable
-from clickpose.data.persons import read_photo
+from clickpose.data.photo_files import read_pixels
 from clickpose.data.records import PersonRecord
 from clickpose.feedback import click_worst
 from clickpose.networks.clickpose import center_to_corners, corners_to_center
@@ -53,11 +52,9 @@ def collect_tokens(
 def _collect_photo(predictor: R50Predictor, persons: list[PersonRecord], number: int, parts: list) -> np.ndarray:
     """Append a table for each number of clicks to ``parts``; returns the (P, K, 2) px first predictions."""
     height, width = persons[0].image_hw
-    photo = read_photo(persons[0].image_path, (height, width))
-    if photo.size != (width, height):  # stored smaller than it is annotated
-        photo = photo.resize((width, height), Image.Resampling.BILINEAR)
+    pixels = read_pixels(persons[0])
     network, extent = predictor.network, torch.tensor([width, height], dtype=torch.float32, device=predictor.device)
-    memory = network.encode(predictor.network_input(np.asarray(photo)))
+    memory = network.encode(predictor.network_input(pixels))
     truth, visibility, boxes, area = _labels(persons, predictor.device)
     sigmas = torch.tensor(predictor.skeleton.sigmas, dtype=torch.float32, device=predictor.device)
     reading = network.decode_humans(memory, network.prompt_humans(memory, boxes / extent.repeat(2)[None]), True)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from clickpose.data.photo_files import check_photos
 from clickpose.data.photos import PhotoDataset, PhotoScales, collate_photos
 from clickpose.data.records import PoseDataset
 from clickpose.lite.predictor import DEFAULT_FILE as LITE_FILE
@@ -230,11 +231,7 @@ def _photos(plan: R50Plan) -> list[PhotoDataset]:
         dataset = PhotoDataset(data, plan.preset.scales, plan.preset.train.seed)
         if not len(dataset):
             raise ValueError(f"Expected photos with people in {data.name}, got none ({data.report()})")
-        missing = [image.path for image, *_ in dataset.photos if not image.path.is_file()]
-        if missing:
-            raise ValueError(
-                f"Expected all photos of {data.name}, got none at {missing[0]} (and {len(missing) - 1} more)"
-            )
+        check_photos(image for image, *_ in dataset.photos)
         if rank_and_world()[0] == 0:
             without = len(data.images) - len(dataset)
             print(f"{data.report()}; {without} images without a person are left out", flush=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -155,7 +156,7 @@ def _next_batch(batches: Iterator):
         return next(batches)
     except (OSError, ValueError) as error:
         sentence = str(error).rstrip().splitlines()[-1]
-        raise type(error)(sentence.removeprefix(f"{type(error).__name__}: ")) from None
+        raise type(error)(re.sub(rf"^([\w.]+\.)?{type(error).__name__}: ", "", sentence)) from None
 
 
 def _to_device(value, device: torch.device):

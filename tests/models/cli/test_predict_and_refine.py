@@ -1,6 +1,8 @@
 """The command line, with a predictor that needs no weights."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -245,3 +247,71 @@ def test_refine_finds_the_photo_by_path_then_name(calls, photo, tmp_path):
     Image.open(photo).save(tmp_path / "third.jpg")
     result = run("refine", tmp_path / "third.jpg", "--poses", poses, "--click", "nose=1,2")
     assert_one_sentence(result, "to hold the people of third.jpg, got 2 photos and not that one")
+
+
+def test_predict_says_what_of_a_folder_it_leaves_out(calls, photo, tmp_path):
+    folder = tmp_path / "holiday"
+    (folder / "sub").mkdir(parents=True)
+    for name in ("a.jpg", "b.JFIF", "c.ppm", "sub/d.jpg"):
+        Image.new("RGB", (40, 30)).save(folder / name, "PPM" if name.endswith("ppm") else "JPEG")
+    for name in ("e.heic", "f.heic", "notes.txt", "README", ".hidden"):
+        (folder / name).write_text("no photo")
+    result = run("predict", folder, folder / "a.jpg", folder / "sub" / ".." / "a.jpg")
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0] == (
+        f"{folder}: left out 4 files with other endings (1 no ending, 2 .heic, 1 .txt) and 1 sub-folder"
+    ) or lines[0].startswith(f"{folder}: left out 4 files with other endings (2 .heic, ")
+    assert [line.split(":")[0].rsplit("/")[-1] for line in lines[1:]] == ["a.jpg", "b.JFIF", "c.ppm"]  # each once
+    (tmp_path / "only" / "sub").mkdir(parents=True)
+    (tmp_path / "only" / "e.heic").write_text("no photo")
+    refused = run("predict", tmp_path / "only")
+    assert_one_sentence(refused, "got 1 file with other endings (1 .heic) and 1 sub-folder")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["PHOTO", "FOLDER/b/photo.png", "--openpose", "FOLDER/op"], ["photos with different names, got", "photo.png"]),
+        (["PHOTO", "--openpose", "PHOTO"], ["Expected --openpose in a folder, got", "where a file stands in the way"]),
+        (["PHOTO", "--json", "FOLDER"], ["Expected --json to be a file to write, got the folder"]),
+        (["PHOTO", "--json", "PHOTO/poses.json"], ["Expected --json in a folder", "where a file stands in the way"]),
+        (["PHOTO", "--json", "PHOTO"], ["Expected --json to leave the input alone"]),
+        (["PHOTO", "--json", "FOLDER/x.png", "--out", "FOLDER/x.png"], ["different files for --json and --out"]),
+        (["PHOTO", "--out", "FOLDER/x.unknown"], ["Expected --out with an ending such as .png or .jpg"]),
+    ],
+)
+def test_predict_refuses_what_it_cannot_write_before_the_work(calls, photo, tmp_path, arguments, parts):
+    (tmp_path / "b").mkdir()
+    Image.new("RGB", (40, 30)).save(tmp_path / "b" / "photo.png")
+    filled = [a.replace("PHOTO", str(photo)).replace("FOLDER", str(tmp_path)) for a in arguments]
+    assert_one_sentence(run("predict", *filled), *parts)
+    assert (calls == [] and not (tmp_path / "op").exists()) or not any((tmp_path / "op").iterdir())
+
+
+def test_the_limit_of_pixels_is_an_option(calls, photo, tmp_path):
+    poses = tmp_path / "poses.json"
+    assert run("predict", photo, "--json", poses).exit_code == 0
+    for command in (["predict", photo], ["refine", photo, "--poses", poses, "--click", "nose=1,2"]):
+        refused = run(*command, "--max-pixels", 11_999)
+        assert_one_sentence(refused, "at most 11,999 pixels, got 100 x 120 (--max-pixels allows more)")
+        assert run(*command).exit_code == 0  # the option is this run's
+    Image.new("1", (30000, 2800)).save(tmp_path / "panorama.png")
+    assert_one_sentence(run("predict", tmp_path / "panorama.png"), "at most 80,000,000 pixels, got 30000 x 2800 (--max")
+
+
+def test_pillows_remarks_are_not_shown(photo, tmp_path):
+    Image.new("RGB", (40, 30)).save(tmp_path / "a.jpg", exif=b"Exif\0\0II*\0\x08\0\0\0\x20\0\x12\x01\x03\0\x01\0")
+    arguments = ["predict", str(tmp_path / "a.jpg"), "--no-flip-test"]
+    code = f"from clickpose.cli import app; app({arguments!r})"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 0 and ran.stderr == "" and "0 people" in ran.stdout
+
+
+def test_refine_writes_no_pose_file_over_the_photo(calls, photo, tmp_path):
+    poses = tmp_path / "poses.json"
+    assert run("predict", photo, "--json", poses).exit_code == 0
+    refused = run("refine", photo, "--poses", poses, "--click", "nose=1,2", "--json", photo)
+    assert_one_sentence(refused, "Expected --json to leave the input alone")
+    refused = run("refine", photo, "--poses", poses, "--click", "nose=1,2", "--json", tmp_path)
+    assert_one_sentence(refused, "Expected --json to be a file to write, got the folder")

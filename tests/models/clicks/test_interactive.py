@@ -13,7 +13,6 @@ from clickpose.clicks.interactive import (
     evaluate_poses,
     evaluate_predictor,
     match_people,
-    read_pixels,
     shared_joints,
 )
 from clickpose.data.records import ImageRecord, PersonRecord, PoseDataset
@@ -335,14 +334,6 @@ def test_parts_are_evaluated_apart(dataset):
     first, last = row.part_precision(0), row.part_precision(6)
     assert first["face"] == pytest.approx(100) and first["legs"] == 0 and 0 < first["whole"] < 100
     assert last == pytest.approx({"face": 100, "arms": 100, "legs": 100, "whole": 100})
-
-
-def test_photos_are_read_in_the_frame_of_their_annotations(tmp_path):
-    Image.new("RGB", (32, 32), (9, 8, 7)).save(tmp_path / "a.png")
-    pixels = read_pixels(ImageRecord(1, tmp_path / "a.png", (20, 60)))
-    assert pixels.shape == (20, 60, 3) and (pixels == [9, 8, 7]).all()
-    with pytest.raises(ValueError, match=r"Cannot read the photo .*b.png"):
-        read_pixels(ImageRecord(1, tmp_path / "b.png", (20, 60)))
 
 
 @pytest.mark.parametrize("detect", [False, True])

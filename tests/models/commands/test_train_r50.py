@@ -102,7 +102,7 @@ def test_a_broken_photo_is_named(folder, tmp_path, monkeypatch, workers):
     assert result.exit_code == 2
     sentences = [line for line in result.output.splitlines() if line.strip() and not line.startswith("training:")]
     assert len(sentences) == 2  # what is read, and what is wrong
-    assert sentences[1].startswith(f"Cannot read the photo {photo}: ")
+    assert sentences[1].startswith(f"Cannot read {photo}: Expected a whole PNG image, got")
 
 
 def test_a_broken_annotation_is_named(folder):

@@ -188,3 +188,16 @@ def test_num_keypoints_says_who_counts_as_in_coco(read, tmp_path):
     np.testing.assert_array_equal(expected.ignored, dataset.truth().ignored)
     assert "1 persons ignored since num_keypoints is 0, though joints are labelled" in dataset.report()
     assert "1 persons without a labelled joint, to be found all the same by their num_keypoints" in dataset.report()
+
+
+def test_a_photo_that_is_stored_squeezed_says_so(tmp_path):
+    squeezed = {"id": 1, "file_name": "a.jpg", "width": 640, "height": 480, "file_width": 256.0, "file_height": 256}
+    person = {"id": 7, "image_id": 1, "category_id": 1, "bbox": [1, 2, 30, 40], "area": 636.0, "iscrowd": 0}
+    content = {"images": [squeezed], "annotations": [person | {"keypoints": [5, 6, 2] * 17, "num_keypoints": 17}]}
+    path = tmp_path / "annotations.json"
+    path.write_text(json.dumps(content | {"categories": [{"id": 1, "name": "person"}]}))
+    dataset = read_coco_dataset(path, tmp_path)
+    assert dataset.images[0].stored_hw == dataset.persons[0].stored_hw == (256, 256)
+    del squeezed["file_width"]
+    path.write_text(json.dumps(content | {"categories": [{"id": 1, "name": "person"}]}))
+    assert read_coco_dataset(path, tmp_path).images[0].stored_hw is None

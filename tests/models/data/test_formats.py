@@ -211,7 +211,7 @@ def test_broken_mpii_entries_are_named(mpii, changes, sentence):
 
 def test_a_file_that_is_no_photo_is_named(mpii, tmp_path):
     (tmp_path / "b.jpg").write_bytes(b"text")
-    with pytest.raises(ValueError, match=r"Expected a photo in .*b\.jpg, got a file that is none"):
+    with pytest.raises(ValueError, match=r"Cannot read .*b\.jpg: Expected an image .* a file that is none of these"):
         mpii(image="b.jpg")
 
 

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clickpose.data.persons import Augmentation, PersonDataset, read_photo
+from clickpose.data.persons import Augmentation, PersonDataset
 from clickpose.data.records import PersonRecord
-from clickpose.image_io import read_image
 from clickpose.skeleton import COCO
 
 QUARTER_TURN = 6  # EXIF: to be turned clockwise by a quarter
@@ -23,36 +22,6 @@ def write_photo(path: Path, orientation: int | None) -> Path:
         exif[0x0112] = orientation
     Image.fromarray(pixels).save(path, exif=exif)
     return path
-
-
-@pytest.mark.parametrize(
-    ("orientation", "image_hw", "red"),
-    [
-        (None, (40, 60), "left"),
-        (QUARTER_TURN, None, "top"),
-        (QUARTER_TURN, (60, 40), "top"),
-        (QUARTER_TURN, (40, 60), "left"),  # labelled on the photo as it is stored
-        (3, (40, 60), "right"),  # a half turn
-    ],
-)
-def test_photos_lie_as_their_labels_see_them(tmp_path, orientation, image_hw, red):
-    photo = np.asarray(read_photo(write_photo(tmp_path / "photo.png", orientation), image_hw))
-    assert photo.shape[:2] == ((60, 40) if red == "top" else (40, 60))
-    half = {"left": np.s_[:, :20], "right": np.s_[:, -20:], "top": np.s_[:20]}[red]
-    assert (photo[half] == [255, 0, 0]).all()
-    assert (photo == [255, 0, 0]).all(-1).mean() == 0.5
-
-
-def test_photos_of_any_mode_are_what_the_service_would_see(tmp_path):
-    deep = Image.fromarray(np.full((4, 6), 257 * 90, np.uint16))  # 16 bits a sample
-    clear = Image.new("RGBA", (6, 4), (200, 0, 0, 0))
-    for name, image, value in (("deep", deep, 90), ("clear", clear, 255)):
-        image.save(tmp_path / f"{name}.png")
-        photo = np.asarray(read_photo(tmp_path / f"{name}.png"))
-        assert (photo == value).all()
-        np.testing.assert_array_equal(photo, read_image(tmp_path / f"{name}.png"))
-    Image.new("RGB", (6, 4), (1, 2, 3)).save(tmp_path / "plain.png")
-    assert (np.asarray(read_photo(tmp_path / "plain.png", (4, 6))) == [1, 2, 3]).all()
 
 
 def test_a_turned_photo_is_cropped_where_its_labels_are(tmp_path):

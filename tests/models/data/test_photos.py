@@ -12,7 +12,7 @@ from clickpose.data.photos import PhotoDataset, PhotoScales, collate_photos
 from clickpose.data.records import ImageRecord, PersonRecord, PoseDataset
 from clickpose.skeleton import COCO
 
-WIDTH, HEIGHT = 160, 120  # of the annotations; the file is stored squeezed to 80 x 80
+WIDTH, HEIGHT, STORED_HW = 160, 120, (80, 80)  # of the annotations; the file is stored squeezed
 
 
 def person(number: int, path, center, spread: float, crowd: bool = False) -> PersonRecord:
@@ -31,6 +31,7 @@ def person(number: int, path, center, spread: float, crowd: bool = False) -> Per
         visibility_known=True,
         image_id=0,
         crowd=crowd,
+        stored_hw=STORED_HW,
     )
 
 
@@ -44,7 +45,7 @@ def data(tmp_path):
     x, y = people[0].keypoints[0] * [80 / WIDTH, 80 / HEIGHT]
     pixels[int(y) - 2 : int(y) + 3, int(x) - 2 : int(x) + 3] = 255
     Image.fromarray(pixels).save(path)
-    images = [ImageRecord(0, path, (HEIGHT, WIDTH)), ImageRecord(1, tmp_path / "1.png", (50, 50))]
+    images = [ImageRecord(0, path, (HEIGHT, WIDTH), STORED_HW), ImageRecord(1, tmp_path / "1.png", (50, 50))]
     crowd = person(3, path, (140, 90), 10.0, crowd=True)
     return PoseDataset(name="two", skeleton=COCO, images=images, persons=people, ignored=[crowd], skipped=Counter())
 

@@ -239,7 +239,7 @@ def test_what_cannot_be_trained_on_is_said(plan, tmp_path):
     data = plan.data[0][0]
     gone = dataclasses.replace(data.images[1], path=tmp_path / "gone.png")
     broken = dataclasses.replace(data, images=[data.images[0], gone, *data.images[2:]])
-    with pytest.raises(ValueError, match=r"Expected all photos of noise, got none at .*gone.png \(and 0 more\)"):
+    with pytest.raises(ValueError, match=r"Cannot read .*gone.png: No such file"):
         make_trainer(dataclasses.replace(plan, data=[(broken, 1.0)]))
     half = data.with_joints(range(8))
     with pytest.raises(ValueError, match="Expected data sets of one skeleton, got coco, coco-8"):
