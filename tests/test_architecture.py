@@ -27,7 +27,7 @@ PACKAGES = list(ROOTS)  # a package may import itself and those before it
 # Inside clickpose, lowest first. A module imports its own layer and those below; what is not named here stands at the
 # empty one: it may import everything but the commands and the command line, and only its like and those import it.
 LAYERS = (
-    ("checks", "extras", "text_file"),
+    ("checks", "extras", "steps", "text_file"),
     ("skeleton", "skeleton_io", "structures", "boxes", "frames", "weights_io", "image_io"),
     ("metrics", "calibration", "data", "networks"),
     ("pose_errors", "feedback", "terms", "postprocess", "detector", "draw", "joint_origin"),

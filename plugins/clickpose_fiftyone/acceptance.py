@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from clickpose_fiftyone.columns import PersonColumns
-from clickpose_fiftyone.review import AUTO_ACCEPTED, DONE
+from clickpose_fiftyone.field_names import AUTO_ACCEPTED, PRED, PRED_OKS, TAGS
+from clickpose_fiftyone.review import DONE
 from clickpose_fiftyone.visibility import changed_tags
 
 
@@ -74,7 +75,7 @@ def plan_acceptance(pred_oks: np.ndarray, target: float, true_oks: np.ndarray | 
 
 
 def auto_accept(
-    samples, pred_field: str = "pred", target: float = 0.9, tag: str = AUTO_ACCEPTED, write: bool = True,
+    samples, pred_field: str = PRED, target: float = 0.9, tag: str = AUTO_ACCEPTED, write: bool = True,
     oks_attribute: str | None = None,
 ) -> AcceptancePlan:  # fmt: skip
     """Tag the people that go through unseen.
@@ -91,13 +92,13 @@ def auto_accept(
         ValueError: if the field or the target cannot serve.
     """
     columns = PersonColumns(samples, pred_field)
-    scores = columns.scalars("pred_oks")
+    scores = columns.scalars(PRED_OKS)
     if not np.isfinite(scores).any():
         raise ValueError(f'Expected field "{pred_field}" to have people with pred_oks, got none; predict first')
-    settled = np.array([bool(set(tags or ()) & set(DONE)) for tags in columns.values("tags")], bool)
+    settled = np.array([bool(set(tags or ()) & set(DONE)) for tags in columns.values(TAGS)], bool)
     measured = None if oks_attribute is None else columns.scalars(oks_attribute)
     plan = plan_acceptance(scores, target, measured)
     if write:
         passes = scores >= plan.threshold if plan.threshold is not None else np.zeros(len(scores), bool)
-        columns.write("tags", changed_tags(columns, tag, passes & ~settled))
+        columns.write(TAGS, changed_tags(columns, tag, passes & ~settled))
     return plan

@@ -27,6 +27,17 @@ from clickpose.metrics.reliability import brier_score, expected_calibration_erro
 from clickpose.metrics.sparsification import ause
 from clickpose_fiftyone.checks import require_compared, require_samples
 from clickpose_fiftyone.columns import PersonColumns, index_lowest_oks, lowest_oks
+from clickpose_fiftyone.field_names import (
+    CALIBRATION_INFO,
+    CONFIDENCE,
+    FIXED,
+    GT,
+    KEYPOINT_OKS,
+    PRED,
+    PRED_OKS,
+    SCORE_RAW,
+    VISIBILITY,
+)
 from clickpose_fiftyone.fiftyone_internals import dataset_of
 from clickpose_fiftyone.matching import match_persons
 from clickpose_fiftyone.provenance import check_calibrator, network_of
@@ -37,7 +48,6 @@ KINDS = (AUTO, *CALIBRATORS)
 FIT_OKS = 0.1  # a prediction with this OKS is a (maybe bad) pose of that person; below it is of nobody
 FEWEST_PERSONS = 20
 _FOLDS = 5
-_INFO = "clickpose_calibration"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -91,8 +101,8 @@ class CalibrationSummary:
 
 def calibrate(
     samples,
-    pred_field: str = "pred",
-    gt_field: str = "gt",
+    pred_field: str = PRED,
+    gt_field: str = GT,
     fit_samples=None,
     kind: str = AUTO,
     per_joint: bool = False,
@@ -146,7 +156,7 @@ def calibrate(
     return summary
 
 
-def apply_calibrator(samples, path: str | Path, pred_field: str = "pred", model: str = "lite") -> CalibrationSummary:
+def apply_calibrator(samples, path: str | Path, pred_field: str = PRED, model: str = "lite") -> CalibrationSummary:
     """Write scores calibrated by a file that :func:`calibrate` or ``clickpose calibrate`` wrote.
 
     Args:
@@ -197,7 +207,7 @@ def raw_confidence(columns: PersonColumns) -> np.ndarray:
     Raises:
         ValueError: if there are none or they are not within 0..1.
     """
-    confidence = columns.joints("confidence")
+    confidence = columns.joints(CONFIDENCE)
     if not np.isfinite(confidence).any():
         raise ValueError(f'Expected field "{columns.field}" to have a confidence of each joint, got none')
     confidence = np.nan_to_num(confidence)
@@ -209,13 +219,13 @@ def raw_confidence(columns: PersonColumns) -> np.ndarray:
 
 def visibility_weights(columns: PersonColumns) -> np.ndarray:
     """Return the (N, K) visibilities that weight the joints; 1 where there are none."""
-    visibility = columns.joints("visibility")
+    visibility = columns.joints(VISIBILITY)
     return np.clip(np.where(np.isfinite(visibility), visibility, 1.0), 0, 1)
 
 
 def raw_scores(columns: PersonColumns) -> np.ndarray:
     """Return the (N,) persons' scores as the network gave them; the mean confidence where there is none."""
-    stored = columns.scalars("score_raw")
+    stored = columns.scalars(SCORE_RAW)
     scores = np.where(np.isfinite(stored), stored, raw_confidence(columns).mean(axis=1))
     return np.clip(scores, 0, 1)
 
@@ -227,7 +237,7 @@ def person_areas(columns: PersonColumns) -> np.ndarray:
 
 def stored_calibration(samples, pred_field: str) -> CalibrationSummary | None:
     """Return what the last calibration of a field did; None if it was not calibrated since it was predicted."""
-    stored = (dataset_of(samples).info.get(_INFO) or {}).get(pred_field)
+    stored = (dataset_of(samples).info.get(CALIBRATION_INFO) or {}).get(pred_field)
     if stored is None:
         return None
     return CalibrationSummary(
@@ -258,11 +268,11 @@ def calibration_figures(joint_scores: np.ndarray, person_scores: np.ndarray, pai
 def _apply(columns: PersonColumns, calibrator: PosthocCalibrator) -> None:
     """Write the calibrated columns; a human's joints stay certain."""
     joint_oks = calibrator.predict(raw_confidence(columns), person_areas(columns))
-    joint_oks = np.where(np.nan_to_num(columns.joints("fixed")) > 0, 1.0, joint_oks)
+    joint_oks = np.where(np.nan_to_num(columns.joints(FIXED)) > 0, 1.0, joint_oks)
     pred_oks = visibility_weighted(joint_oks, visibility_weights(columns))
-    persons = {"keypoint_oks": joint_oks, "pred_oks": pred_oks}
-    if not np.isfinite(columns.scalars("score_raw")).all():
-        persons["score_raw"] = raw_scores(columns)
+    persons = {KEYPOINT_OKS: joint_oks, PRED_OKS: pred_oks}
+    if not np.isfinite(columns.scalars(SCORE_RAW)).all():
+        persons[SCORE_RAW] = raw_scores(columns)
     columns.write_all(persons, lowest_oks(columns, pred_oks))
     index_lowest_oks(columns)
 
@@ -270,7 +280,7 @@ def _apply(columns: PersonColumns, calibrator: PosthocCalibrator) -> None:
 def remember_calibration(samples, pred_field: str, summary: CalibrationSummary | None) -> None:
     """Keep a summary with the dataset, for :func:`stored_calibration`; None where scores are the network's again."""
     dataset = dataset_of(samples)
-    known = dict(dataset.info.get(_INFO) or {})
+    known = dict(dataset.info.get(CALIBRATION_INFO) or {})
     known[pred_field] = None if summary is None else json.loads(json.dumps(asdict(summary)))
-    dataset.info[_INFO] = known
+    dataset.info[CALIBRATION_INFO] = known
     dataset.save()

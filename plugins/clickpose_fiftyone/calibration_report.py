@@ -11,6 +11,7 @@ from clickpose.metrics.reliability import ReliabilityDiagram, reliability_diagra
 from clickpose.metrics.sparsification import SparsificationCurve, sparsification
 from clickpose_fiftyone.calibration import labelled_pairs, raw_confidence, raw_scores
 from clickpose_fiftyone.columns import PersonColumns
+from clickpose_fiftyone.field_names import KEYPOINT_OKS, PRED_OKS
 from clickpose_fiftyone.truth import read_predictions, read_truth
 
 BINS = 10
@@ -55,7 +56,7 @@ def calibration_report(samples, pred_field: str, gt_field: str) -> CalibrationRe
         raise ValueError(f'Expected labelled people that "{pred_field}" found, got none')
     labelled = pairs.visibility > 0
     before = raw_confidence(predictions)[pairs.persons]
-    after = np.clip(np.nan_to_num(predictions.joints("keypoint_oks"))[pairs.persons], 0, 1)
+    after = np.clip(np.nan_to_num(predictions.joints(KEYPOINT_OKS))[pairs.persons], 0, 1)
     oks = pairs.oks[labelled]
     scores = (before[labelled], after[labelled])
     count = labelled.sum(axis=0)
@@ -86,20 +87,20 @@ def _precision(predictions: PersonColumns, truth: PersonColumns) -> tuple[np.nda
 
 def score_histogram(samples, pred_field: str) -> np.ndarray:
     """Return (BINS,) people by predicted OKS."""
-    scores = PersonColumns(samples, pred_field).scalars("pred_oks")
+    scores = PersonColumns(samples, pred_field).scalars(PRED_OKS)
     return np.histogram(scores[np.isfinite(scores)], bins=BINS, range=(0, 1))[0]
 
 
 def persons_by_score(samples, pred_field: str, low: float, high: float) -> list[str]:
     """Return the label ids of people with a predicted OKS in [low, high); 1 belongs to the last bin."""
     columns = PersonColumns(samples, pred_field)
-    scores = columns.scalars("pred_oks")
+    scores = columns.scalars(PRED_OKS)
     chosen = (scores >= low) & ((scores < high) | (high >= 1))
     return [label_id for label_id, wanted in zip(columns.label_ids, chosen, strict=True) if wanted]
 
 
 def persons_by_joint_score(
-    samples, pred_field: str, low: float, high: float, attribute: str = "keypoint_oks", joint: str | None = None
+    samples, pred_field: str, low: float, high: float, attribute: str = KEYPOINT_OKS, joint: str | None = None
 ) -> list[str]:
     """Return the label ids of people with a joint (or a certain one) whose score is in [low, high)."""
     columns = PersonColumns(samples, pred_field)

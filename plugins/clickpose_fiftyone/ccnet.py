@@ -6,7 +6,7 @@ what the network saw, so that the photos are read again. Positions and boxes sta
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from clickpose.lite.predictor import LitePredictor
 from clickpose.lite.tokens import iterate_lite
 from clickpose.metrics.calibration_figures import CalibrationSample
 from clickpose.predictor import prompt_box
+from clickpose.steps import Steps, mapped, stepwise
 from clickpose.structures import Clicks, Poses
 from clickpose.token_calibration import CalibrationFit, TokenTables, fit_token_ccnet
 from clickpose_fiftyone.calibration import (
@@ -34,9 +35,9 @@ from clickpose_fiftyone.calibration import (
 )
 from clickpose_fiftyone.checks import plural, require_keypoints, require_samples
 from clickpose_fiftyone.columns import PersonColumns, index_lowest_oks, lowest_oks
+from clickpose_fiftyone.field_names import FIXED, GT, KEYPOINT_OKS, PRED, PRED_OKS, VISIBILITY
 from clickpose_fiftyone.fiftyone_internals import dataset_of
 from clickpose_fiftyone.matching import group_indices
-from clickpose_fiftyone.predict import Progress, exhaust
 from clickpose_fiftyone.predictors import PREDICTOR_LOCK, shared_predictor
 from clickpose_fiftyone.provenance import network_of
 from clickpose_fiftyone.truth import labelled_visibility, truth_areas
@@ -44,8 +45,6 @@ from clickpose_fiftyone.visibility import LOW_VISIBILITY, low_counts
 
 FEWEST_PERSONS = 50  # a head has a weight for every feature of every joint: more to fit than a curve
 _BATCH = 8  # persons between two steps of the progress
-
-Steps = Generator[tuple[int, int], None, CalibrationSummary]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,17 +62,17 @@ class _Readings:
     failures: dict[str, str]
 
 
+@stepwise
 def calibrate_ccnet(
     samples,
-    pred_field: str = "pred",
-    gt_field: str = "gt",
+    pred_field: str = PRED,
+    gt_field: str = GT,
     fit_samples=None,
     model: str | LitePredictor = MODEL,
     checkpoint: str | None = None,
     save_to: str | Path | None = None,
     config: CCNetConfig | None = None,
-    progress: Progress | None = None,
-) -> CalibrationSummary:
+) -> Steps[CalibrationSummary]:
     """Fit a CCNet head on labelled people and write the scores that it reads for the people of all photos.
 
     The fit sees each labelled person that the predictions found, in the label's box, before and after simulated clicks.
@@ -95,24 +94,6 @@ def calibrate_ccnet(
         ValueError: for another network, a field or file that cannot serve, photos that cannot be read, or fewer than 50
             labelled people; nothing is written then.
     """
-    run = iterate_ccnet(samples, pred_field, gt_field, fit_samples, model, checkpoint, save_to, config)
-    return exhaust(run, progress)
-
-
-def iterate_ccnet(
-    samples,
-    pred_field: str = "pred",
-    gt_field: str = "gt",
-    fit_samples=None,
-    model: str | LitePredictor = MODEL,
-    checkpoint: str | None = None,
-    save_to: str | Path | None = None,
-    config: CCNetConfig | None = None,
-) -> Steps:
-    """Calibrate step by step, as :func:`calibrate_ccnet`: yields (people done, people in all), returns the summary.
-
-    Nothing is written unless the generator is exhausted.
-    """
     columns = _predicted(samples, pred_field)
     path = None if save_to is None else _head_file(save_to)
     fit_on = samples if fit_samples is None else fit_samples
@@ -130,14 +111,14 @@ def iterate_ccnet(
     return summary
 
 
+@stepwise
 def apply_ccnet(
     samples,
     path: str | Path,
-    pred_field: str = "pred",
+    pred_field: str = PRED,
     model: str | LitePredictor = MODEL,
     checkpoint: str | None = None,
-    progress: Progress | None = None,
-) -> CalibrationSummary:
+) -> Steps[CalibrationSummary]:
     """Write the scores that a fitted head reads; arguments as for :func:`calibrate_ccnet`.
 
     Args:
@@ -146,17 +127,6 @@ def apply_ccnet(
     Raises:
         ValueError: if the file is none, or of another network, other weights or another skeleton.
     """
-    return exhaust(iterate_ccnet_file(samples, path, pred_field, model, checkpoint), progress)
-
-
-def iterate_ccnet_file(
-    samples,
-    path: str | Path,
-    pred_field: str = "pred",
-    model: str | LitePredictor = MODEL,
-    checkpoint: str | None = None,
-) -> Steps:
-    """Apply a file step by step, as :func:`apply_ccnet`; see :func:`iterate_ccnet`."""
     columns = _predicted(samples, pred_field)
     predictor = _lite(model, checkpoint, columns)
     reader, _ = load_score_reader(Path(path), predictor.skeleton, predictor.fingerprint, predictor.device)
@@ -247,25 +217,18 @@ def _head_file(save_to: str | Path) -> Path:
     return path
 
 
-def _tokens(
-    predictor: LitePredictor, records: list[PersonRecord], others: int
-) -> Generator[tuple[int, int], None, TokenTables]:
+def _tokens(predictor: LitePredictor, records: list[PersonRecord], others: int) -> Steps[TokenTables]:
     """Run the network over the labelled people; ``others`` are still to come."""
     try:
         run = iterate_lite(predictor.network, records, predictor.skeleton, batch_size=_BATCH)
-        while True:
-            try:
-                done, total = next(run)
-            except StopIteration as end:
-                return end.value
-            yield done, total + others
+        return (yield from mapped(run, lambda done, total: (done, total + others)))
     except OSError as error:  # of Pillow, for a photo that is missing or damaged
         raise ValueError(f"Expected labelled photos that can be read, got an error: {error}") from None
 
 
 def _read_scores(
     predictor: LitePredictor, reader: ScoreReader, columns: PersonColumns, before: int
-) -> Generator[tuple[int, int], None, _Readings]:
+) -> Steps[_Readings]:
     """Decode everybody again from their boxes; ``before`` people were done already."""
     calibrated = LitePredictor(
         predictor.network, predictor.detector, predictor.fingerprint, predictor.device, reader, predictor.skeleton
@@ -319,10 +282,10 @@ def _write(samples, pred_field: str, readings: _Readings) -> None:
     A human's joints stay certain, with the visibility that the human gave.
     """
     columns = PersonColumns(dataset_of(samples).select(readings.sample_ids, ordered=True), pred_field)
-    fixed = np.nan_to_num(columns.joints("fixed")) > 0
-    stored = columns.joints("visibility")
-    joint_oks, visibility = np.nan_to_num(columns.joints("keypoint_oks")), np.where(np.isfinite(stored), stored, 1.0)
-    pred_oks = columns.scalars("pred_oks")
+    fixed = np.nan_to_num(columns.joints(FIXED)) > 0
+    stored = columns.joints(VISIBILITY)
+    joint_oks, visibility = np.nan_to_num(columns.joints(KEYPOINT_OKS)), np.where(np.isfinite(stored), stored, 1.0)
+    pred_oks = columns.scalars(PRED_OKS)
     for person, label_id in enumerate(columns.label_ids):
         if label_id in readings.scores:
             scores, seen = readings.scores[label_id]
@@ -330,7 +293,7 @@ def _write(samples, pred_field: str, readings: _Readings) -> None:
             visibility[person] = np.where(fixed[person], visibility[person], seen)
             pred_oks[person] = visibility_weighted(joint_oks[person], np.clip(visibility[person], 0, 1))
     photos = {**lowest_oks(columns, pred_oks), **low_counts(columns, visibility, LOW_VISIBILITY)}
-    columns.write_all({"keypoint_oks": joint_oks, "visibility": visibility, "pred_oks": pred_oks}, photos)
+    columns.write_all({KEYPOINT_OKS: joint_oks, VISIBILITY: visibility, PRED_OKS: pred_oks}, photos)
     index_lowest_oks(columns)
 
 

@@ -8,8 +8,7 @@ import fiftyone as fo
 import fiftyone.core.media as fom
 import numpy as np
 
-_DRAWN = ("_joints", "_low_vis")  # see colours and visibility
-_USUAL_TRUTH = ("gt", "ground_truth")  # also where they have scores, of the predictions that they were made of
+from clickpose_fiftyone.field_names import PRED_OKS, USUAL_TRUTH, joints_field_of, overlay_field_of, person_path
 
 
 def require_images(samples) -> None:
@@ -110,14 +109,14 @@ def fields_of(samples, kind: type) -> list[str]:
 def pose_fields(samples) -> list[str]:
     """Return the names of the Keypoints fields with people, without the joints that are drawn over them."""
     names = fields_of(samples, fo.Keypoints)
-    drawn = {f"{name}{suffix}" for name in names for suffix in _DRAWN}
+    drawn = {companion(name) for name in names for companion in (joints_field_of, overlay_field_of)}
     return [name for name in names if name not in drawn]
 
 
 def predicted_fields(samples) -> list[str]:
     """Return those of :func:`pose_fields` that have predicted OKS, without labels that were made of predictions."""
-    scored = [name for name in pose_fields(samples) if samples.get_field(f"{name}.keypoints.pred_oks") is not None]
-    return [name for name in scored if name not in _USUAL_TRUTH] or scored
+    scored = [name for name in pose_fields(samples) if samples.get_field(person_path(name, PRED_OKS)) is not None]
+    return [name for name in scored if name not in USUAL_TRUTH] or scored
 
 
 def truth_fields(samples, pred_field: str) -> list[str]:
@@ -125,8 +124,8 @@ def truth_fields(samples, pred_field: str) -> list[str]:
     predicted = predicted_fields(samples)
     others = [name for name in pose_fields(samples) if name != pred_field]
     return sorted(
-        (name for name in others if name in _USUAL_TRUTH or name not in predicted),
-        key=lambda name: name not in _USUAL_TRUTH,
+        (name for name in others if name in USUAL_TRUTH or name not in predicted),
+        key=lambda name: name not in USUAL_TRUTH,
     )
 
 

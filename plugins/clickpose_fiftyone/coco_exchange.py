@@ -20,14 +20,28 @@ from clickpose.image_io import ImageError
 from clickpose_fiftyone.checks import image_sizes, listed, require_keypoints, require_samples, require_writable
 from clickpose_fiftyone.column_writes import label_documents, write_labels
 from clickpose_fiftyone.columns import PersonColumns
+from clickpose_fiftyone.field_names import (
+    AREA,
+    BOUNDING_BOX,
+    CATEGORY_ID,
+    COCO_EXTRA,
+    COCO_ID,
+    COCO_IMAGE,
+    COCO_INFO,
+    CONFIDENCE,
+    GT,
+    INSTANCE,
+    ISCROWD,
+    KEYPOINT_OKS,
+    PRED_OKS,
+    SCORE_RAW,
+    VISIBILITY,
+    boxes_field_of,
+)
 from clickpose_fiftyone.fiftyone_internals import dataset_of
-from clickpose_fiftyone.predict import boxes_field_of
 
-INFO = "clickpose_coco"
-IMAGE_FIELD = "coco_image"
-EXTRA = "coco_extra"
 _DIGITS = 9  # undoes the rounding of x / width * width
-_OWN_KEYS = {"id", "image_id", "category_id", "keypoints", "bbox", "area", "iscrowd", "score"}
+_OWN_KEYS = {"id", "image_id", CATEGORY_ID, "keypoints", "bbox", AREA, ISCROWD, "score"}
 
 
 @dataclass(frozen=True)
@@ -45,7 +59,7 @@ def import_coco(
     dataset: fo.Dataset,
     annotations: str | Path | Mapping,
     images: str | Path,
-    field: str = "gt",
+    field: str = GT,
     limit: int | None = None,
 ) -> ExchangeSummary:
     """Add the photos of a COCO keypoint file with their people to a dataset; photos that are there get the field.
@@ -78,12 +92,12 @@ def import_coco(
     _write(dataset, field, records, paths, labels)
     dataset.skeletons[field] = fo.KeypointSkeleton(labels=list(names), edges=edges)
     rest = {key: value for key, value in content.items() if key not in ("images", "annotations")}
-    dataset.info[INFO] = {**(dataset.info.get(INFO) or {}), field: json.dumps(rest)}
+    dataset.info[COCO_INFO] = {**(dataset.info.get(COCO_INFO) or {}), field: json.dumps(rest)}
     dataset.save()
     return ExchangeSummary(len(records), sum(len(keypoints.keypoints) for keypoints, _ in labels))
 
 
-def export_coco(samples, path: str | Path, field: str = "gt") -> ExchangeSummary:
+def export_coco(samples, path: str | Path, field: str = GT) -> ExchangeSummary:
     """Write the people of a field as a COCO keypoint file; of an imported file, all of it comes back.
 
     Predictions get ``score``, ``keypoint_scores`` and ``visibility_scores`` as ``clickpose predict`` writes them.
@@ -105,7 +119,7 @@ def export_coco(samples, path: str | Path, field: str = "gt") -> ExchangeSummary
     return ExchangeSummary(len(document["images"]), len(document["annotations"]))
 
 
-def to_coco(samples, field: str = "gt") -> dict:
+def to_coco(samples, field: str = GT) -> dict:
     """Return the people of a field as a COCO keypoint dataset; see :func:`export_coco`."""
     require_samples(samples)
     require_keypoints(samples, field)
@@ -118,7 +132,7 @@ def to_coco(samples, field: str = "gt") -> dict:
     for annotation in annotations:
         if annotation["id"] is None:
             annotation["id"] = next(fresh)
-    rest = (dataset_of(samples).info.get(INFO) or {}).get(field)
+    rest = (dataset_of(samples).info.get(COCO_INFO) or {}).get(field)
     rest = json.loads(rest) if rest else {"categories": [_category(samples, field)]}
     return {**rest, "images": images, "annotations": annotations}
 
@@ -167,13 +181,13 @@ def _labels(people: Sequence[Mapping], size, categories: Mapping, joints: int) -
     for annotation in people:
         link = fo.Instance()
         shared = {
-            "label": categories.get(annotation.get("category_id"), "person"),
-            "instance": link,
-            "coco_id": annotation.get("id"),
-            "category_id": annotation.get("category_id"),
-            "iscrowd": annotation.get("iscrowd"),
-            "area": annotation.get("area"),
-            EXTRA: json.dumps({key: value for key, value in annotation.items() if key not in _OWN_KEYS}),
+            "label": categories.get(annotation.get(CATEGORY_ID), "person"),
+            INSTANCE: link,
+            COCO_ID: annotation.get("id"),
+            CATEGORY_ID: annotation.get(CATEGORY_ID),
+            ISCROWD: annotation.get(ISCROWD),
+            AREA: annotation.get(AREA),
+            COCO_EXTRA: json.dumps({key: value for key, value in annotation.items() if key not in _OWN_KEYS}),
         }
         box = None
         if annotation.get("bbox") is not None:
@@ -191,10 +205,10 @@ def _keypoint(annotation: Mapping, size, joints: int, **shared) -> fo.Keypoint:
     triples = triples.reshape(-1, 3)
     points = np.where(triples.any(axis=1, keepdims=True), triples[:, :2], np.nan) / size
     if "score" in annotation:
-        shared["pred_oks"] = shared["score_raw"] = float(annotation["score"])
+        shared[PRED_OKS] = shared[SCORE_RAW] = float(annotation["score"])
     extra = {name: annotation.get(name) for name in ("keypoint_scores", "visibility_scores")}
     if extra["keypoint_scores"] is not None:
-        shared["keypoint_oks"] = shared["confidence"] = list(map(float, extra["keypoint_scores"]))
+        shared[KEYPOINT_OKS] = shared[CONFIDENCE] = list(map(float, extra["keypoint_scores"]))
     return fo.Keypoint(points=points.tolist(), visibility=triples[:, 2].astype(int).tolist(), **shared)
 
 
@@ -210,7 +224,7 @@ def _write(dataset: fo.Dataset, field: str, records, paths: list[str], labels) -
         known = dict(zip(*dataset.values(["filepath", "id"]), strict=True))
     view = dataset.select([known[path] for path in paths], ordered=True)
     if paths:
-        view.set_values(IMAGE_FIELD, [json.dumps(record) for record in records])
+        view.set_values(COCO_IMAGE, [json.dumps(record) for record in records])
         write_labels(
             view,
             {
@@ -222,7 +236,7 @@ def _write(dataset: fo.Dataset, field: str, records, paths: list[str], labels) -
 
 def _image_records(samples, sizes: np.ndarray) -> list[dict]:
     paths = samples.values("filepath")
-    stored = samples.values(IMAGE_FIELD) if IMAGE_FIELD in samples.get_field_schema() else [None] * len(paths)
+    stored = samples.values(COCO_IMAGE) if COCO_IMAGE in samples.get_field_schema() else [None] * len(paths)
     records: list[dict | None] = [json.loads(text) if text else None for text in stored]
     taken = {record["id"] for record in records if record}
     fresh = (number for number in range(1, len(records) + len(taken) + 2) if number not in taken)
@@ -236,15 +250,15 @@ def _image_records(samples, sizes: np.ndarray) -> list[dict]:
 
 
 def _person_records(columns: PersonColumns, images: list[dict]) -> list[dict]:
-    names = ("coco_id", "category_id", "iscrowd", "area", EXTRA, "bounding_box", "pred_oks", "keypoint_oks")
+    names = (COCO_ID, CATEGORY_ID, ISCROWD, AREA, COCO_EXTRA, BOUNDING_BOX, PRED_OKS, KEYPOINT_OKS)
     stored = dict(zip(names, (columns.values(name) for name in names), strict=True))
-    visibility = columns.joints("visibility")
+    visibility = columns.joints(VISIBILITY)
     records = []
     for person in range(len(columns)):
         own = {name: values[person] for name, values in stored.items()}
         width, height = columns.image_wh[columns.rows[person]]
         record = _record(own, images[columns.rows[person]], (width, height))
-        predicted = own["pred_oks"] is not None and own["coco_id"] is None
+        predicted = own[PRED_OKS] is not None and own[COCO_ID] is None
         v = visibility[person]
         points = columns.keypoints[person]
         placed = np.isfinite(points).all(axis=1)
@@ -253,10 +267,10 @@ def _person_records(columns: PersonColumns, images: list[dict]) -> list[dict]:
         record["keypoints"] = _triples(points, placed, flags)
         if "num_keypoints" not in record:
             record["num_keypoints"] = int((flags > 0).sum())
-        if own["pred_oks"] is not None:
-            record["score"] = own["pred_oks"]
-        if predicted and own["keypoint_oks"] is not None:
-            record["keypoint_scores"] = own["keypoint_oks"]
+        if own[PRED_OKS] is not None:
+            record["score"] = own[PRED_OKS]
+        if predicted and own[KEYPOINT_OKS] is not None:
+            record["keypoint_scores"] = own[KEYPOINT_OKS]
             record["visibility_scores"] = np.nan_to_num(v).tolist()
         records.append(record)
     return records
@@ -264,15 +278,15 @@ def _person_records(columns: PersonColumns, images: list[dict]) -> list[dict]:
 
 def _record(own: Mapping, image: Mapping, size: tuple[float, float]) -> dict:
     """Return what keypoint and box annotations share."""
-    record = {"id": own["coco_id"], "image_id": image["id"], "category_id": own["category_id"] or 1}
-    if own["bounding_box"] is not None:
-        record["bbox"] = [_clean(value) for value in np.array(own["bounding_box"]) * (*size, *size)]
-    if own["area"] is not None:
-        record["area"] = own["area"]
+    record = {"id": own[COCO_ID], "image_id": image["id"], CATEGORY_ID: own[CATEGORY_ID] or 1}
+    if own[BOUNDING_BOX] is not None:
+        record["bbox"] = [_clean(value) for value in np.array(own[BOUNDING_BOX]) * (*size, *size)]
+    if own[AREA] is not None:
+        record[AREA] = own[AREA]
     elif "bbox" in record:
-        record["area"] = record["bbox"][2] * record["bbox"][3]
-    record["iscrowd"] = own["iscrowd"] or 0
-    return {**record, **(json.loads(own[EXTRA]) if own[EXTRA] else {})}
+        record[AREA] = record["bbox"][2] * record["bbox"][3]
+    record[ISCROWD] = own[ISCROWD] or 0
+    return {**record, **(json.loads(own[COCO_EXTRA]) if own[COCO_EXTRA] else {})}
 
 
 def _box_records(samples, field: str, images: list[dict], sizes: np.ndarray) -> list[dict]:
@@ -280,7 +294,7 @@ def _box_records(samples, field: str, images: list[dict], sizes: np.ndarray) -> 
     boxes_field = boxes_field_of(field)
     if boxes_field not in samples.get_field_schema():
         return []
-    names = ("coco_id", "category_id", "iscrowd", "area", EXTRA, "bounding_box")
+    names = (COCO_ID, CATEGORY_ID, ISCROWD, AREA, COCO_EXTRA, BOUNDING_BOX)
     columns = [samples.values(f"{boxes_field}.detections.{name}") for name in names]
     with_pose = set(samples.values(f"{field}.keypoints.coco_id", unwind=True))
     records = []
@@ -288,7 +302,7 @@ def _box_records(samples, field: str, images: list[dict], sizes: np.ndarray) -> 
         people = zip(*(column[row] or () for column in columns), strict=True)
         for values in people:
             own = dict(zip(names, values, strict=True))
-            if own["coco_id"] is not None and own["coco_id"] not in with_pose:
+            if own[COCO_ID] is not None and own[COCO_ID] not in with_pose:
                 records.append(_record(own, image, tuple(sizes[row])))
     return records
 

@@ -13,11 +13,20 @@ import numpy as np
 from clickpose.draw import score_color
 from clickpose_fiftyone.checks import fields_of, require_writable
 from clickpose_fiftyone.columns import PersonColumns, write_joints
+from clickpose_fiftyone.field_names import (
+    JOINT_OKS,
+    JOINT_VISIBILITY,
+    KEYPOINT_OKS,
+    OKS_BIN,
+    PRED,
+    PRED_OKS,
+    VISIBILITY,
+    boxes_field_of,
+    joints_field_of,
+)
 from clickpose_fiftyone.fiftyone_internals import dataset_of, is_generated
-from clickpose_fiftyone.predict import boxes_field_of, joints_field_of
 
 BINS = 10
-BIN_ATTRIBUTE = "oks_bin"
 NO_SCORE = "no score"
 _NEUTRAL = "#d9d9e3"
 _LEGEND = "Joints in the colour of their predicted OKS: violet 0 (doubtful), orange 0.6, yellow 1 (certain)"
@@ -40,7 +49,7 @@ def score_bins(scores: np.ndarray) -> list[str]:
     return names[np.where(np.isfinite(scores), index, BINS)].tolist()
 
 
-def add_heat_joints(samples, pred_field: str = "pred", hide_below: float = 0.0) -> int:
+def add_heat_joints(samples, pred_field: str = PRED, hide_below: float = 0.0) -> int:
     """Write the companion field ``<pred_field>_joints`` and each person's ``oks_bin``.
 
     Args:
@@ -58,16 +67,16 @@ def add_heat_joints(samples, pred_field: str = "pred", hide_below: float = 0.0) 
         samples = dataset_of(samples).select(samples.values("id"), ordered=True)
     columns = PersonColumns(samples, pred_field)
     require_writable(samples, joints_field_of(pred_field), fo.Keypoints)
-    scores = columns.joints("keypoint_oks")
+    scores = columns.joints(KEYPOINT_OKS)
     if len(columns) and not np.isfinite(scores).any():
         raise ValueError(f'Expected field "{pred_field}" to have keypoint_oks, got none; predict or calibrate first')
-    visibility = columns.joints("visibility")
-    columns.write(BIN_ATTRIBUTE, score_bins(columns.scalars("pred_oks")))
+    visibility = columns.joints(VISIBILITY)
+    columns.write(OKS_BIN, score_bins(columns.scalars(PRED_OKS)))
     shown = np.isfinite(columns.keypoints).all(axis=-1) & ~(visibility < hide_below)
     attributes = {
-        BIN_ATTRIBUTE: np.array(score_bins(scores.ravel())).reshape(scores.shape),
-        "oks": scores,
-        "joint_visibility": visibility,
+        OKS_BIN: np.array(score_bins(scores.ravel())).reshape(scores.shape),
+        JOINT_OKS: scores,
+        JOINT_VISIBILITY: visibility,
     }
     write_joints(columns, joints_field_of(pred_field), shown, attributes)
     return int(shown.sum())
@@ -76,7 +85,7 @@ def add_heat_joints(samples, pred_field: str = "pred", hide_below: float = 0.0) 
 def color_scheme(*pred_fields: str) -> fo.ColorScheme:
     """Return the scheme of Keypoints fields: joints and bones by score, boxes neutral."""
     values = [{"value": name, "color": color} for name, color in zip(bin_names(), bin_colors(), strict=True)]
-    by_score = {"colorByAttribute": BIN_ATTRIBUTE, "valueColors": [*values, {"value": NO_SCORE, "color": _NEUTRAL}]}
+    by_score = {"colorByAttribute": OKS_BIN, "valueColors": [*values, {"value": NO_SCORE, "color": _NEUTRAL}]}
     return fo.ColorScheme(
         color_by="value",
         show_skeletons=True,
@@ -94,7 +103,7 @@ def color_scheme(*pred_fields: str) -> fo.ColorScheme:
     )
 
 
-def color_by_confidence(samples, pred_field: str = "pred", hide_below: float = 0.0) -> fo.ColorScheme:
+def color_by_confidence(samples, pred_field: str = PRED, hide_below: float = 0.0) -> fo.ColorScheme:
     """Write the companion field and make the scheme, with the fields that were coloured before, the dataset's own.
 
     Returns:

@@ -18,6 +18,7 @@ import numpy as np
 from bson import ObjectId
 from pymongo import UpdateOne
 
+from clickpose_fiftyone.field_names import TAGS
 from clickpose_fiftyone.fiftyone_internals import (
     CLASS,
     ID,
@@ -95,7 +96,7 @@ def documents(kind: type, attributes: Iterable[Mapping]) -> list[dict]:
         attributes: of each label, plain values by name.
     """
     empty = kind().to_dict()
-    return [{**empty, ID: ObjectId(), "tags": [], "attributes": {}, **values} for values in attributes]
+    return [{**empty, ID: ObjectId(), TAGS: [], "attributes": {}, **values} for values in attributes]
 
 
 def label_documents(labels: fo.Label) -> list[dict]:

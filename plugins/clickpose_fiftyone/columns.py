@@ -18,12 +18,19 @@ from clickpose.skeleton import Skeleton
 from clickpose.structures import Poses
 from clickpose_fiftyone.checks import image_sizes, require_keypoints
 from clickpose_fiftyone.column_writes import documents, plain, write_columns, write_labels
+from clickpose_fiftyone.field_names import (
+    BOUNDING_BOX,
+    FIXED,
+    KEYPOINT_OKS,
+    LOWEST_OF_INFO,
+    MIN_PRED_OKS,
+    POINTS,
+    PRED_OKS,
+    VISIBILITY,
+    people_path,
+)
 from clickpose_fiftyone.fiftyone_internals import dataset_of
 from clickpose_fiftyone.skeletons import skeleton_of
-
-MIN_PRED_OKS = "min_pred_oks"
-NUM_LOW_VIS = "num_low_vis"
-_LOWEST_OF = "clickpose_min_pred_oks_of"
 
 
 class PersonColumns:
@@ -45,7 +52,7 @@ class PersonColumns:
         require_keypoints(samples, field)
         self.samples = samples
         self.field = field
-        self._path = f"{field}.keypoints"
+        self._path = people_path(field)
         self._nested_ids = samples.values(f"{self._path}.id")
         self.has_label = np.array([ids is not None for ids in self._nested_ids], bool)
         self.counts = np.array([len(ids or ()) for ids in self._nested_ids], int)
@@ -104,12 +111,12 @@ class PersonColumns:
     def keypoints(self) -> np.ndarray:
         """(N, K, 2) px; NaN where a joint is not placed."""
         shape = (len(self), len(self.skeleton), 2)
-        return _numbers(self.values("points"), shape, f"{self.field}.points") * self.image_wh[self.rows][:, None]
+        return _numbers(self.values(POINTS), shape, f"{self.field}.points") * self.image_wh[self.rows][:, None]
 
     @cached_property
     def boxes_xyxy(self) -> np.ndarray:
         """(N, 4) px: each person's own box, else the one around the placed joints; NaN for a person without any."""
-        relative = self.values("bounding_box")
+        relative = self.values(BOUNDING_BOX)
         scale = np.tile(self.image_wh[self.rows], 2)
         missing = [np.nan] * 4
         given = np.array([missing if box is None else box for box in relative], np.float64).reshape(-1, 4)
@@ -121,15 +128,15 @@ class PersonColumns:
 
     def poses(self) -> Poses:
         """Return all N persons as poses; scores that are not stored are 0, visibilities 1."""
-        visibility = self.joints("visibility")
-        fixed = np.nan_to_num(self.joints("fixed")) > 0
+        visibility = self.joints(VISIBILITY)
+        fixed = np.nan_to_num(self.joints(FIXED)) > 0
         return Poses(
             skeleton=self.skeleton,
             keypoints=self.keypoints,
             boxes_xyxy=self.boxes_xyxy,
-            keypoint_scores=np.nan_to_num(self.joints("keypoint_oks")),
+            keypoint_scores=np.nan_to_num(self.joints(KEYPOINT_OKS)),
             visibility_scores=np.where(np.isfinite(visibility), visibility, 1.0),
-            instance_scores=np.nan_to_num(self.scalars("pred_oks")),
+            instance_scores=np.nan_to_num(self.scalars(PRED_OKS)),
             fixed=fixed,
         )
 
@@ -189,12 +196,12 @@ def write_joints(columns: PersonColumns, field: str, shown: np.ndarray, attribut
         ValueError: if the field or an attribute of it holds something else; nothing is written.
     """
     persons, joints = np.nonzero(shown)
-    names, points = columns.skeleton.names, columns.values("points")
+    names, points = columns.skeleton.names, columns.values(POINTS)
     chosen = {name: plain(values[persons, joints]) for name, values in attributes.items()}
     written = documents(
         fo.Keypoint,
         (
-            {"label": names[joint], "points": [points[person][joint]], **dict(zip(chosen, values, strict=True))}
+            {"label": names[joint], POINTS: [points[person][joint]], **dict(zip(chosen, values, strict=True))}
             for person, joint, *values in zip(persons.tolist(), joints.tolist(), *chosen.values(), strict=True)
         ),
     )
@@ -214,18 +221,18 @@ def index_lowest_oks(columns: PersonColumns) -> None:
     if dataset.get_field(MIN_PRED_OKS) is None:
         return
     dataset.create_index(MIN_PRED_OKS)
-    if dataset.info.get(_LOWEST_OF) == columns.field:
+    if dataset.info.get(LOWEST_OF_INFO) == columns.field:
         return
     if len(columns.counts) < len(dataset):  # the other photos have another field's
         everybody = PersonColumns(dataset, columns.field)
-        everybody.write_all({}, lowest_oks(everybody, everybody.scalars("pred_oks")))
-    dataset.info[_LOWEST_OF] = columns.field
+        everybody.write_all({}, lowest_oks(everybody, everybody.scalars(PRED_OKS)))
+    dataset.info[LOWEST_OF_INFO] = columns.field
     dataset.save()
 
 
 def lowest_oks_field(samples) -> str | None:
     """Return the field whose lowest predicted OKS the photos have; None where they have none."""
-    return None if samples.get_field(MIN_PRED_OKS) is None else dataset_of(samples).info.get(_LOWEST_OF)
+    return None if samples.get_field(MIN_PRED_OKS) is None else dataset_of(samples).info.get(LOWEST_OF_INFO)
 
 
 def _flatten(nested: Sequence[list | None]) -> list:

@@ -12,6 +12,17 @@ import numpy as np
 from clickpose.boxes import xywh_to_xyxy, xyxy_to_xywh
 from clickpose.skeleton import Skeleton
 from clickpose.structures import Pose, Poses
+from clickpose_fiftyone.field_names import (
+    BOUNDING_BOX,
+    CONFIDENCE,
+    FIXED,
+    INSTANCE,
+    KEYPOINT_OKS,
+    POINTS,
+    PRED_OKS,
+    SCORE_RAW,
+    VISIBILITY,
+)
 
 PERSON = "person"
 
@@ -39,7 +50,7 @@ def poses_to_labels(
         boxes.append(
             fo.Detection(
                 label=label,
-                bounding_box=attributes["bounding_box"],
+                bounding_box=attributes[BOUNDING_BOX],
                 confidence=float(pose.instance_score),
                 instance=link,
             )
@@ -55,14 +66,14 @@ def pose_attributes(pose: Pose, image_hw: tuple[int, int]) -> dict:
     points = np.where(placed[:, None], pose.keypoints, center) / (width, height)
     scores = np.where(placed, pose.keypoint_scores, 0.0).tolist()
     return {
-        "points": points.tolist(),
-        "confidence": scores,
-        "keypoint_oks": scores,
-        "visibility": np.where(placed, pose.visibility_scores, 0.0).tolist(),
-        "fixed": pose.fixed.tolist(),
-        "pred_oks": float(pose.instance_score),
-        "score_raw": float(pose.instance_score),
-        "bounding_box": relative_box(pose.box_xyxy, image_hw),
+        POINTS: points.tolist(),
+        CONFIDENCE: scores,
+        KEYPOINT_OKS: scores,
+        VISIBILITY: np.where(placed, pose.visibility_scores, 0.0).tolist(),
+        FIXED: pose.fixed.tolist(),
+        PRED_OKS: float(pose.instance_score),
+        SCORE_RAW: float(pose.instance_score),
+        BOUNDING_BOX: relative_box(pose.box_xyxy, image_hw),
     }
 
 
@@ -81,7 +92,7 @@ def detection_boxes(detections: fo.Detections | None, image_hw: tuple[int, int])
 
 def instance_of(label: fo.Label) -> fo.Instance | None:
     """Return what links a label to others; a label without a link may lack the attribute."""
-    return label.get_attribute_value("instance", None)
+    return label.get_attribute_value(INSTANCE, None)
 
 
 def label_to_pose(label: fo.Keypoint, skeleton: Skeleton, image_hw: tuple[int, int]) -> Pose:
@@ -95,7 +106,7 @@ def label_to_pose(label: fo.Keypoint, skeleton: Skeleton, image_hw: tuple[int, i
     if len(label.points) != count:
         raise ValueError(f"Expected {count} points ({skeleton.name}) in the person, got {len(label.points)}")
     keypoints = np.array(label.points, np.float64) * (width, height)
-    box = label.get_attribute_value("bounding_box", None)
+    box = label.get_attribute_value(BOUNDING_BOX, None)
     if box is None:
         placed = keypoints[np.isfinite(keypoints).all(axis=1)]
         if not len(placed):
@@ -107,10 +118,10 @@ def label_to_pose(label: fo.Keypoint, skeleton: Skeleton, image_hw: tuple[int, i
         skeleton=skeleton,
         keypoints=keypoints,
         box_xyxy=box_xyxy,
-        keypoint_scores=_list(label, "keypoint_oks", 0.0, count),
-        visibility_scores=_list(label, "visibility", 1.0, count),
-        instance_score=float(label.get_attribute_value("pred_oks", None) or 0.0),
-        fixed=_list(label, "fixed", False, count),
+        keypoint_scores=_list(label, KEYPOINT_OKS, 0.0, count),
+        visibility_scores=_list(label, VISIBILITY, 1.0, count),
+        instance_score=float(label.get_attribute_value(PRED_OKS, None) or 0.0),
+        fixed=_list(label, FIXED, False, count),
     )
 
 

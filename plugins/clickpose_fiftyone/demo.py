@@ -11,9 +11,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from clickpose_fiftyone.database import check_server
+from clickpose_fiftyone.field_names import GT, PRED, SOURCE_INFO, boxes_field_of
 
 DEMO_NAME = "clickpose-demo"
-_SOURCE = "clickpose_source"  # the folder that a dataset was made of, in its info
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 Say = Callable[[str], None]
 _QUIET = {
@@ -78,11 +78,11 @@ def prepare_dataset(options: ReviewOptions, say: Say):
     if fo.dataset_exists(name):
         say(f"Using the dataset “{name}” again; corrections are kept.")
         dataset = fo.load_dataset(name)
-        if options.coco is None and dataset.info.get(_SOURCE) == _source_key(source):
+        if options.coco is None and dataset.info.get(SOURCE_INFO) == _source_key(source):
             _add_new_photos(dataset, options, say)
         return dataset
     dataset = fo.Dataset(name, persistent=True)
-    dataset.info[_SOURCE] = _source_key(source)
+    dataset.info[SOURCE_INFO] = _source_key(source)
     dataset.save()
     try:
         _fill(dataset, options, say)
@@ -103,7 +103,7 @@ def _dataset_name(source: Path | None) -> str:
     base = DEMO_NAME if source is None else f"clickpose-{source.expanduser().resolve().name}"
     names, key = chain([base], (f"{base}-{number}" for number in count(2))), _source_key(source)
     return next(
-        name for name in names if not fo.dataset_exists(name) or fo.load_dataset(name).info.get(_SOURCE, key) == key
+        name for name in names if not fo.dataset_exists(name) or fo.load_dataset(name).info.get(SOURCE_INFO, key) == key
     )
 
 
@@ -121,7 +121,7 @@ def _add_new_photos(dataset, options: ReviewOptions, say: Say) -> None:
     say(f"Finding the people of {plural(len(new), 'new photo')} …")
     ids = dataset.add_samples([fo.Sample(filepath=path) for path in new], progress=False)
     try:
-        say(str(predict_poses(dataset.select(ids), "pred", progress=_tell_every(say, 20))))
+        say(str(predict_poses(dataset.select(ids), PRED, progress=_tell_every(say, 20))))
     except ValueError as error:  # none of them can be read
         say(str(error))
     apply_everything(dataset, say)
@@ -135,14 +135,14 @@ def _fill(dataset, options: ReviewOptions, say: Say) -> None:
     from clickpose_fiftyone.predict import predict_poses
 
     if options.coco is not None:
-        import_coco(dataset, options.coco / "annotations.json", options.coco / "images", "gt", limit=options.limit)
-        prompts = "gt_boxes"
+        import_coco(dataset, options.coco / "annotations.json", options.coco / "images", GT, limit=options.limit)
+        prompts = boxes_field_of(GT)
     else:
         paths = _photos(options.images or demo_photos(), options.limit)
         dataset.add_samples([fo.Sample(filepath=path) for path in paths])
         prompts = None
     say(f"Finding the people of {len(dataset)} photos …")
-    say(str(predict_poses(dataset, "pred", prompt_field=prompts, progress=_tell_every(say, 20))))
+    say(str(predict_poses(dataset, PRED, prompt_field=prompts, progress=_tell_every(say, 20))))
     apply_everything(dataset, say)
 
 
@@ -152,12 +152,12 @@ def apply_everything(dataset, say: Say) -> None:
     from clickpose_fiftyone.review import worst_persons, worst_samples
     from clickpose_fiftyone.visibility import flag_low_visibility
 
-    say(str(flag_low_visibility(dataset, "pred")))
-    if "gt" in dataset.get_field_schema():
+    say(str(flag_low_visibility(dataset, PRED)))
+    if GT in dataset.get_field_schema():
         _use_labels(dataset, say)
-    color_by_confidence(dataset, "pred")
-    dataset.save_view("worst-photos-first", worst_samples(dataset, "pred"), overwrite=True)
-    dataset.save_view("worst-people-first", worst_persons(dataset, "pred", 200), overwrite=True)
+    color_by_confidence(dataset, PRED)
+    dataset.save_view("worst-photos-first", worst_samples(dataset, PRED), overwrite=True)
+    dataset.save_view("worst-people-first", worst_persons(dataset, PRED, 200), overwrite=True)
 
 
 def _use_labels(dataset, say: Say) -> None:
@@ -166,11 +166,11 @@ def _use_labels(dataset, say: Say) -> None:
     from clickpose_fiftyone.evaluation import evaluate_poses
     from clickpose_fiftyone.label_errors import find_label_errors
 
-    say(str(calibrate(dataset, "pred", "gt")))
-    results = evaluate_poses(dataset, "pred", "gt", "eval")
+    say(str(calibrate(dataset, PRED, GT)))
+    results = evaluate_poses(dataset, PRED, GT, "eval")
     say(f"AP {results.figures['AP']:.3f}, AR {results.figures['AR']:.3f}")
-    say(str(diagnose(dataset, "pred", "gt")))
-    say(str(find_label_errors(dataset, "pred", "gt")))
+    say(str(diagnose(dataset, PRED, GT)))
+    say(str(find_label_errors(dataset, PRED, GT)))
 
 
 def demo_photos() -> Path:

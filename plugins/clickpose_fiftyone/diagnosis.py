@@ -16,12 +16,12 @@ from clickpose.metrics.keypoint_sets import KeypointTruth
 from clickpose.metrics.oks import keypoint_oks
 from clickpose_fiftyone.checks import require_compared, require_samples
 from clickpose_fiftyone.columns import PersonColumns
+from clickpose_fiftyone.field_names import GT, JOINT_ERRORS, PRED
 from clickpose_fiftyone.matching import group_indices, match_persons
 from clickpose_fiftyone.truth import read_predictions, read_truth
 
 ERRORS = ("good", "jitter", "inversion", "swap", "miss")
 GOOD_FROM, NEAR_FROM, FOUND_FROM = 0.85, 0.5, 0.1
-ATTRIBUTE = "joint_errors"
 UNLABELLED = "unlabelled"
 _NOT_LABELLED = -1
 
@@ -52,7 +52,7 @@ class Diagnosis:
         return f"Compared {total} joints of {self.persons} people: {', '.join(parts)}."
 
 
-def diagnose(samples, pred_field: str = "pred", gt_field: str = "gt", write: bool = True) -> Diagnosis:
+def diagnose(samples, pred_field: str = PRED, gt_field: str = GT, write: bool = True) -> Diagnosis:
     """Classify the error of every labelled joint that a prediction exists for.
 
     Args:
@@ -80,7 +80,7 @@ def diagnose(samples, pred_field: str = "pred", gt_field: str = "gt", write: boo
         kinds[prediction] = classify_joints(predictions.keypoints[prediction], truth, person, others, skeleton)
     if write:
         names = np.array([*ERRORS, UNLABELLED])
-        predictions.write(ATTRIBUTE, names[kinds].tolist())
+        predictions.write(JOINT_ERRORS, names[kinds].tolist())
     counts = np.stack([(kinds == kind).sum(axis=0) for kind in range(len(ERRORS))], axis=1)
     return Diagnosis(joints=skeleton.names, counts=counts, persons=len(compared))
 
@@ -114,10 +114,10 @@ def classify_joints(keypoints: np.ndarray, truth: KeypointTruth, person: int, ot
     return np.where(labelled, np.select(tests, range(4), default=4), _NOT_LABELLED)
 
 
-def stored_diagnosis(samples, pred_field: str = "pred") -> Diagnosis | None:
+def stored_diagnosis(samples, pred_field: str = PRED) -> Diagnosis | None:
     """Return the counts of what :func:`diagnose` stored in a view; None where nothing is stored."""
     columns = PersonColumns(samples, pred_field)
-    rows = [row for row in columns.values(ATTRIBUTE) if row]
+    rows = [row for row in columns.values(JOINT_ERRORS) if row]
     if not rows:
         return None
     table = np.array(rows)
@@ -135,7 +135,7 @@ def persons_with_error(samples, pred_field: str, joint: str, error: str) -> list
         raise ValueError(f"Expected an error of {', '.join(ERRORS)}, got {error!r}")
     columns = PersonColumns(samples, pred_field)
     index = columns.skeleton.index(joint)
-    rows = columns.values(ATTRIBUTE)
+    rows = columns.values(JOINT_ERRORS)
     return [label_id for label_id, row in zip(columns.label_ids, rows, strict=True) if row and row[index] == error]
 
 

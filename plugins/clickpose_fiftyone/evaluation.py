@@ -20,6 +20,7 @@ from clickpose.metrics.average_precision import (
 )
 from clickpose_fiftyone.checks import require_compared, require_samples
 from clickpose_fiftyone.columns import PersonColumns
+from clickpose_fiftyone.field_names import GT, PRED, PRED_OKS, person_path
 from clickpose_fiftyone.fiftyone_internals import RestoredResults, dataset_of
 from clickpose_fiftyone.matching import Matches, match_persons
 from clickpose_fiftyone.truth import read_predictions, read_truth
@@ -40,7 +41,7 @@ class PoseEvaluationConfig(foud.DetectionEvaluationConfig):
         score: attribute that ranks the predictions.
     """
 
-    def __init__(self, pred_field, gt_field, iou=None, classwise=None, score="pred_oks", **kwargs):
+    def __init__(self, pred_field, gt_field, iou=None, classwise=None, score=PRED_OKS, **kwargs):
         kwargs = {name: value for name, value in kwargs.items() if name not in ("use_masks", "use_boxes")}
         super().__init__(pred_field, gt_field, iou=0.5 if iou is None else iou, classwise=False, **kwargs)
         self.score = score
@@ -95,7 +96,7 @@ class PoseEvaluation(foud.DetectionEvaluation):
         if key in samples.list_evaluations():
             return
         fields, suffixes = (self.config.gt_field, self.config.pred_field), ("", "_id", "_iou")
-        people = [f"{field}.keypoints.{key}{suffix}" for field in fields for suffix in suffixes]
+        people = [person_path(field, f"{key}{suffix}") for field in fields for suffix in suffixes]
         taken = [path for path in (*people, *_photo_fields(key)) if samples.get_field(path) is not None]
         if taken:
             raise ValueError(f'Expected a free name for the run, got {key!r}: "{taken[0]}" is there already')
@@ -179,7 +180,7 @@ class PoseEvaluationResults(RestoredResults, foud.DetectionResults):
 
 
 def evaluate_poses(
-    samples, pred_field: str = "pred", gt_field: str = "gt", eval_key: str | None = "eval", score: str = "pred_oks",
+    samples, pred_field: str = PRED, gt_field: str = GT, eval_key: str | None = "eval", score: str = PRED_OKS,
     oks: float = 0.5,
 ) -> PoseEvaluationResults:  # fmt: skip
     """Evaluate predictions; equal to ``samples.evaluate_detections(..., method="coco-pose")`` without its sample loop.

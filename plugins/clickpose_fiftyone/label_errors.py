@@ -12,6 +12,16 @@ import numpy as np
 from clickpose.metrics.oks import keypoint_oks, oks
 from clickpose_fiftyone.checks import require_compared, require_keypoints, require_samples
 from clickpose_fiftyone.columns import PersonColumns
+from clickpose_fiftyone.field_names import (
+    GT,
+    KEYPOINT_OKS,
+    LABEL_ERROR_TAG,
+    LABEL_ERRORS,
+    LABEL_ERRORS_INFO,
+    PRED,
+    TAGS,
+    VISIBILITY,
+)
 from clickpose_fiftyone.fiftyone_internals import dataset_of
 from clickpose_fiftyone.matching import group_indices, match_persons
 from clickpose_fiftyone.truth import labelled_visibility, read_predictions, read_truth, truth_areas
@@ -24,8 +34,6 @@ KINDS = {
     "far_from_prediction": "a joint is far from where the network is sure it is",
     "impossible_limb": "a limb is longer than people have",
 }
-TAG = "label_error"
-ATTRIBUTE = "label_errors"
 _SURE = 0.75  # predicted OKS and visibility from which the network counts as sure
 _DOUBLE_OKS = 0.8
 _FLIP_ADVANTAGE = 0.3
@@ -70,9 +78,7 @@ class LabelErrors:
         return f"{people} of {self.persons} labelled people look wrong: {', '.join(parts)}."
 
 
-def find_label_errors(
-    samples, pred_field: str | None = "pred", gt_field: str = "gt", write: bool = True
-) -> LabelErrors:
+def find_label_errors(samples, pred_field: str | None = PRED, gt_field: str = GT, write: bool = True) -> LabelErrors:
     """Look for annotations that are probably wrong.
 
     Doubles and limbs need no predictions; the other kinds compare with confident ones.
@@ -152,8 +158,8 @@ def _against_predictions(truth: _Truth, predictions: PersonColumns) -> list[Labe
     """The kinds that a confident prediction shows."""
     sigmas = truth.skeleton.sigma_array
     matches = match_persons(truth.people, read_predictions(predictions), sigmas, 0.1)
-    joint_oks = np.nan_to_num(predictions.joints("keypoint_oks"))
-    visibility = np.nan_to_num(predictions.joints("visibility"), nan=1.0)
+    joint_oks = np.nan_to_num(predictions.joints(KEYPOINT_OKS))
+    visibility = np.nan_to_num(predictions.joints(VISIBILITY), nan=1.0)
     sure = (joint_oks >= _SURE) & (visibility >= _SURE)
     predictions_of = group_indices(predictions.rows)
     found = []
@@ -234,15 +240,15 @@ def _write(columns: PersonColumns, found: list[LabelError]) -> None:
         )
     wrong = np.array([label_id in kinds for label_id in columns.label_ids], bool)
     stored = [kinds.get(label_id, []) for label_id in columns.label_ids]
-    columns.write_all({ATTRIBUTE: stored, "tags": changed_tags(columns, TAG, wrong)})
+    columns.write_all({LABEL_ERRORS: stored, TAGS: changed_tags(columns, LABEL_ERROR_TAG, wrong)})
     rows = [[e.sample_id, e.label_id, e.kind, e.joint, e.suspicion] for e in found]
     dataset = dataset_of(columns.samples)
-    known = dataset.info.get("clickpose_label_errors") or {}
-    dataset.info["clickpose_label_errors"] = {**known, columns.field: json.dumps(rows)}
+    known = dataset.info.get(LABEL_ERRORS_INFO) or {}
+    dataset.info[LABEL_ERRORS_INFO] = {**known, columns.field: json.dumps(rows)}
     dataset.save()
 
 
-def stored_label_errors(samples, gt_field: str = "gt") -> tuple[LabelError, ...]:
+def stored_label_errors(samples, gt_field: str = GT) -> tuple[LabelError, ...]:
     """Return what the last search stored for a field."""
-    rows = (dataset_of(samples).info.get("clickpose_label_errors") or {}).get(gt_field)
+    rows = (dataset_of(samples).info.get(LABEL_ERRORS_INFO) or {}).get(gt_field)
     return tuple(LabelError(*row) for row in json.loads(rows)) if rows else ()

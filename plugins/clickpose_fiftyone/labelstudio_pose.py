@@ -20,17 +20,32 @@ import fiftyone.utils.annotations as foua
 import numpy as np
 
 from clickpose.boxes import box_iou, xywh_to_xyxy
+from clickpose.steps import Progress
 from clickpose.structures import Annotations, Poses
 from clickpose_fiftyone.backends import register_backends
 from clickpose_fiftyone.checks import image_sizes, plural, require_keypoints, require_samples
 from clickpose_fiftyone.column_writes import label_documents, write_labels
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.conversion import PERSON, instance_of, relative_box
+from clickpose_fiftyone.derived import refresh_derived
+from clickpose_fiftyone.field_names import (
+    ANNOTATED_VISIBILITY,
+    BOUNDING_BOX,
+    CORRECTED,
+    FIXED,
+    HISTORY,
+    KEYPOINT_OKS,
+    PRED,
+    PRED_OKS,
+    SENT,
+    VISIBILITY,
+    boxes_field_of,
+    person_path,
+)
 from clickpose_fiftyone.fiftyone_internals import RestoredResults, is_patches, root_dataset_of, take_parameters
 from clickpose_fiftyone.linked_boxes import follow_poses
-from clickpose_fiftyone.predict import Progress, boxes_field_of
 from clickpose_fiftyone.refinement import history_of, state_of
-from clickpose_fiftyone.review import CORRECTED, SENT, mark_persons
+from clickpose_fiftyone.review import mark_persons
 from clickpose_fiftyone.skeletons import skeleton_of
 from clickpose_labelstudio.codec import decode_result, encode_poses
 from clickpose_labelstudio.label_studio_client import LabelStudioClient
@@ -203,7 +218,7 @@ class ExchangedWithLabelStudio:
 
 
 def send_to_label_studio(
-    samples, pred_field: str = "pred", url: str = "http://localhost:8080", api_key: str = "",
+    samples, pred_field: str = PRED, url: str = "http://localhost:8080", api_key: str = "",
     anno_key: str = "corrections", project: str = "FiftyOne corrections", progress: Progress | None = None,
 ) -> ExchangedWithLabelStudio:  # fmt: skip
     """Make a Label Studio project of the photos of a view, with their poses as predictions.
@@ -323,8 +338,8 @@ def read_task(task: dict, entry: dict, config, current: dict[str, fo.Keypoint]) 
 def _sendable(columns: PersonColumns) -> Poses:
     """Return the people as poses; of annotations without scores the COCO visibility becomes one."""
     poses = columns.poses()
-    visibility = columns.joints("visibility")
-    annotated = ~np.isfinite(columns.scalars("pred_oks"))[:, None]
+    visibility = columns.joints(VISIBILITY)
+    annotated = ~np.isfinite(columns.scalars(PRED_OKS))[:, None]
     absent = (annotated & (visibility == 0)) | ~np.isfinite(poses.keypoints).all(axis=-1)
     known = np.where(annotated, np.where(visibility == 1, 0.0, 1.0), poses.visibility_scores)
     keypoints = np.where(absent[..., None], np.nan, poses.keypoints)
@@ -355,7 +370,7 @@ def _label(annotations: Annotations, person: int, image_hw: tuple[int, int], old
     height, width = image_hw
     visibility = annotations.visibility[person]
     points = annotations.keypoints[person] / (width, height)
-    scored = old is None or old.get_attribute_value("pred_oks", None) is not None
+    scored = old is None or old.get_attribute_value(PRED_OKS, None) is not None
     label = fo.Keypoint(label=PERSON) if old is None else old.copy()
     if old is not None:
         label.id = old.id
@@ -363,29 +378,29 @@ def _label(annotations: Annotations, person: int, image_hw: tuple[int, int], old
             label.instance = instance_of(old)  # a copy has a new link
         if not (_changed(old, points, visibility, scored) or _resized(old, annotations.boxes_xyxy[person], image_hw)):
             return label
-        label["refinement_history"] = json.dumps([*history_of(old), state_of(old)])
+        label[HISTORY] = json.dumps([*history_of(old), state_of(old)])
     label.tags = [*(tag for tag in (label.tags or []) if tag != CORRECTED), CORRECTED]
-    label["annotated_visibility"] = visibility.tolist()
+    label[ANNOTATED_VISIBILITY] = visibility.tolist()
     if scored:  # points stay finite and visibility a score: what is not labelled keeps its place with visibility 0
         fallback = _middle(points, annotations.boxes_xyxy[person], image_hw) if old is None else np.array(old.points)
         points = np.where((visibility > 0)[:, None], points, fallback)
-        label["visibility"] = (visibility == 2).astype(float).tolist()
-        label["keypoint_oks"] = (visibility > 0).astype(float).tolist()
-        label["fixed"] = (visibility > 0).tolist()
-        label["pred_oks"] = 1.0
+        label[VISIBILITY] = (visibility == 2).astype(float).tolist()
+        label[KEYPOINT_OKS] = (visibility > 0).astype(float).tolist()
+        label[FIXED] = (visibility > 0).tolist()
+        label[PRED_OKS] = 1.0
     else:
-        label["visibility"] = visibility.tolist()
+        label[VISIBILITY] = visibility.tolist()
     label.points = points.tolist()
     box = annotations.boxes_xyxy[person]
     if np.isfinite(box).all():
-        label["bounding_box"] = relative_box(box, image_hw)
+        label[BOUNDING_BOX] = relative_box(box, image_hw)
     return label
 
 
 def _changed(old: fo.Keypoint, points: np.ndarray, visibility: np.ndarray, scored: bool) -> bool:
     """Tell whether a human changed anything that was sent."""
     before = np.array(old.points, np.float64)
-    stored = old.get_attribute_value("visibility", None)
+    stored = old.get_attribute_value(VISIBILITY, None)
     stored = np.full(len(before), 2.0 if not scored else 1.0) if stored is None else np.array(stored, np.float64)
     sent = np.where(stored >= 0.5, 2, 1) if scored else stored
     sent = np.where(np.isfinite(before).all(axis=1), sent, 0)
@@ -396,7 +411,7 @@ def _changed(old: fo.Keypoint, points: np.ndarray, visibility: np.ndarray, score
 
 def _resized(old: fo.Keypoint, box_xyxy: np.ndarray, image_hw: tuple[int, int]) -> bool:
     """Tell whether a human changed the box that was sent."""
-    before = old.get_attribute_value("bounding_box", None)
+    before = old.get_attribute_value(BOUNDING_BOX, None)
     if before is None or not np.isfinite(box_xyxy).all():
         return False
     sent = np.clip(xywh_to_xyxy(np.array(before)), 0, 1)  # boxes are clipped to the photo when they are sent
@@ -424,13 +439,11 @@ def _current_labels(dataset, field: str, sample_ids: list[str]) -> _Labels:
 
 def _store_labels(dataset, field: str, before: _Labels, labels: _Labels) -> None:
     """Write all photos' labels at once, with what depends on them."""
-    from clickpose_fiftyone.refinement import refresh_derived
-
     view = dataset.select(list(labels), ordered=True)
     boxes = _following_boxes(view, field, before, labels)  # first: somebody new gets the link from the box
     people = [label_documents(fo.Keypoints(keypoints=list(found.values()))) for found in labels.values()]
     write_labels(view, {field: (fo.Keypoints, people), **boxes})
-    if dataset.get_field(f"{field}.keypoints.pred_oks") is not None:
+    if dataset.get_field(person_path(field, PRED_OKS)) is not None:
         refresh_derived(view, field)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 import fiftyone as fo
 
 from clickpose_fiftyone.conversion import instance_of
+from clickpose_fiftyone.field_names import BOUNDING_BOX, PRED_OKS
 
 
 def follow_poses(
@@ -39,10 +40,10 @@ def _new_box(pose: fo.Keypoint) -> fo.Detection:
 def _place(box: fo.Detection, pose: fo.Keypoint) -> None:
     if _box_of(pose) is not None:
         box.bounding_box = list(_box_of(pose))
-    score = pose.get_attribute_value("pred_oks", None)
+    score = pose.get_attribute_value(PRED_OKS, None)
     if score is not None:
         box.confidence = score
 
 
 def _box_of(pose: fo.Keypoint) -> list[float] | None:
-    return pose.get_attribute_value("bounding_box", None)
+    return pose.get_attribute_value(BOUNDING_BOX, None)

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import fiftyone as fo
 import numpy as np
 
 from clickpose.image_io import read_image
 from clickpose.predictor import PosePredictor
+from clickpose.steps import Steps, stepwise
 from clickpose_fiftyone.calibration import remember_calibration
 from clickpose_fiftyone.checks import plural, require_field, require_images, require_samples, require_writable
+from clickpose_fiftyone.colours import color_by_confidence
 from clickpose_fiftyone.column_writes import label_documents, write_labels
-from clickpose_fiftyone.columns import PersonColumns, index_lowest_oks, lowest_oks
 from clickpose_fiftyone.conversion import detection_boxes, instance_of, poses_to_labels
+from clickpose_fiftyone.derived import refresh_sample_columns
+from clickpose_fiftyone.field_names import PRED, boxes_field_of, joints_field_of
 from clickpose_fiftyone.fiftyone_internals import dataset_of
 from clickpose_fiftyone.predictors import PREDICTOR_LOCK, shared_predictor
 from clickpose_fiftyone.provenance import remember_network
 from clickpose_fiftyone.review import count_touched
 from clickpose_fiftyone.skeletons import set_skeleton
-from clickpose_fiftyone.visibility import LOW_VISIBILITY, low_counts
-
-Progress = Callable[[int, int], None]
-Result = TypeVar("Result")
 
 
 @dataclass
@@ -49,30 +46,21 @@ class PredictSummary:
         return text
 
 
-def boxes_field_of(pred_field: str) -> str:
-    """Return the name of the Detections field whose boxes are linked to the poses of a field."""
-    return f"{pred_field}_boxes"
-
-
-def joints_field_of(pred_field: str) -> str:
-    """Return the name of the field of coloured joints of a Keypoints field."""
-    return f"{pred_field}_joints"
-
-
+@stepwise
 def predict_poses(
     samples,
-    pred_field: str = "pred",
+    pred_field: str = PRED,
     model: str | PosePredictor = "lite",
     prompt_field: str | None = None,
     min_score: float = 0.0,
     checkpoint: str | None = None,
     replace_corrected: bool = False,
     colours: bool = False,
-    progress: Progress | None = None,
-) -> PredictSummary:
+) -> Steps[PredictSummary]:
     """Predict the poses of everybody, or of the people in the boxes of a field.
 
     Nothing is written before the last photo is done, so an interrupted run leaves the dataset as it was.
+    ``predict_poses.steps`` is the same as a generator of (photos done, photos in all) that returns the summary.
 
     Args:
         samples: a dataset or view of images.
@@ -88,35 +76,6 @@ def predict_poses(
     Raises:
         ValueError: if the collection, a field or the threshold cannot serve, or the field has corrected people (also if
             somebody corrected them while the network ran).
-    """
-    options = (prompt_field, min_score, checkpoint, replace_corrected, colours)
-    return exhaust(iterate_predictions(samples, pred_field, model, *options), progress)
-
-
-def exhaust(run: Generator[tuple[int, int], None, Result], progress: Progress | None = None) -> Result:
-    """Run step by step to the end, reporting each (done, in all); returns the generator's result."""
-    while True:
-        try:
-            done, total = next(run)
-        except StopIteration as end:
-            return end.value
-        if progress is not None:
-            progress(done, total)
-
-
-def iterate_predictions(
-    samples,
-    pred_field: str = "pred",
-    model: str | PosePredictor = "lite",
-    prompt_field: str | None = None,
-    min_score: float = 0.0,
-    checkpoint: str | None = None,
-    replace_corrected: bool = False,
-    colours: bool = False,
-) -> Generator[tuple[int, int], None, PredictSummary]:
-    """Predict step by step, as :func:`predict_poses`: yields (photos done, photos in all), returns the summary.
-
-    Nothing is written unless the generator is exhausted.
     """
     _check(samples, pred_field, prompt_field, min_score, colours)
     _require_uncorrected(samples, pred_field, replace_corrected)
@@ -191,8 +150,6 @@ def _links(prompt: fo.Detections | None) -> list[fo.Instance]:
 
 def _write(samples, pred_field: str, found: dict, predictor: PosePredictor, colours: bool) -> None:
     """Write all results by columns."""
-    from clickpose_fiftyone.colours import color_by_confidence  # which builds on this module
-
     dataset = dataset_of(samples)
     view = dataset.select(list(found), ordered=True)
     keypoints, boxes, metadata = (list(column) for column in zip(*found.values(), strict=True))
@@ -221,11 +178,3 @@ def _fill_metadata(view, metadata: list[fo.ImageMetadata]) -> None:
         view.set_values(
             "metadata", [own if own and own.width else new for own, new in zip(stored, metadata, strict=True)]
         )
-
-
-def refresh_sample_columns(samples, pred_field: str, low_visibility: float = LOW_VISIBILITY) -> None:
-    """Write ``min_pred_oks`` (indexed) and ``num_low_vis`` of each sample anew from its persons."""
-    columns = PersonColumns(samples, pred_field)
-    counts = low_counts(columns, columns.joints("visibility"), low_visibility)
-    columns.write_all({}, {**lowest_oks(columns, columns.scalars("pred_oks")), **counts})
-    index_lowest_oks(columns)

@@ -11,9 +11,8 @@ from dataclasses import asdict, dataclass, fields
 from clickpose.calibration.calibrator_file import CalibratorError, Provenance
 from clickpose.predictor import PosePredictor
 from clickpose.skeleton import Skeleton
+from clickpose_fiftyone.field_names import NETWORKS_INFO
 from clickpose_fiftyone.fiftyone_internals import dataset_of
-
-INFO = "clickpose_networks"
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ def remember_network(samples, field: str, predictor: PosePredictor, checkpoint: 
     """
     network = FieldNetwork(predictor.name, predictor.fingerprint, predictor.skeleton.name, checkpoint)
     dataset = dataset_of(samples)
-    dataset.info[INFO] = {**(dataset.info.get(INFO) or {}), field: asdict(network)}
+    dataset.info[NETWORKS_INFO] = {**(dataset.info.get(NETWORKS_INFO) or {}), field: asdict(network)}
     dataset.save()
     described = dataset.get_field(field)
     described.description = f"Poses predicted by {network}"  # the app shows it beside the field's name
@@ -56,7 +55,7 @@ def remember_network(samples, field: str, predictor: PosePredictor, checkpoint: 
 
 def network_of(samples, field: str) -> FieldNetwork | None:
     """Return the network that predicted a field; None where that is not known, as for imported predictions."""
-    stored = (dataset_of(samples).info.get(INFO) or {}).get(field)
+    stored = (dataset_of(samples).info.get(NETWORKS_INFO) or {}).get(field)
     if stored is None:
         return None
     return FieldNetwork(**{part.name: stored.get(part.name) for part in fields(FieldNetwork)})

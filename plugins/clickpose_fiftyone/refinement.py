@@ -19,17 +19,33 @@ from clickpose.structures import Pose
 from clickpose_fiftyone.checks import require_keypoints
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.conversion import instance_of, label_to_pose, pose_attributes
+from clickpose_fiftyone.derived import refresh_derived
+from clickpose_fiftyone.field_names import (
+    ACCEPTED,
+    BOUNDING_BOX,
+    CONFIDENCE,
+    DISCARDED,
+    FIXED,
+    HISTORY,
+    KEYPOINT_OKS,
+    POINTS,
+    PRED,
+    PRED_OKS,
+    REFINED,
+    SCORE_RAW,
+    TAGS,
+    VISIBILITY,
+    boxes_field_of,
+)
 from clickpose_fiftyone.fiftyone_internals import root_dataset_of
 from clickpose_fiftyone.linked_boxes import follow_poses
-from clickpose_fiftyone.predict import boxes_field_of
 from clickpose_fiftyone.predictors import refine_cached, shared_predictor
 from clickpose_fiftyone.provenance import network_of, other_network
-from clickpose_fiftyone.review import ACCEPTED, HISTORY, REFINED, mark_persons
+from clickpose_fiftyone.review import mark_persons
 from clickpose_fiftyone.skeletons import skeleton_of
 
-DISCARDED = "refinement_discarded"
 _KEPT = (
-    "points", "confidence", "keypoint_oks", "visibility", "fixed", "pred_oks", "score_raw", "bounding_box",
+    POINTS, CONFIDENCE, KEYPOINT_OKS, VISIBILITY, FIXED, PRED_OKS, SCORE_RAW, BOUNDING_BOX,
 )  # fmt: skip
 
 
@@ -141,7 +157,7 @@ def refine_pose(
     samples,
     label_id: str,
     clicks: dict[str, tuple[float, float]],
-    pred_field: str = "pred",
+    pred_field: str = PRED,
     sample_id: str | None = None,
     model: str | PosePredictor | None = None,
 ) -> Pose:
@@ -193,7 +209,7 @@ def save_refinement(person: Person, pose: Pose, revision: int | None = None) -> 
     _store(sample, label, person.field)
 
 
-def undo_refinement(samples, label_id: str, pred_field: str = "pred", sample_id: str | None = None) -> int:
+def undo_refinement(samples, label_id: str, pred_field: str = PRED, sample_id: str | None = None) -> int:
     """Take back the last saved refinement of a person, which is open again then; returns how many are left.
 
     Raises:
@@ -210,7 +226,7 @@ def undo_refinement(samples, label_id: str, pred_field: str = "pred", sample_id:
     return len(history)
 
 
-def accept_refinements(samples, label_ids=None, pred_field: str = "pred") -> int:
+def accept_refinements(samples, label_ids=None, pred_field: str = PRED) -> int:
     """Settle refinements: the persons are tagged ``accepted``, their originals stay in the history.
 
     Args:
@@ -228,7 +244,7 @@ def accept_refinements(samples, label_ids=None, pred_field: str = "pred") -> int
     return mark_persons(samples, pred_field, ids, ACCEPTED) if ids else 0
 
 
-def discard_refinements(samples, label_ids=None, pred_field: str = "pred") -> int:
+def discard_refinements(samples, label_ids=None, pred_field: str = PRED) -> int:
     """Bring back the originals of refined persons, tagged ``refinement_discarded``; returns how many.
 
     Args:
@@ -254,10 +270,10 @@ def discard_refinements(samples, label_ids=None, pred_field: str = "pred") -> in
     return discarded
 
 
-def refined_ids(samples, pred_field: str = "pred") -> list[str]:
+def refined_ids(samples, pred_field: str = PRED) -> list[str]:
     """Return the label ids of the persons of a view with a saved refinement that is not accepted yet."""
     columns = PersonColumns(samples, pred_field)
-    states = zip(columns.label_ids, columns.values("tags"), columns.values(HISTORY), strict=True)
+    states = zip(columns.label_ids, columns.values(TAGS), columns.values(HISTORY), strict=True)
     return [
         label_id
         for label_id, tags, history in states
@@ -300,16 +316,6 @@ def _move_linked_box(sample: fo.Sample, boxes_field: str, label: fo.Keypoint) ->
     boxes = sample[boxes_field] if boxes_field in sample.field_names else None
     if boxes is not None and instance_of(label) is not None:
         follow_poses(boxes.detections, [label])
-
-
-def refresh_derived(view, field: str) -> None:
-    """Write anew what depends on the people of a view: lowest predicted OKS, hidden joints, colours."""
-    from clickpose_fiftyone.colours import add_heat_joints
-    from clickpose_fiftyone.predict import joints_field_of, refresh_sample_columns
-
-    refresh_sample_columns(view, field)
-    if joints_field_of(field) in view.get_field_schema():
-        add_heat_joints(view, field)
 
 
 def moved_joints(before: Pose, after: Pose, at_least: float = 0.5) -> list[str]:

@@ -7,13 +7,23 @@ from dataclasses import dataclass
 import numpy as np
 
 from clickpose_fiftyone.checks import require_keypoints, require_samples
-from clickpose_fiftyone.columns import MIN_PRED_OKS, PersonColumns, index_lowest_oks, lowest_oks, lowest_oks_field
+from clickpose_fiftyone.columns import PersonColumns, index_lowest_oks, lowest_oks, lowest_oks_field
+from clickpose_fiftyone.field_names import (
+    ACCEPTED,
+    AUTO_ACCEPTED,
+    CORRECTED,
+    KEYPOINT_OKS,
+    MIN_PRED_OKS,
+    PRED,
+    PRED_OKS,
+    REFINED,
+    SENT,
+    TAGS,
+    people_path,
+    person_path,
+)
 from clickpose_fiftyone.fiftyone_internals import dataset_of, root_dataset_of
 
-HISTORY = "refinement_history"  # of a person whom a human corrected: the earlier states, as JSON
-ACCEPTED, REFINED, SENT = "accepted", "refined", "sent_to_label_studio"
-CORRECTED = "corrected_in_label_studio"
-AUTO_ACCEPTED = "auto_accepted"  # went through unseen
 DONE = (ACCEPTED, SENT)  # tags of people whom somebody settled; a refined one waits to be accepted
 _OUT_OF_QUEUE = {*DONE, AUTO_ACCEPTED}
 
@@ -55,7 +65,7 @@ class Queue:
     total: int
 
 
-def worst_samples(samples, pred_field: str = "pred", count: int | None = None):
+def worst_samples(samples, pred_field: str = PRED, count: int | None = None):
     """Return a view of the photos by their lowest predicted OKS, worst first; photos without people are left out.
 
     Args:
@@ -69,7 +79,7 @@ def worst_samples(samples, pred_field: str = "pred", count: int | None = None):
     require_keypoints(samples, pred_field)
     if lowest_oks_field(samples) != pred_field:
         columns = PersonColumns(dataset_of(samples), pred_field)
-        scores = columns.scalars("pred_oks")
+        scores = columns.scalars(PRED_OKS)
         if not np.isfinite(scores).any():
             raise ValueError(f'Expected field "{pred_field}" to have pred_oks, got none; predict first')
         columns.write_all({}, lowest_oks(columns, scores))
@@ -78,7 +88,7 @@ def worst_samples(samples, pred_field: str = "pred", count: int | None = None):
     return view if count is None else view.limit(count)
 
 
-def worst_persons(samples, pred_field: str = "pred", count: int = 50):
+def worst_persons(samples, pred_field: str = PRED, count: int = 50):
     """Return a patches view of the persons with the lowest predicted OKS, worst first.
 
     The worst ``count`` persons are in the ``count`` photos with the lowest minimum, so only those are cut into patches.
@@ -89,10 +99,10 @@ def worst_persons(samples, pred_field: str = "pred", count: int = 50):
     if count < 1 or count != int(count):
         raise ValueError(f"Expected a whole count of at least 1, got {count}")
     patches = worst_samples(samples, pred_field, count).to_patches(pred_field)
-    return patches.exists(f"{pred_field}.pred_oks").sort_by(f"{pred_field}.pred_oks").limit(count)
+    return patches.exists(f"{pred_field}.{PRED_OKS}").sort_by(f"{pred_field}.{PRED_OKS}").limit(count)
 
 
-def review_queue(samples, pred_field: str = "pred", count: int = 50) -> Queue:
+def review_queue(samples, pred_field: str = PRED, count: int = 50) -> Queue:
     """Return the persons to look at, worst first, read by columns.
 
     Raises:
@@ -100,10 +110,10 @@ def review_queue(samples, pred_field: str = "pred", count: int = 50) -> Queue:
     """
     require_samples(samples)
     columns = PersonColumns(samples, pred_field)
-    scores = columns.scalars("pred_oks")
+    scores = columns.scalars(PRED_OKS)
     if not np.isfinite(scores).any():
         raise ValueError(f'Expected field "{pred_field}" to have people with pred_oks, got none; predict first')
-    tags = [set(known or ()) for known in columns.values("tags")]
+    tags = [set(known or ()) for known in columns.values(TAGS)]
     settled = np.array([bool(known & _OUT_OF_QUEUE) for known in tags], bool)
     order = np.argsort(scores, kind="stable")
     waiting = [i for i in order.tolist() if not settled[i] and np.isfinite(scores[i])][:count]
@@ -112,7 +122,7 @@ def review_queue(samples, pred_field: str = "pred", count: int = 50) -> Queue:
 
 
 def _queue_items(columns: PersonColumns, scores, tags, chosen: list[int]) -> list[QueueItem]:
-    joint_scores = columns.joints("keypoint_oks")
+    joint_scores = columns.joints(KEYPOINT_OKS)
     names, paths = columns.skeleton.names, columns.samples.values("filepath")
     boxes = columns.boxes_xyxy / np.tile(columns.image_wh[columns.rows], 2)
     return [
@@ -131,9 +141,9 @@ def _queue_items(columns: PersonColumns, scores, tags, chosen: list[int]) -> lis
 
 def count_touched(samples, pred_field: str) -> int:
     """Return how many people of a field somebody accepted or corrected; 0 where there is no such field."""
-    if samples.get_field(f"{pred_field}.keypoints") is None:
+    if samples.get_field(people_path(pred_field)) is None:
         return 0
-    photos = samples.values(f"{pred_field}.keypoints.tags")
+    photos = samples.values(person_path(pred_field, TAGS))
     return sum(bool({ACCEPTED, REFINED, CORRECTED} & set(tags or ())) for people in photos for tags in people or ())
 
 
@@ -146,7 +156,7 @@ def mark_persons(samples, pred_field: str, label_ids, tag: str) -> int:
     dataset = root_dataset_of(samples)
     wanted = list(dict.fromkeys(label_ids))
     view = dataset.select_labels(ids=wanted, fields=pred_field)
-    found = [label_id for ids in view.values(f"{pred_field}.keypoints.id") for label_id in ids or ()]
+    found = [label_id for ids in view.values(person_path(pred_field, "id")) for label_id in ids or ()]
     if missing := set(wanted) - set(found):
         raise ValueError(f'Expected ids of persons of field "{pred_field}", got {len(missing)} others')
     before = view.count_label_tags(pred_field).get(tag, 0)

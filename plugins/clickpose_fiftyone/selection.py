@@ -8,9 +8,9 @@ import numpy as np
 
 from clickpose_fiftyone.checks import require_samples
 from clickpose_fiftyone.columns import PersonColumns
+from clickpose_fiftyone.field_names import PRED, PRED_OKS, TAGS, TO_LABEL
 from clickpose_fiftyone.review import DONE
 
-TAG = "to_label"
 _POOL = 5  # candidates for each photo of the budget: the most uncertain ones
 
 
@@ -26,7 +26,7 @@ class Selection:
 
 
 def select_for_labelling(
-    samples, pred_field: str = "pred", budget: int = 50, diversity: float = 0.5, tag: str | None = TAG
+    samples, pred_field: str = PRED, budget: int = 50, diversity: float = 0.5, tag: str | None = TO_LABEL
 ) -> Selection:
     """Choose photos whose worst person is uncertain, in poses unlike those chosen before.
 
@@ -47,8 +47,8 @@ def select_for_labelling(
         raise ValueError(f"Expected a budget of at least 1 and diversity in 0..1, got {budget} and {diversity}")
     require_samples(samples)
     columns = PersonColumns(samples, pred_field)
-    scores = columns.scalars("pred_oks")
-    settled = np.array([bool(set(tags or ()) & set(DONE)) for tags in columns.values("tags")], bool)
+    scores = columns.scalars(PRED_OKS)
+    settled = np.array([bool(set(tags or ()) & set(DONE)) for tags in columns.values(TAGS)], bool)
     open_scores = np.where(settled, np.nan, scores)
     if not np.isfinite(open_scores).any():
         raise ValueError(f'Expected people in "{pred_field}" with pred_oks that nobody has settled yet, got none')

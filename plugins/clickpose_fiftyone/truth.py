@@ -7,8 +7,9 @@ import numpy as np
 from clickpose.boxes import BODY_SHARE_OF_BOX, box_area, xyxy_to_xywh
 from clickpose.metrics.keypoint_sets import KeypointPredictions, KeypointTruth
 from clickpose_fiftyone.columns import PersonColumns
+from clickpose_fiftyone.field_names import AREA, CONFIDENCE, ISCROWD, PRED_OKS, SCORE_RAW, VISIBILITY
 
-_USUAL_SCORES = ("pred_oks", "score_raw")  # predictions that were imported may lack these
+_USUAL_SCORES = (PRED_OKS, SCORE_RAW)  # predictions that were imported may lack these
 
 
 def labelled_visibility(columns: PersonColumns) -> np.ndarray:
@@ -16,14 +17,14 @@ def labelled_visibility(columns: PersonColumns) -> np.ndarray:
 
     Where a person has none stored, placed joints are visible (2) and others not labelled (0).
     """
-    stored = columns.joints("visibility")
+    stored = columns.joints(VISIBILITY)
     placed = np.isfinite(columns.keypoints).all(axis=-1)
     return np.where(placed, np.where(np.isfinite(stored), stored, 2), 0).astype(int)
 
 
 def truth_areas(columns: PersonColumns) -> np.ndarray:
     """Return the (N,) areas in px²: the stored ``area``, else 0.53 of the box."""
-    stored = columns.scalars("area")
+    stored = columns.scalars(AREA)
     boxes = np.nan_to_num(columns.boxes_xyxy)
     return np.where(np.isfinite(stored), stored, BODY_SHARE_OF_BOX * box_area(boxes))
 
@@ -36,7 +37,7 @@ def read_truth(columns: PersonColumns) -> KeypointTruth:
     """
     if not len(columns):
         raise ValueError(f'Expected labelled people in field "{columns.field}", got none')
-    crowd = np.nan_to_num(columns.scalars("iscrowd")) > 0
+    crowd = np.nan_to_num(columns.scalars(ISCROWD)) > 0
     return KeypointTruth(
         keypoints=columns.keypoints,
         visibility=labelled_visibility(columns),
@@ -47,7 +48,7 @@ def read_truth(columns: PersonColumns) -> KeypointTruth:
     )
 
 
-def read_predictions(columns: PersonColumns, score: str = "pred_oks") -> KeypointPredictions:
+def read_predictions(columns: PersonColumns, score: str = PRED_OKS) -> KeypointPredictions:
     """Read predicted persons.
 
     Args:
@@ -61,7 +62,7 @@ def read_predictions(columns: PersonColumns, score: str = "pred_oks") -> Keypoin
     if score not in _USUAL_SCORES and len(scores) and not np.isfinite(scores).any():
         raise ValueError(f'Expected people of field "{columns.field}" to have {score!r} to rank them by, got none')
     if not np.isfinite(scores).all():
-        confidence = columns.joints("confidence")
+        confidence = columns.joints(CONFIDENCE)
         known = np.isfinite(confidence)
         means = np.where(known, confidence, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
         scores = np.where(np.isfinite(scores), scores, np.where(known.any(axis=1), means, np.nan))

@@ -8,10 +8,18 @@ import fiftyone as fo
 import numpy as np
 
 from clickpose_fiftyone.checks import plural, require_writable
-from clickpose_fiftyone.columns import NUM_LOW_VIS, PersonColumns, write_joints
+from clickpose_fiftyone.columns import PersonColumns, write_joints
+from clickpose_fiftyone.field_names import (
+    JOINT_VISIBILITY,
+    LOW_VISIBILITY_TAG,
+    NUM_LOW_VIS,
+    PRED,
+    TAGS,
+    VISIBILITY,
+    overlay_field_of,
+)
 
 LOW_VISIBILITY = 0.3
-LOW_VISIBILITY_TAG = "low_visibility"
 
 
 @dataclass(frozen=True)
@@ -30,14 +38,9 @@ class VisibilitySummary:
         )
 
 
-def overlay_field_of(pred_field: str) -> str:
-    """Return the name of the field that shows the flagged joints."""
-    return f"{pred_field}_low_vis"
-
-
 def flag_low_visibility(
     samples,
-    pred_field: str = "pred",
+    pred_field: str = PRED,
     threshold: float = LOW_VISIBILITY,
     tag: str | None = LOW_VISIBILITY_TAG,
     overlay: bool = True,
@@ -57,16 +60,16 @@ def flag_low_visibility(
     if not 0 <= threshold <= 1:
         raise ValueError(f"Expected a threshold in 0..1, got {threshold}")
     columns = PersonColumns(samples, pred_field)
-    visibility = columns.joints("visibility")
+    visibility = columns.joints(VISIBILITY)
     if len(columns) and not np.isfinite(visibility).any():
         raise ValueError(f'Expected field "{pred_field}" to have visibility of its joints, got none; predict first')
     if overlay:
         require_writable(samples, overlay_field_of(pred_field), fo.Keypoints)
     low = visibility < threshold
-    tags = {"tags": changed_tags(columns, tag, low.any(axis=1))} if tag else {}
+    tags = {TAGS: changed_tags(columns, tag, low.any(axis=1))} if tag else {}
     columns.write_all(tags, low_counts(columns, visibility, threshold))
     if overlay:
-        write_joints(columns, overlay_field_of(pred_field), low, {"joint_visibility": visibility})
+        write_joints(columns, overlay_field_of(pred_field), low, {JOINT_VISIBILITY: visibility})
     photos = int((columns.totals(low.sum(axis=1)) > 0).sum())
     return VisibilitySummary(threshold, int(low.sum()), int(low.any(axis=1).sum()), photos)
 
@@ -79,5 +82,5 @@ def low_counts(columns: PersonColumns, visibility: np.ndarray, threshold: float)
 
 def changed_tags(columns: PersonColumns, tag: str, chosen: np.ndarray) -> list[list[str]]:
     """Return N lists of tags: the (N,) chosen persons have the tag, the others do not; other tags stay."""
-    tags = [[name for name in (known or []) if name != tag] for known in columns.values("tags")]
+    tags = [[name for name in (known or []) if name != tag] for known in columns.values(TAGS)]
     return [[*names, tag] if wanted else names for names, wanted in zip(tags, chosen, strict=True)]

@@ -17,7 +17,7 @@ from clickpose.networks.lite import LiteConfig, LiteNetwork
 from clickpose.networks.lite_decoder import DecoderConfig
 from clickpose.skeleton import COCO
 from clickpose_fiftyone.calibration import stored_calibration
-from clickpose_fiftyone.ccnet import apply_ccnet, calibrate_ccnet, iterate_ccnet, labelled_records
+from clickpose_fiftyone.ccnet import apply_ccnet, calibrate_ccnet, labelled_records
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.install import install_plugin
 
@@ -128,7 +128,7 @@ def test_joints_of_a_human_stay_certain_and_tell_the_network_about_the_others(da
 
 def test_a_cancelled_calibration_writes_nothing(dataset, predictor, tmp_path):
     before, path = stored(dataset), tmp_path / "head.safetensors"
-    run = iterate_ccnet(dataset, model=predictor, save_to=path, config=QUICK)
+    run = calibrate_ccnet.steps(dataset, model=predictor, save_to=path, config=QUICK)
     steps = [next(run) for _ in range(7 + PHOTOS - 1)]  # all people are fitted on, all photos but one read
     assert steps[-1] < (steps[-1][1], steps[-1][1])
     run.close()

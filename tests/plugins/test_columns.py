@@ -8,7 +8,8 @@ from clickpose_fiftyone.acceptance import auto_accept, plan_acceptance
 from clickpose_fiftyone.colours import color_by_confidence, score_bins
 from clickpose_fiftyone.column_writes import label_documents, write_labels
 from clickpose_fiftyone.columns import PersonColumns, index_lowest_oks, lowest_oks
-from clickpose_fiftyone.review import ACCEPTED, SENT, mark_persons, review_queue, worst_persons, worst_samples
+from clickpose_fiftyone.field_names import ACCEPTED, SENT
+from clickpose_fiftyone.review import mark_persons, review_queue, worst_persons, worst_samples
 from clickpose_fiftyone.selection import farthest_first, select_for_labelling
 from clickpose_fiftyone.skeletons import set_skeleton
 from clickpose_fiftyone.visibility import flag_low_visibility

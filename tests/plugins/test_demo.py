@@ -9,7 +9,8 @@ import clickpose_fiftyone.predict as predict
 from clickpose.skeleton import COCO
 from clickpose.structures import Poses
 from clickpose_fiftyone.demo import ReviewOptions, prepare_dataset
-from clickpose_fiftyone.review import ACCEPTED, mark_persons
+from clickpose_fiftyone.field_names import ACCEPTED
+from clickpose_fiftyone.review import mark_persons
 
 
 class OnePerson:

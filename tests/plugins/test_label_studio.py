@@ -10,8 +10,8 @@ from PIL import Image
 from clickpose.skeleton import COCO
 from clickpose_fiftyone import labelstudio_pose
 from clickpose_fiftyone.columns import PersonColumns
+from clickpose_fiftyone.field_names import CORRECTED
 from clickpose_fiftyone.labelstudio_pose import load_from_label_studio, send_to_label_studio
-from clickpose_fiftyone.review import CORRECTED
 from clickpose_labelstudio.label_studio_auth import LabelStudioError
 
 NOW = "2026-01-02T00:00:00Z"

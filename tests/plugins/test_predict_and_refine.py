@@ -14,9 +14,10 @@ from clickpose.predictor import EncodedRegion, PosePredictor, place_clicks
 from clickpose.skeleton import COCO
 from clickpose.structures import Poses
 from clickpose_fiftyone.conversion import pose_attributes
-from clickpose_fiftyone.labelstudio_pose import CORRECTED, make_tasks, read_task
+from clickpose_fiftyone.field_names import CORRECTED
+from clickpose_fiftyone.labelstudio_pose import make_tasks, read_task
 from clickpose_fiftyone.model import PoseModel
-from clickpose_fiftyone.predict import iterate_predictions, predict_poses
+from clickpose_fiftyone.predict import predict_poses
 from clickpose_fiftyone.refinement import (
     accept_refinements,
     discard_refinements,
@@ -97,7 +98,7 @@ def test_prediction_writes_finite_linked_columns(photos, tmp_path):
 
 
 def test_a_cancelled_prediction_leaves_no_half_written_field(photos):
-    run = iterate_predictions(photos, "pred", BoxPredictor())
+    run = predict_poses.steps(photos, "pred", BoxPredictor())
     assert next(run) == (1, 2)
     run.close()
     assert "pred" not in photos.get_field_schema()

@@ -16,7 +16,7 @@ from clickpose_fiftyone.calibration import calibrate
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.evaluation import evaluate_poses
 from clickpose_fiftyone.install import install_plugin, plugin_folder
-from clickpose_fiftyone.predict import iterate_predictions, predict_poses
+from clickpose_fiftyone.predict import predict_poses
 from clickpose_fiftyone.refinement import find_person, save_refinement
 from clickpose_fiftyone.skeletons import set_skeleton
 
@@ -218,7 +218,7 @@ def corrected(dataset, label_id, position):
 def test_a_prediction_does_not_take_corrections_away(photos):
     predict_poses(photos, "pred", Painter())
     label_id = photos.first().pred.keypoints[0].id
-    run = iterate_predictions(photos, "pred", Painter())
+    run = predict_poses.steps(photos, "pred", Painter())
     next(run)
     corrected(photos, label_id, (33.0, 44.0))  # by somebody else, while the network runs
     with pytest.raises(ValueError, match=r'got 1 person in "pred" whose corrections would be lost'):

@@ -7,7 +7,7 @@ click and after one, two, … of them. A clicked joint needs no score and is lef
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from clickpose.frames import CropFrame
 from clickpose.networks.lite import LiteNetwork
 from clickpose.networks.lite_decoder import PoseQueries
 from clickpose.skeleton import Skeleton
+from clickpose.steps import Steps, exhaust
 from clickpose.terms import grow_boxes_tensor, oks_terms
 from clickpose.token_calibration import TokenTables
 
@@ -60,20 +61,14 @@ def collect_lite(
         return cached
     run = iterate_lite(network, records, skeleton, clicks, batch_size)
     with tqdm(total=len(records), desc="lite's final tokens", unit="person", disable=None) as bar:
-        while True:
-            try:
-                done, _ = next(run)
-            except StopIteration as end:
-                data = end.value
-                break
-            bar.update(done - bar.n)
+        data = exhaust(run, lambda done, _: bar.update(done - bar.n))
     _write_cache(cache, source, data)
     return data
 
 
 def iterate_lite(
     network: LiteNetwork, records: Sequence[PersonRecord], skeleton: Skeleton, clicks: int = 3, batch_size: int = 32
-) -> Generator[tuple[int, int], None, TokenTables]:
+) -> Steps[TokenTables]:
     """Do :func:`collect_lite`'s work step by step: yields (persons done, persons in all), returns the data."""
     dataset = PersonDataset(list(records), skeleton, network.config.input_side)
     loader = DataLoader(dataset, batch_size)

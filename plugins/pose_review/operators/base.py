@@ -7,6 +7,7 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 from fiftyone.operators.executor import ExecutionContext, Executor
 
+from clickpose.steps import mapped
 from clickpose_fiftyone.backends import register_backends
 from clickpose_fiftyone.checks import (
     fields_of,
@@ -16,6 +17,7 @@ from clickpose_fiftyone.checks import (
     require_samples,
     truth_fields,
 )
+from clickpose_fiftyone.field_names import PRED
 from clickpose_fiftyone.fiftyone_internals import root_dataset_of, serialized_view
 
 LOW, MEDIUM, HIGH = types.RiskLevel.LOW, types.RiskLevel.MEDIUM, types.RiskLevel.HIGH
@@ -126,14 +128,13 @@ class PoseOperator(foo.Operator):
 
         For operators with ``generator``; nothing of ours runs on when the app stops one midway.
         """
-        while True:
-            try:
-                done, total = next(steps)
-            except StopIteration as end:
-                return end.value
+
+        def report(done: int, total: int):
             label = f"{done} of {total} {noun}"
             _report(ctx, done / total, label)
-            yield ctx.ops.set_progress(progress=done / total, label=label)
+            return ctx.ops.set_progress(progress=done / total, label=label)
+
+        return (yield from mapped(steps, report))
 
     def refused(self, ctx, error: Exception):
         """Yield an error's sentence: of a generator, only what it yields reaches the app."""
@@ -212,13 +213,13 @@ def field_input(ctx, inputs, name: str, label: str, kind=fo.Keypoints, default: 
 def prediction_input(ctx, inputs) -> None:
     """Let the user choose the field of predictions."""
     predicted = predicted_fields(ctx.dataset)
-    default = "pred" if "pred" in predicted else next(iter(predicted), "pred")
+    default = PRED if PRED in predicted else next(iter(predicted), PRED)
     field_input(ctx, inputs, "pred_field", "Predictions", default=default)
 
 
 def truth_input(ctx, inputs) -> None:
     """Let the user choose the field of annotations."""
-    others = truth_fields(ctx.dataset, ctx.params.get("pred_field", "pred"))
+    others = truth_fields(ctx.dataset, ctx.params.get("pred_field", PRED))
     if not others:
         raise ValueError("Expected a field of labelled people beside the predictions, the dataset has none")
     inputs.enum("gt_field", others, label="Labelled people", default=others[0], required=True)

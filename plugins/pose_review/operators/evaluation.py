@@ -2,6 +2,8 @@
 
 from fiftyone.operators import types
 
+from clickpose_fiftyone.field_names import PRED_OKS, SCORE_RAW
+
 from .base import MEDIUM, USER_ERRORS, PoseOperator, fields_of_params, path_of_params, prediction_input, truth_input
 
 CCNET = "ccnet"
@@ -59,13 +61,13 @@ class Calibrate(PoseOperator):
         from_file = ctx.params.get("source") == "file"
         if not (_is_head(ctx) if from_file else ctx.params.get("kind") == CCNET):
             return None
-        from clickpose_fiftyone.ccnet import iterate_ccnet, iterate_ccnet_file  # with torch, which curves do not need
+        from clickpose_fiftyone.ccnet import apply_ccnet, calibrate_ccnet  # with torch, which curves do not need
 
         if from_file:
             options = fields_of_params(ctx, "pred_field", "checkpoint")
-            return iterate_ccnet_file(samples, path_of_params(ctx, "path", "a calibrator file"), **options)
+            return apply_ccnet.steps(samples, path_of_params(ctx, "path", "a calibrator file"), **options)
         options = fields_of_params(ctx, "pred_field", "gt_field", "model", "checkpoint", "save_to")
-        return iterate_ccnet(self._target(ctx, samples), fit_samples=samples, **options)
+        return calibrate_ccnet.steps(self._target(ctx, samples), fit_samples=samples, **options)
 
     @staticmethod
     def _target(ctx, samples):
@@ -98,7 +100,7 @@ class EvaluatePoses(PoseOperator):
         prediction_input(ctx, inputs)
         truth_input(ctx, inputs)
         inputs.str("eval_key", label="Name of the run", default="eval", required=True)
-        inputs.enum("score", ("pred_oks", "score_raw"), label="Rank by", default="pred_oks")
+        inputs.enum("score", (PRED_OKS, SCORE_RAW), label="Rank by", default=PRED_OKS)
         inputs.float(
             "oks", label="OKS from which a person is found (for the stored matches)", default=0.5, min=0, max=1
         )

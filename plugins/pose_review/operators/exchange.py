@@ -4,6 +4,8 @@ import os
 
 from fiftyone.operators import types
 
+from clickpose_fiftyone.field_names import GT, PRED
+
 from .base import HIGH, LOW, PoseOperator, fields_of_params, path_of_params, prediction_input, reporter
 
 
@@ -65,7 +67,7 @@ class ImportCoco(PoseOperator):
         """File, folder, field."""
         inputs.str("annotations", label="COCO keypoint file", required=True)
         inputs.str("images", label="Folder of its photos", required=True)
-        inputs.str("field", label="Field to write", default="gt", required=True)
+        inputs.str("field", label="Field to write", default=GT, required=True)
 
     def run(self, ctx, samples):
         """Import."""
@@ -95,7 +97,7 @@ class ExportCoco(PoseOperator):
         from clickpose_fiftyone.coco_exchange import export_coco
 
         path = path_of_params(ctx, "path", "a file to write")
-        summary = export_coco(samples, path, ctx.params.get("pred_field", "pred"))
+        summary = export_coco(samples, path, ctx.params.get("pred_field", PRED))
         return f"{summary} They are in {os.path.abspath(path)}."
 
 

@@ -4,6 +4,7 @@ import fiftyone as fo
 from fiftyone.operators import types
 
 from clickpose_fiftyone.checks import plural
+from clickpose_fiftyone.field_names import LOW_VISIBILITY_TAG, PRED
 from clickpose_fiftyone.review import count_touched
 
 from .base import LOW, USER_ERRORS, PoseOperator, field_input, fields_of_params, prediction_input
@@ -24,22 +25,22 @@ class PredictPoses(PoseOperator):
         inputs.enum("model", MODELS, label="Network", default="lite", required=True)
         if ctx.params.get("model") == "r50":
             inputs.str("checkpoint", label="Weights of the network (a checkpoint of Click-Pose)", required=True)
-        inputs.str("pred_field", label="Field to write", default="pred", required=True)
+        inputs.str("pred_field", label="Field to write", default=PRED, required=True)
         field_input(ctx, inputs, "prompt_field", "Boxes of the people (empty: find them)", fo.Detections, None, False)
         inputs.float("min_score", label="Leave out people with a lower predicted OKS", default=0.0, min=0, max=1)
-        if touched := count_touched(ctx.target_view(), ctx.params.get("pred_field", "pred")):
+        if touched := count_touched(ctx.target_view(), ctx.params.get("pred_field", PRED)):
             label = f"Replace {plural(touched, 'person')} whom somebody corrected or accepted"
             inputs.bool("replace_corrected", label=label, default=False)
         inputs.bool("colours", label="Colour by confidence afterwards", default=True, view=types.SwitchView())
 
     def steps(self, ctx):
         """Predict photo by photo with progress; nothing is written when it is cancelled."""
-        from clickpose_fiftyone.predict import iterate_predictions
+        from clickpose_fiftyone.predict import predict_poses
 
         try:
             names = ("pred_field", "model", "prompt_field", "min_score", "checkpoint", "replace_corrected")
             colours = ctx.params.get("colours", True)
-            run = iterate_predictions(self._samples(ctx), **fields_of_params(ctx, *names), colours=colours)
+            run = predict_poses.steps(self._samples(ctx), **fields_of_params(ctx, *names), colours=colours)
             result = yield from self.reported(ctx, run, "photos")
         except USER_ERRORS as error:
             yield from self.refused(ctx, error)
@@ -64,7 +65,7 @@ class FlagLowVisibility(PoseOperator):
         inputs.float(
             "threshold", label="Visibility below", default=0.3, min=0, max=1, view=types.SliderView(), required=True
         )
-        inputs.str("tag", label="Tag of such people (empty: none)", default="low_visibility")
+        inputs.str("tag", label="Tag of such people (empty: none)", default=LOW_VISIBILITY_TAG)
         inputs.bool("overlay", label="Show the joints in a field", default=True)
 
     def run(self, ctx, samples):
@@ -72,7 +73,7 @@ class FlagLowVisibility(PoseOperator):
         from clickpose_fiftyone.visibility import flag_low_visibility
 
         return flag_low_visibility(
-            samples, tag=ctx.params.get("tag", "low_visibility") or None,
+            samples, tag=ctx.params.get("tag", LOW_VISIBILITY_TAG) or None,
             **fields_of_params(ctx, "pred_field", "threshold", "overlay"),
         )  # fmt: skip
 

@@ -4,6 +4,8 @@ import warnings
 
 from fiftyone.operators import types
 
+from clickpose_fiftyone.field_names import PRED, TO_LABEL
+
 from .base import HIGH, LOW, PoseOperator, fields_of_params, prediction_input
 
 
@@ -50,7 +52,7 @@ class SelectForLabelling(PoseOperator):
         prediction_input(ctx, inputs)
         inputs.int("budget", label="How many photos", default=50, min=1, required=True)
         inputs.float("diversity", label="Diversity", default=0.5, min=0, max=1, view=types.SliderView())
-        inputs.str("tag", label="Tag", default="to_label")
+        inputs.str("tag", label="Tag", default=TO_LABEL)
 
     def run(self, ctx, samples):
         """Choose and show."""
@@ -99,7 +101,7 @@ class Refine(PoseOperator):
             raise ValueError("Expected one selected person: select a pose in the app first, or use the Refine panel")
         from clickpose_fiftyone.skeletons import skeleton_of
 
-        names = skeleton_of(ctx.dataset, ctx.params.get("pred_field", "pred")).names
+        names = skeleton_of(ctx.dataset, ctx.params.get("pred_field", PRED)).names
         inputs.enum("joint", names, label="Joint", required=True)
         inputs.float("x", label="x, pixels of the photo", required=True)
         inputs.float("y", label="y, pixels of the photo", required=True)

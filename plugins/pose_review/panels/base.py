@@ -7,6 +7,7 @@ from fiftyone.operators import Panel, PanelConfig, types
 from clickpose_fiftyone.backends import register_backends
 from clickpose_fiftyone.checks import predicted_fields, require_images, require_samples, truth_fields
 from clickpose_fiftyone.colours import bin_colors
+from clickpose_fiftyone.field_names import PRED
 from clickpose_fiftyone.fiftyone_internals import is_patches
 from clickpose_fiftyone.provenance import network_of
 
@@ -113,7 +114,7 @@ def prediction_field(ctx) -> str:
     predicted = predicted_fields(ctx.dataset)
     if not predicted:
         raise ValueError("No predicted poses yet: run the operator “Pose: predict poses” (press ` and type pose).")
-    wanted = (ctx.panel.get_state(FIELD), "pred", predicted[0])
+    wanted = (ctx.panel.get_state(FIELD), PRED, predicted[0])
     return next(field for field in wanted if field in predicted)
 
 

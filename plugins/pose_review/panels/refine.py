@@ -5,6 +5,7 @@ from fiftyone.operators import types
 
 from clickpose_fiftyone.canvas import canvas_figure, canvas_window, pick_joint
 from clickpose_fiftyone.checks import predicted_fields
+from clickpose_fiftyone.field_names import PRED_OKS
 from clickpose_fiftyone.fiftyone_internals import is_patches
 from clickpose_fiftyone.provenance import other_network
 from clickpose_fiftyone.refinement import (
@@ -96,7 +97,7 @@ class RefinePanel(PosePanel):
             raise ValueError("Nobody was found in this photo: there is no pose to refine.")
         ids = [person.id for person in people]
         if label_id not in ids:
-            label_id = min(people, key=lambda person: person.get_attribute_value("pred_oks", None) or 0.0).id
+            label_id = min(people, key=lambda person: person.get_attribute_value(PRED_OKS, None) or 0.0).id
         ctx.panel.state.set("sample_id", sample.id)
         ctx.panel.state.set("people", [[person.id, _score(person)] for person in people])
         self._start(ctx, field, label_id)
@@ -281,7 +282,7 @@ def _source_id(ctx, sample_id: str) -> str:
 
 
 def _score(person: fo.Keypoint) -> str:
-    score = person.get_attribute_value("pred_oks", None)
+    score = person.get_attribute_value(PRED_OKS, None)
     return "no score" if score is None else f"predicted OKS {score:.2f}"
 
 

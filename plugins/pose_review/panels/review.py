@@ -3,8 +3,9 @@
 from fiftyone.operators import types
 
 from clickpose_fiftyone.columns import PersonColumns
+from clickpose_fiftyone.field_names import ACCEPTED
 from clickpose_fiftyone.fiftyone_internals import root_dataset_of
-from clickpose_fiftyone.review import ACCEPTED, Queue, mark_persons, review_queue, unmark_persons
+from clickpose_fiftyone.review import Queue, mark_persons, review_queue, unmark_persons
 from clickpose_fiftyone.thumbnails import person_thumbnail
 
 from .base import PosePanel, field_line, keys, legend, notices, photos_of, prediction_field, sentences
