@@ -28,7 +28,7 @@ PIP_INSTALL = -m pip install --disable-pip-version-check --no-input $(PIP_ARGS)
 SHORTEN = awk '!/^(Requirement already satisfied|Looking in|WARNING: Location)/ {print "      " $$0; fflush()}'
 OFFLINE = { echo; echo "Installing failed; the lines above say why. It needs a package index (the internet, or a mirror: PIP_ARGS=...)."; exit 1; }
 
-.PHONY: help setup run review quick test lint types format train-lite benchmarks chromium clean clean-venvs
+.PHONY: help setup run review quick quick-tests test lint types format train-lite benchmarks chromium clean clean-venvs
 
 help: ## List the targets and settings
 	@echo "Targets:"
@@ -53,6 +53,14 @@ run: setup ## Open Label Studio with photos in it, people labelled already
 
 review: $(FO_VENV)/.installed ## Open FiftyOne with photos in it: confidence, review queue, panels, corrections
 	@exec $(FO_VENV)/bin/clickpose fiftyone review --data-dir "$(DATA_DIR)/fiftyone" $(if $(IMAGES),--images "$(IMAGES)") $(REVIEW_ARGS)
+
+# From nothing but .venv: no browser, no Label Studio, no FiftyOne, no shared data; the three run side by side.
+quick: $(VENV)/.installed ## Check style and types, run the tests that take less than a minute
+	@$(MAKE) --no-print-directory -j3 lint types quick-tests
+
+quick-tests: $(VENV)/.installed
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not browser and not shared and not slow" \
+		--ignore=tests/plugins --ignore=tests/e2e $(PYTEST_ARGS)
 
 # Two runs: FiftyOne lives in a virtual environment of its own, and the first run leaves tests/plugins out.
 test: setup $(LS_ML_VENV)/.installed $(FO_VENV)/.installed chromium lint types ## Run all tests, set-up included

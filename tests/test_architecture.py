@@ -180,6 +180,7 @@ def test_light_imports_load_neither_torch_nor_flask(names):
     assert not set(loaded) & {"torch", "flask", "onnxruntime"}
 
 
+@pytest.mark.slow
 def test_importing_everything_reads_no_weights_no_setting_and_no_device():
     names = [name for name in modules() if not name.startswith(FOREIGN)]
     assert len(names) > 30

@@ -1,6 +1,5 @@
 """The calibration study: bodies and their fit, hidden wrists, closed forms, other losses, whole bodies, pages."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,8 @@ from clickpose.data.records import PersonRecord
 from clickpose.metrics.bootstrap import Comparison, Interval
 from clickpose.networks.ccnet import CCNetOutput
 from clickpose.skeleton import COCO
+
+pytestmark = pytest.mark.slow
 
 
 def test_rotations_turn_about_their_axis():
@@ -138,12 +139,8 @@ def test_ccnet_is_fitted_by_the_likelihood_and_finds_the_uncertain_half():
     assert log_variance[0] == pytest.approx(np.log(1 / 12), abs=0.5) and log_variance[1] < log_variance[0] - 1
 
 
-def test_whole_bodies_are_ranked_best_by_the_part_s_own_score():
-    shared = Path(os.environ.get("CLICKPOSE_SHARED", Path(__file__).resolve().parents[3] / "shared"))
-    path = shared / "fixtures/datasets/coco/test_coco_wholebody.json"
-    if not path.exists():
-        pytest.skip("the shared data folder is absent (set CLICKPOSE_SHARED to its path)")
-    table = wholebody.table3(path, copies=4, draws=2)
+def test_whole_bodies_are_ranked_best_by_the_part_s_own_score(shared_folder):
+    table = wholebody.table3(shared_folder / "fixtures/datasets/coco/test_coco_wholebody.json", copies=4, draws=2)
     assert list(table) == list(wholebody.ROWS)
     for part in ("feet", "left_hand", "right_hand"):
         value = {row: cells[part][0] for row, cells in table.items()}

@@ -13,6 +13,8 @@ from torch.utils.data import default_collate
 from clickpose.data.feature_cache import MAPS, FeatureCache
 from clickpose.training.engine import TrainConfig, Trainer
 
+pytestmark = pytest.mark.slow
+
 SHAPES = {
     "fine": (40, 16), "middle": (56, 8), "coarse": (168, 4), "top": (560, 2), "pyramid4": (24, 16), "pyramid8": (32, 8),
     "pyramid16": (64, 4), "heatmap_logits": (17, 16),

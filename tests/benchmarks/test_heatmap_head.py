@@ -8,6 +8,8 @@ from clickpose.calibration.heatmap_sigma import fit_gaussians
 from clickpose.networks.movenet import MoveNetFeatures
 from clickpose.networks.pred_nets import decode_heatmaps
 
+pytestmark = pytest.mark.slow
+
 
 def trunk_features(batch: int = 2, side: int = 64) -> MoveNetFeatures:
     generator = torch.Generator().manual_seed(0)

@@ -9,6 +9,8 @@ from calibration_study.rle_head import ResidualFlow, RleHead, RleOutput, laplace
 from clickpose.networks.movenet import MoveNetFeatures
 from clickpose.networks.pred_nets import rle_pred_net
 
+pytestmark = pytest.mark.slow
+
 
 def wild_flow() -> ResidualFlow:
     """A flow far from the identity."""

@@ -374,6 +374,7 @@ def damaged(draw, value):
     return value
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=300, derandomize=True)
 @given(coco=damaged(two_people()), kind=st.sampled_from(["predictions", "annotations"]))
 def test_damaged_coco_files_are_read_or_refused_with_a_sentence(coco, kind):
@@ -385,6 +386,7 @@ def test_damaged_coco_files_are_read_or_refused_with_a_sentence(coco, kind):
         json.dumps(tasks, allow_nan=False)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=300, derandomize=True)
 @given(results=damaged([{"image_id": 42, "keypoints": [9.5] * 51, "score": 0.5, "bbox": [1, 2, 30, 40]}] * 2))
 def test_damaged_results_are_read_or_refused_with_a_sentence(results):
@@ -396,6 +398,7 @@ def test_damaged_results_are_read_or_refused_with_a_sentence(results):
         json.dumps(tasks, allow_nan=False)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200, derandomize=True)
 @given(tasks=damaged(exported(coco_to_tasks(two_people(), CONFIG, kind="annotations"))))
 def test_damaged_exports_are_read_or_refused_with_a_sentence(tasks):

@@ -437,6 +437,7 @@ ODD_ITEM = st.fixed_dictionaries(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @given(st.lists(ODD_ITEM | JSON, max_size=6) | JSON)
 @settings(deadline=None, max_examples=300)
 def test_any_json_is_read_or_refused(result):

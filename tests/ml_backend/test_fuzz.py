@@ -30,6 +30,8 @@ fuzz = settings(
     deadline=None, max_examples=150, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
+pytestmark = pytest.mark.slow
+
 
 @cache
 def image_uri() -> str:

@@ -17,6 +17,8 @@ import clickpose_labelstudio
 from clickpose_labelstudio.labeling_config import build_labeling_config
 from clickpose_labelstudio.launch.processes import free_port
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("gunicorn", reason="gunicorn is not installed; it does not run on Windows")
 PHOTO = Path(clickpose_labelstudio.__file__).with_name("demo") / "astronaut.jpg"
 

@@ -223,6 +223,7 @@ STALLS = {
 }
 
 
+@pytest.mark.slow
 def test_a_host_that_takes_for_ever_is_left_at_the_deadline(service):
     """The waits of an HTTP library are for each read alone; these hosts never let one pass."""
     with ExitStack() as stack:

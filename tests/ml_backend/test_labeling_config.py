@@ -131,6 +131,7 @@ def test_image_reference_is_read_from_the_task():
             config.image_reference(data)
 
 
+@pytest.mark.slow
 @given(st.one_of(st.text(), st.from_regex(r"<View>(<[A-Z][a-z]+ name='[a-z$]*' toName='[a-z]*'/>)*</View>")))
 def test_any_text_is_read_or_refused(xml):
     try:

@@ -618,12 +618,14 @@ def check_answered_or_refused(tasks, context):
     json.dumps(replies)
 
 
+@pytest.mark.slow
 @given(tasks=JSON, context=JSON)
 @settings(deadline=None)
 def test_any_request_is_answered_or_refused(tasks, context):
     check_answered_or_refused(tasks, context)
 
 
+@pytest.mark.slow
 @given(
     saved=st.dictionaries(st.sampled_from(["drafts", "annotations", "predictions"]), SAVED, max_size=2),
     context=st.fixed_dictionaries(
@@ -635,6 +637,7 @@ def test_any_interactive_context_is_answered_or_refused(saved, context):
     check_answered_or_refused([{"id": 1, "data": {"image": "/data/a.png"}, **saved}], context)
 
 
+@pytest.mark.slow
 @given(result=st.lists(ITEM, min_size=1, max_size=7), edited=st.none() | st.lists(IDS, min_size=1, max_size=3))
 @settings(deadline=None, max_examples=300)
 def test_any_edit_of_readable_regions_is_answered(result, edited):

@@ -1,7 +1,5 @@
 """Shared fixtures of the package's tests."""
 
-import os
-from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -9,16 +7,6 @@ import pytest
 from helpers import r50_training as r50_training_module
 from helpers import tiny_lite as tiny_lite_module
 from helpers import tiny_r50
-
-
-@pytest.fixture(scope="session")
-def shared_folder() -> Path:
-    """The folder with data, weights and fixtures that is not part of the repository."""
-    default = Path(__file__).resolve().parents[2] / ".." / "shared"
-    folder = Path(os.environ.get("CLICKPOSE_SHARED", default))
-    if not folder.is_dir():
-        pytest.skip("the shared data folder is absent (set CLICKPOSE_SHARED to its path)")
-    return folder
 
 
 # Until the last branch that asks for them is in: tests import these modules from helpers.

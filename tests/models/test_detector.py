@@ -1,7 +1,6 @@
 """The person detector: decoding and letterbox by hand, the shipped network on real photos."""
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,6 @@ from clickpose.image_io import read_image
 from clickpose.weights_io import WeightsError, verify_checksum
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-SHARED = Path(os.environ.get("CLICKPOSE_SHARED", REPOSITORY / ".." / "shared"))
 DEMO = REPOSITORY / "ml_backend" / "clickpose_labelstudio" / "demo"
 
 
@@ -126,10 +124,8 @@ def test_a_mirrored_photo_has_mirrored_people(detector):
     assert box_iou(straight, straight[:, [1, 0, 3, 2]])[0, 0] < 0.85, "swapped axes must not pass"
 
 
-def test_nine_of_ten_people_of_full_resolution_photos_are_among_the_best_twenty_boxes():
-    folder = SHARED / "data" / "coco_fullres"
-    if not folder.is_dir():
-        pytest.skip("needs ../shared/data/coco_fullres (or CLICKPOSE_SHARED)")
+def test_nine_of_ten_people_of_full_resolution_photos_are_among_the_best_twenty_boxes(shared_folder):
+    folder = shared_folder / "data" / "coco_fullres"
     detector = PersonDetector.load(threads=1, score_threshold=0.05, max_detections=20)
     dataset = json.loads((folder / "annotations.json").read_text())
     found = total = 0
@@ -141,10 +137,8 @@ def test_nine_of_ten_people_of_full_resolution_photos_are_among_the_best_twenty_
     assert found / total > 0.88
 
 
-def test_export_keeps_person_scores_and_boxes():
-    source = SHARED / "weights" / "nanodet.onnx"
-    if not source.is_file():
-        pytest.skip("needs ../shared/weights/nanodet.onnx (or CLICKPOSE_SHARED)")
+def test_export_keeps_person_scores_and_boxes(shared_folder):
+    source = shared_folder / "weights" / "nanodet.onnx"
     onnx = pytest.importorskip("onnx", reason="needs the train extra")
     import onnxruntime
 

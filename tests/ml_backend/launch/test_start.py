@@ -46,6 +46,7 @@ def test_named_backend_must_answer(tmp_path):
     assert is_free(tmp_path)
 
 
+@pytest.mark.slow
 def test_failing_label_studio_is_reported_and_the_backend_stopped(tmp_path, monkeypatch):
     """An interpreter without Label Studio: the launcher tells what it printed and leaves nothing behind."""
     monkeypatch.setenv("CLICKPOSE_CACHE_DIR", str(tmp_path / "cache"))

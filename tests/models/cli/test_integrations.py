@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 COMMANDS = {
     "serve": "labelstudio",
     "labelstudio start": "labelstudio",
@@ -24,6 +26,7 @@ print(json.dumps([[result.exit_code, result.output] for result in results]))
 """
 
 
+@pytest.mark.slow
 def test_a_missing_extra_is_one_sentence(tmp_path):
     there = tmp_path / "coco.json"
     there.write_text("{}")

@@ -56,6 +56,7 @@ def make_trainer(folder, out, **changes):
     return Trainer(task, dataset, [1.0] * len(dataset), default_collate, dataclasses.replace(config, **changes), out)
 
 
+@pytest.mark.slow
 def test_the_decoder_overfits_four_people(folder):
     torch.manual_seed(0)
     network = LiteNetwork(TINY)
@@ -110,6 +111,7 @@ def test_cached_features_train_like_fresh_ones(folder, tmp_path):
         FeatureCache(tmp_path / "nothing")
 
 
+@pytest.mark.slow
 def test_a_resumed_run_equals_an_uninterrupted_one(folder, tmp_path):
     whole = make_trainer(folder, tmp_path / "whole")
     whole.run()
@@ -142,6 +144,7 @@ def test_losses_are_logged_below_their_names_whatever_their_order(folder, tmp_pa
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_diverged_training_stops_with_its_terms_and_keeps_its_checkpoint(folder, tmp_path):
     trainer = make_trainer(folder, tmp_path)
     trainer.run()
@@ -162,6 +165,7 @@ def test_processes_that_find_different_checkpoints_do_not_go_on(folder, tmp_path
         make_trainer(folder, tmp_path)
 
 
+@pytest.mark.slow
 def test_frozen_blocks_keep_their_weights(folder, tmp_path):
     trainer = make_trainer(folder, tmp_path)
     before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
@@ -216,6 +220,7 @@ def test_the_rate_may_drop_to_a_share_instead():
     assert [rate_factor(step, config) for step in (0, 38, 39)] == pytest.approx([1, 1, 0.1])
 
 
+@pytest.mark.slow
 def test_a_step_is_clipped_and_the_average_follows_slowly(folder, tmp_path):
     trainer = make_trainer(folder, tmp_path, clip_norm=1e-3, ema_decay=0.6)
     batch = default_collate([trainer.dataset[i] for i in range(2)])
@@ -229,6 +234,7 @@ def test_a_step_is_clipped_and_the_average_follows_slowly(folder, tmp_path):
     assert not now.equal(last)
 
 
+@pytest.mark.slow
 def test_four_people_to_a_weights_file_and_a_folder_of_another_plan_is_refused(folder, tmp_path):
     start = tmp_path / "start.safetensors"
     save_weights(start, LiteNetwork(TINY).state_dict(), {"kind": "lite", "skeleton": "coco"})
@@ -242,6 +248,7 @@ def test_four_people_to_a_weights_file_and_a_folder_of_another_plan_is_refused(f
         train_lite(other)
 
 
+@pytest.mark.slow
 def test_trusted_labels_are_not_left_out_whatever_the_network_thinks(folder, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("clickpose.lite.train.exchanged_labels", lambda *_: True)  # it takes all sides for exchanged
     start = tmp_path / "start.safetensors"

@@ -79,6 +79,7 @@ def test_an_official_checkpoint_is_adapted_from_the_command_line(skeleton_file, 
     assert predictor.skeleton == SKELETONS["crowdpose"] and predictor.network.config.num_keypoints == 14
 
 
+@pytest.mark.slow
 def test_a_few_photos_train_the_adapted_network(skeleton_file, with_neck, tmp_path, monkeypatch):
     from PIL import Image
 

@@ -10,6 +10,8 @@ from clickpose.structures import Clicks
 from clickpose.weights_io import WeightsError
 from helpers import tiny_r50
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):

@@ -166,6 +166,7 @@ def test_noisy_boxes_stay_near_theirs():
     assert 0.38 < offset.max() <= 0.4001 and 0.6 <= scale.min() < 0.62 and 1.38 < scale.max() <= 1.4001
 
 
+@pytest.mark.slow
 def test_two_processes_have_the_gradients_of_one(tiny, tmp_path):
     tiny.people_dataset(tmp_path)  # before the other process looks
     alone = tiny.make_trainer(tmp_path, tmp_path / "alone")
@@ -185,6 +186,7 @@ def test_two_processes_have_the_gradients_of_one(tiny, tmp_path):
         torch.testing.assert_close(gradient, wanted[name], rtol=0, atol=1e-4 * float(scale) + 1e-5, msg=name)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_has_the_losses_of_an_uninterrupted_one(tiny, tmp_path):
     def losses_of(trainer, stop=None):
         found, step = [], trainer.train_step

@@ -219,6 +219,7 @@ def test_a_calibrator_among_the_shipped_files_is_listed_with_its_checksum(world,
     verify_checksum(folder / "x.calibration.json")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("world", [8], indirect=True)
 def test_a_report_is_written(world):
     pytest.importorskip("matplotlib")
@@ -352,6 +353,7 @@ def labelled_folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_fit_lite_beside_its_weights(labelled_folder, tmp_path):
     torch.manual_seed(0)
     weights = tmp_path / "mine.safetensors"

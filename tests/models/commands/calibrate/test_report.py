@@ -15,6 +15,8 @@ from clickpose.metrics.bootstrap import Comparison, Interval
 from clickpose.metrics.calibration_figures import CalibrationSample, calibration_figures, compare
 from clickpose.skeleton import COCO, Skeleton
 
+pytestmark = pytest.mark.slow
+
 PERSONS = 30
 SMALL = COCO.subset((0, 5, 6, 9), "four")  # each joint costs a histogram
 JOINTS = len(SMALL)
