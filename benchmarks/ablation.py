@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -31,6 +32,7 @@ from clickpose.lite.weights import load_lite
 from clickpose.networks.lite import LiteConfig, LiteNetwork
 from clickpose.networks.lite_decoder import DecoderConfig
 from clickpose.training.engine import TrainConfig, Trainer
+from clickpose.training.plan import describe_plan, keep_plan
 
 VARIANTS = {
     "neither": LiteTaskConfig(pose_error_modelling=False, click_rounds=()),
@@ -39,6 +41,17 @@ VARIANTS = {
 }
 FULL = "pose errors + loop"
 CLICKS = (0, 1, 2, 3, 4)
+
+
+@dataclass(frozen=True)
+class VariantPlan:
+    """What a variant's working folder is for; ``features`` are the sources of the cache's parts."""
+
+    task: LiteTaskConfig
+    train: TrainConfig
+    decoder: DecoderConfig
+    weights: Path
+    features: tuple[str | None, ...]
 
 
 def train_variant(name: str, weights: Path, cache: FeatureCache, out: Path, steps: int, device: str) -> LiteNetwork:
@@ -52,6 +65,7 @@ def train_variant(name: str, weights: Path, cache: FeatureCache, out: Path, step
     config = TrainConfig(steps=steps, learning_rate=1e-3, clip_norm=2.0, ema_decay=0.995, checkpoint_steps=50)
     task = CachedLiteTask(network, clickpose.COCO, VARIANTS[name])
     folder = out / name.replace(" + ", "_").replace(" ", "_")
+    keep_plan(folder, describe_plan(VariantPlan(task.config, config, decoder, weights, cache.source), ("train.steps",)))
     trainer = Trainer(task, cache, [1.0] * len(cache), default_collate, config, folder, device)
     print(f"training {name!r}: {len(cache)} views, step {trainer.step} of {steps}", flush=True)
     trainer.run()

@@ -24,7 +24,7 @@ from clickpose.networks.clickpose import ClickPoseConfig
 from clickpose.r50.noise import NoiseConfig
 from clickpose.r50.predictor import R50Predictor
 from clickpose.r50.task import R50TaskConfig
-from clickpose.r50.train import R50Plan, R50Preset, train_r50
+from clickpose.r50.train import R50Plan, R50Preset, WeightedData, train_r50
 from clickpose.training.engine import TrainConfig
 
 SHORT_SIDE, LONG_SIDE = 96, 144
@@ -74,7 +74,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     data = easy_photos(read_dataset(options.shared / "data" / "coco_train"), options.photos)
     start = time.process_time()
-    plan = R50Plan([(data, 1.0)], reduced_preset(len(data.images)), options.out, steps=options.steps)
+    plan = R50Plan([WeightedData(data)], reduced_preset(len(data.images)), options.out, steps=options.steps)
     weights = train_r50(plan)
     seconds = time.process_time() - start
     predictor = R50Predictor.load(weights, min_score=0.05)

@@ -41,6 +41,7 @@ from clickpose.networks.movenet_onnx import read_movenet_onnx
 from clickpose.networks.pred_nets import HookedPredNet, LitePredNet, capture, heatmap_pred_net, rle_pred_net
 from clickpose.skeleton import COCO
 from clickpose.training.engine import TrainConfig, Trainer
+from clickpose.training.plan import describe_plan, keep_plan
 from clickpose.weights_io import fingerprint
 
 NAMES = ("SBL", "RLE", "MoveNet", "lite")
@@ -349,6 +350,8 @@ def _train(task, cache: FeatureCache, settings: Settings, name: str, steps: int,
         checkpoint_steps=250,
     )  # fmt: skip
     samples = HeadSamples(cache, task.maps)
+    may_differ = ("steps", "warmup_steps", "workers", "checkpoint_steps")
+    keep_plan(settings.out / name, describe_plan(config, may_differ) | {"features": list(cache.source)})
     trainer = Trainer(task, samples, [1.0] * len(samples), default_collate, config, settings.out / name)
     print(f"{name}: {len(samples)} views, {steps} steps", flush=True)
     trainer.run()

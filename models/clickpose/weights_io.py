@@ -33,6 +33,8 @@ class WeightsError(ValueError):
 def save_weights(path: str | Path, state: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> None:
     """Write tensors as safetensors; matrices and filters in half precision, vectors (biases, norms) in full.
 
+    The same tensors and metadata give the same bytes, so that a file can be known by its content.
+
     Args:
         path: file to write; replaced at once, never left half-written.
         state: name -> tensor.
@@ -41,7 +43,7 @@ def save_weights(path: str | Path, state: Mapping[str, torch.Tensor], metadata: 
     Raises:
         ValueError: if the metadata lacks an entry, or a finite value does not fit half precision.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     missing = [name for name in ("kind", "skeleton") if name not in metadata]
     if missing:
@@ -50,8 +52,18 @@ def save_weights(path: str | Path, state: Mapping[str, torch.Tensor], metadata: 
     stored = {name: _to_disk(name, tensor.detach().cpu()).contiguous().clone() for name, tensor in state.items()}
     path = Path(path)
     partial = path.with_name(path.name + ".partial")
-    save_file(stored, partial, {**metadata, "format_version": FORMAT_VERSION})
+    partial.write_bytes(_with_sorted_metadata(save(stored, {**metadata, "format_version": FORMAT_VERSION})))
     partial.replace(path)
+
+
+def _with_sorted_metadata(data: bytes) -> bytes:
+    """Sort the entries of a safetensors header, which the library writes in another order each time."""
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # the tensors stay aligned
+    return len(text).to_bytes(8, "little") + text + data[end:]
 
 
 def _to_disk(name: str, tensor: torch.Tensor) -> torch.Tensor:

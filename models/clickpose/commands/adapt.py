@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -16,10 +17,11 @@ from clickpose.lite.train import LitePlan, TrainingFolder, train_lite
 from clickpose.lite.weights import describe_skeleton, load_lite
 from clickpose.r50.adaptation import adapt_network as adapt_r50_network
 from clickpose.r50.checkpoint import load_network, read_skeleton, save_network
-from clickpose.r50.train import R50Plan, preset_named, train_r50
+from clickpose.r50.train import R50Plan, WeightedData, preset_named, train_r50
 from clickpose.skeleton import Skeleton
 from clickpose.skeleton_io import load_skeleton
 from clickpose.training.engine import TrainConfig
+from clickpose.training.plan import read_plan
 from clickpose.weights_io import WeightsError, save_weights
 
 _VIEWS_IN_ALL = 2000  # augmented views to cache: few photos are shown in many ways
@@ -53,12 +55,33 @@ class Adaptation:
         """Whether there are photos to train on."""
         return self.images != 0 and self.data is not None
 
-    def prepare(self, origin: JointOrigin) -> Path:
-        """Say which joints are new, make the working folder, and return where the untrained weights go."""
+    def write_untrained(self, origin: JointOrigin, save: Callable[[Path], None]) -> Path:
+        """Say which joints are new, and write the weights to begin with into the working folder.
+
+        Args:
+            origin: where the joints come from.
+            save: writes the weights to a file.
+
+        Returns:
+            the file.
+
+        Raises:
+            ValueError: if a training has begun there from other weights, which stay.
+        """
         names = ", ".join(self.skeleton.names[joint] for joint in origin.added) or "none"
         print(f"{len(self.skeleton) - len(origin.added)} known joints; new: {names}", flush=True)
         self.out.mkdir(parents=True, exist_ok=True)
-        return self.out / "untrained.safetensors"
+        begun, path = read_plan(self.out), self.out / "untrained.safetensors"
+        new = path.with_name("untrained.new.safetensors")
+        save(new)
+        if begun is not None and path.exists() and new.read_bytes() != path.read_bytes():
+            new.unlink()
+            raise ValueError(
+                f"Expected {self.out} to go on from the weights in {path.name}, got others (another --init or "
+                "skeleton); name another working folder"
+            )
+        new.replace(path)
+        return path
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -86,10 +109,10 @@ def adapt(plan: AdaptPlan, device: str = "cpu") -> Path:
     """
     network, old = load_lite(plan.start)
     adapted, origin = adapt_lite(network, old, plan.skeleton)
-    untrained = plan.prepare(origin)
     described = describe_skeleton(plan.skeleton, adapted.config.decoder.added)
     notes = {"start": plan.start.name, "training": "none: adapted to another skeleton"}
-    save_weights(untrained, adapted.state_dict(), {"kind": "lite"} | described | notes)
+    metadata = {"kind": "lite"} | described | notes
+    untrained = plan.write_untrained(origin, lambda path: save_weights(path, adapted.state_dict(), metadata))
     return train_lite(_training_plan(plan, untrained, adapted.config), device) if plan.trains else untrained
 
 
@@ -137,15 +160,14 @@ def adapt_r50(plan: R50AdaptPlan, device: str = "cpu") -> Path:
     preset = preset_named(plan.preset)
     known = plan.known or read_skeleton(plan.start)
     adapted, origin = adapt_r50_network(load_network(plan.start, known), known, plan.skeleton)
-    untrained = plan.prepare(origin)
-    save_network(untrained, adapted, plan.skeleton)
+    untrained = plan.write_untrained(origin, lambda path: save_network(path, adapted, plan.skeleton))
     if not plan.trains:
         return untrained
     data = read_dataset(plan.data, plan.format_name, plan.photos, plan.skeleton)
     if plan.images is not None:
         data = data.drawn_images(plan.images, plan.seed)
     preset = dataclasses.replace(preset, train=dataclasses.replace(preset.train, seed=plan.seed))
-    return train_r50(R50Plan([(data, 1.0)], preset, plan.out, untrained, steps=plan.steps), device)
+    return train_r50(R50Plan([WeightedData(data)], preset, plan.out, untrained, steps=plan.steps), device)
 
 
 @dataclasses.dataclass(frozen=True)

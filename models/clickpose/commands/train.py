@@ -10,12 +10,11 @@ from pathlib import Path
 import torch
 
 from clickpose.data.formats import read_dataset
-from clickpose.data.records import PoseDataset
 from clickpose.device import check_device
 from clickpose.lite.further import plan_further_training
 from clickpose.lite.predictor import DEFAULT_FILE
 from clickpose.lite.train import LitePlan, TrainingFolder, train_lite
-from clickpose.r50.train import R50Plan, preset_named, train_r50
+from clickpose.r50.train import R50Plan, WeightedData, preset_named, train_r50
 from clickpose.skeleton_io import load_skeleton
 from clickpose.training.processes import join_processes
 
@@ -138,8 +137,8 @@ def _r50_plan(data: Sequence[str], start: Path | None, out: Path, options: R50Op
     )  # fmt: skip
 
 
-def _read_source(text: str, options: R50Options) -> tuple[PoseDataset, float]:
+def _read_source(text: str, options: R50Options) -> WeightedData:
     """Read the data set of ``path`` or ``path:weight``: a folder, or an annotation file."""
     path, weight = parse_weighted(text)
     skeleton = None if options.skeleton is None else load_skeleton(options.skeleton)
-    return read_dataset(path, options.format_name, options.photos, skeleton), weight
+    return WeightedData(read_dataset(path, options.format_name, options.photos, skeleton), weight)

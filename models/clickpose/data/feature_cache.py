@@ -6,6 +6,7 @@ of the channel's largest value.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from clickpose.data.persons import PersonDataset, PersonLabels
+from clickpose.data.records import labels_digest
 from clickpose.networks.movenet import MoveNetFeatures, MoveNetPose, MoveNetThunder, decode_heads, scale_pixels
 
 MAPS = ("fine", "middle", "coarse", "top", "pyramid4", "pyramid8", "pyramid16", "heatmap_logits")
@@ -49,8 +51,8 @@ def build_feature_cache(
 ) -> None:
     """Run the trunk over ``views``, (person index, random seed) pairs, and write one array a field.
 
-    A finished cache of as many views is kept; an unfinished one is built anew. Several processes can each build a part
-    of the views, in a folder of its own; :class:`FeatureCache` reads the parts as one.
+    A finished cache of the same views, persons and trunk is kept; another or an unfinished one is built anew. Several
+    processes can each build a part of the views, in a folder of its own; :class:`FeatureCache` reads the parts as one.
 
     Args:
         trunk: in its final state.
@@ -60,7 +62,8 @@ def build_feature_cache(
         batch_size: views at once.
     """
     done = folder / "done.json"
-    if done.exists() and json.loads(done.read_text())["views"] == len(views):
+    source = _source(trunk, dataset, views)
+    if done.exists() and json.loads(done.read_text()) == source:
         return
     done.unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
@@ -79,7 +82,16 @@ def build_feature_cache(
         start += len(batch.image)
     for array in arrays.values():
         array.flush()
-    done.write_text(json.dumps({"views": len(views)}))
+    done.write_text(json.dumps(source))
+
+
+def _source(trunk: MoveNetThunder, dataset: PersonDataset, views: list[tuple[int, int]]) -> dict[str, object]:
+    """Return how many views a cache has and a mark of all that they are made from, but for the photos' pixels."""
+    settings = (views, dataset.seed, dataset.input_side, dataset.augmentation, dataset.skeleton)
+    digest = hashlib.sha256(f"{labels_digest(dataset.records)}{settings!r}".encode())
+    for name, value in sorted(trunk.state_dict().items()):
+        digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+    return {"views": len(views), "source": digest.hexdigest()}
 
 
 @torch.inference_mode()
@@ -103,6 +115,9 @@ class FeatureCache(Dataset):
     Args:
         folders: what :func:`build_feature_cache` wrote: the parts of the cache, in order.
 
+    Attributes:
+        source: for each part, the mark of what it was made from; None of one that an earlier version wrote.
+
     Raises:
         FileNotFoundError: if a part is not there or not finished.
     """
@@ -115,6 +130,8 @@ class FeatureCache(Dataset):
                 raise FileNotFoundError(f"Expected a finished feature cache in {folder}, found none")
             self.parts.append({name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in names})
         self.ends = np.cumsum([len(part["area_norm"]) for part in self.parts])
+
+        self.source = tuple(json.loads((folder / "done.json").read_text()).get("source") for folder in folders)
 
     def __len__(self) -> int:
         return int(self.ends[-1])

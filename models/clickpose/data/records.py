@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,19 @@ class PersonRecord:
     def labelled(self) -> np.ndarray:
         """(K,) bool."""
         return self.visibility > 0
+
+
+def labels_digest(records: Iterable[PersonRecord]) -> str:
+    """Return a SHA-256 in hex that changes with the persons, their order, a corrected label, or a photo's place."""
+    digest = hashlib.sha256()
+    for record in records:
+        for part in fields(record):
+            value = getattr(record, part.name)
+            if isinstance(value, np.ndarray):
+                digest.update(np.ascontiguousarray(value, dtype=np.float64).tobytes())
+            else:
+                digest.update(f"{value.resolve() if isinstance(value, Path) else value!r}\0".encode())
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,6 @@ click and after one, two, … of them. A clicked joint needs no score and is lef
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from tqdm import tqdm
 
 from clickpose.calibration.ccnet_fit import LEFT_OUT, FeatureTable
 from clickpose.data.persons import PersonDataset
-from clickpose.data.records import PersonRecord
+from clickpose.data.records import PersonRecord, labels_digest
 from clickpose.feedback import click_worst
 from clickpose.frames import CropFrame
 from clickpose.networks.lite import LiteNetwork
@@ -55,7 +54,7 @@ def collect_lite(
     """
     if not records:
         raise ValueError("Expected labelled persons to fit on, got none")
-    source = {"weights": fingerprint, "persons": _labels_digest(records)}
+    source = {"weights": fingerprint, "persons": labels_digest(records)}
     cached = _read_cache(cache, source, clicks)
     if cached is not None:
         return cached
@@ -127,16 +126,6 @@ def _run_batch(network, batch, truth: _Truth, skeleton: Skeleton, groups: Tensor
         box = grow_boxes_tensor(output.boxes_norm[-1, :, 0], clicked.keypoints_norm, clicked.fixed)
         queries = PoseQueries(clicked.keypoints_norm[:, None], clicked.fixed[:, None], box[:, None])
     return first.numpy()
-
-
-def _labels_digest(records: Sequence[PersonRecord]) -> str:
-    """Return what changes with the photos' paths, the persons, or a corrected label."""
-    digest = hashlib.sha256()
-    for record in records:
-        digest.update(f"{record.image_path.resolve()}\0{record.annotation_id}\0{record.area!r}\0".encode())
-        for labels in (record.keypoints, record.visibility, record.box_xyxy):
-            digest.update(np.ascontiguousarray(labels, dtype=np.float64).tobytes())
-    return digest.hexdigest()
 
 
 def _read_cache(cache: Path | None, source: dict[str, str], clicks: int) -> TokenTables | None:

@@ -32,9 +32,18 @@ from clickpose.networks.lite import LiteConfig, LiteNetwork
 from clickpose.networks.movenet import MoveNetThunder, decode_heads, scale_pixels
 from clickpose.networks.movenet_onnx import read_movenet_onnx
 from clickpose.skeleton import COCO, Skeleton
-from clickpose.training.engine import TrainConfig, Trainer, keep_plan
+from clickpose.training.engine import TrainConfig, Trainer
+from clickpose.training.plan import describe_plan, keep_plan
 from clickpose.training.processes import rank_and_world, wait_for_all
 from clickpose.weights_io import load_weights, save_weights
+
+MAY_DIFFER = (
+    "out",  # where the run is
+    "decoder.steps",  # a run may be made longer; not the trunk's, on whose end everything after it is built
+    "trunk.workers", "decoder.workers",  # how quickly samples come
+    "trunk.checkpoint_steps", "decoder.checkpoint_steps",  # how much a crash costs
+)  # fmt: skip
+"""What a plan that goes on with another one's working folder may change."""
 
 _CACHE_PARTS = 8
 _AUGMENTATION = Augmentation(margin=(1.15, 1.4), rotation_probability=0.4, truncation_probability=0.3)
@@ -82,6 +91,7 @@ class LitePlan:
         trust_labels: leave out step 1. It mends data sets that a network knows better than their annotators; where a
             network needs further training it sees exchanged sides that are none, and the hardest people would go.
         keep: share of the weights of ``start`` in the weights file, 0 for the trained ones alone.
+        augmentation: random changes of the crops.
     """
 
     folders: Sequence[TrainingFolder]
@@ -99,6 +109,7 @@ class LitePlan:
     skeleton: Skeleton = COCO
     trust_labels: bool = False
     keep: float = 0.0
+    augmentation: Augmentation = _AUGMENTATION
 
     def __post_init__(self):
         if not 0 <= self.keep < 1:
@@ -128,9 +139,11 @@ def train_lite(plan: LitePlan, device: str = "cpu") -> Path:
 
     Returns:
         the weights file, ``plan.out / "lite.safetensors"``.
+
+    Raises:
+        ValueError: for a working folder that belongs to another plan, or data that cannot be read.
     """
-    plan.out.mkdir(parents=True, exist_ok=True)
-    keep_plan(plan.out, _fingerprint(plan))
+    keep_plan(plan.out, describe_plan(plan, MAY_DIFFER))
     torch.manual_seed(plan.decoder.seed)
     network = start_network(plan.start, plan.network)
     before = {name: value.clone() for name, value in network.state_dict().items()} if plan.keep else None
@@ -153,8 +166,9 @@ def train_trunk(plan: LitePlan, persons: list[list[PersonRecord]], trunk: MoveNe
     """Fine-tune the trunk on its own heads, and leave the blend of old and new weights in it (step 2)."""
     start = {name: value.clone() for name, value in trunk.state_dict().items()}
     weights = [folder.weight for folder, group in zip(plan.folders, persons, strict=True) for _ in group]
-    dataset = PersonDataset(_flat(persons), plan.skeleton, plan.network.input_side, _AUGMENTATION, plan.trunk.seed)
-    trainer = Trainer(TrunkTask(trunk), dataset, weights, default_collate, plan.trunk, plan.out / "trunk", device)
+    dataset = PersonDataset(_flat(persons), plan.skeleton, plan.network.input_side, plan.augmentation, plan.trunk.seed)
+    task = TrunkTask(trunk, plan.task.frozen_blocks, plan.task.weights)
+    trainer = Trainer(task, dataset, weights, default_collate, plan.trunk, plan.out / "trunk", device)
     print(f"step 2 of 4: the trunk on its own heads, {len(dataset)} persons", flush=True)
     trainer.run()
     blended = {name: old.lerp(trainer.average[name].to(old), plan.trunk_blend) for name, old in start.items()}
@@ -168,7 +182,9 @@ def train_decoder(plan: LitePlan, persons: list[list[PersonRecord]], network: Li
         views += [(first + i, view) for i in range(len(group)) for view in range(folder.views)]
         weights += [folder.weight / folder.views] * (len(group) * folder.views)
         first += len(group)
-    dataset = PersonDataset(_flat(persons), plan.skeleton, plan.network.input_side, _AUGMENTATION, plan.decoder.seed)
+    dataset = PersonDataset(
+        _flat(persons), plan.skeleton, plan.network.input_side, plan.augmentation, plan.decoder.seed
+    )
     print(f"step 3 of 4: trunk features of {len(views)} views", flush=True)
     cache = _cache_features(network.trunk, dataset, views, plan.out / "features")
     print("step 4 of 4: neck and decoder", flush=True)
@@ -227,18 +243,6 @@ def predict_with_trunk(trunk: MoveNetThunder, records: Sequence[PersonRecord], b
             poses.append(decode_heads(trunk(scale_pixels(image))).keypoints_input.numpy() / batch.image.shape[-1])
     frames = [CropFrame.around_box(record.box_xyxy, 1) for record in records]
     return np.stack([frame.from_norm(pose) for frame, pose in zip(frames, np.concatenate(poses), strict=True)])
-
-
-def _fingerprint(plan: LitePlan) -> dict:
-    """Return what a working folder must go on with: features and checkpoints of another would not fit."""
-    return {
-        "data": [
-            [str(folder.path.resolve()), folder.weight, *([folder.images] if folder.images else [])]
-            for folder in plan.folders
-        ],
-        "start": str(plan.start.resolve()), "seeds": [plan.trunk.seed, plan.decoder.seed],
-        **({"trust_labels": True} if plan.trust_labels else {}),
-    }  # fmt: skip
 
 
 def _read_persons(plan: LitePlan, folder: TrainingFolder, trunk: MoveNetThunder, verdicts: Path) -> list[PersonRecord]:

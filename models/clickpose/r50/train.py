@@ -10,6 +10,7 @@ import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -25,9 +26,18 @@ from clickpose.r50.checkpoint import load_network, save_network
 from clickpose.r50.noise import NoiseConfig
 from clickpose.r50.task import R50Task, R50TaskConfig, fit_normalisation, prepare_for_training
 from clickpose.skeleton import COCO, Skeleton
-from clickpose.training.engine import TrainConfig, Trainer, keep_plan
+from clickpose.training.engine import TrainConfig, Trainer
+from clickpose.training.plan import describe_plan, keep_plan
 from clickpose.training.processes import rank_and_world
 from clickpose.weights_io import WeightsError, check_present, load_weights
+
+MAY_DIFFER = (
+    "out",  # where the run is
+    "steps", "preset.epochs", "preset.train.steps",  # a run may be made longer
+    "preset.train.workers",  # how quickly samples come
+    "preset.train.checkpoint_steps",  # how much a crash costs
+)  # fmt: skip
+"""What a plan that goes on with another one's working folder may change."""
 
 _NORMALISATION_PHOTOS = 16
 
@@ -90,12 +100,19 @@ def preset_named(name: str) -> R50Preset:
     return PRESETS[name]
 
 
+class WeightedData(NamedTuple):
+    """A data set, and how often an epoch shows its photos."""
+
+    dataset: PoseDataset
+    weight: float = 1.0
+
+
 @dataclass(frozen=True)
 class R50Plan:
     """What to train on and how.
 
     Attributes:
-        data: data sets of one skeleton, each with how often an epoch shows its photos.
+        data: data sets of one skeleton, each with its weight.
         preset: sizes and training.
         out: working folder; kept, so that a stopped run goes on.
         start: Click-Pose weights to go on from, or None for a fresh network.
@@ -105,7 +122,7 @@ class R50Plan:
         steps: optimiser steps; None for the preset's epochs.
     """
 
-    data: Sequence[tuple[PoseDataset, float]]
+    data: Sequence[WeightedData]
     preset: R50Preset
     out: Path
     start: Path | None = None
@@ -147,8 +164,7 @@ def make_trainer(plan: R50Plan, device: str = "cpu") -> Trainer:
     photos = _photos(plan)
     weights = [weight for dataset, (_, weight) in zip(photos, plan.data, strict=True) for _ in range(len(dataset))]
     dataset = photos[0].joined(photos[1:])
-    plan.out.mkdir(parents=True, exist_ok=True)
-    keep_plan(plan.out, _fingerprint(plan))
+    keep_plan(plan.out, describe_plan(plan, MAY_DIFFER))
     torch.manual_seed(plan.preset.train.seed)
     network = start_network(plan, dataset)
     train = plan.preset.train
@@ -237,14 +253,3 @@ def _photos(plan: R50Plan) -> list[PhotoDataset]:
             print(f"{data.report()}; {without} images without a person are left out", flush=True)
         photos.append(dataset)
     return photos
-
-
-def _fingerprint(plan: R50Plan) -> dict:
-    """Return what a working folder must go on with."""
-    return {
-        "data": [[data.name, len(data.persons), weight] for data, weight in plan.data],
-        "start": str(plan.start or plan.backbone or "fresh"),
-        "network": dataclasses.asdict(plan.preset.network),
-        "seed": plan.preset.train.seed,
-        "batch_size": plan.preset.train.batch_size,
-    }

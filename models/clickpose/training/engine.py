@@ -115,30 +115,6 @@ class EpochSampler(Sampler):
                 step += 1
 
 
-def keep_plan(folder: Path, wanted: dict) -> None:
-    """Write down what a working folder is for, or refuse to go on from another one's.
-
-    Args:
-        folder: the working folder.
-        wanted: what must be the same for its files to fit, as JSON holds it.
-
-    Raises:
-        ValueError: names what the folder was made for and what came.
-    """
-    path = folder / "plan.json"
-    wanted = json.loads(json.dumps(wanted))
-    if path.exists():
-        found = json.loads(path.read_text())
-        differing = [name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name)]
-        if differing:
-            before, now = ({name: plan.get(name) for name in sorted(differing)} for plan in (found, wanted))
-            raise ValueError(f"Expected {folder} to go on with {before}, got {now}; name another working folder")
-    if rank_and_world()[0] == 0 and not path.exists():
-        partial = path.with_suffix(".partial")  # another process may be reading: never show it half a file
-        partial.write_text(json.dumps(wanted))
-        partial.replace(path)
-
-
 def rate_factor(step: int, config: TrainConfig) -> float:
     """Return the learning rate at ``step`` relative to its base: warm-up, constant, then a drop or 1 - sqrt decay."""
     warmup = min(1.0, (step + 1) / max(config.warmup_steps, 1))
@@ -181,7 +157,7 @@ class Trainer:
         groups: which samples go together, as for :class:`EpochSampler`.
 
     Raises:
-        ValueError: if not all processes found the same checkpoint.
+        ValueError: if not all processes found the same checkpoint, or the run has more steps already.
     """
 
     def __init__(
@@ -215,6 +191,11 @@ class Trainer:
         self.average = state["average"]
         self.optimizer.load_state_dict(state["optimizer"])
         self.step = state["step"]
+        if self.step > self.config.steps:
+            raise ValueError(
+                f"Expected at least the {self.step} steps that {self.folder} was trained for already, got "
+                f"{self.config.steps}; name another working folder"
+            )
         tqdm.write(f"resumed {self.checkpoint_path} at step {self.step} of {self.config.steps}")
 
     def _check_together(self) -> None:

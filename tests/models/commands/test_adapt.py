@@ -11,9 +11,10 @@ import clickpose
 from clickpose.cli import app
 from clickpose.commands import adapt
 from clickpose.data.records import PersonRecord
-from clickpose.lite.train import _draw_images
+from clickpose.lite.train import MAY_DIFFER, _draw_images
 from clickpose.lite.weights import load_lite, read_skeleton
 from clickpose.skeleton_io import skeleton_to_dict
+from clickpose.training.plan import describe_plan, keep_plan
 from clickpose.weights_io import read_metadata
 
 RUNNER = CliRunner()
@@ -79,6 +80,39 @@ def test_photos_are_shown_in_many_views_and_what_new_channels_learn_is_kept(golf
     assert (plan.trunk.steps, plan.decoder.steps, plan.decoder.seed, plan.trunk_blend) == (7, 9, 3, 1.0)
     assert plan.start == tmp_path / "a" / "untrained.safetensors"
     assert plan.skeleton.name == "golf" and plan.network.decoder.num_keypoints == 18
+
+
+def test_an_adaptation_goes_on_with_its_own_weights_and_data_alone(golf, tmp_path, monkeypatch):
+    def keep(plan, device):
+        keep_plan(plan.out, describe_plan(plan, MAY_DIFFER))
+        return plan.out / "lite.safetensors"
+
+    monkeypatch.setattr(adapt, "train_lite", keep)
+    (tmp_path / "annotations.json").write_text("{}")
+    out = tmp_path / "out"
+    options = ["--skeleton", golf, "--data", tmp_path, "--out", out]
+    run_adapt(*options)
+    untrained = (out / "untrained.safetensors").read_bytes()
+    run_adapt(*options, "--decoder-steps", 900)
+    run_adapt("--skeleton", golf, "--images", 0, "--out", tmp_path / "once")
+    refusals = {
+        ("--trunk-steps", 151): "trunk.steps is 151 and was 150",
+        ("--seed", 1): "trunk.seed is 1 and was 0; decoder.seed is 1 and was 0",
+        ("--images", 5): "folders.0.weight is 16.0 and was 1.0; folders.0.images is 5 and was null",
+        ("--format", "mpii"): 'folders.0.format_name is "mpii" and was "coco"',
+        ("--skeleton", "crowdpose"): "to go on from the weights in untrained.safetensors, got others",
+        ("--init", tmp_path / "once" / "untrained.safetensors"): "the weights in untrained.safetensors, got others",
+    }
+    for changed, sentence in refusals.items():
+        result = RUNNER.invoke(app, ["adapt", "--threads", "1", *map(str, [*options, *changed])])
+        assert result.exit_code == 2 and sentence in " ".join(result.output.split()), result.output
+    (tmp_path / "annotations.json").write_text('{"images": []}')
+    result = RUNNER.invoke(app, ["adapt", "--threads", "1", *map(str, options)])
+    assert result.exit_code == 2 and "folders.0.path is" in " ".join(result.output.split())
+    assert (out / "untrained.safetensors").read_bytes() == untrained
+    (out / "plan.json").write_text('{"data": [], "start": "", "seeds": [0, 0]}')
+    result = RUNNER.invoke(app, ["adapt", "--threads", "1", *map(str, options)])
+    assert result.exit_code == 2 and "0.1.0 wrote down only a part" in " ".join(result.output.split())
 
 
 def test_data_of_another_format_with_its_photos_elsewhere(tmp_path, monkeypatch):

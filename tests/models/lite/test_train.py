@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from torch.utils.data import default_collate
 
+from clickpose.data import feature_cache
 from clickpose.data.coco import read_coco_persons
 from clickpose.data.feature_cache import FeatureCache, build_feature_cache
 from clickpose.data.persons import Augmentation, PersonDataset
@@ -243,9 +244,51 @@ def test_four_people_to_a_weights_file_and_a_folder_of_another_plan_is_refused(f
     weights = train_lite(plan)
     assert read_metadata(weights, "lite")["steps"] == "2"
     assert train_lite(plan) == weights  # finished: nothing is trained again
-    other = dataclasses.replace(plan, decoder=dataclasses.replace(short, seed=1))
-    with pytest.raises(ValueError, match="name another working folder"):
-        train_lite(other)
+    for change, told in (
+        ({"decoder": dataclasses.replace(short, seed=1)}, "decoder.seed is 1 and was 0"),
+        ({"trunk": dataclasses.replace(short, steps=3)}, "trunk.steps is 3 and was 2"),  # the decoder stands on its end
+        ({"keep": 0.25}, "keep is 0.25 and was 0.0"),
+        ({"task": LiteTaskConfig(click_rounds=(3,))}, r"task.click_rounds is \[3\] and was \[3, 6\]"),
+    ):
+        with pytest.raises(ValueError, match=f"got another: {told}. Name another working folder"):
+            train_lite(dataclasses.replace(plan, **change))
+
+
+def test_a_run_may_be_made_longer_but_not_shorter(folder, tmp_path):
+    start = tmp_path / "start.safetensors"
+    save_weights(start, LiteNetwork(TINY).state_dict(), {"kind": "lite", "skeleton": "coco"})
+    short = TrainConfig(steps=2, batch_size=2, workers=0, bf16=False)
+    plan = LitePlan([TrainingFolder(folder)], start, tmp_path / "run", short, decoder=short, network=TINY)
+    train_lite(plan)
+    longer = dataclasses.replace(plan, decoder=dataclasses.replace(short, steps=3, checkpoint_steps=1))
+    assert read_metadata(train_lite(longer), "lite")["steps"] == "3"
+    with pytest.raises(ValueError, match=r"at least the 3 steps that .*decoder was trained for already, got 2"):
+        train_lite(plan)
+
+
+def test_a_feature_cache_of_another_trunk_or_other_views_is_built_anew(folder, tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    trunk, other = LiteNetwork(TINY).trunk, LiteNetwork(TINY).trunk
+    records, views, built = read_coco_persons(folder), [(0, 0), (1, 0)], []
+    encode = feature_cache._encode
+    monkeypatch.setattr(feature_cache, "_encode", lambda *args: built.append(args) or encode(*args))
+    moved = [dataclasses.replace(records[0], area=1.0), *records[1:]]
+    plain = PersonDataset(records, COCO, 64, Augmentation())
+    for number, (network, dataset, wanted) in enumerate((
+        (trunk, plain, views),
+        (other, plain, views),
+        (other, plain, [(0, 0), (1, 1)]),
+        (other, PersonDataset(records, COCO, 64, Augmentation(margin=(1.1, 1.2))), [(0, 0), (1, 1)]),
+        (other, PersonDataset(records, COCO, 64, Augmentation(), seed=1), [(0, 0), (1, 1)]),
+        (other, PersonDataset(moved, COCO, 64, Augmentation()), [(0, 0), (1, 1)]),
+        (trunk, plain, views),
+    ), 1):  # fmt: skip
+        for _ in range(2):
+            build_feature_cache(network, dataset, wanted, tmp_path / "cache")
+            assert len(built) == number
+    (tmp_path / "cache" / "done.json").write_text('{"views": 2}')  # 0.1.0's, which does not say what it is made from
+    build_feature_cache(trunk, plain, views, tmp_path / "cache")
+    assert len(built) == 8
 
 
 @pytest.mark.slow
@@ -258,5 +301,5 @@ def test_trusted_labels_are_not_left_out_whatever_the_network_thinks(folder, tmp
     plan = LitePlan(folders, start, out, short, decoder=short, network=TINY, trust_labels=True)
     assert read_metadata(train_lite(plan), "lite")["steps"] == "1"
     assert f"{folder.name}, 4 persons\n" in capsys.readouterr().out
-    with pytest.raises(ValueError, match="name another working folder"):
+    with pytest.raises(ValueError, match=r"trust_labels is false and was true. Name another working folder"):
         train_lite(dataclasses.replace(plan, trust_labels=False))

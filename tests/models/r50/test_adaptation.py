@@ -104,6 +104,15 @@ def test_a_few_photos_train_the_adapted_network(skeleton_file, with_neck, tmp_pa
     assert "2 images, 2 persons with 18 joints" in result.output
     trained = load_network(tmp_path / "out" / "r50.safetensors", with_neck)
     assert (trained.config.num_keypoints, trained.config.short_side) == (18, 256)
+    untrained = (tmp_path / "out" / "untrained.safetensors").read_bytes()
+    longer = run(*options, "--images", 2, "--steps", 2, "--out", tmp_path / "out")
+    assert longer.exit_code == 0 and "resumed" in longer.output, longer.output
+    others = run(*options, "--images", 3, "--steps", 3, "--out", tmp_path / "out")
+    assert others.exit_code == 2 and "data.0.dataset.labels is" in others.output, others.output
+    elsewhere = tiny_r50.write_checkpoint(tmp_path / "other.pth", tiny_r50.tiny_network(seed=1))
+    others = run(*options, "--init", elsewhere, "--images", 2, "--steps", 3, "--out", tmp_path / "out")
+    assert others.exit_code == 2 and "to go on from the weights in untrained.safetensors" in others.output
+    assert (tmp_path / "out" / "untrained.safetensors").read_bytes() == untrained
     (tmp_path / "data" / "images").rename(tmp_path / "photos")
     elsewhere = run(*options, "--photos", tmp_path / "photos", "--images", 1, "--steps", 1, "--out", tmp_path / "next")
     assert elsewhere.exit_code == 0 and "1 images, 1 persons" in elsewhere.output, elsewhere.output

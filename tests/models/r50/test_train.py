@@ -19,7 +19,7 @@ from clickpose.r50.checkpoint import load_network
 from clickpose.r50.losses import Assignment, assign_by_matching, share_inside, stage_losses
 from clickpose.r50.matcher import NOBODY, MatchCosts, Targets
 from clickpose.r50.noise import NoiseConfig, noisy_boxes
-from clickpose.r50.train import PRESETS, R50Plan, R50Preset, load_backbone, make_trainer, train_r50
+from clickpose.r50.train import PRESETS, R50Plan, R50Preset, WeightedData, load_backbone, make_trainer, train_r50
 from clickpose.skeleton import COCO
 from clickpose.weights_io import WeightsError
 from helpers import r50_training
@@ -219,7 +219,7 @@ def plan(tiny, tmp_path):
         PhotoScales.around(64), tiny.TASK,
     )  # fmt: skip
     (tmp_path / "images").mkdir()
-    return R50Plan([(tiny.people_dataset(tmp_path / "images"), 1.0)], preset, tmp_path / "run")
+    return R50Plan([WeightedData(tiny.people_dataset(tmp_path / "images"))], preset, tmp_path / "run")
 
 
 def test_photos_to_a_weights_file_that_training_goes_on_from(plan, capsys):
@@ -231,8 +231,8 @@ def test_photos_to_a_weights_file_that_training_goes_on_from(plan, capsys):
     more = dataclasses.replace(plan, out=plan.out.with_name("more"), start=weights)
     started = make_trainer(more).model.state_dict()
     assert all(torch.equal(value, started[name]) for name, value in network.state_dict().items())
-    other = dataclasses.replace(plan, data=[(plan.data[0][0], 2.0)])
-    wanted = r"to go on with \{'data': \[\['noise', 7, 1.0\]\]\}, got \{'data': \[\['noise', 7, 2.0\]\]\}; name another"
+    other = dataclasses.replace(plan, data=[WeightedData(plan.data[0].dataset, 2.0)])
+    wanted = r"got another: data.0.weight is 2.0 and was 1.0. Name another working folder"
     with pytest.raises(ValueError, match=wanted):  # what is the same in both is not shown
         train_r50(other)
 
@@ -242,17 +242,17 @@ def test_what_cannot_be_trained_on_is_said(plan, tmp_path):
     gone = dataclasses.replace(data.images[1], path=tmp_path / "gone.png")
     broken = dataclasses.replace(data, images=[data.images[0], gone, *data.images[2:]])
     with pytest.raises(ValueError, match=r"Cannot read .*gone.png: No such file"):
-        make_trainer(dataclasses.replace(plan, data=[(broken, 1.0)]))
+        make_trainer(dataclasses.replace(plan, data=[WeightedData(broken)]))
     half = data.with_joints(range(8))
     with pytest.raises(ValueError, match="Expected data sets of one skeleton, got coco, coco-8"):
-        make_trainer(dataclasses.replace(plan, data=[(data, 1.0), (half, 1.0)]))
+        make_trainer(dataclasses.replace(plan, data=[WeightedData(data), WeightedData(half)]))
     with pytest.raises(ValueError, match="Expected photos with people in noise, got none"):
-        make_trainer(dataclasses.replace(plan, data=[(dataclasses.replace(data, persons=[]), 1.0)]))
+        make_trainer(dataclasses.replace(plan, data=[WeightedData(dataclasses.replace(data, persons=[]))]))
 
 
 def test_another_skeleton_sizes_the_network(plan):
     feet = plan.data[0][0].with_joints(range(8))
-    trainer = make_trainer(dataclasses.replace(plan, data=[(feet, 1.0)]))
+    trainer = make_trainer(dataclasses.replace(plan, data=[WeightedData(feet)]))
     assert trainer.model.config.num_keypoints == 8
     terms = trainer.train_step(collate_photos([trainer.dataset[(0, 0)], trainer.dataset[(1, 0)]]))
     assert np.isfinite(list(terms.values())).all()
