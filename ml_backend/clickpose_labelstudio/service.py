@@ -75,7 +75,7 @@ class AnnotationService:
 
     @property
     def model_version(self) -> str:
-        """Name, release and weights of the network, such as ``clickpose-lite-0.1.0-3f2a91``. Loads the weights."""
+        """Name, release and weights of the network, such as ``clickpose-lite-0.2.0-3f2a91``. Loads the weights."""
         predictor = self._get_predictor()
         return f"clickpose-{predictor.name}-{clickpose.__version__}-{predictor.fingerprint}"
 

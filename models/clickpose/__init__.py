@@ -11,7 +11,7 @@ from clickpose.skeleton import COCO, Skeleton
 from clickpose.skeleton_io import SKELETONS, load_skeleton
 from clickpose.structures import Annotations, Clicks, Pose, Poses
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"  # the one place; plugins/pose_review/fiftyone.yml repeats it, and a test compares
 
 __all__ = [
     "COCO",

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import clickpose
 from clickpose_labelstudio.app import MAX_PROJECTS, create_app
 from clickpose_labelstudio.labeling_config import build_labeling_config
 from clickpose_labelstudio.settings import ServiceSettings
@@ -64,15 +65,17 @@ def test_health_answers_while_the_weights_load_and_setup_names_them_afterwards(c
     browser = client(load=lambda: release.wait(30) and predictor)
     monkeypatch.setattr("clickpose_labelstudio.app.SETUP_WAIT_S", 0.01)
     assert browser.get("/health?").json == {"status": "UP", "ready": False, "v2": True}
-    assert browser.post("/setup?", json=recorded("setup")).json == {"model_version": "clickpose-lite-0.1.0"}
+    assert browser.post("/setup?", json=recorded("setup")).json == {
+        "model_version": f"clickpose-lite-{clickpose.__version__}"
+    }
     assert browser.get("/versions").json == {"versions": []}
     release.set()
     monkeypatch.setattr("clickpose_labelstudio.app.SETUP_WAIT_S", 30)
     assert browser.post("/setup?", json={**recorded("setup"), "schema": XML}).json == {
-        "model_version": "clickpose-fake-0.1.0-f00dfeed"
+        "model_version": f"clickpose-fake-{clickpose.__version__}-f00dfeed"
     }
     assert browser.get("/health").json["ready"] is True
-    assert browser.get("/versions?").json == {"versions": ["clickpose-fake-0.1.0-f00dfeed"]}
+    assert browser.get("/versions?").json == {"versions": [f"clickpose-fake-{clickpose.__version__}-f00dfeed"]}
 
 
 def test_weights_that_do_not_load_are_a_sentence_and_are_tried_again(client, predictor, caplog):
@@ -90,7 +93,7 @@ def test_weights_that_do_not_load_are_a_sentence_and_are_tried_again(client, pre
         if response.status_code == 200:
             break
         assert "The model could not be loaded: no weights.safetensors here" in error_of(response, 503)
-    assert response.json["results"][0]["model_version"] == "clickpose-fake-0.1.0-f00dfeed"
+    assert response.json["results"][0]["model_version"] == f"clickpose-fake-{clickpose.__version__}-f00dfeed"
     assert "The model could not be loaded" in caplog.text
 
 
@@ -212,7 +215,7 @@ def test_unknown_addresses_and_methods_are_json(client):
 
 def test_the_first_page_says_what_this_is(client):
     page = client().get("/").json
-    assert (page["service"], page["version"], page["model"]) == ("clickpose", "0.1.0", "lite")
+    assert (page["service"], page["version"], page["model"]) == ("clickpose", clickpose.__version__, "lite")
     assert "/predict" in page["endpoints"]
 
 

@@ -11,6 +11,7 @@ import pytest
 import requests
 from flask import Flask
 
+import clickpose
 from clickpose_labelstudio.labeling_config import build_labeling_config
 from clickpose_labelstudio.service import AnnotationService
 from helpers import fakes
@@ -77,7 +78,7 @@ def test_label_studio_ml_1_0_9_serves_two_projects_and_edits(real_server):
     post("/setup", project="4.1", schema=OTHER_XML, hostname="", access_token="")
     params = {"login": None, "password": None, "context": None}
     (prediction,) = post("/predict", tasks=[TASK], project="3.1", label_config=XML, params=params)["results"]
-    assert prediction["model_version"] == "clickpose-fake-0.1.0-f00dfeed"
+    assert prediction["model_version"] == f"clickpose-fake-{clickpose.__version__}-f00dfeed"
     assert prediction["score"] == pytest.approx(0.7)
     assert box_names(prediction["result"]) == {"box"}
     (other,) = post("/predict", tasks=[TASK], project="4.1", label_config=OTHER_XML, params=params)["results"]
@@ -140,7 +141,7 @@ def model_2x(monkeypatch):
 
 def test_the_2x_interface_answers_with_a_model_response(model_2x):
     model = model_2x(project_id="3", label_config=XML)
-    assert model.get("model_version") == "clickpose-fake-0.1.0-f00dfeed"
+    assert model.get("model_version") == f"clickpose-fake-{clickpose.__version__}-f00dfeed"
     answer = model.predict([TASK], context={}, login=None, password=None)
     assert isinstance(answer, StubModelResponse)
     (prediction,) = answer.predictions

@@ -7,6 +7,7 @@ import copy
 import numpy as np
 import pytest
 
+import clickpose
 from clickpose_labelstudio.labeling_config import build_labeling_config
 from clickpose_labelstudio.region_store import DiskRegionStore
 from clickpose_labelstudio.service import AnnotationService
@@ -42,7 +43,7 @@ def test_pre_annotation_drags_and_a_drawn_box_share_one_encoding(predictor, pixe
         return AnnotationService(lambda: predictor, images, DiskRegionStore(ServiceSettings(cache_dir=tmp_path)))
 
     first = service()
-    assert first.model_version == "clickpose-r50-0.1.0-tiny"
+    assert first.model_version == f"clickpose-r50-{clickpose.__version__}-tiny"
     result = ask(first)["result"]
     people = [item["id"] for item in result if item["type"] == "rectanglelabels"]
     assert len(people) >= 2

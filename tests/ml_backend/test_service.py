@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import clickpose
 from clickpose.skeleton import COCO
 from clickpose_labelstudio import service as service_module
 from clickpose_labelstudio.interaction import RequestError
@@ -98,7 +99,7 @@ def smart_click(label, x, y, region_id="-zMQUj9d3n"):
 def test_batch_finds_everybody(bench):
     (reply,) = bench.service.predict([bench.task()], XML)
     assert reply["score"] == 0.7  # the lowest instance score
-    assert reply["model_version"] == bench.service.model_version == "clickpose-fake-0.1.0-f00dfeed"
+    assert reply["model_version"] == bench.service.model_version == f"clickpose-fake-{clickpose.__version__}-f00dfeed"
     persons = persons_of(reply["result"])
     assert len(persons) == len(set(persons)) == 2
     keypoints = by_id(reply["result"])
