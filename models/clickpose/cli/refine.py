@@ -14,7 +14,8 @@ from clickpose.build import flip_test_options
 from clickpose.cli.options import Checkpoint, Device, FlipTest, MaxPixels, Model, Threads
 from clickpose.cli.outputs import check_outputs
 from clickpose.cli.photos import overlay_paths, parse_clicks, save_overlay
-from clickpose.data.coco_results import PhotoPoses, read_coco, write_coco
+from clickpose.data.coco_results import PhotoPoses, PoseFile, read_pose_file
+from clickpose.data.json_file import write_json
 from clickpose.image_io import DEFAULT_MAX_PIXELS, read_image, set_max_pixels
 from clickpose.structures import Pose, Poses
 from clickpose.user_errors import user_errors
@@ -36,7 +37,8 @@ def refine(
 ) -> None:
     """Put keypoints of one person right; the person's other keypoints and box follow.
 
-    Clicked keypoints stay exactly where they were put, also in later refinements of the written file.
+    Clicked keypoints stay exactly where they were put, also in later refinements of the written file. Everybody and
+    everything else of the file is written as it was read.
 
     Examples:
 
@@ -51,25 +53,31 @@ def refine(
         image = read_image(photo)
         options = flip_test_options(model, flip_test)
         predictor = clickpose.load(model, checkpoint=checkpoint, device=device, threads=threads, **options)
-        photos = read_coco(poses, predictor.skeleton)
-        index = _find_photo(photos, photo, poses)
-        _check_size(photo, image.shape[:2], photos[index].image_hw, poses)
-        people = photos[index].poses
+        file = read_pose_file(poses, predictor.skeleton)
+        index = _find_photo(file.photos, photo, poses)
+        people = file.photos[index].poses
         if person >= len(people):
             raise ValueError(
                 f"Expected --person to be below {len(people)}, the number of people of {photo}, got {person}"
             )
+        _check_size(photo, image.shape[:2], file.photos[index].image_hw, poses)
         clicks = parse_clicks(click, people.skeleton)
         overlays = overlay_paths([photo], out)
         predictor.set_image(image)
         before = people[person]
         after = predictor.refine(before, clicks)
         refined = [after if i == person else pose for i, pose in enumerate(people)]
-        photos[index] = PhotoPoses(photos[index].file_name, image.shape[:2], Poses.stack(people.skeleton, refined))
         if json is not None:
-            write_coco(json, photos, people.skeleton)
-        save_overlay(overlays.get(photo), image, photos[index].poses)
+            write_json(json, file.with_pose(index, person, after))
+        save_overlay(overlays.get(photo), image, Poses.stack(people.skeleton, refined))
+    _report_left_out(file, poses)
     _report_refinement(photo, person, before, after, clicks)
+
+
+def _report_left_out(file: PoseFile, source: Path) -> None:
+    notes = [f"{count} {what}" for what, count in file.notes.items()]
+    if notes:
+        typer.echo(f"{source}: {'; '.join(notes)}", err=True)
 
 
 def _report_refinement(photo: Path, person: int, before: Pose, after: Pose, clicks: dict) -> None:
@@ -92,9 +100,9 @@ def _find_photo(photos: Sequence[PhotoPoses], photo: Path, source: Path) -> int:
     raise ValueError(f"Expected {source} to hold the people of {photo.name}, got {len(photos)} photos and not that one")
 
 
-def _check_size(photo: Path, image_hw: tuple[int, int], written_hw: tuple[int, int], source: Path) -> None:
+def _check_size(photo: Path, image_hw: tuple[int, int], written_hw: tuple[int, int] | None, source: Path) -> None:
     """Refuse a photo that has been scaled or turned since its poses were written: all positions would be wrong."""
-    if image_hw != tuple(written_hw):
+    if written_hw is not None and image_hw != tuple(written_hw):
         (height, width), (then_height, then_width) = image_hw, written_hw
         raise ValueError(
             f"Expected {photo} to be {then_width} x {then_height} pixels, as {source} says, got {width} x {height}"

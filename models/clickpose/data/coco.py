@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from clickpose.boxes import BODY_SHARE_OF_BOX, xywh_to_xyxy
 from clickpose.data.coco_records import (
+    CocoAnnotation,
     CocoImage,
-    CocoPerson,
     area_of_person,
     as_box,
     as_size,
@@ -104,7 +105,7 @@ class _Reader:
         self.path, self.folder, self.skeleton, self.fields = path, folder, skeleton, fields
         self.skipped: Counter[str] = Counter()
 
-    def read(self, content: object, name: str) -> PoseDataset:
+    def read(self, content: Any, name: str) -> PoseDataset:
         source, fields = str(self.path), self.fields
         all_images = coco_images(content, source)
         people = read_annotations(
@@ -137,16 +138,16 @@ class _Reader:
             skipped=self.skipped,
         )
 
-    def _of_known_size(self, images: Sequence[CocoImage], people: Sequence[CocoPerson]) -> list[CocoImage]:
+    def _of_known_size(self, images: Sequence[CocoImage], people: Sequence[CocoAnnotation]) -> list[CocoImage]:
         """Leave out photos without people whose size the file does not tell, as Label Studio's exports do not."""
         peopled = {person.image_id for person in people}
         kept = [image for image in images if image.image_id in peopled or image.image_hw]
         self.skipped["photos without people or a size"] += len(images) - len(kept)
         return kept
 
-    def _labels_every_joint(self, people: Sequence[CocoPerson]) -> bool:
+    def _labels_every_joint(self, people: Sequence[CocoAnnotation]) -> bool:
         """Tell whether each joint is labelled on somebody."""
-        labelled = [person.visibility > 0 for person in people]
+        labelled = [person.labelled for person in people]
         return bool(labelled) and bool(np.any(labelled, axis=0).all())
 
     def _image(self, image: CocoImage) -> ImageRecord:
@@ -163,10 +164,10 @@ class _Reader:
         return ImageRecord(image.image_id, path, image.image_hw, stored_hw)
 
     def _record(
-        self, person: CocoPerson, image: ImageRecord, visibility_known: bool, box_known: bool
+        self, person: CocoAnnotation, image: ImageRecord, visibility_known: bool, box_known: bool
     ) -> PersonRecord | None:
         """Return the record of a person; None, counted, for one to ignore that nothing tells the place of."""
-        labelled = np.where((person.visibility > 0)[:, None], person.keypoints, np.nan)
+        labelled = np.where(person.labelled[:, None], person.keypoints, np.nan)
         found = box_of_person(person, self.skipped)
         if found is None:
             return None
@@ -183,7 +184,7 @@ class _Reader:
             visibility_known=visibility_known,
             image_id=person.image_id,
             crowd=person.crowd,
-            counted=not (person.ignored or (person.visibility > 0).any()),
+            counted=not (person.ignored or person.labelled.any()),
             box_known=box_known and own,
             stored_hw=image.stored_hw,
         )

@@ -21,6 +21,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -132,7 +133,7 @@ class CocoImage:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class CocoPerson:
-    """One person of a file: an annotation (:func:`read_annotations`) or a result (:func:`read_results`).
+    """One person of a file, as predictions have it (:func:`read_results`, :func:`read_predictions`).
 
     Attributes:
         where: names the entry in messages.
@@ -144,9 +145,8 @@ class CocoPerson:
         thirds: (K,) the third numbers as they came; 0 where a joint is not there.
         box_xywh: (4,) px; None without one.
         area: px², as it came; None without one.
-        annotation_id: None for results.
-        visibility: (K,) int 0, 1, 2; None for results.
-        crowd, ignored: see the module; False for results.
+        crowd: a region of many people.
+        annotation_id: None in a results list.
         score: of the person; None without one.
         keypoint_scores, visibility_scores: (K,), as they came; None without them.
         fixed: (K,) bool, joints that a human placed; None without them.
@@ -162,10 +162,8 @@ class CocoPerson:
     thirds: np.ndarray
     box_xywh: np.ndarray | None
     area: float | None
+    crowd: bool
     annotation_id: Hashable = None
-    visibility: np.ndarray | None = None
-    crowd: bool = False
-    ignored: bool = False
     score: float | None = None
     keypoint_scores: np.ndarray | None = None
     visibility_scores: np.ndarray | None = None
@@ -175,6 +173,24 @@ class CocoPerson:
     def placed(self) -> np.ndarray:
         """(K,) bool: the joint is there."""
         return np.isfinite(self.keypoints[:, 0])
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class CocoAnnotation(CocoPerson):
+    """One annotated person of a file (:func:`read_annotations`).
+
+    Attributes:
+        visibility: (K,) int 0, 1, 2; 0 where a joint is not there.
+        ignored: neither finding nor missing it counts; see the module.
+    """
+
+    visibility: np.ndarray
+    ignored: bool
+
+    @property
+    def labelled(self) -> np.ndarray:
+        """(K,) bool."""
+        return self.visibility > 0
 
 
 def person_category(skeleton: Skeleton, category_id: int = PERSON_CATEGORY, name: str = "person") -> dict:
@@ -216,7 +232,7 @@ def entries_of(document: object, name: str, source: str = "", optional: bool = F
         return []
     if entries is None:
         raise ValueError(f"Expected a COCO keypoint dataset with a list of {name}{in_file}, got one without")
-    if not isinstance(entries, Sequence) or isinstance(entries, str):
+    if not _is_list(entries):
         raise ValueError(f"Expected a list of {name}{in_file}, got {described(entries)}")
     for place, entry in enumerate(entries):
         if not isinstance(entry, Mapping):
@@ -296,7 +312,11 @@ def coco_images(document: Mapping, source: str = "") -> list[CocoImage]:
         if name is not None and not isinstance(name, str):
             raise ValueError(f"Expected text as file_name in {where}, got {described(name)}")
         told = [side for side in ("height", "width") if entry.get(side) is not None]
-        size = tuple(as_size(entry.get(side), side, where) for side in ("height", "width")) if told else None
+        size = (
+            (as_size(entry.get("height"), "height", where), as_size(entry.get("width"), "width", where))
+            if told
+            else None
+        )
         images.append(CocoImage(id_, name, size, entry))
     return images
 
@@ -310,7 +330,7 @@ def read_annotations(
     keypoints: Callable[[Mapping], Sequence] | None = None,
     area: Callable[[Mapping], object] | None = None,
     notes: Notes | None = None,
-) -> list[CocoPerson]:
+) -> list[CocoAnnotation]:
     """Read the people of a COCO keypoint dataset, those to ignore included.
 
     Args:
@@ -349,7 +369,7 @@ def read_annotations(
         counted = _counted(entry, where)
         counted = int((visibility > 0).sum()) if counted is None else counted
         people.append(
-            CocoPerson(
+            CocoAnnotation(
                 where=where,
                 place=place,
                 entry=entry,
@@ -375,10 +395,9 @@ def read_results(
     source: str = "",
     *,
     categories: PersonCategories | None = None,
-    scored: bool = True,
     notes: Notes | None = None,
 ) -> list[CocoPerson]:
-    """Read predicted people: a COCO results list, or the annotations of a dataset of predictions.
+    """Read a COCO results list.
 
     Args:
         results: the entries; not changed.
@@ -386,15 +405,13 @@ def read_results(
         source: the file, for messages.
         categories: which entries are people's, by the dataset that they belong to; by default all, with the joints in
             the skeleton's order.
-        scored: whether each must have a ``score``, as COCO's results do.
         notes: what is left out is counted here.
 
     Raises:
         ValueError: if it is no list of objects, or for an entry that lacks a field, has another number of joints or a
             field that is not what COCO says; names the place and the field.
     """
-    notes = Counter() if notes is None else notes
-    if not isinstance(results, Sequence) or isinstance(results, str):
+    if not _is_list(results):
         raise ValueError(f"Expected a list of keypoint results{_of(source)}, got {described(results)}")
     categories = categories or PersonCategories({}, JointOrder.same(skeleton))
     people = []
@@ -404,33 +421,83 @@ def read_results(
             raise ValueError(f"Expected an object as {where}, got {described(entry)}")
         found = categories.find(entry, where)
         if found is None:
-            note(notes, "results of other categories")
-            continue
-        category_id, order = found
-        image_id = as_id(entry.get("image_id"), "image_id", where)
-        if entry.get("keypoints") is None:
-            raise ValueError(f"Expected keypoints in {where}, got none")
-        points, thirds = _triples(_keypoint_numbers(entry, None, where), order, skeleton, where)
-        people.append(
-            CocoPerson(
-                where=where,
-                place=place,
-                entry=entry,
-                order=order,
-                image_id=image_id,
-                category_id=category_id,
-                keypoints=points,
-                thirds=thirds,
-                box_xywh=as_box(entry.get("bbox"), where),
-                area=as_area(entry.get("area"), where, optional=True),
-                crowd=as_flag(entry.get("iscrowd"), "iscrowd", where),
-                score=_score(entry, where, scored),
-                keypoint_scores=_per_joint(entry, "keypoint_scores", order, where),
-                visibility_scores=_per_joint(entry, "visibility_scores", order, where),
-                fixed=_fixed(entry, order, where),
-            )
-        )
+            note(Counter() if notes is None else notes, "results of other categories")
+        else:
+            image_id = as_id(entry.get("image_id"), "image_id", where)
+            people.append(_prediction(entry, place, where, image_id, *found, skeleton, scored=True))
     return people
+
+
+def read_predictions(
+    document: Mapping, skeleton: Skeleton, source: str = "", *, scored: bool = True, notes: Notes | None = None
+) -> list[CocoPerson]:
+    """Read the people of a COCO dataset of predictions, as ``clickpose predict`` writes it; crowds included.
+
+    Args:
+        document: the parsed JSON; not changed.
+        skeleton: the joints.
+        source: the file, for messages.
+        scored: whether each must have a ``score`` and keypoints, as COCO's results do; a crowd need not.
+        notes: what is left out is counted here.
+
+    Raises:
+        ValueError: as :func:`read_annotations`, but for visibilities and areas, which are not asked for.
+    """
+    categories = person_categories(document, skeleton, source)
+    entries = entries_of(document, "annotations", source)
+    ids = unique_ids(entries, "annotations", source)
+    images = unique_ids(entries_of(document, "images", source), "images", source)
+    known = set(images)
+    people = []
+    for place, (id_, entry) in enumerate(zip(ids, entries, strict=True)):
+        where = f"annotation {_shown(id_)}{_of(source)}"
+        found = categories.find(entry, where)
+        if found is None:
+            note(Counter() if notes is None else notes, "annotations of other categories")
+        else:
+            image_id = _image_of(entry, known, images, where)
+            people.append(
+                _prediction(entry, place, where, image_id, *found, skeleton, scored=scored, annotation_id=id_)
+            )
+    return people
+
+
+def _prediction(
+    entry: Mapping,
+    place: int,
+    where: str,
+    image_id: Hashable,
+    category_id: Hashable,
+    order: JointOrder,
+    skeleton: Skeleton,
+    scored: bool,
+    annotation_id: Hashable = None,
+) -> CocoPerson:
+    crowd = as_flag(entry.get("iscrowd"), "iscrowd", where)
+    numbers = _keypoint_numbers(entry, None, where)
+    if numbers is None and scored and not crowd:
+        raise ValueError(f"Expected keypoints in {where}, got none")
+    if crowd and len(numbers or ()) != 3 * len(order.joints):
+        numbers = None
+    points, thirds = _triples(numbers, order, skeleton, where)
+    return CocoPerson(
+        where=where,
+        place=place,
+        entry=entry,
+        order=order,
+        annotation_id=annotation_id,
+        image_id=image_id,
+        category_id=category_id,
+        keypoints=points,
+        thirds=thirds,
+        box_xywh=as_box(entry.get("bbox"), where),
+        area=as_area(entry.get("area"), where, optional=True),
+        crowd=crowd,
+        score=_score(entry, where, scored and not crowd),
+        keypoint_scores=_per_joint(entry, "keypoint_scores", order, where),
+        visibility_scores=_per_joint(entry, "visibility_scores", order, where),
+        fixed=_fixed(entry, order, where),
+    )
 
 
 def thirds_are_flags(people: Sequence[CocoPerson]) -> bool:
@@ -438,7 +505,9 @@ def thirds_are_flags(people: Sequence[CocoPerson]) -> bool:
     return all(np.isin(person.thirds, FLAGS).all() for person in people)
 
 
-def joint_confidences(people: Sequence[CocoPerson], skeleton: Skeleton, notes: Notes | None = None) -> np.ndarray:
+def joint_confidences(
+    people: Sequence[CocoPerson], skeleton: Skeleton, notes: Notes | None = None, mixed: bool = False
+) -> np.ndarray:
     """Return the confidences (N, K) in 0..1 of the joints of a file's results.
 
     They are ``keypoint_scores`` where all results have them; else the third numbers, unless those of the whole file are
@@ -448,6 +517,7 @@ def joint_confidences(people: Sequence[CocoPerson], skeleton: Skeleton, notes: N
         people: all results of the file.
         skeleton: their K joints.
         notes: confidences above 1 that were taken as 1 are counted here.
+        mixed: let some have ``keypoint_scores`` and others not, as in a dataset of which people drew a part.
 
     Raises:
         ValueError: if some results have ``keypoint_scores`` and others not, or a confidence is below 0 or beyond
@@ -455,22 +525,29 @@ def joint_confidences(people: Sequence[CocoPerson], skeleton: Skeleton, notes: N
     """
     if not people:
         return np.zeros((0, len(skeleton)))
-    having = [person.keypoint_scores is not None for person in people]
-    if any(having) and not all(having):
-        lacking = people[having.index(False)]
-        raise ValueError(f"Expected keypoint_scores in all results or in none, got them in {sum(having)} of "
+    having = np.array([person.keypoint_scores is not None for person in people])
+    if having.any() and not having.all() and not mixed:
+        lacking = people[int(having.argmin())]
+        raise ValueError(f"Expected keypoint_scores in all results or in none, got them in {having.sum()} of "
                          f"{len(people)}; {lacking.where} has none")  # fmt: skip
     placed = np.array([person.placed for person in people])
-    if all(having):
-        name, values = "keypoint_scores", [person.keypoint_scores for person in people]
-    elif not thirds_are_flags(people):
-        name, values = "third numbers of keypoints", [person.thirds for person in people]
-    else:
-        name = "score"
-        values = [np.full(len(skeleton), 1.0 if person.score is None else person.score) for person in people]
-    values = np.stack(values)
-    absent = ~placed & np.isnan(values) if name == "keypoint_scores" else ~placed
-    return _unit_confidences(np.where(absent, 0.0, values), name, people, notes)
+    flags = thirds_are_flags([person for person, own in zip(people, having, strict=True) if not own])
+    confidences = np.zeros((len(people), len(skeleton)))
+    for own, name in ((True, "keypoint_scores"), (False, "score" if flags else "third numbers of keypoints")):
+        rows = np.flatnonzero(having == own)
+        if not len(rows):
+            continue
+        chosen = [people[row] for row in rows.tolist()]
+        values = np.stack([_raw_confidences(person, name) for person in chosen])
+        absent = ~placed[rows] & (np.isnan(values) if own else True)
+        confidences[rows] = _unit_confidences(np.where(absent, 0.0, values), name, chosen, notes)
+    return confidences
+
+
+def _raw_confidences(person: CocoPerson, name: str) -> np.ndarray:
+    if name == "score":
+        return np.full(len(person.thirds), 1.0 if person.score is None else person.score)
+    return person.thirds if person.keypoint_scores is None else person.keypoint_scores
 
 
 def person_confidences(people: Sequence[CocoPerson], notes: Notes | None = None) -> np.ndarray:
@@ -544,16 +621,16 @@ def box_of_joints(keypoints: np.ndarray, margin: float = BOX_MARGIN) -> np.ndarr
 
     Args:
         keypoints: px; NaN where a joint is not there or not labelled.
-        margin: of the box's sides on each side; at least a pixel, so that it has an area.
+        margin: of the box's sides on each side; at least a pixel, so that it has an area; 0 for none.
     """
     if not np.isfinite(keypoints).all(axis=1).any():
         return None
     box = enclosing_box(keypoints)
-    grown = np.maximum(margin * (box[2:] - box[:2]), 1.0)
+    grown = np.maximum(margin * (box[2:] - box[:2]), 1.0) if margin else np.zeros(2)
     return xyxy_to_xywh(np.concatenate([box[:2] - grown, box[2:] + grown]))
 
 
-def box_of_person(person: CocoPerson, notes: Notes) -> tuple[np.ndarray, bool] | None:
+def box_of_person(person: CocoAnnotation, notes: Notes) -> tuple[np.ndarray, bool] | None:
     """Return the box (4,) xywh px of an annotated person, and whether it is the annotation's own.
 
     Without one, or where it has no area, it is made around the labelled joints, as COCO's figures ask for no box of a
@@ -562,7 +639,7 @@ def box_of_person(person: CocoPerson, notes: Notes) -> tuple[np.ndarray, bool] |
     box = person.box_xywh
     if box is not None and (box[2:] > 0).all():
         return box, True
-    made = box_of_joints(np.where((person.visibility > 0)[:, None], person.keypoints, np.nan))
+    made = box_of_joints(np.where(person.labelled[:, None], person.keypoints, np.nan))
     if made is not None:
         note(notes, "boxes missing or without an area, made around the joints")
         return made, False
@@ -573,7 +650,7 @@ def box_of_person(person: CocoPerson, notes: Notes) -> tuple[np.ndarray, bool] |
     return box, True
 
 
-def area_of_person(person: CocoPerson, notes: Notes) -> float:
+def area_of_person(person: CocoAnnotation, notes: Notes) -> float:
     """Return the area of an annotated person, px²; one of 0 is counted in ``notes``.
 
     Raises:
@@ -586,12 +663,12 @@ def area_of_person(person: CocoPerson, notes: Notes) -> float:
     return person.area
 
 
-def count_ignored(people: Sequence[CocoPerson], notes: Notes) -> None:
+def count_ignored(people: Sequence[CocoAnnotation], notes: Notes) -> None:
     """Count in ``notes`` why people are ignored."""
     for person in people:
         if person.crowd:
             note(notes, "crowds")
-        elif not (person.visibility > 0).any():
+        elif not person.labelled.any():
             counted = "" if person.ignored else ", to be found all the same by their num_keypoints, as COCO does"
             note(notes, f"persons without a labelled joint{counted}")
         elif person.ignored:
@@ -786,7 +863,7 @@ def _fixed(entry: Mapping, order: JointOrder, where: str) -> np.ndarray | None:
     return order.to_skeleton(np.array([as_flag(value, "fixed", where) for value in values]), absent=False)
 
 
-def _keypoint_numbers(entry: Mapping, keypoints: Callable | None, where: str):
+def _keypoint_numbers(entry: Mapping, keypoints: Callable | None, where: str) -> Any:
     """Return the keypoint numbers of an entry as they came; None for none of them."""
     if keypoints is None:
         numbers = entry.get("keypoints")
@@ -821,6 +898,10 @@ def _visibility(thirds: np.ndarray, where: str) -> np.ndarray:
         wrong = next(third for third in thirds.tolist() if third not in FLAGS)
         raise ValueError(f"Expected visibility of 0, 1 or 2 in {where}, got {wrong:g}")
     return thirds.astype(int)
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str)
 
 
 def _of(source: str) -> str:

@@ -1,26 +1,40 @@
 """Predicted poses as a COCO keypoint file, and back.
 
 Beside COCO's own fields each annotation carries what a prediction has more: ``score``, ``keypoint_scores``,
-``visibility_scores`` and ``fixed``. Numbers are written with all their digits.
+``visibility_scores`` and ``fixed``. Numbers are written with all their digits. What a file means is decided in
+:mod:`clickpose.data.coco_records`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
-from clickpose.boxes import box_area, enclosing_box, xywh_to_xyxy, xyxy_to_xywh
-from clickpose.checks import as_array, check_finite
+from clickpose.boxes import box_area, xywh_to_xyxy, xyxy_to_xywh
+from clickpose.data.coco_records import (
+    PERSON_CATEGORY,
+    CocoPerson,
+    Notes,
+    box_of_joints,
+    coco_images,
+    flat_triples,
+    joint_confidences,
+    note,
+    person_category,
+    person_confidences,
+    read_predictions,
+    read_results,
+    thirds_are_flags,
+)
 from clickpose.data.json_file import read_json_as
 from clickpose.skeleton import COCO, Skeleton
 from clickpose.structures import Pose, Poses
 
-PERSON_CATEGORY = 1
 VISIBLE_FROM = 0.5  # visibility score from which a joint is written as visible (2), else as occluded (1)
 
 
@@ -30,13 +44,47 @@ class PhotoPoses:
 
     Attributes:
         file_name: the photo's name in the file.
-        image_hw: its height and width, pixels.
+        image_hw: its height and width, pixels; None for a photo without people whose file tells no size.
         poses: its people.
     """
 
     file_name: str
-    image_hw: tuple[int, int]
+    image_hw: tuple[int, int] | None
     poses: Poses
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PoseFile:
+    """A COCO keypoint dataset and its people as poses.
+
+    Attributes:
+        document: the parsed JSON, as it came.
+        photos: one for each image, in the file's order.
+        entries: the people of each photo as they stand in the file, in the order of its poses.
+        notes: what was left out or guessed -> how often.
+    """
+
+    document: Mapping
+    photos: list[PhotoPoses]
+    entries: list[list[CocoPerson]]
+    notes: Mapping[str, int] = field(default_factory=Counter)
+
+    def with_pose(self, photo: int, person: int, pose: Pose) -> dict:
+        """Return the document with another pose of one person; all else goes out as it came in.
+
+        Joints stand in the file's order. The area stays the file's own, but where it was that of the box it follows the
+        box.
+
+        Args:
+            photo: place among ``photos``.
+            person: place among its poses.
+            pose: the new one.
+        """
+        old = self.entries[photo][person]
+        flags = thirds_are_flags([entry for entries in self.entries for entry in entries])
+        annotations = list(self.document["annotations"])
+        annotations[old.place] = {**old.entry, **_changed_fields(old, pose, flags)}
+        return {**self.document, "annotations": annotations}
 
 
 def to_coco(photos: Iterable[PhotoPoses], skeleton: Skeleton = COCO) -> dict:
@@ -52,19 +100,12 @@ def to_coco(photos: Iterable[PhotoPoses], skeleton: Skeleton = COCO) -> dict:
     for photo in photos:
         if photo.poses.skeleton != skeleton:
             raise ValueError(f"Expected poses of skeleton {skeleton.name!r}, got {photo.poses.skeleton.name!r}")
-        height, width = photo.image_hw
-        images.append({"id": len(images) + 1, "file_name": photo.file_name, "width": width, "height": height})
+        size = {} if photo.image_hw is None else {"width": photo.image_hw[1], "height": photo.image_hw[0]}
+        images.append({"id": len(images) + 1, "file_name": photo.file_name, **size})
         for pose in photo.poses:
             ids = {"id": len(annotations) + 1, "image_id": len(images), "category_id": PERSON_CATEGORY}
             annotations.append({**ids, **_annotation(pose)})
-    category = {
-        "id": PERSON_CATEGORY,
-        "name": "person",
-        "supercategory": "person",
-        "keypoints": list(skeleton.names),
-        "skeleton": [[start + 1, end + 1] for start, end in skeleton.edges],  # COCO counts joints from 1
-    }
-    return {"images": images, "annotations": annotations, "categories": [category]}
+    return {"images": images, "annotations": annotations, "categories": [person_category(skeleton)]}
 
 
 def to_coco_results(document: dict) -> list[dict]:
@@ -73,97 +114,110 @@ def to_coco_results(document: dict) -> list[dict]:
     return [{name: annotation[name] for name in names} for annotation in document["annotations"]]
 
 
-def from_coco_results(results: Sequence[dict], skeleton: Skeleton = COCO) -> dict[Hashable, Poses]:
+def from_coco_results(
+    results: Sequence[Mapping], skeleton: Skeleton = COCO, notes: Notes | None = None
+) -> dict[Hashable, Poses]:
     """Read a COCO results list of any model, as poses by image id.
 
     The score of a joint is its entry in ``keypoint_scores``, else the third number of its triple unless those are all
-    visibilities (0, 1, 2), else the person's. The box is ``bbox``, else that of the joints.
+    visibilities (0, 1, 2), else the person's. A joint written as 0, 0, 0 is not there. The box is ``bbox``, else that
+    of the joints.
+
+    Args:
+        results: the entries, joints in the skeleton's order.
+        skeleton: the joints.
+        notes: what is left out or guessed is counted here.
 
     Raises:
-        ValueError: if a result lacks a field, has another number of joints, or a box or score that is not finite; names
-            its place in the list.
+        ValueError: if a result lacks a field, has another number of joints, a box or score that is not finite, or
+            confidences of joints on another scale than 0..1; names its place in the list.
     """
-    rows = [_result(place, result, skeleton) for place, result in enumerate(results)]
-    flags_only = all(np.isin(row.triples[:, 2], (0, 1, 2)).all() for row in rows)
-    people: dict[Hashable, list[Pose]] = {}
-    for row in rows:
-        usual = np.full(len(skeleton), row.score) if flags_only else row.triples[:, 2]
-        scores = usual if row.keypoint_scores is None else row.keypoint_scores
+    return poses_of_results(read_results(results, skeleton, notes=notes), skeleton, notes)
+
+
+def poses_of_results(
+    people: Sequence[CocoPerson], skeleton: Skeleton, notes: Notes | None = None
+) -> dict[Hashable, Poses]:
+    """Return the people of a results file as poses by image id; persons' scores are of any scale.
+
+    Args:
+        people: all of the file.
+        skeleton: their joints.
+        notes: what is guessed is counted here.
+
+    Raises:
+        ValueError: for joints' confidences on another scale than 0..1.
+    """
+    notes = Counter() if notes is None else notes
+    found: dict[Hashable, list[Pose]] = {}
+    for person, confidences in zip(people, joint_confidences(people, skeleton, notes), strict=True):
         pose = Pose(
             skeleton=skeleton,
-            keypoints=row.triples[:, :2],
-            box_xyxy=row.box_xyxy,
-            keypoint_scores=scores,
+            keypoints=person.keypoints,
+            box_xyxy=_box(person, person.keypoints, notes),
+            keypoint_scores=confidences,
             visibility_scores=np.ones(len(skeleton)),
-            instance_score=row.score,
+            instance_score=person.score,
         )
-        people.setdefault(row.image_id, []).append(pose)
-    return {image_id: Poses.stack(skeleton, poses) for image_id, poses in people.items()}
+        found.setdefault(person.image_id, []).append(pose)
+    return {image_id: Poses.stack(skeleton, poses) for image_id, poses in found.items()}
 
 
-class _Result(NamedTuple):
-    """An entry of a results list: ``triples`` (K, 3), ``box_xyxy`` (4,) px, ``keypoint_scores`` (K,) or None."""
-
-    image_id: Hashable
-    triples: np.ndarray
-    box_xyxy: np.ndarray
-    score: float
-    keypoint_scores: np.ndarray | None
-
-
-def _result(place: int, result: dict, skeleton: Skeleton) -> _Result:
-    joints = len(skeleton)
-    try:
-        image_id, numbers, score = result["image_id"], result["keypoints"], result["score"]
-        triples = as_array("keypoints", numbers, (3 * joints,)).reshape(-1, 3)
-        score = float(check_finite("score", as_array("score", score, ())))
-        box_xyxy = _read_box(result["bbox"]) if result.get("bbox") else enclosing_box(triples[:, :2])
-        scores = result.get("keypoint_scores")
-        scores = None if scores is None else as_array("keypoint_scores", scores, (joints,))
-        hash(image_id)
-    except KeyError as error:
-        raise ValueError(f"Expected {error} in the result at place {place}, got none") from None
-    except (TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"Cannot read the result at place {place}: {error}") from None
-    return _Result(image_id, triples, box_xyxy, score, scores)
-
-
-def _read_box(bbox) -> np.ndarray:
-    """Return (4,) xyxy px of COCO's (left, top, width, height)."""
-    return xywh_to_xyxy(check_finite("bbox", as_array("bbox", bbox, (4,))))
-
-
-def from_coco(document: dict, skeleton: Skeleton = COCO) -> list[PhotoPoses]:
+def from_coco(document: Mapping, skeleton: Skeleton = COCO) -> list[PhotoPoses]:
     """Read a COCO keypoint dataset, ours or another's, as poses.
 
-    Where another's file lacks our fields, the score is 1, the joints have the person's score, the visibility score is
-    1 for visible joints and 0 for others, and no joint counts as placed by a human. Crowds are left out.
+    Where another's file lacks our fields, the score is 1, the joints have the confidences that
+    :func:`~clickpose.data.coco_records.joint_confidences` finds, the visibility score is 1 for visible joints and 0 for
+    others, and no joint counts as placed by a human. Crowds and other categories are left out, joints are matched by
+    name.
 
     Args:
         document: the parsed JSON.
-        skeleton: the joints, in the file's order.
+        skeleton: the joints.
 
     Returns:
         One entry for each image, in the file's order, people in the file's order.
 
     Raises:
-        ValueError: if the document is not a COCO keypoint dataset with these joints.
+        ValueError: if the document is not a COCO keypoint dataset with these joints; names the entry and the field.
     """
-    try:
-        _check_joints(document["categories"], skeleton)
-        photos = [
-            (image["id"], str(image["file_name"]), (int(image["height"]), int(image["width"])))
-            for image in document["images"]
-        ]
-        people: dict[int, list[Pose]] = {image_id: [] for image_id, _, _ in photos}
-        for annotation in document["annotations"]:
-            if not annotation.get("iscrowd"):
-                people[annotation["image_id"]].append(_pose(annotation, skeleton))
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"Expected a COCO keypoint dataset (images, annotations, categories), got one where {error!r} fails"
-        ) from None
-    return [PhotoPoses(name, image_hw, Poses.stack(skeleton, people[id_])) for id_, name, image_hw in photos]
+    return pose_file(document, skeleton).photos
+
+
+def pose_file(document: Mapping, skeleton: Skeleton = COCO) -> PoseFile:
+    """Read a COCO keypoint dataset as :func:`from_coco` does, to be written again with a changed pose."""
+    notes: Counter[str] = Counter()
+    images = coco_images(document)
+    everybody = read_predictions(document, skeleton, scored=False, notes=notes)
+    people = [person for person in everybody if not person.crowd]
+    if len(people) < len(everybody):
+        note(notes, "crowds left out", len(everybody) - len(people))
+    poses = _poses_of_predictions(people, skeleton, notes)
+    of_image: dict[Hashable, list[int]] = {image.image_id: [] for image in images}
+    for row, person in enumerate(people):
+        of_image[person.image_id].append(row)
+    for image in images:
+        if image.file_name is None:
+            raise ValueError(f"Expected a file_name in image {image.image_id!r}, got none")
+        if image.image_hw is None and of_image[image.image_id]:
+            raise ValueError(f"Expected height and width in image {image.image_id!r}, which has people, got none")
+    rows_of = [of_image[image.image_id] for image in images]
+    photos = [
+        PhotoPoses(image.file_name, image.image_hw, Poses.stack(skeleton, [poses[row] for row in rows]))
+        for image, rows in zip(images, rows_of, strict=True)
+    ]
+    return PoseFile(
+        document=document, photos=photos, entries=[[people[row] for row in r] for r in rows_of], notes=notes
+    )
+
+
+def read_pose_file(path: str | Path, skeleton: Skeleton = COCO) -> PoseFile:
+    """Read :func:`pose_file` from a file.
+
+    Raises:
+        ValueError: if there is no such file, or it is not a COCO keypoint dataset; the message names the file.
+    """
+    return read_json_as(path, lambda content: pose_file(content, skeleton))
 
 
 def write_coco(path: str | Path, photos: Iterable[PhotoPoses], skeleton: Skeleton = COCO) -> None:
@@ -177,20 +231,54 @@ def read_coco(path: str | Path, skeleton: Skeleton = COCO) -> list[PhotoPoses]:
     Raises:
         ValueError: if there is no such file, or it is not a COCO keypoint dataset; the message names the file.
     """
-    return read_json_as(path, lambda content: from_coco(content, skeleton))
+    return read_pose_file(path, skeleton).photos
+
+
+def _poses_of_predictions(people: Sequence[CocoPerson], skeleton: Skeleton, notes: Notes) -> list[Pose]:
+    """Return a pose for each person of a dataset."""
+    flags = thirds_are_flags(people)
+    confidences = joint_confidences(people, skeleton, notes, mixed=True)
+    poses = []
+    for person, joints, score in zip(people, confidences, person_confidences(people, notes), strict=True):
+        labelled = person.thirds > 0 if flags else person.placed
+        keypoints = np.where(labelled[:, None], person.keypoints, np.nan)
+        if person.box_xywh is None and np.isfinite(keypoints).any():
+            note(notes, "people without a box, given that of their joints")
+        visible = (person.thirds == 2 if flags else person.placed).astype(float)
+        poses.append(
+            Pose(
+                skeleton=skeleton,
+                keypoints=keypoints,
+                box_xyxy=_box(person, keypoints, notes),
+                keypoint_scores=joints,
+                visibility_scores=visible if person.visibility_scores is None else person.visibility_scores,
+                instance_score=float(score),
+                fixed=person.fixed,
+            )
+        )
+    return poses
+
+
+def _box(person: CocoPerson, keypoints: np.ndarray, notes: Notes) -> np.ndarray:
+    """Return (4,) xyxy px: the person's box, else that of the joints; an empty one where there is neither."""
+    if person.box_xywh is not None:
+        return xywh_to_xyxy(person.box_xywh)
+    box = box_of_joints(keypoints, margin=0.0)
+    if box is None:
+        note(notes, "people without a box or a joint")
+        return np.zeros(4)
+    return xywh_to_xyxy(box)
 
 
 def _annotation(pose: Pose) -> dict:
     """Return COCO's fields and ours of one person."""
     placed = np.isfinite(pose.keypoints).all(axis=1)
-    visibility = np.where(placed, np.where(pose.visibility_scores >= VISIBLE_FROM, 2, 1), 0)
-    triples = zip(np.where(placed[:, None], pose.keypoints, 0.0).tolist(), visibility.tolist(), strict=True)
     return {
         "bbox": xyxy_to_xywh(pose.box_xyxy).tolist(),
         "area": float(box_area(pose.box_xyxy)),
         "iscrowd": 0,
         "num_keypoints": int(placed.sum()),
-        "keypoints": [number for (x, y), v in triples for number in (x, y, v)],
+        "keypoints": flat_triples(pose.keypoints, _visibilities(pose)),
         "score": pose.instance_score,
         "keypoint_scores": pose.keypoint_scores.tolist(),
         "visibility_scores": pose.visibility_scores.tolist(),
@@ -198,24 +286,22 @@ def _annotation(pose: Pose) -> dict:
     }
 
 
-def _pose(annotation: dict, skeleton: Skeleton) -> Pose:
-    """Read one person."""
-    triples = as_array("keypoints", annotation["keypoints"], (3 * len(skeleton),)).reshape(-1, 3)
-    score = float(annotation.get("score", 1.0))
-    return Pose(
-        skeleton=skeleton,
-        keypoints=np.where(triples[:, 2:] > 0, triples[:, :2], np.nan),
-        box_xyxy=_read_box(annotation["bbox"]),
-        keypoint_scores=annotation.get("keypoint_scores", [score] * len(skeleton)),
-        visibility_scores=annotation.get("visibility_scores", triples[:, 2] == 2),
-        instance_score=score,
-        fixed=annotation.get("fixed"),
-    )
+def _visibilities(pose: Pose) -> np.ndarray:
+    """Return COCO's visibility (K,) of the joints, if they are placed."""
+    return np.where(pose.visibility_scores >= VISIBLE_FROM, 2, 1)
 
 
-def _check_joints(categories: Sequence[dict], skeleton: Skeleton) -> None:
-    """Refuse a file whose joints are others, or in another order."""
-    for category in categories:
-        names = category.get("keypoints", [])
-        if [skeleton.match(name) for name in names] != list(range(len(skeleton))):
-            raise ValueError(f"Expected the joints {', '.join(skeleton.names)}, got {', '.join(names) or 'none'}")
+def _changed_fields(old: CocoPerson, pose: Pose, flags: bool) -> dict:
+    """Return what a new pose changes of an annotation, joints in the file's order."""
+    order, fields = old.order, _annotation(pose)
+    thirds = _visibilities(pose) if flags else pose.keypoint_scores
+    fields["keypoints"] = flat_triples(order.to_file(pose.keypoints, np.nan), order.to_file(thirds))
+    for name in ("keypoint_scores", "visibility_scores", "fixed"):
+        fields[name] = order.to_file(np.asarray(fields[name])).tolist()
+    box = old.box_xywh
+    if old.area is not None and not (box is not None and np.isclose(old.area, box[2] * box[3])):
+        fields["area"] = old.entry["area"]  # of a mask, say
+    del fields["iscrowd"]  # it stays as it is written
+    if "num_keypoints" not in old.entry:
+        del fields["num_keypoints"]
+    return fields

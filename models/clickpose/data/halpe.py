@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from clickpose.data.coco import CocoFields, read_coco_dataset
@@ -19,7 +20,7 @@ def read_halpe(path: str | Path, images: str | Path) -> PoseDataset:
     return read_coco_dataset(path, images, SKELETONS["halpe"], fields)
 
 
-def _keypoints(annotation: dict) -> list:
+def _keypoints(annotation: Mapping) -> list:
     """Return the numbers with COCO's visibility: the third number of face and hands is a score."""
     values = list(annotation.get("keypoints") or [])
     values[2::3] = [2 if 0 < score < 1 else score for score in values[2::3]]

@@ -1,4 +1,4 @@
-"""Read JSON files that users give, in UTF-8 with or without a byte order mark, or UTF-16; errors name the file."""
+"""JSON files: those that users give are read in UTF-8 or UTF-16, byte order mark or none; errors name the file."""
 
 from __future__ import annotations
 
@@ -67,6 +67,18 @@ def parse_json(text: str, what: str) -> object:
         raise ValueError(f"Expected {what}, got no JSON{_instead(text, error)}") from None
     except ValueError:  # Python's limit
         raise ValueError(f"Expected {what}, got JSON with a number of thousands of digits") from None
+
+
+def write_json(path: str | Path, content: object) -> None:
+    """Write a JSON file at once, never half; its folder is made.
+
+    Numbers keep all their digits, and a NaN that a file came with goes out as Python's JSON has it.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    partial.replace(path)
 
 
 def _instead(text: str, error: json.JSONDecodeError) -> str:

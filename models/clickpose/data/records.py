@@ -37,7 +37,7 @@ class PersonRecord:
         stored_hw: height and width that the data set says the photo's file has, where it is squeezed to another shape.
     """
 
-    annotation_id: int
+    annotation_id: Hashable
     image_path: Path
     image_hw: tuple[int, int]
     keypoints: np.ndarray

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from clickpose.data.coco import CocoFields, read_coco_dataset
@@ -24,7 +25,7 @@ def read_wholebody(path: str | Path, images: str | Path) -> PoseDataset:
     return read_coco_dataset(path, images, SKELETONS["wholebody"], fields)
 
 
-def _all_keypoints(annotation: dict) -> list:
+def _all_keypoints(annotation: Mapping) -> list:
     """Put the parts behind the body; any labelled joint counts as visible, the parts' third number being a score."""
     values = list(annotation.get("keypoints") or [])
     if not values:

@@ -249,6 +249,26 @@ def test_refine_finds_the_photo_by_path_then_name(calls, photo, tmp_path):
     assert_one_sentence(result, "to hold the people of third.jpg, got 2 photos and not that one")
 
 
+def test_refine_writes_everything_else_as_it_was_read(calls, photo, tmp_path):
+    poses = tmp_path / "poses.json"
+    assert run("predict", photo, "--json", poses).exit_code == 0
+    document = json.loads(poses.read_text())
+    document["categories"].append({"id": "car", "name": "car"})
+    document["info"] = {"contributor": "é"}
+    others = [{"id": 90, "image_id": 1, "category_id": "car", "bbox": [0, 0, 5, 5], "area": 25},
+              {"id": 91, "image_id": 1, "category_id": 1, "iscrowd": "1", "segmentation": {"counts": [3]}}]  # fmt: skip
+    document["annotations"] = [others[0], *document["annotations"], others[1]]
+    document["annotations"][1] |= {"id": "text", "area": 17.25, "segmentation": [[1, 2, 3]]}
+    poses.write_bytes(json.dumps(document).encode("utf-16"))
+    result = run("refine", photo, "--poses", poses, "--person", 1, "--click", "nose=61,12", "--json", poses)
+    assert result.exit_code == 0, result.output
+    assert f"{poses}: 1 annotations of other categories; 1 crowds left out" in result.stderr
+    written = json.loads(poses.read_text(encoding="utf-8"))
+    assert written["annotations"][2]["keypoints"][:2] == [61, 12]
+    written["annotations"][2] = document["annotations"][2]
+    assert written == document
+
+
 def test_predict_says_what_of_a_folder_it_leaves_out(calls, photo, tmp_path):
     folder = tmp_path / "holiday"
     (folder / "sub").mkdir(parents=True)

@@ -172,7 +172,10 @@ def test_training_says_what_cannot_be_kept(folder, tmp_path):
     [
         (["train"], "Expected at least one --data folder, got none"),
         (["train", "--data", "nowhere"], "Expected a folder with annotations.json and images/, got nowhere"),
-        (["evaluate", "nowhere"], "Expected COCO keypoints at"),
+        (
+            ["evaluate", "nowhere"],
+            "Expected an annotation file or a folder with annotations.json at nowhere, found neither",
+        ),
         (["evaluate", "nowhere", "--strategy", "best"], "Expected strategy to be one of worst, lowest_score, random"),
         (["evaluate", "nowhere", "--boxes", "mine"], "Expected boxes to be one of ground-truth, detected, got 'mine'"),
         (["evaluate", "nowhere", "--format", "lspet"], "Expected a format of coco, humanart"),

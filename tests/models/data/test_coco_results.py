@@ -3,6 +3,8 @@
 import contextlib
 import io
 import json
+from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from clickpose.data.coco_results import (
     PhotoPoses,
     from_coco,
     from_coco_results,
+    pose_file,
     read_coco,
     to_coco,
     to_coco_results,
@@ -104,7 +107,7 @@ def test_files_of_others_are_read_with_plain_scores():
     np.testing.assert_array_equal(pose.box_xyxy, [1, 2, 4, 6])
     assert np.isnan(pose.keypoints[0]).all() and (pose.keypoints[1:] == [5, 6]).all()
     assert pose.visibility_scores.tolist() == [0, 0] + [1] * 15
-    assert pose.instance_score == 1 and (pose.keypoint_scores == 1).all() and not pose.fixed.any()
+    assert pose.instance_score == 1 and pose.keypoint_scores.tolist() == [0] + [1] * 16 and not pose.fixed.any()
 
 
 @pytest.mark.parametrize(
@@ -112,9 +115,16 @@ def test_files_of_others_are_read_with_plain_scores():
     [
         ("{", "Expecting property name"),
         ("[]", "Expected a COCO keypoint dataset"),
-        ('{"images": []}', "'categories'"),
-        ('{"categories": [{"keypoints": ["nose"]}]}', "Expected the joints nose, left_eye, .*, got nose"),
-        ('{"categories": [], "images": [], "annotations": [{"image_id": 9, "bbox": [], "keypoints": []}]}', "9|51"),
+        ('{"images": []}', "with a list of annotations, got one without"),
+        ('{"annotations": []}', "with a list of images, got one without"),
+        (
+            '{"categories": [{"id": 1, "keypoints": ["nose"]}], "images": [], "annotations": []}',
+            "Expected the joints nose, left_eye, .*, got nose",
+        ),
+        (
+            '{"categories": [], "images": [], "annotations": [{"id": 3, "image_id": 9, "bbox": [], "keypoints": []}]}',
+            "Expected image 9 of annotation 3, got no such image",
+        ),
     ],
 )
 def test_wrong_files_are_refused_by_name(tmp_path, content, message):
@@ -156,23 +166,156 @@ def test_third_numbers_that_are_visibilities_are_no_scores():
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"score": None}, "at place 1: Expected finite score, got nan"),
-        ({"keypoints": [1.0] * 48}, r"at place 1: Expected keypoints of shape \(51,\), got \(48,\)"),
-        ({"keypoints": [np.nan] * 51}, "at place 1: Expected at least one finite point"),
-        ({"keypoint_scores": [0.5]}, r"at place 1: Expected keypoint_scores of shape \(17,\), got \(1,\)"),
-        ({"bbox": [1.0, 2.0]}, r"at place 1: Expected bbox of shape \(4,\), got \(2,\)"),
-        ({"bbox": [1.0, 2.0, np.nan, 4.0]}, "at place 1: Expected finite bbox, got nan"),
-        ({"image_id": [4]}, "at place 1: unhashable type: 'list'"),
+        ({"score": None}, "Expected a finite number as score in the result at place 1, got none"),
+        ({"keypoints": [1.0] * 48}, r"Expected 51 numbers of keypoints \(coco\) in the result at place 1, got 48"),
+        ({"keypoint_scores": [0.5]}, "Expected 17 numbers of keypoint_scores in the result at place 1, got 1"),
+        ({"bbox": [1.0, 2.0]}, r"Expected 4 numbers of bbox \(.*\) in the result at place 1, got 2"),
+        ({"bbox": [1.0, 2.0, np.nan, 4.0]}, "Expected 4 finite numbers of bbox in the result at place 1"),
+        ({"image_id": [4]}, "Expected an image_id .* in the result at place 1, got a list"),
     ],
 )
 def test_broken_results_are_named_by_their_place(changes, sentence):
     whole = {"image_id": 4, "keypoints": [3.0, 4.0, 2] * 17, "score": 0.7}
-    with pytest.raises(ValueError, match=f"Cannot read the result {sentence}"):
+    with pytest.raises(ValueError, match=sentence):
         from_coco_results([whole, whole | changes])
 
 
 def test_what_is_no_result_is_named_by_its_place():
-    with pytest.raises(ValueError, match="Expected 'score' in the result at place 0, got none"):
+    with pytest.raises(ValueError, match="Expected a finite number as score in the result at place 0, got none"):
         from_coco_results([{"image_id": 4, "keypoints": [3.0, 4.0, 2] * 17}])
-    with pytest.raises(ValueError, match="Cannot read the result at place 0: 'int' object is not subscriptable"):
+    with pytest.raises(ValueError, match="Expected an object as the result at place 0, got 3"):
         from_coco_results([3])
+
+
+def test_joints_written_as_zeros_take_no_part_in_the_box():
+    numbers = [[300.0 + joint, 200.0 + joint, 0.9] for joint in range(16)] + [[0, 0, 0]]
+    result = {"image_id": 4, "keypoints": np.ravel(numbers).tolist(), "score": 0.7}
+    poses = from_coco_results([result])[4]
+    assert poses.boxes_xyxy[0].tolist() == [300, 200, 315, 215]
+    assert np.isnan(poses.keypoints[0, 16]).all() and poses.keypoint_scores[0, 16] == 0
+
+
+def test_a_result_without_a_joint_is_somebody_all_the_same():
+    notes = Counter()
+    empty = {"image_id": 4, "keypoints": [0] * 51, "score": 0.7}
+    poses = from_coco_results([empty], notes=notes)[4]
+    assert len(poses) == 1 and np.isnan(poses.keypoints).all() and not poses.boxes_xyxy.any()
+    assert notes == {"people without a box or a joint": 1}
+
+
+def foreign(**changes):
+    numbers = [value for joint in range(17) for value in (10 + joint, 20 + 2 * joint, 2)]
+    person = {"id": 11, "image_id": 7, "category_id": 1, "bbox": [1, 2, 60, 90], "area": 123.5, "keypoints": numbers}
+    person |= {"iscrowd": "0", "segmentation": [[1, 2, 3, 4, 5, 6]], "num_keypoints": 17, "note": "mine"}
+    others = [
+        {"id": "car", "image_id": 7, "category_id": 2, "bbox": [0, 0, 1, 1], "area": 1.0},
+        {"id": 13, "image_id": 7, "category_id": 1, "iscrowd": 1, "segmentation": {"counts": [1]}, "area": 9.0},
+        person | {"id": 12},
+    ]
+    image = {"id": 7, "file_name": "x.jpg", "height": 100, "width": 80.0, "license": 3}
+    categories = [{"id": 1, "name": "person", "keypoints": list(COCO.names)}, {"id": 2, "name": "car"}]
+    document = {"info": {"year": 2020}, "images": [image], "annotations": [others[0], person, *others[1:]]}
+    return {**document, "categories": categories} | changes
+
+
+def moved(pose):
+    keypoints = pose.keypoints.copy()
+    keypoints[9] = [70.5, 33.25]
+    scores = np.linspace(0.1, 0.9, 17)
+    return replace(pose, keypoints=keypoints, box_xyxy=[1, 2, 80, 92], keypoint_scores=scores, instance_score=0.625,
+                   visibility_scores=np.linspace(0, 1, 17), fixed=np.arange(17) == 9)  # fmt: skip
+
+
+def test_a_changed_pose_leaves_everything_else_as_it_came():
+    document = foreign()
+    before = json.dumps(document)
+    file = pose_file(document)
+    assert [len(photo.poses) for photo in file.photos] == [2]
+    assert file.notes == {"annotations of other categories": 1, "crowds left out": 1}
+    written = file.with_pose(0, 0, moved(file.photos[0].poses[0]))
+    assert json.dumps(document) == before
+    changed = written["annotations"].pop(1)
+    assert written == {**document, "annotations": [a for a in document["annotations"] if a["id"] != 11]}
+    kept = ("id", "image_id", "category_id", "area", "iscrowd", "segmentation", "note", "num_keypoints")
+    original = document["annotations"][1]
+    assert {name: changed[name] for name in kept} == {name: original[name] for name in kept}
+    assert changed["bbox"] == [1, 2, 79, 90] and changed["score"] == 0.625
+    assert changed["keypoints"][27:30] == [70.5, 33.25, 2] and changed["keypoints"][:3] == [10, 20, 1]
+    again = pose_file({**written, "annotations": [changed]}).photos[0].poses[0]
+    np.testing.assert_array_equal(again.keypoints, moved(file.photos[0].poses[0]).keypoints)
+    assert again.fixed[9] and again.keypoint_scores.tolist() == np.linspace(0.1, 0.9, 17).tolist()
+
+
+def test_an_area_that_was_the_boxs_follows_the_box():
+    document = foreign()
+    document["annotations"][1]["area"] = 5400
+    file = pose_file(document)
+    written = file.with_pose(0, 0, moved(file.photos[0].poses[0]))
+    assert written["annotations"][1]["area"] == 79 * 90
+
+
+def test_joints_are_read_and_written_in_the_files_order():
+    order = COCO.flip_indices
+    document = foreign(categories=[{"id": 1, "keypoints": [COCO.names[joint] for joint in order]}])
+    plain, file = pose_file(foreign()), pose_file(document)
+    before = file.photos[0].poses[0]
+    np.testing.assert_array_equal(before.keypoints, plain.photos[0].poses[0].keypoints[order])
+    written = file.with_pose(0, 0, moved(before))["annotations"][1]
+    assert written["keypoints"][30:33] == [70.5, 33.25, 2]  # right_wrist's place holds the left one
+    assert written["fixed"].index(True) == 10
+    np.testing.assert_array_equal(np.array(written["keypoint_scores"])[order], np.linspace(0.1, 0.9, 17))
+
+
+def test_confidences_in_the_third_numbers_are_confidences():
+    document = foreign()
+    for annotation in document["annotations"][1::2]:
+        annotation["keypoints"][2::3] = [0.25] * 17
+    file = pose_file(document)
+    assert (file.photos[0].poses[0].keypoint_scores == 0.25).all()
+    written = file.with_pose(0, 0, moved(file.photos[0].poses[0]))["annotations"][1]
+    np.testing.assert_array_equal(written["keypoints"][2::3], np.linspace(0.1, 0.9, 17))
+
+
+@pytest.mark.parametrize(
+    ("changes", "box", "score"),
+    [
+        ({"score": None}, [1, 2, 61, 92], 1.0),
+        ({"score": 1.1}, [1, 2, 61, 92], 1.0),
+        ({"bbox": None, "score": 0.5}, [10, 20, 26, 52], 0.5),
+        ({"keypoint_scores": [0.5] * 17}, [1, 2, 61, 92], 1.0),
+    ],
+)
+def test_what_others_leave_out(changes, box, score):
+    document = foreign()
+    document["annotations"][1] |= changes
+    file = pose_file(document)
+    pose = file.photos[0].poses[0]
+    assert pose.box_xyxy.tolist() == box and pose.instance_score == score
+    assert file.notes.get("people without a box, given that of their joints", 0) == ("bbox" in changes)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (
+            {"images": [{"id": 7, "file_name": "x.jpg"}]},
+            "Expected height and width in image 7, which has people, got none",
+        ),
+        ({"images": [{"id": 7, "width": 3, "height": 4}]}, "Expected a file_name in image 7, got none"),
+        (
+            {"images": [{"id": "7", "file_name": "x.jpg"}]},
+            "image 7 of annotation 11, got no such image; ids of images are t",
+        ),
+        ({"images": [{"id": 7, "width": "3", "height": 4}]}, "as width in image 7, got '3'"),
+    ],
+)
+def test_sentences_on_foreign_files_name_entry_and_field(tmp_path, change, sentence):
+    (tmp_path / "poses.json").write_text(json.dumps(foreign(**change)))
+    with pytest.raises(ValueError, match=rf"Cannot read .*poses\.json: .*{sentence}"):
+        read_coco(tmp_path / "poses.json")
+
+
+def test_a_photo_without_people_needs_no_size():
+    document = foreign()
+    document["images"].append({"id": 8, "file_name": "y.jpg"})
+    assert pose_file(document).photos[1].image_hw is None
