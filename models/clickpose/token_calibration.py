@@ -1,6 +1,7 @@
-"""Fit a calibration of a Click-Pose network on the final keypoint tokens of its decoder, before and after clicks.
+"""CCNet on the final keypoint tokens of a Click-Pose network's decoder, as a candidate of the one fit.
 
-A network's own module collects the tokens (:mod:`clickpose.lite.tokens`, :mod:`clickpose.r50.tokens`).
+A network's own module collects the tokens (:mod:`clickpose.lite.tokens`, :mod:`clickpose.r50.tokens`), before and after
+clicks; :func:`token_sample` lays them out for :func:`~clickpose.calibration.fit.fit_calibration`.
 """
 
 from __future__ import annotations
@@ -8,12 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from clickpose.calibration.aggregation import visibility_weighted
-from clickpose.calibration.ccnet_fit import CCNetConfig, FeatureTable, apply_ccnet, cross_fit_ccnet, fit_ccnet
-from clickpose.calibration.posthoc import PosthocCalibrator, cross_validate
-from clickpose.metrics.calibration_figures import CalibrationSample
+from clickpose.calibration.calibrator_file import CCNET_KIND
+from clickpose.calibration.ccnet_fit import CCNetConfig, FeatureTable, apply_ccnet, fit_ccnet
+from clickpose.calibration.sample import FitSample
 from clickpose.networks.ccnet import CCNet
+
+FEWEST_FOR_HEAD = 50  # a head has a weight for every feature of every joint: more to fit than a curve
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,87 +32,60 @@ class TokenTables:
     tables: tuple[FeatureTable, ...]
     keypoints: np.ndarray
 
-    @property
-    def rows(self) -> FeatureTable:
-        """All tables, one below the other."""
-        return FeatureTable.concatenate(self.tables)
 
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class CalibrationFit:
-    """A fitted calibration and what it is worth on people that its folds were not fitted on.
-
-    Attributes:
-        fitted: a CCNet head or a post-hoc calibrator, fitted on everybody.
-        before, after: the persons without clicks, network's own scores and out-of-fold calibrated ones.
-        errors: (rounds, 2) mean squared error of predicted OKS of the joints not clicked, before and after
-            calibration, by the number of clicks.
-    """
-
-    fitted: CCNet | PosthocCalibrator
-    before: CalibrationSample
-    after: CalibrationSample
-    errors: np.ndarray
-
-
-def fit_token_ccnet(data: TokenTables, config: CCNetConfig | None = None, folds: int = 5) -> CalibrationFit:
-    """Fit a CCNet head on the final keypoint tokens.
-
-    Args:
-        data: labelled persons of at least two photos.
-        config: how.
-        folds: of the cross-validation that the figures come from.
-    """
-    rows = data.rows
-    size = (rows.oks.shape[1], rows.features.shape[-1])
-    scores, visibility = cross_fit_ccnet(lambda: CCNet(*size), rows, config, folds)
-    head = CCNet(*size)
-    fit_ccnet(head, rows, config)
-    return _report(head, data, scores, visibility)
-
-
-def fit_token_posthoc(data: TokenTables, calibrator: PosthocCalibrator, folds: int = 5) -> CalibrationFit:
-    """Fit a post-hoc calibrator of the network's own predicted OKS; visibilities stay as they are.
-
-    Args:
-        data: labelled persons of at least two photos.
-        calibrator: unfitted, one that needs no area.
-        folds: of the cross-validation that the figures come from.
-    """
-    rows = data.rows
-    labelled = (rows.scores.numpy(), rows.oks.numpy(), rows.visibility.numpy())
-    scores = cross_validate(calibrator, *labelled, groups=rows.groups.numpy(), folds=folds)
-    return _report(calibrator.fit(*labelled), data, scores, rows.visibility_scores.numpy())
-
-
-def apply_to_table(fitted: CCNet | PosthocCalibrator, table: FeatureTable) -> tuple[np.ndarray, np.ndarray]:
-    """Return calibrated scores and visibilities, both (N, K), of a table that was not fitted on."""
-    if isinstance(fitted, CCNet):
-        return apply_ccnet(fitted, table.features)
-    return fitted.predict(table.scores.numpy()), table.visibility_scores.numpy().astype(np.float64)
-
-
-def table_sample(table: FeatureTable, scores: np.ndarray, visibility_scores: np.ndarray) -> CalibrationSample:
-    """Return persons of a table with (N, K) scores and visibilities, as the measures take them."""
-    oks, visibility = table.oks.numpy().astype(np.float64), np.maximum(table.visibility.numpy(), 0)
-    return CalibrationSample(
-        oks=oks, scores=scores, visibility=visibility, instance_oks=visibility_weighted(oks, visibility > 0),
-        instance_scores=visibility_weighted(scores, visibility_scores), image_ids=table.groups.numpy(),
-    )  # fmt: skip
-
-
-def _report(fitted, data: TokenTables, scores: np.ndarray, visibility: np.ndarray) -> CalibrationFit:
-    """Measure out-of-fold (rows, K) scores and visibilities, rows as in ``data.rows``."""
-    first, count = data.tables[0], len(data.tables[0])
-    errors = []
-    for clicks, table in enumerate(data.tables):
-        free, oks = table.visibility.numpy() > 0, table.oks.numpy()
-        after = scores[clicks * count : (clicks + 1) * count]
-        errors.append([np.square(values - oks)[free].mean() for values in (table.scores.numpy(), after) if free.any()])
-    raw = (first.scores.numpy().astype(np.float64), first.visibility_scores.numpy().astype(np.float64))
-    return CalibrationFit(
-        fitted=fitted,
-        before=table_sample(first, *raw),
-        after=table_sample(first, scores[:count], visibility[:count].astype(np.float64)),
-        errors=np.array([row or [np.nan, np.nan] for row in errors]),
+def token_sample(data: TokenTables) -> FitSample:
+    """Return the people of all tables, one table below the other, as a fit takes them."""
+    rows = FeatureTable.concatenate(data.tables)
+    oks, visibility, scores = (
+        getattr(rows, name).numpy().astype(np.float64) for name in ("oks", "visibility", "scores")
     )
+    weights = rows.visibility_scores.numpy().astype(np.float64)
+    return FitSample(
+        oks=oks,
+        scores=scores,
+        visibility=visibility,
+        instance_oks=visibility_weighted(oks, visibility > 0),
+        instance_scores=visibility_weighted(scores, weights),
+        image_ids=rows.groups.numpy(),
+        weights=weights,
+        clicks=np.repeat(np.arange(len(data.tables)), len(data.tables[0])),
+        features=rows.features,
+    )
+
+
+class TokenHead:
+    """A CCNet head as a candidate: it reads scores and visibilities from the tokens.
+
+    Args:
+        config: how to fit.
+    """
+
+    kind = CCNET_KIND
+    fewest_persons = FEWEST_FOR_HEAD
+
+    def __init__(self, config: CCNetConfig | None = None):
+        self.config = config
+
+    def fit(self, sample: FitSample) -> CCNet:
+        """Fit a fresh head."""
+        features = _features(sample)
+        table = FeatureTable(
+            features=features,
+            oks=torch.from_numpy(sample.oks).float(),
+            visibility=torch.from_numpy(sample.visibility),
+            scores=torch.from_numpy(sample.scores).float(),
+            groups=torch.zeros(len(sample)),  # the folds are not the head's business
+        )
+        head = CCNet(sample.oks.shape[1], features.shape[-1])
+        fit_ccnet(head, table, self.config)
+        return head
+
+    def read(self, fitted: CCNet, sample: FitSample) -> tuple[np.ndarray, np.ndarray]:
+        """Read the tokens."""
+        return apply_ccnet(fitted, _features(sample))
+
+
+def _features(sample: FitSample) -> torch.Tensor:
+    if sample.features is None:
+        raise ValueError("Expected the features of a network for a CCNet head, got a sample without")
+    return sample.features

@@ -1,7 +1,7 @@
 """Calibrate the confidences of a field on its labelled photos, and keep what the panels show of it.
 
 ``confidence`` and ``score_raw`` keep what the network said; ``keypoint_oks``, ``pred_oks`` and ``min_pred_oks`` become
-what it means.
+what it means. The fit itself is :mod:`clickpose.calibration.fit`.
 """
 
 from __future__ import annotations
@@ -9,22 +9,22 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from clickpose.boxes import box_area
 from clickpose.calibration.aggregation import visibility_weighted
-from clickpose.calibration.calibrator_file import Provenance, load_calibrator, save_calibrator
-from clickpose.calibration.posthoc import (
-    CALIBRATORS,
-    PosthocCalibrator,
-    choose_calibrator,
-    cross_validate,
-    make_calibrator,
-)
+from clickpose.calibration.calibrator_file import load_calibrator, save_calibrator
+from clickpose.calibration.fit import AUTO, OWN, CalibrationFit, fit_calibration
+from clickpose.calibration.posthoc import CALIBRATORS, PosthocCalibrator
+from clickpose.calibration.provenance import Provenance
+from clickpose.calibration.sample import FitSample
+from clickpose.metrics.calibration_figures import CalibrationSample
 from clickpose.metrics.oks import keypoint_oks
 from clickpose.metrics.reliability import brier_score, expected_calibration_error
 from clickpose.metrics.sparsification import ause
+from clickpose.outputs import check_output
 from clickpose_fiftyone.checks import require_compared, require_samples
 from clickpose_fiftyone.columns import PersonColumns, index_lowest_oks, lowest_oks
 from clickpose_fiftyone.field_names import (
@@ -40,35 +40,19 @@ from clickpose_fiftyone.field_names import (
 )
 from clickpose_fiftyone.fiftyone_internals import dataset_of
 from clickpose_fiftyone.matching import match_persons
-from clickpose_fiftyone.provenance import check_calibrator, network_of
+from clickpose_fiftyone.provenance import check_calibrator, network_needed, network_of, network_said, store_network
 from clickpose_fiftyone.truth import read_predictions, read_truth
 
-AUTO = "auto"
 KINDS = (AUTO, *CALIBRATORS)
 FIT_OKS = 0.1  # a prediction with this OKS is a (maybe bad) pose of that person; below it is of nobody
-FEWEST_PERSONS = 20
-_FOLDS = 5
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class LabelledPairs:
-    """Predictions with the annotated person that each is a pose of. M pairs, K joints.
-
-    Attributes:
-        persons: (M,) indices of the predictions.
-        partners: (M,) indices of the annotated persons.
-        oks: (M, K) OKS term of each joint; 0 where not labelled.
-        visibility: (M, K) COCO visibility of the annotation.
-        person_oks: (M,) OKS of the person.
-        groups: (M,) photo of each.
-    """
+class Pairs(NamedTuple):
+    """Predictions with the annotated person that each is a pose of: (M,) indices of both, and their (M,) OKS."""
 
     persons: np.ndarray
     partners: np.ndarray
     oks: np.ndarray
-    visibility: np.ndarray
-    person_oks: np.ndarray
-    groups: np.ndarray
 
 
 @dataclass
@@ -76,10 +60,10 @@ class CalibrationSummary:
     """What a calibration did; ``before`` and ``after`` are figures on labelled persons, out of fold where fitted.
 
     Attributes:
-        kind: the calibrator.
+        kind: the calibrator; ``"identity"`` where the network's own scores stay.
         persons: labelled persons that it was fitted on; 0 where a file was applied.
         before, after: ``ece``, ``brier``, ``ause`` of joints, ``person_ece`` of persons.
-        note: a sentence on what was left as it was; empty where nothing was.
+        note: what else to know, such as that a method is worse than the network's own scores; empty for nothing.
     """
 
     kind: str
@@ -88,10 +72,23 @@ class CalibrationSummary:
     after: dict[str, float] = field(default_factory=dict)
     note: str = ""
 
+    @classmethod
+    def of(cls, fit: CalibrationFit, *notes: str) -> CalibrationSummary:
+        """Sum up a fit; ``notes`` come after its own, which the text says already where scores are kept."""
+        said = () if fit.keeps_own else fit.notes
+        note = " ".join(filter(None, (*said, *notes)))
+        return cls(fit.kind, fit.persons, summary_figures(fit.before), summary_figures(fit.after), note)
+
     def __str__(self) -> str:
         note = f" {self.note}" if self.note else ""
         if not self.persons:
             return f"Applied a fitted {self.kind} calibrator.{note}"
+        if self.kind == OWN:
+            return (
+                f"Kept the network's own scores: on {self.persons} labelled people no calibrator is nearer to the OKS "
+                f"(cross-validated). Calibration error of joints {self.before['ece']:.3f}, of people "
+                f"{self.before['person_ece']:.3f}.{note}"
+            )
         return (
             f"Fitted a {self.kind} calibrator on {self.persons} labelled people. Calibration error of joints "
             f"{self.before['ece']:.3f} -> {self.after['ece']:.3f}, of people {self.before['person_ece']:.3f} -> "
@@ -106,7 +103,7 @@ def calibrate(
     fit_samples=None,
     kind: str = AUTO,
     per_joint: bool = False,
-    model: str = "lite",
+    model: str | None = None,
     save_to: str | Path | None = None,
 ) -> CalibrationSummary:
     """Fit a calibrator on labelled photos and write calibrated scores of all photos.
@@ -116,13 +113,15 @@ def calibrate(
         pred_field: Keypoints field with raw ``confidence`` of each joint.
         gt_field: Keypoints field with annotations.
         fit_samples: the labelled view to fit on; None for the labelled photos of ``samples``.
-        kind: ``"auto"`` (the best by cross-validation) or a post-hoc calibrator.
+        kind: ``"auto"`` (the best by cross-validation, or the network's own scores where none is better) or a post-hoc
+            calibrator.
         per_joint: one curve for each joint where there are labels enough.
-        model: name of the network, kept with the calibrator, for a field of which it is not known.
-        save_to: file to write the calibrator to.
+        model: name of the network that predicted the field, where the dataset does not know it; kept for the field.
+        save_to: file to write the calibrator to; needs the network's name.
 
     Raises:
-        ValueError: if a field cannot serve or fewer than 20 people are labelled; nothing is written then.
+        ValueError: if a field or file cannot serve, the network of a file's calibrator has no name, or ``"auto"`` finds
+            fewer than 20 labelled people; nothing is written then.
     """
     if kind not in KINDS:
         raise ValueError(f"Expected a calibrator of {', '.join(KINDS)}, got {kind!r}")
@@ -130,74 +129,81 @@ def calibrate(
     require_compared(samples, pred_field, gt_field)
     fit_on = samples if fit_samples is None else fit_samples
     columns = PersonColumns(fit_on, pred_field)
-    pairs = labelled_pairs(columns, PersonColumns(fit_on, gt_field))
-    if len(pairs.persons) < FEWEST_PERSONS:
-        raise ValueError(
-            f"Expected at least {FEWEST_PERSONS} labelled people with a prediction to calibrate on, "
-            f"got {len(pairs.persons)}"
-        )
-    scores, areas = raw_confidence(columns)[pairs.persons], person_areas(columns)[pairs.persons]
-    fit_data = (scores, pairs.oks, pairs.visibility, areas)
-    chosen, calibrator = _choose(kind, columns.skeleton, per_joint, fit_data, pairs.groups)
-    out_of_fold = cross_validate(calibrator, *fit_data, groups=pairs.groups, folds=_FOLDS)
-    calibrator.fit(*fit_data)
-    summary = CalibrationSummary(chosen, len(pairs.persons))
-    weights = visibility_weights(columns)[pairs.persons]
-    raw_persons = raw_scores(columns)[pairs.persons]
-    summary.before = calibration_figures(scores, raw_persons, pairs)
-    summary.after = calibration_figures(out_of_fold, visibility_weighted(out_of_fold, weights), pairs)
-    _apply(PersonColumns(samples, pred_field), calibrator)
+    network = network_said(samples, pred_field, columns.skeleton, model)
     if save_to is not None:
-        data = f"{dataset_of(samples).name}, {len(pairs.persons)} persons"
-        network = network_of(samples, pred_field)
-        name, mark = (model, "") if network is None else (network.model, network.fingerprint)
-        save_calibrator(save_to, calibrator, Provenance.today(name, columns.skeleton, data, mark, summary.after))
+        network = network_needed(samples, pred_field, columns.skeleton, model, "to write a calibrator to a file")
+        _check_file(Path(save_to))
+    truth = PersonColumns(fit_on, gt_field)
+    sample = labelled_sample(columns, truth, labelled_pairs(columns, truth))
+    fit = fit_calibration(sample, columns.skeleton, kind, per_joint, source=f'"{gt_field}"')
+    summary = CalibrationSummary.of(fit)
+    _apply(PersonColumns(samples, pred_field), fit.fitted)
+    if save_to is not None and network is not None:
+        data = f"{dataset_of(samples).name}, {fit.persons} persons"
+        provenance = Provenance.today(network.model, columns.skeleton, data, network.fingerprint, summary.after)
+        save_calibrator(save_to, fit.fitted, provenance)
+    if network is not None and network_of(samples, pred_field) is None:
+        store_network(samples, pred_field, network)
     remember_calibration(samples, pred_field, summary)
     return summary
 
 
-def apply_calibrator(samples, path: str | Path, pred_field: str = PRED, model: str = "lite") -> CalibrationSummary:
+def apply_calibrator(samples, path: str | Path, pred_field: str = PRED, model: str | None = None) -> CalibrationSummary:
     """Write scores calibrated by a file that :func:`calibrate` or ``clickpose calibrate`` wrote.
 
     Args:
         samples: a dataset or view of images.
         path: the file.
         pred_field: Keypoints field with raw ``confidence`` of each joint.
-        model: name of the network that predicted the field, where the dataset does not know it.
+        model: name of the network that predicted the field, where the dataset does not know it; kept for the field.
 
     Raises:
-        ValueError: if the file is none, or of another network, other weights or another skeleton.
+        ValueError: if the file is none, or of another network, other weights or another skeleton, or nobody knows the
+            field's network.
     """
     require_samples(samples)
     columns = PersonColumns(samples, pred_field)
     calibrator, provenance = load_calibrator(path)
-    check_calibrator(samples, pred_field, provenance, columns.skeleton, model)
+    network = check_calibrator(samples, pred_field, provenance, columns.skeleton, model)
     _apply(columns, calibrator)
+    if network_of(samples, pred_field) is None:
+        store_network(samples, pred_field, network)
     summary = CalibrationSummary(calibrator.kind, 0)
     remember_calibration(samples, pred_field, summary)
     return summary
 
 
-def labelled_pairs(predictions: PersonColumns, truth: PersonColumns) -> LabelledPairs:
+def labelled_pairs(predictions: PersonColumns, truth: PersonColumns) -> Pairs:
     """Pair the predictions of a view with the annotated people they are poses of.
 
     Raises:
         ValueError: if nobody is labelled.
     """
     people = read_truth(truth)
-    sigmas = truth.skeleton.sigma_array
-    matches = match_persons(people, read_predictions(predictions), sigmas, FIT_OKS)
+    matches = match_persons(people, read_predictions(predictions), truth.skeleton.sigma_array, FIT_OKS)
     chosen = np.flatnonzero((matches.truth_of >= 0) & matches.counted)
-    partner = matches.truth_of[chosen]
-    terms = keypoint_oks(predictions.keypoints[chosen], people.keypoints[partner], people.areas[partner], sigmas)
-    visibility = people.visibility[partner]
-    return LabelledPairs(
-        persons=chosen,
-        partners=partner,
+    return Pairs(persons=chosen, partners=matches.truth_of[chosen], oks=matches.oks[chosen])
+
+
+def labelled_sample(predictions: PersonColumns, truth: PersonColumns, pairs: Pairs) -> FitSample:
+    """Return paired people as a fit takes them.
+
+    Raises:
+        ValueError: for confidences that are not there, or not within 0..1.
+    """
+    people, sigmas = read_truth(truth), truth.skeleton.sigma_array
+    persons, partners = pairs.persons, pairs.partners
+    terms = keypoint_oks(predictions.keypoints[persons], people.keypoints[partners], people.areas[partners], sigmas)
+    visibility = people.visibility[partners]
+    return FitSample(
         oks=np.where(visibility > 0, terms, 0.0),
+        scores=raw_confidence(predictions)[persons],
         visibility=visibility,
-        person_oks=matches.oks[chosen],
-        groups=predictions.rows[chosen],
+        instance_oks=pairs.oks,
+        instance_scores=raw_scores(predictions)[persons],
+        image_ids=predictions.rows[persons],
+        weights=visibility_weights(predictions)[persons],
+        area=person_areas(predictions)[persons],
     )
 
 
@@ -245,38 +251,6 @@ def stored_calibration(samples, pred_field: str) -> CalibrationSummary | None:
     )
 
 
-def _choose(kind: str, skeleton, per_joint: bool, fit_data, groups) -> tuple[str, PosthocCalibrator]:
-    names = CALIBRATORS if kind == AUTO else (kind,)
-    candidates = {name: make_calibrator(name, skeleton, per_joint) for name in names}
-    if len(candidates) > 1:
-        kind, _ = choose_calibrator(candidates, *fit_data, groups=groups, folds=_FOLDS)
-    return kind, candidates[kind]
-
-
-def calibration_figures(joint_scores: np.ndarray, person_scores: np.ndarray, pairs: LabelledPairs) -> dict[str, float]:
-    """Return what a summary keeps of (M, K) scores of joints and (M,) of persons, by name."""
-    labelled = pairs.visibility > 0
-    scores, oks = joint_scores[labelled], pairs.oks[labelled]
-    return {
-        "ece": expected_calibration_error(scores, oks),
-        "brier": brier_score(scores, oks),
-        "ause": ause(scores, 1 - oks),
-        "person_ece": expected_calibration_error(person_scores, pairs.person_oks),
-    }
-
-
-def _apply(columns: PersonColumns, calibrator: PosthocCalibrator) -> None:
-    """Write the calibrated columns; a human's joints stay certain."""
-    joint_oks = calibrator.predict(raw_confidence(columns), person_areas(columns))
-    joint_oks = np.where(np.nan_to_num(columns.joints(FIXED)) > 0, 1.0, joint_oks)
-    pred_oks = visibility_weighted(joint_oks, visibility_weights(columns))
-    persons = {KEYPOINT_OKS: joint_oks, PRED_OKS: pred_oks}
-    if not np.isfinite(columns.scalars(SCORE_RAW)).all():
-        persons[SCORE_RAW] = raw_scores(columns)
-    columns.write_all(persons, lowest_oks(columns, pred_oks))
-    index_lowest_oks(columns)
-
-
 def remember_calibration(samples, pred_field: str, summary: CalibrationSummary | None) -> None:
     """Keep a summary with the dataset, for :func:`stored_calibration`; None where scores are the network's again."""
     dataset = dataset_of(samples)
@@ -284,3 +258,36 @@ def remember_calibration(samples, pred_field: str, summary: CalibrationSummary |
     known[pred_field] = None if summary is None else json.loads(json.dumps(asdict(summary)))
     dataset.info[CALIBRATION_INFO] = known
     dataset.save()
+
+
+def summary_figures(sample: CalibrationSample) -> dict[str, float]:
+    """Return what a summary keeps of labelled people's confidences, by name."""
+    scores, oks = sample.scores[sample.labelled], sample.oks[sample.labelled]
+    rows = sample.measured
+    return {
+        "ece": expected_calibration_error(scores, oks),
+        "brier": brier_score(scores, oks),
+        "ause": ause(scores, 1 - oks),
+        "person_ece": expected_calibration_error(sample.instance_scores[rows], sample.instance_oks[rows]),
+    }
+
+
+def _check_file(path: Path) -> None:
+    """Refuse, before the fit, a file that could not be written or is something else than a curve."""
+    check_output("save_to", path)
+    if path.exists():
+        load_calibrator(path)
+
+
+def _apply(columns: PersonColumns, calibrator: PosthocCalibrator) -> None:
+    """Write the calibrated columns; a human's joints stay certain."""
+    fixed = np.nan_to_num(columns.joints(FIXED)) > 0
+    joint_oks = np.where(fixed, 1.0, calibrator.predict(raw_confidence(columns), person_areas(columns)))
+    pred_oks = visibility_weighted(joint_oks, visibility_weights(columns))
+    if calibrator.kind == OWN:  # of the people, too, but for those whom a human corrected
+        pred_oks = np.where(fixed.any(axis=1), pred_oks, raw_scores(columns))
+    persons = {KEYPOINT_OKS: joint_oks, PRED_OKS: pred_oks}
+    if not np.isfinite(columns.scalars(SCORE_RAW)).all():
+        persons[SCORE_RAW] = raw_scores(columns)
+    columns.write_all(persons, lowest_oks(columns, pred_oks))
+    index_lowest_oks(columns)

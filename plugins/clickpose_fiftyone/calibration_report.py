@@ -9,7 +9,7 @@ import numpy as np
 from clickpose.metrics.average_precision import RECALLS, evaluate_keypoints
 from clickpose.metrics.reliability import ReliabilityDiagram, reliability_diagram
 from clickpose.metrics.sparsification import SparsificationCurve, sparsification
-from clickpose_fiftyone.calibration import labelled_pairs, raw_confidence, raw_scores
+from clickpose_fiftyone.calibration import labelled_pairs, labelled_sample, raw_scores
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.field_names import KEYPOINT_OKS, PRED_OKS
 from clickpose_fiftyone.truth import read_predictions, read_truth
@@ -54,10 +54,10 @@ def calibration_report(samples, pred_field: str, gt_field: str) -> CalibrationRe
     pairs = labelled_pairs(predictions, truth)
     if not len(pairs.persons):
         raise ValueError(f'Expected labelled people that "{pred_field}" found, got none')
-    labelled = pairs.visibility > 0
-    before = raw_confidence(predictions)[pairs.persons]
+    sample = labelled_sample(predictions, truth, pairs)
+    labelled, before = sample.labelled, sample.scores
     after = np.clip(np.nan_to_num(predictions.joints(KEYPOINT_OKS))[pairs.persons], 0, 1)
-    oks = pairs.oks[labelled]
+    oks = sample.oks[labelled]
     scores = (before[labelled], after[labelled])
     count = labelled.sum(axis=0)
 
@@ -72,7 +72,7 @@ def calibration_report(samples, pred_field: str, gt_field: str) -> CalibrationRe
         sparsification=tuple(sparsification(values, 1 - oks) for values in scores),
         precision=_precision(predictions, truth),
         joint_predicted=mean_by_joint(after),
-        joint_measured=mean_by_joint(pairs.oks),
+        joint_measured=mean_by_joint(sample.oks),
         persons=len(pairs.persons),
     )
 

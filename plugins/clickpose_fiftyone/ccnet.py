@@ -6,7 +6,6 @@ what the network saw, so that the photos are read again. Positions and boxes sta
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,36 +13,31 @@ import numpy as np
 
 from clickpose.boxes import box_area
 from clickpose.calibration.aggregation import visibility_weighted
-from clickpose.calibration.calibrator_file import CCNET_KIND, Provenance, load_ccnet, save_ccnet
+from clickpose.calibration.calibrator_file import CCNET_KIND, load_ccnet, save_ccnet
 from clickpose.calibration.ccnet_fit import CCNetConfig
+from clickpose.calibration.fit import Labels, candidates_for, fit_calibration
+from clickpose.calibration.provenance import Provenance
 from clickpose.data.records import PersonRecord
 from clickpose.image_io import read_image
 from clickpose.lite.calibration import MODEL, CCNetScores, ScoreReader, load_score_reader
 from clickpose.lite.predictor import LitePredictor
 from clickpose.lite.tokens import iterate_lite
-from clickpose.metrics.calibration_figures import CalibrationSample
+from clickpose.outputs import check_output
 from clickpose.predictor import prompt_box
 from clickpose.steps import Steps, mapped, stepwise
 from clickpose.structures import Clicks, Poses
-from clickpose.token_calibration import CalibrationFit, TokenTables, fit_token_ccnet
-from clickpose_fiftyone.calibration import (
-    CalibrationSummary,
-    LabelledPairs,
-    calibration_figures,
-    labelled_pairs,
-    remember_calibration,
-)
+from clickpose.token_calibration import TokenHead, TokenTables, token_sample
+from clickpose_fiftyone.calibration import CalibrationSummary, labelled_pairs, remember_calibration
 from clickpose_fiftyone.checks import plural, require_keypoints, require_samples
 from clickpose_fiftyone.columns import PersonColumns, index_lowest_oks, lowest_oks
 from clickpose_fiftyone.field_names import FIXED, GT, KEYPOINT_OKS, PRED, PRED_OKS, VISIBILITY
 from clickpose_fiftyone.fiftyone_internals import dataset_of
 from clickpose_fiftyone.matching import group_indices
 from clickpose_fiftyone.predictors import PREDICTOR_LOCK, shared_predictor
-from clickpose_fiftyone.provenance import network_of
+from clickpose_fiftyone.provenance import network_needed, network_of, remember_network
 from clickpose_fiftyone.truth import labelled_visibility, truth_areas
 from clickpose_fiftyone.visibility import LOW_VISIBILITY, low_counts
 
-FEWEST_PERSONS = 50  # a head has a weight for every feature of every joint: more to fit than a curve
 _BATCH = 8  # persons between two steps of the progress
 
 
@@ -68,7 +62,7 @@ def calibrate_ccnet(
     pred_field: str = PRED,
     gt_field: str = GT,
     fit_samples=None,
-    model: str | LitePredictor = MODEL,
+    model: str | LitePredictor | None = None,
     checkpoint: str | None = None,
     save_to: str | Path | None = None,
     config: CCNetConfig | None = None,
@@ -84,29 +78,34 @@ def calibrate_ccnet(
         pred_field: Keypoints field with poses that lite predicted; corrected ones keep their positions.
         gt_field: Keypoints field with annotations.
         fit_samples: the labelled view to fit on; None for the labelled photos of ``samples``.
-        model: ``"lite"``, or a predictor.
+        model: ``"lite"``, or a predictor of it, where the dataset does not know what predicted the field; kept for it.
         checkpoint: weights of lite that predicted the poses; None for those that the dataset knows, else the shipped.
         save_to: ``.safetensors`` file to write the head to; :func:`apply_ccnet` and ``clickpose`` read it.
         config: how to fit.
         progress: called with (people done, people in all).
 
     Raises:
-        ValueError: for another network, a field or file that cannot serve, photos that cannot be read, or fewer than 50
-            labelled people; nothing is written then.
+        ValueError: for another network, or one that nobody named, a field or file that cannot serve, photos that cannot
+            be read, or labelled people on fewer than two photos; nothing is written then.
     """
     columns = _predicted(samples, pred_field)
+    predictor, known = _lite(model, checkpoint, columns)
     path = None if save_to is None else _head_file(save_to)
     fit_on = samples if fit_samples is None else fit_samples
     records = labelled_records(PersonColumns(fit_on, pred_field), PersonColumns(fit_on, gt_field))
-    predictor = _lite(model, checkpoint, columns)
-    fit = fit_token_ccnet((yield from _tokens(predictor, records, len(columns))), config)
+    wish = (CCNET_KIND, False, (TokenHead(config),), ())
+    candidates_for(_labels(records, gt_field), predictor.skeleton, *wish)  # refused before the network runs
+    tokens = yield from _tokens(predictor, records, len(columns))
+    fit = fit_calibration(token_sample(tokens), predictor.skeleton, *wish)
     readings = yield from _read_scores(predictor, CCNetScores(fit.fitted, predictor.device), columns, len(records))
-    summary = _summary(fit, len(records), readings)
+    summary = CalibrationSummary.of(fit, _note(readings))
     if path is not None:
         data = f"{dataset_of(samples).name}, {len(records)} persons"
         provenance = Provenance.today(MODEL, predictor.skeleton, data, predictor.fingerprint, summary.after)
         save_ccnet(path, fit.fitted.state_dict(), provenance)
     _write(samples, pred_field, readings)
+    if not known:
+        remember_network(samples, pred_field, predictor, checkpoint)
     remember_calibration(samples, pred_field, summary)
     return summary
 
@@ -116,33 +115,32 @@ def apply_ccnet(
     samples,
     path: str | Path,
     pred_field: str = PRED,
-    model: str | LitePredictor = MODEL,
+    model: str | LitePredictor | None = None,
     checkpoint: str | None = None,
 ) -> Steps[CalibrationSummary]:
     """Write the scores that a fitted head reads; arguments as for :func:`calibrate_ccnet`.
 
     Args:
-        path: file that :func:`calibrate_ccnet` or ``clickpose calibrate --model lite`` wrote.
+        path: file that :func:`calibrate_ccnet` or ``clickpose calibrate network`` wrote.
 
     Raises:
-        ValueError: if the file is none, or of another network, other weights or another skeleton.
+        ValueError: if the file is none, or of another network, other weights or another skeleton, or nobody knows what
+            predicted the field.
     """
     columns = _predicted(samples, pred_field)
-    predictor = _lite(model, checkpoint, columns)
+    predictor, known = _lite(model, checkpoint, columns)
     reader, _ = load_score_reader(Path(path), predictor.skeleton, predictor.fingerprint, predictor.device)
     readings = yield from _read_scores(predictor, reader, columns, 0)
     summary = CalibrationSummary(CCNET_KIND, 0, note=_note(readings))
     _write(samples, pred_field, readings)
+    if not known:
+        remember_network(samples, pred_field, predictor, checkpoint)
     remember_calibration(samples, pred_field, summary)
     return summary
 
 
 def labelled_records(predictions: PersonColumns, truth: PersonColumns) -> list[PersonRecord]:
-    """Return the labelled people that the predictions found, each with its label's box; the post-hoc fit's people.
-
-    Raises:
-        ValueError: if they are fewer than 50 or all in one photo.
-    """
+    """Return the labelled people that the predictions found, each with its label's box; the post-hoc fit's people."""
     pairs = labelled_pairs(predictions, truth)
     visibility, areas, boxes = labelled_visibility(truth), truth_areas(truth), truth.boxes_xyxy
     paths = truth.samples.values("filepath")
@@ -163,13 +161,15 @@ def labelled_records(predictions: PersonColumns, truth: PersonColumns) -> list[P
                 visibility_known=True,
             )
         )
-    photos = len({record.image_path for record in records})
-    if len(records) < FEWEST_PERSONS or photos < 2:
-        raise ValueError(
-            f"Expected at least {FEWEST_PERSONS} labelled people with a prediction, in two photos or more, to fit "
-            f"CCNet on, got {len(records)} in {plural(photos, 'photo')}; a post-hoc curve needs fewer"
-        )
     return records
+
+
+def _labels(records: list[PersonRecord], gt_field: str) -> Labels:
+    return Labels(
+        labelled=np.reshape([record.visibility > 0 for record in records], (len(records), -1)),
+        image_ids=np.array([str(record.image_path) for record in records], dtype=object),
+        source=f'"{gt_field}"',
+    )
 
 
 def _predicted(samples, pred_field: str) -> PersonColumns:
@@ -181,17 +181,25 @@ def _predicted(samples, pred_field: str) -> PersonColumns:
     return columns
 
 
-def _lite(model: str | LitePredictor, checkpoint: str | None, columns: PersonColumns) -> LitePredictor:
-    """Return the network that predicted a field, refusing those whose tokens are not at hand here."""
-    network = network_of(columns.samples, columns.field)
-    for name in (model, MODEL if network is None else network.model):
-        if isinstance(name, str) and name != MODEL:
-            raise ValueError(f"Expected poses that {MODEL} predicted to calibrate with CCNet, got those of {name!r}; "
-                             "a post-hoc curve suits every network")  # fmt: skip
-    if checkpoint is None and network is not None:
-        checkpoint = network.checkpoint
-    predictor = shared_predictor(model, checkpoint) if isinstance(model, str) else model
-    if network is not None and network.fingerprint != predictor.fingerprint:
+def _lite(
+    model: str | LitePredictor | None, checkpoint: str | None, columns: PersonColumns
+) -> tuple[LitePredictor, bool]:
+    """Return the network that predicted a field, and whether the dataset knew; others' tokens are not at hand here.
+
+    Raises:
+        ValueError: for a field of another network, of other weights, or of a network that nobody named.
+    """
+    known = network_of(columns.samples, columns.field)
+    said = model if model is None or isinstance(model, str) else model.name
+    if said not in (None, "", MODEL):
+        raise _not_lite(said)
+    purpose = f"to calibrate with CCNet, which reads what {MODEL} saw"
+    network = network_needed(columns.samples, columns.field, columns.skeleton, said if known is None else None, purpose)
+    if network.model != MODEL:
+        raise _not_lite(network.model)
+    checkpoint = checkpoint or network.checkpoint
+    predictor = shared_predictor(MODEL, checkpoint) if model is None or isinstance(model, str) else model
+    if network.fingerprint and network.fingerprint != predictor.fingerprint:
         raise ValueError(
             f"Expected the weights {network.fingerprint} of {MODEL}, which predicted the poses, to calibrate with "
             f"CCNet, got {predictor.fingerprint}; name their file"
@@ -202,7 +210,12 @@ def _lite(model: str | LitePredictor, checkpoint: str | None, columns: PersonCol
             f"({predictor.skeleton.name}), to calibrate with CCNet, got {len(columns.skeleton)} joints "
             f'({columns.skeleton.name}) in "{columns.field}"; a post-hoc curve suits every network'
         )
-    return predictor
+    return predictor, known is not None and bool(known.fingerprint)
+
+
+def _not_lite(name: str) -> ValueError:
+    return ValueError(f"Expected poses that {MODEL} predicted to calibrate with CCNet, got those of {name!r}; "
+                      "a post-hoc curve suits every network")  # fmt: skip
 
 
 def _head_file(save_to: str | Path) -> Path:
@@ -212,6 +225,7 @@ def _head_file(save_to: str | Path) -> Path:
         raise ValueError(f"Expected a file name that ends in .safetensors for a CCNet head, got {path.name!r}")
     if not path.parent.is_dir():
         raise ValueError(f"Expected a file in a folder that exists, got {path}")
+    check_output("save_to", path)
     if path.exists():
         load_ccnet(path)
     return path
@@ -219,11 +233,8 @@ def _head_file(save_to: str | Path) -> Path:
 
 def _tokens(predictor: LitePredictor, records: list[PersonRecord], others: int) -> Steps[TokenTables]:
     """Run the network over the labelled people; ``others`` are still to come."""
-    try:
-        run = iterate_lite(predictor.network, records, predictor.skeleton, batch_size=_BATCH)
-        return (yield from mapped(run, lambda done, total: (done, total + others)))
-    except OSError as error:  # of Pillow, for a photo that is missing or damaged
-        raise ValueError(f"Expected labelled photos that can be read, got an error: {error}") from None
+    run = iterate_lite(predictor.network, records, predictor.skeleton, batch_size=_BATCH)
+    return (yield from mapped(run, lambda done, total: (done, total + others)))
 
 
 def _read_scores(
@@ -295,28 +306,6 @@ def _write(samples, pred_field: str, readings: _Readings) -> None:
     photos = {**lowest_oks(columns, pred_oks), **low_counts(columns, visibility, LOW_VISIBILITY)}
     columns.write_all({KEYPOINT_OKS: joint_oks, VISIBILITY: visibility, PRED_OKS: pred_oks}, photos)
     index_lowest_oks(columns)
-
-
-def _summary(fit: CalibrationFit, persons: int, readings: _Readings) -> CalibrationSummary:
-    before, after = _figures(fit.before), _figures(fit.after)
-    notes = [_note(readings)]
-    if after["brier"] >= before["brier"]:  # lite was trained to predict its OKS: a head of few labels seldom beats that
-        notes.insert(0, f"The network's own scores are nearer to the OKS (squared error {before['brier']:.4f}, now "
-                        f"{after['brier']:.4f}): fit on more people, or a post-hoc curve.")  # fmt: skip
-    return CalibrationSummary(CCNET_KIND, persons, before, after, " ".join(filter(None, notes)))
-
-
-def _figures(sample: CalibrationSample) -> Mapping[str, float]:
-    persons = np.arange(len(sample.oks))
-    pairs = LabelledPairs(
-        persons=persons,
-        partners=persons,
-        oks=sample.oks,
-        visibility=sample.visibility,
-        person_oks=sample.instance_oks,
-        groups=sample.image_ids,
-    )
-    return calibration_figures(sample.scores, sample.instance_scores, pairs)
 
 
 def _note(readings: _Readings) -> str:

@@ -4,8 +4,7 @@ import sys
 
 import pytest
 
-from clickpose.commands.calibrate.outcome import CalibrateOptions
-from clickpose.commands.calibrate.run import CalibrateRequest, calibrate_from_options
+from clickpose.commands.calibrate.fit import FitRequest, fit_results
 from clickpose.commands.evaluate import EvaluationPlan, run_evaluation
 from clickpose.commands.export import export_from_options
 from clickpose.extras import require_extra
@@ -29,9 +28,9 @@ def test_a_plot_or_a_report_is_refused_before_anything_is_read(tmp_path, monkeyp
     plan = EvaluationPlan([nowhere])
     with pytest.raises(ValueError, match=r"clickpose\[plots\]"):
         run_evaluation(plan, None, plot_path=tmp_path / "plot.png")
-    request = CalibrateRequest(results=nowhere, annotations=nowhere, name="any")
+    request = FitRequest(results=nowhere, annotations=nowhere, name="any", report=tmp_path / "report.html")
     with pytest.raises(ValueError, match=r"clickpose\[plots\]"):
-        calibrate_from_options(request, CalibrateOptions(report=tmp_path / "report.html"))
+        fit_results(request)
 
 
 def test_without_onnx_nothing_is_exported_or_read(tmp_path, monkeypatch):

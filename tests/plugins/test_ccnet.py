@@ -7,8 +7,9 @@ import torch
 from fiftyone.operators.executor import ExecutionContext, Executor
 from PIL import Image
 
-from clickpose.calibration.calibrator_file import Provenance, load_ccnet, save_ccnet
+from clickpose.calibration.calibrator_file import load_ccnet, save_ccnet
 from clickpose.calibration.ccnet_fit import CCNetConfig
+from clickpose.calibration.provenance import Provenance
 from clickpose.lite.calibration import load_score_reader
 from clickpose.lite.mirrored_views import FlipTestLite
 from clickpose.lite.predictor import LitePredictor
@@ -20,6 +21,7 @@ from clickpose_fiftyone.calibration import stored_calibration
 from clickpose_fiftyone.ccnet import apply_ccnet, calibrate_ccnet, labelled_records
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.install import install_plugin
+from clickpose_fiftyone.provenance import FieldNetwork, network_of, store_network
 
 QUICK = CCNetConfig(epochs=2)
 WRITTEN = ("keypoint_oks", "visibility", "pred_oks")
@@ -72,6 +74,8 @@ def test_ccnet_writes_the_scores_of_everybody_and_moves_nothing(dataset, predict
         assert after[name] == before[name]
     found = len(labelled_records(PersonColumns(dataset, "pred"), PersonColumns(dataset, "gt")))
     assert (summary.kind, summary.persons, summary.note) == ("ccnet", found, "")
+    network = network_of(dataset, "pred")  # who hands a predictor over says that it predicted the field
+    assert (network.model, network.fingerprint) == ("lite", "tiny-flip")
     assert 50 <= found <= 56 and steps[-1] == (found + 56, found + 56) and steps == sorted(steps)
     assert summary.after["brier"] < summary.before["brier"]  # a random network knows nothing, its head the mean OKS
     assert all(mine != theirs for mine, theirs in zip(after["keypoint_oks"], before["keypoint_oks"], strict=True))
@@ -91,7 +95,7 @@ def test_a_head_that_knows_less_than_the_network_is_told(dataset, predictor):
     wild = CCNetConfig(epochs=1, learning_rate=30.0)
     summary = calibrate_ccnet(dataset, model=predictor, config=wild)
     assert summary.after["brier"] > summary.before["brier"]
-    assert "The network's own scores are nearer to the OKS" in str(summary)
+    assert "ccnet is worse than the network's own scores, " in str(summary)
 
 
 def test_a_saved_head_reads_what_the_predictor_would(dataset, predictor, tmp_path):
@@ -154,17 +158,37 @@ def test_what_cannot_be_calibrated_is_a_sentence_and_changes_nothing(dataset, pr
         with pytest.raises(ValueError, match=match):
             run(dataset, *args, **options)
 
-    few = dataset[:10]
-    refused("at least 50 labelled people .* in two photos", calibrate_ccnet, fit_samples=few, model=predictor)
+    refused('people on at least two photos of "gt"', calibrate_ccnet, fit_samples=dataset[:1], model=predictor)
     refused("got those of 'r50'; a post-hoc curve suits every network", calibrate_ccnet, model="r50")
     refused("ends in .safetensors", calibrate_ccnet, model=predictor, save_to=tmp_path / "head.json")
     refused("folder that exists", calibrate_ccnet, model=predictor, save_to=tmp_path / "no" / "head.safetensors")
     refused("notes.safetensors", calibrate_ccnet, model=predictor, save_to=tmp_path / "notes.safetensors")
     refused("fitted for, got tiny-flip: fit again", apply_ccnet, other, model=predictor)
     (tmp_path / "5.png").write_bytes(b"no photo")
-    refused("labelled photos that can be read", calibrate_ccnet, model=predictor, config=QUICK)
+    refused(r"Cannot read .*5\.png", calibrate_ccnet, model=predictor, config=QUICK)
+    (tmp_path / "5.png").unlink()
+    refused(r"Cannot read .*5\.png", calibrate_ccnet, model=predictor, config=QUICK)
     assert stored(dataset) == before and stored_calibration(dataset, "pred") is None
     assert (tmp_path / "notes.safetensors").read_text() == "mine"
+
+
+@pytest.mark.parametrize("known", [None, FieldNetwork("hrnet", "", "coco")])
+def test_poses_that_are_not_known_to_be_of_lite_are_refused_before_the_work(
+    dataset, predictor, tmp_path, known, monkeypatch
+):
+    if known is not None:
+        store_network(dataset, "pred", known)
+    before = stored(dataset)
+    monkeypatch.setattr("clickpose_fiftyone.ccnet.shared_predictor", lambda *_: pytest.fail("the network was loaded"))
+    for run, arguments in ((calibrate_ccnet, ()), (apply_ccnet, [constant_head(tmp_path, predictor, 0.2, 0.7)])):
+        with pytest.raises(ValueError, match="got those of 'hrnet'" if known else "which the dataset does not know"):
+            run(dataset, *arguments)
+    assert stored(dataset) == before and network_of(dataset, "pred") == known
+
+
+def test_a_head_of_few_people_says_so(dataset, predictor):
+    summary = calibrate_ccnet(dataset, fit_samples=dataset[:4], model=predictor, config=QUICK)
+    assert f"{summary.persons} labelled people are few for ccnet, 50 or more are better" in str(summary)
 
 
 def test_the_operator_calibrates_with_ccnet_and_reports_progress(
@@ -180,13 +204,17 @@ def test_the_operator_calibrates_with_ccnet_and_reports_progress(
         operator = foo.get_operator(uri)
         return operator.resolve_input(context).type.properties, list(operator.execute(context))
 
+    form, steps = run(kind="ccnet")
+    assert form["model"].required and form["model"].default is None
+    assert 'the network that predicted "pred" (model), which the dataset does not know' in steps[-1]["error"]
     form, steps = run(kind="ccnet", model="r50")
     assert "a post-hoc curve suits every network" in steps[-1]["error"]
     assert steps[-2].body.params["message"] == steps[-1]["error"]  # what a generator does not yield the app never sees
     assert "model" in form and "per_joint" not in form and stored(dataset)["keypoint_oks"] == before
-    _, steps = run(kind="ccnet")
+    _, steps = run(kind="ccnet", model="lite")
     assert steps[-1]["message"].startswith("Fitted a ccnet calibrator on 5")
     assert len(steps) > PHOTOS and stored(dataset)["keypoint_oks"] != before
     form, steps = run(source="file", path=str(constant_head(tmp_path, predictor, 0.25, 0.75)))
-    assert "checkpoint" in form and steps[-1]["message"] == "Applied a fitted ccnet calibrator."
+    assert "model" not in form and "checkpoint" not in form  # the dataset knows both now
+    assert steps[-1]["message"] == "Applied a fitted ccnet calibrator."
     np.testing.assert_allclose(stored(dataset)["keypoint_oks"], 0.25, rtol=1e-3)

@@ -10,7 +10,13 @@ from PIL import Image
 
 from clickpose.metrics.keypoint_sets import KeypointTruth
 from clickpose.skeleton import COCO
-from clickpose_fiftyone.calibration import apply_calibrator, calibrate, stored_calibration
+from clickpose_fiftyone.calibration import (
+    apply_calibrator,
+    calibrate,
+    labelled_pairs,
+    labelled_sample,
+    stored_calibration,
+)
 from clickpose_fiftyone.coco_exchange import export_coco, import_coco
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.diagnosis import classify_joints, diagnose, persons_with_error, stored_diagnosis
@@ -135,7 +141,7 @@ def test_calibration_makes_overconfident_scores_mean_their_oks(person_dataset, t
     columns = PersonColumns(dataset, "pred")
     columns.write("confidence", np.full((60, 17), 0.97))
     path = tmp_path / "calibrator.json"
-    summary = calibrate(dataset, "pred", "gt", kind="temperature", save_to=path)
+    summary = calibrate(dataset, "pred", "gt", kind="temperature", save_to=path, model="mine")
     assert summary.before["ece"] > 0.2 and summary.after["ece"] < 0.06
     after = PersonColumns(dataset, "pred")
     assert np.ptp(after.joints("keypoint_oks")) == pytest.approx(0) and after.joints("confidence").min() == 0.97
@@ -153,6 +159,30 @@ def test_too_few_labels_to_calibrate_change_nothing(person_dataset):
     with pytest.raises(ValueError, match="at least 20 labelled people"):
         calibrate(dataset, "pred", "gt")
     assert dataset.values("pred.keypoints.pred_oks") == before and stored_calibration(dataset, "pred") is None
+
+
+def test_own_scores_stay_where_no_calibrator_is_nearer(person_dataset, tmp_path):
+    """Confidences that are the OKS itself: auto keeps them, of the joints and of the people; a named curve is worse."""
+    dataset = person_dataset((4,) * 15, noise=14.0)
+    columns, truth = PersonColumns(dataset, "pred"), PersonColumns(dataset, "gt")
+    pairs = labelled_pairs(columns, truth)
+    confidence = np.full((60, 17), 0.5)
+    confidence[pairs.persons] = labelled_sample(columns, truth, pairs).oks
+    columns.write_all({"confidence": confidence, "keypoint_oks": np.zeros((60, 17))})
+    path = tmp_path / "calibrator.json"
+    summary = calibrate(dataset, save_to=path, model="mine")
+    assert summary.kind == "identity" and summary.before == summary.after and summary.before["brier"] == 0
+    assert str(summary).startswith(f"Kept the network's own scores: on {len(pairs.persons)} labelled people no calibr")
+    after = PersonColumns(dataset, "pred")
+    np.testing.assert_allclose(after.joints("keypoint_oks"), confidence)
+    np.testing.assert_allclose(after.scalars("pred_oks"), after.scalars("score_raw"))
+    assert str(stored_calibration(dataset, "pred")) == str(summary)
+    after.write("keypoint_oks", np.zeros((60, 17)))
+    assert apply_calibrator(dataset, path).kind == "identity"
+    np.testing.assert_allclose(PersonColumns(dataset, "pred").joints("keypoint_oks"), confidence)
+
+    named = calibrate(dataset, kind="isotonic")
+    assert named.kind == "isotonic" and "isotonic is worse than the network's own scores, " in str(named)
 
 
 @pytest.fixture

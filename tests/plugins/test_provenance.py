@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from fiftyone.operators.executor import ExecutionContext, Executor
 
+from clickpose.calibration.calibrator_file import load_calibrator
+from clickpose.calibration.provenance import CalibratorError
 from clickpose.skeleton import COCO
 from clickpose_fiftyone import refinement
 from clickpose_fiftyone.calibration import apply_calibrator, calibrate
@@ -61,6 +63,85 @@ def test_a_calibrator_remembers_the_network_of_the_field(dataset, tmp_path):
     remember_network(dataset, "pred", Network())
     with pytest.raises(ValueError, match="Expected confidences of 'r50'"):
         apply_calibrator(dataset, tmp_path / "calibrator.json")
+
+
+@pytest.fixture
+def imported(person_dataset):
+    """Poses of which nobody knows the network."""
+    return person_dataset((3,) * 10, noise=4.0)
+
+
+def test_a_calibrator_of_an_unknown_network_is_not_written(imported, tmp_path):
+    """It was called lite's: a curve of imported HRNet poses passed for one of lite's weights."""
+    path, before = tmp_path / "calibrator.json", imported.values("pred.keypoints.keypoint_oks")
+    for name in (None, "", " "):
+        with pytest.raises(
+            ValueError, match=r'network that predicted "pred".*to write a calibrator.*nothing was written'
+        ):
+            calibrate(imported, kind="temperature", save_to=path, model=name)
+    assert imported.values("pred.keypoints.keypoint_oks") == before and not path.exists()
+    calibrate(imported, kind="temperature")  # without a file nobody else can take it for theirs
+    assert network_of(imported, "pred") is None
+    calibrate(imported, kind="temperature", save_to=path, model="hrnet")
+    provenance = load_calibrator(path)[1]
+    assert (provenance.model, provenance.fingerprint) == ("hrnet", "")
+    with pytest.raises(CalibratorError, match="Expected confidences of 'hrnet'"):
+        provenance.check_weights("lite", COCO, "0123456789ab")
+    known = network_of(imported, "pred")  # kept for the field
+    assert (known.model, str(known)) == ("hrnet", "hrnet (coco, weights not known)")
+    assert imported.get_field("pred").description == "Poses predicted by hrnet (coco, weights not known)"
+
+
+def test_a_calibrator_fits_an_imported_field_once_its_network_is_named(imported, dataset, tmp_path):
+    path = tmp_path / "hrnet.calibration.json"
+    calibrate(imported, kind="temperature", save_to=path, model="hrnet")
+    with pytest.raises(ValueError, match=r"Expected confidences of 'hrnet'.*predicted by lite .*nothing was written"):
+        apply_calibrator(dataset, path)
+    with pytest.raises(ValueError, match=r'predicted "pred", lite .*, got .hrnet.'):
+        apply_calibrator(dataset, path, model="hrnet")  # the dataset knows better
+    remember_nothing(imported)
+    before = imported.values("pred.keypoints.keypoint_oks")
+    with pytest.raises(ValueError, match=r"does not know, to apply a calibrator of 'hrnet', got none"):
+        apply_calibrator(imported, path)
+    with pytest.raises(ValueError, match="Expected confidences of 'hrnet', the model of the calibrator, got 'vitpose'"):
+        apply_calibrator(imported, path, model="vitpose")
+    assert imported.values("pred.keypoints.keypoint_oks") == before and network_of(imported, "pred") is None
+    assert str(apply_calibrator(imported, path, model="hrnet")) == "Applied a fitted temperature calibrator."
+    assert network_of(imported, "pred").model == "hrnet"
+    assert str(apply_calibrator(imported, path)).startswith("Applied")  # asked once
+
+
+def remember_nothing(dataset):
+    dataset.info.pop("clickpose_networks")
+    dataset.save()
+
+
+def test_the_form_asks_for_the_network_that_nobody_knows(imported, dataset, fiftyone_home, tmp_path):
+    install_plugin(fiftyone_home / "plugins")
+    uri = "@clickpose/pose_review/calibrate"
+
+    def run(where, **params):
+        request = {"dataset_name": where.name, "params": {"pred_field": "pred", "gt_field": "gt", **params}}
+        context = ExecutionContext(request, executor=Executor(), operator_uri=uri)
+        operator = foo.get_operator(uri)
+        return operator.resolve_input(context).type.properties, list(operator.execute(context))[-1]
+
+    path = str(tmp_path / "calibrator.json")
+    form, _ = run(imported, kind="temperature")
+    assert "model" not in form and "network" not in form  # nothing is shared: nobody needs a name
+    form, answer = run(imported, kind="temperature", save_to=path)
+    assert form["model"].required and form["model"].default is None
+    assert "to write a calibrator to a file, got none" in answer["error"]
+    _, answer = run(imported, kind="temperature", save_to=path, model="hrnet")
+    assert answer["message"].startswith("Fitted a temperature calibrator")
+    form, answer = run(imported, source="file", path=path)
+    assert "model" not in form and answer["message"] == "Applied a fitted temperature calibrator."
+    assert form["network"].view.label == "“pred” was predicted by hrnet (coco, weights not known)."
+    remember_nothing(imported)
+    form, answer = run(imported, source="file", path=path)
+    assert form["model"].required and "to apply a calibrator of 'hrnet'" in answer["error"]
+    form, answer = run(dataset, source="file", path=path)
+    assert "model" not in form and "predicted by lite" in answer["error"]
 
 
 def test_ccnet_reads_only_poses_of_lite_with_its_own_weights(dataset):

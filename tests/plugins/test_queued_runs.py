@@ -101,7 +101,7 @@ def test_a_queued_evaluation_reports_its_start_and_its_end(dataset, run_queued):
         ("predict_poses", {"pred_field": "filepath", "model": "lite"}, 'Expected "filepath" to be free or a field of'),
         (
             "calibrate",
-            {"pred_field": "pred", "gt_field": "gt", "kind": "platt"},
+            {"pred_field": "pred", "gt_field": "gt", "kind": "auto"},
             "Expected at least 20 labelled people",
         ),
         ("import_coco", {"annotations": "/nowhere/a.json", "images": "/nowhere", "field": "gt"}, "No such file"),

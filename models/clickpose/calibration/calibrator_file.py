@@ -1,21 +1,18 @@
-"""Fitted calibrators on disk, with where they come from, and refused where they do not belong.
+"""Fitted calibrators on disk: a post-hoc calibrator is JSON; a CCNet head, which has tensors, a safetensors file.
 
-A post-hoc calibrator is a JSON file; a CCNet head, which has tensors, is a safetensors file. Both carry a
-:class:`Provenance`. A calibration is a statement about one model's confidences: those of another model, of other
-weights or of another skeleton mean something else, so that applying it to them is an error.
+Both carry a :class:`~clickpose.calibration.provenance.Provenance`, which says whose confidences they fit.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from datetime import datetime, timezone
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clickpose.calibration.posthoc import CALIBRATORS, PosthocCalibrator
-from clickpose.skeleton import Skeleton
+from clickpose.calibration.posthoc import KINDS_IN_FILES, PosthocCalibrator
+from clickpose.calibration.provenance import CalibratorError, Provenance
 from clickpose.text_file import read_text
 
 if TYPE_CHECKING:
@@ -24,78 +21,6 @@ if TYPE_CHECKING:
 FORMAT = "clickpose-calibrator"
 FORMAT_VERSION = 1
 CCNET_KIND = "ccnet"
-
-
-class CalibratorError(ValueError):
-    """A calibrator file is missing, damaged, or not for this model."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Provenance:
-    """Where a fitted calibrator comes from.
-
-    Attributes:
-        model: name of the pose network, such as ``"lite"`` or what the user calls theirs.
-        fingerprint: of its weights; empty where only a results file was seen.
-        skeleton: name of the skeleton.
-        joints: its joint names, in order.
-        data: what it was fitted on, such as ``"coco_dev, 1249 persons"``.
-        date: day of the fit, ISO form, UTC.
-        figures: measures before and after, by name.
-    """
-
-    model: str
-    fingerprint: str
-    skeleton: str
-    joints: tuple[str, ...]
-    data: str
-    date: str
-    figures: dict[str, float] = field(default_factory=dict)
-
-    @classmethod
-    def today(
-        cls,
-        model: str,
-        skeleton: Skeleton,
-        data: str,
-        fingerprint: str = "",
-        figures: Mapping[str, float] | None = None,
-    ) -> Provenance:
-        """Make a provenance dated today (UTC)."""
-        date = datetime.now(timezone.utc).date().isoformat()
-        return cls(
-            model=model,
-            fingerprint=fingerprint,
-            skeleton=skeleton.name,
-            joints=skeleton.names,
-            data=data,
-            date=date,
-            figures=dict(figures or {}),
-        )
-
-    def check(self, model: str, skeleton: Skeleton, fingerprint: str = "") -> None:
-        """Refuse a model or skeleton that the calibrator was not fitted for.
-
-        Args:
-            model: name of the network whose confidences are to be calibrated.
-            skeleton: its joints.
-            fingerprint: of its weights; empty where they are not known, then only the name counts.
-
-        Raises:
-            CalibratorError: if one of them differs.
-        """
-        if model != self.model:
-            raise CalibratorError(f"Expected confidences of {self.model!r}, the model of the calibrator, got {model!r}")
-        if self.fingerprint and fingerprint and fingerprint != self.fingerprint:
-            raise CalibratorError(
-                f"Expected weights {self.fingerprint} of {model!r}, which the calibrator was fitted for, "
-                f"got {fingerprint}: fit again"
-            )
-        if skeleton.names != self.joints:
-            raise CalibratorError(
-                f"Expected the {len(self.joints)} joints of skeleton {self.skeleton!r}, which the calibrator was "
-                f"fitted for, got the {len(skeleton)} joints of {skeleton.name!r}"
-            )
 
 
 def save_calibrator(path: str | Path, calibrator: PosthocCalibrator, provenance: Provenance) -> None:
@@ -123,7 +48,7 @@ def save_calibrator(path: str | Path, calibrator: PosthocCalibrator, provenance:
 
 
 def load_calibrator(path: str | Path) -> tuple[PosthocCalibrator, Provenance]:
-    """Read what :func:`save_calibrator` wrote; call :meth:`Provenance.check` before applying it.
+    """Read what :func:`save_calibrator` wrote; call its ``check`` before applying it.
 
     Raises:
         CalibratorError: if the file is missing, damaged, of another format version or of an unknown kind.
@@ -141,13 +66,13 @@ def load_calibrator(path: str | Path) -> tuple[PosthocCalibrator, Provenance]:
             f"Expected a calibrator of format version {FORMAT_VERSION} in {path}, "
             f"got version {content.get('format_version')}"
         )
-    if content.get("kind") not in list(CALIBRATORS):  # whatever JSON holds, also what cannot be hashed
+    if content.get("kind") not in list(KINDS_IN_FILES):  # whatever JSON holds, also what cannot be hashed
         raise CalibratorError(
-            f"Expected a calibrator of {', '.join(CALIBRATORS)} in {path}, got {content.get('kind')!r}"
+            f"Expected a calibrator of {', '.join(KINDS_IN_FILES)} in {path}, got {content.get('kind')!r}"
         )
     try:
         provenance = _read_provenance(content["provenance"])
-        calibrator = CALIBRATORS[content["kind"]].from_state(content["state"])
+        calibrator = KINDS_IN_FILES[content["kind"]].from_state(content["state"])
     except (KeyError, TypeError, ValueError) as error:
         raise CalibratorError(f"Expected a whole calibrator in {path}, got a damaged one: {error}") from None
     if calibrator.num_joints_ != len(provenance.joints):
@@ -166,7 +91,7 @@ def save_ccnet(path: str | Path, state: Mapping[str, torch.Tensor], provenance: 
 
 
 def load_ccnet(path: str | Path) -> tuple[dict[str, torch.Tensor], Provenance]:
-    """Read what :func:`save_ccnet` wrote; call :meth:`Provenance.check` before applying it.
+    """Read what :func:`save_ccnet` wrote; call its ``check`` before applying it.
 
     Raises:
         CalibratorError: if the file is missing, damaged or of another kind.

@@ -268,38 +268,6 @@ def fit_ccnet(
     return history
 
 
-def cross_fit_ccnet(
-    make_head: Callable[[], nn.Module], table: FeatureTable, config: CCNetConfig | None = None, folds: int = 5
-) -> tuple[np.ndarray, np.ndarray]:
-    """Predict every person by a head that was fitted without that person's group.
-
-    Args:
-        make_head: makes a fresh head.
-        table: labelled persons.
-        config: how to fit.
-        folds: how many; at most the number of groups.
-
-    Returns:
-        out-of-fold OKS and visibility, both (N, K).
-
-    Raises:
-        ValueError: for fewer than two groups or folds, or if a fold leaves no labelled joint to fit on.
-    """
-    from sklearn.model_selection import GroupKFold
-
-    groups = table.groups.numpy()
-    folds = min(folds, len(np.unique(groups)))
-    if folds < 2:
-        raise ValueError(f"Expected at least two groups and two folds to cross-validate, got {folds}")
-    scores, visibility = np.empty(table.oks.shape), np.empty(table.oks.shape)
-    splitter = GroupKFold(folds, shuffle=True, random_state=0)
-    for train, held_out in splitter.split(groups, groups=groups):
-        head = make_head()
-        fit_ccnet(head, table.select(train), config)
-        scores[held_out], visibility[held_out] = apply_ccnet(head, table.select(held_out).features)
-    return scores, visibility
-
-
 @torch.inference_mode()
 def apply_ccnet(head: nn.Module, features: Tensor) -> tuple[np.ndarray, np.ndarray]:
     """Return predicted OKS and visibility of each joint, both (N, K) in 0..1, of (N, F) or (N, K, F) features."""

@@ -10,12 +10,12 @@ platt          sigmoid(a · logit(s) + b)
 temperature    sigmoid(logit(s) / T)
 closed_form    Eq. 12 of "On the Calibration of Human Pose Estimation" (ICML 2024) with the person's size; see
                :class:`ClosedFormCalibrator`
+identity       none: what :mod:`clickpose.calibration.fit` comes to where the confidences are best as they are
 =============  =================================================================================================
 """
 
 from __future__ import annotations
 
-import copy
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
@@ -23,7 +23,6 @@ import numpy as np
 
 from clickpose.calibration.inputs import LabelledScores, check_labelled_scores
 from clickpose.checks import as_array, check_positive, check_unit_range
-from clickpose.metrics.inputs import group_numbers
 from clickpose.skeleton import Skeleton
 
 _LOGIT_CLIP = 1e-4  # confidences of exactly 0 and 1 carry no finite evidence
@@ -273,9 +272,25 @@ class ClosedFormCalibrator(_LogisticCalibrator):
         return np.stack([evidence, np.log(area / self._AREA_UNIT), np.ones_like(evidence)], axis=1), offset
 
 
+class IdentityCalibrator(PosthocCalibrator):
+    """Leaves confidences as they are: what a fit comes to where no curve is nearer to the OKS than they are."""
+
+    kind = "identity"
+
+    def _fit_curve(self, data: LabelledScores, mask: np.ndarray) -> np.ndarray:
+        return np.empty(0)
+
+    def _apply_curve(self, curve, scores, area, joint):
+        return scores
+
+    def _is_curve(self, curve):
+        return curve.shape == (0,)
+
+
 CALIBRATORS: dict[str, type[PosthocCalibrator]] = {
     cls.kind: cls for cls in (IsotonicCalibrator, PlattCalibrator, TemperatureCalibrator, ClosedFormCalibrator)
 }
+KINDS_IN_FILES: dict[str, type[PosthocCalibrator]] = {**CALIBRATORS, IdentityCalibrator.kind: IdentityCalibrator}
 
 
 def make_calibrator(kind: str, skeleton: Skeleton, per_joint: bool = False, **options) -> PosthocCalibrator:
@@ -326,61 +341,3 @@ def fit_logistic(design: np.ndarray, target: np.ndarray, offset: np.ndarray, pri
         return (design.T * (probability * (1 - probability))) @ design + 2 * _RIDGE * np.eye(len(prior))
 
     return minimize(loss, prior, jac=True, hess=hessian, method="trust-exact").x
-
-
-def cross_validate(
-    calibrator: PosthocCalibrator, scores, oks, visibility, area=None, groups=None, folds: int = 5
-) -> np.ndarray:
-    """Predict every person by a calibrator that was fitted without that person's group.
-
-    Args:
-        calibrator: options are taken from it; it is not changed.
-        scores, oks, visibility, area: as :meth:`PosthocCalibrator.fit`.
-        groups: (N,) labels that stay together, such as image ids; None for each person by itself.
-        folds: how many; at most the number of groups.
-
-    Returns:
-        (N, K) out-of-fold predictions.
-
-    Raises:
-        ValueError: as ``fit``, for fewer than two groups or folds, or if a fold leaves no labelled joint to fit on.
-    """
-    from sklearn.model_selection import GroupKFold
-
-    data = check_labelled_scores(scores, oks, visibility, area)
-    groups = np.arange(len(data.scores)) if groups is None else group_numbers(groups)
-    groups = as_array("groups", groups, (len(data.scores),), int)
-    folds = min(folds, len(np.unique(groups)))
-    if folds < 2:
-        raise ValueError(f"Expected at least two groups and two folds to cross-validate, got {folds}")
-    result = np.empty_like(data.scores)
-    for train, held_out in GroupKFold(folds, shuffle=True, random_state=0).split(data.scores, groups=groups):
-        part = [None if values is None else values[train] for values in data]
-        fitted = copy.copy(calibrator).fit(*part)
-        result[held_out] = fitted.predict(data.scores[held_out], None if data.area is None else data.area[held_out])
-    return result
-
-
-def choose_calibrator(
-    candidates: dict[str, PosthocCalibrator], scores, oks, visibility, area=None, groups=None, folds: int = 5
-) -> tuple[str, dict[str, float]]:
-    """Compare calibrators by their cross-validated mean squared error over labelled joints.
-
-    Args:
-        candidates: name -> unfitted calibrator.
-        scores, oks, visibility, area, groups, folds: as :func:`cross_validate`.
-
-    Returns:
-        the best name, and the error of each.
-
-    Raises:
-        ValueError: as :func:`cross_validate`, or without candidates.
-    """
-    if not candidates:
-        raise ValueError("Expected at least one candidate to choose from, got none")
-    data = check_labelled_scores(scores, oks, visibility, area)
-    errors = {}
-    for name, candidate in candidates.items():
-        predicted = cross_validate(candidate, *data, groups=groups, folds=folds)
-        errors[name] = float(np.square(predicted - data.oks)[data.labelled].mean())
-    return min(errors, key=errors.get), errors

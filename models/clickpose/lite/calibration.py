@@ -2,7 +2,7 @@
 
 Scores are read from the decoder's final state, which knows the clicks, so that they follow each click. The file is
 ``lite.calibration.safetensors`` (a CCNet head on the final keypoint tokens) or ``lite.calibration.json`` (a post-hoc
-calibrator of the network's own predicted OKS) beside ``lite.safetensors``; ``clickpose calibrate --model lite`` writes
+calibrator of the network's own predicted OKS) beside ``lite.safetensors``; ``clickpose calibrate network`` writes
 both kinds. Positions and boxes are never touched.
 """
 
@@ -16,8 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from clickpose.calibration.calibrator_file import CalibratorError, Provenance, load_calibrator, load_ccnet
+from clickpose.calibration.calibrator_file import load_calibrator, load_ccnet
 from clickpose.calibration.posthoc import PosthocCalibrator
+from clickpose.calibration.provenance import CalibratorError, Provenance
 from clickpose.networks.ccnet import CCNet
 from clickpose.networks.lite_decoder import DecoderOutput
 from clickpose.skeleton import Skeleton
@@ -115,10 +116,10 @@ def load_score_reader(
     try:
         if path.suffix == ".json":
             calibrator, provenance = load_calibrator(path)
-            provenance.check(MODEL, skeleton, fingerprint)
+            provenance.check_weights(MODEL, skeleton, fingerprint)
             return PosthocScores(calibrator), provenance
         state, provenance = load_ccnet(path)
-        provenance.check(MODEL, skeleton, fingerprint)
+        provenance.check_weights(MODEL, skeleton, fingerprint)
         return CCNetScores(CCNet.from_state(state), device), provenance
     except (CalibratorError, ValueError) as error:
         raise WeightsError(f"Cannot use the calibration {path}: {error}") from None

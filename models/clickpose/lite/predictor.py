@@ -77,8 +77,8 @@ class LitePredictor(PosePredictor):
             device: torch device.
             threads: CPU threads of torch (a setting of the whole process) and of the detector; None leaves them.
             flip_test: see each person mirrored as well (:mod:`clickpose.lite.mirrored_views`): better poses and scores,
-                for twice the time of the network. ``clickpose calibrate`` fits calibrations for it; without it they are
-                refused.
+                for twice the time of the network. ``clickpose calibrate network`` fits calibrations for it; without it
+                they are refused.
 
         Raises:
             WeightsError: if the file is missing, damaged, or not of this network; or the calibration beside it is

@@ -21,6 +21,7 @@ from clickpose.data.persons import PersonDataset
 from clickpose.data.records import PersonRecord, labels_digest
 from clickpose.feedback import click_worst
 from clickpose.frames import CropFrame
+from clickpose.lite.mirrored_views import FlipTestLite
 from clickpose.networks.lite import LiteNetwork
 from clickpose.networks.lite_decoder import PoseQueries
 from clickpose.skeleton import Skeleton
@@ -30,7 +31,7 @@ from clickpose.token_calibration import TokenTables
 
 
 def collect_lite(
-    network: LiteNetwork,
+    network: LiteNetwork | FlipTestLite,
     records: Sequence[PersonRecord],
     skeleton: Skeleton,
     clicks: int = 3,

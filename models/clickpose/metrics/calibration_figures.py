@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -21,6 +22,9 @@ from clickpose.metrics.sparsification import ause
 
 _HIGHER_IS_BETTER = ("Pearson", "Spearman")  # of what begins otherwise, lower is, but for:
 _BETTER = {"AP": 1, "AP, OKS as score": 0, "AP left to gain": -1, "AR": 0}
+
+
+Sample = TypeVar("Sample", bound="CalibrationSample")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -80,15 +84,16 @@ class CalibrationSample:
         """(N,) bool: has a labelled joint, so that there is an OKS to compare with."""
         return self.labelled.any(axis=1)
 
-    def take(self, persons: np.ndarray) -> CalibrationSample:
+    def take(self: Sample, persons: np.ndarray) -> Sample:
         """Return the persons at the given indices (repeats allowed)."""
-        return replace(
-            self,
-            **{name: getattr(self, name)[persons] for name in ("oks", "scores", "visibility")},
-            **{name: getattr(self, name)[persons] for name in ("instance_oks", "instance_scores")},
-            correct={name: values[persons] for name, values in self.correct.items()},
-            image_ids=None if self.image_ids is None else self.image_ids[persons],
-        )
+        return replace(self, **{name: _rows(getattr(self, name), persons) for name in self.__dataclass_fields__})
+
+
+def _rows(values: Any, persons: np.ndarray) -> Any:
+    """Return the rows of an array, of each array of a mapping, or of nothing."""
+    if isinstance(values, Mapping):
+        return {name: array[persons] for name, array in values.items()}
+    return None if values is None else values[persons]
 
 
 def calibration_figures(sample: CalibrationSample) -> dict[str, float]:

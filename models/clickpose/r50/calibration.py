@@ -1,7 +1,7 @@
 """Calibrated scores of the end-to-end network: a CCNet head beside its checkpoint, read with it.
 
-The network has no confidence of a keypoint. ``clickpose calibrate --model r50`` fits a head on the decoder's final
-keypoint tokens, which know the clicks, and writes ``NAME.calibration.safetensors`` beside ``NAME.pth`` (or
+The network has no confidence of a keypoint. ``clickpose calibrate network --model r50`` fits a head on the decoder's
+final keypoint tokens, which know the clicks, and writes ``NAME.calibration.safetensors`` beside ``NAME.pth`` (or
 ``NAME.safetensors``). Positions and boxes are never touched.
 """
 
@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from clickpose.calibration.calibrator_file import CalibratorError, load_ccnet
+from clickpose.calibration.calibrator_file import load_ccnet
+from clickpose.calibration.provenance import CalibratorError
 from clickpose.networks.ccnet import CCNet
 from clickpose.networks.pred_nets import token_calibrator
 from clickpose.skeleton import Skeleton
@@ -42,7 +43,7 @@ def load_calibrator(
     """
     try:
         state, provenance = load_ccnet(path)
-        provenance.check(MODEL, skeleton, fingerprint)
+        provenance.check_weights(MODEL, skeleton, fingerprint)
         return token_calibrator(CCNet.from_state(state))
     except (CalibratorError, ValueError) as error:
         raise WeightsError(f"Cannot use the calibration {path}: {error}") from None

@@ -212,9 +212,13 @@ def field_input(ctx, inputs, name: str, label: str, kind=fo.Keypoints, default: 
 
 def prediction_input(ctx, inputs) -> None:
     """Let the user choose the field of predictions."""
+    field_input(ctx, inputs, "pred_field", "Predictions", default=default_prediction(ctx))
+
+
+def default_prediction(ctx) -> str:
+    """Return the field of predictions that is offered first."""
     predicted = predicted_fields(ctx.dataset)
-    default = PRED if PRED in predicted else next(iter(predicted), PRED)
-    field_input(ctx, inputs, "pred_field", "Predictions", default=default)
+    return PRED if PRED in predicted else next(iter(predicted), PRED)
 
 
 def truth_input(ctx, inputs) -> None:

@@ -4,11 +4,21 @@ from fiftyone.operators import types
 
 from clickpose_fiftyone.field_names import PRED_OKS, SCORE_RAW
 
-from .base import MEDIUM, USER_ERRORS, PoseOperator, fields_of_params, path_of_params, prediction_input, truth_input
+from .base import (
+    MEDIUM,
+    USER_ERRORS,
+    PoseOperator,
+    default_prediction,
+    fields_of_params,
+    path_of_params,
+    prediction_input,
+    truth_input,
+)
 
 CCNET = "ccnet"
 _MODELS = ("lite", "r50", "another")
 _CHECKPOINT = "Weights of lite that predicted the poses (empty: the shipped ones)"
+_UNKNOWN = "The dataset does not know which network predicted this field: its name is kept with the field."
 
 
 class Calibrate(PoseOperator):
@@ -30,18 +40,34 @@ class Calibrate(PoseOperator):
         inputs.enum("source", source.values(), default="labels", label="Calibrator", view=source)
         if ctx.params.get("source", "labels") == "file":
             inputs.str("path", label="File that clickpose calibrate wrote", required=True)
-            if _is_head(ctx):
-                inputs.str("checkpoint", label=_CHECKPOINT)
+            self._network_input(ctx, inputs, _is_head(ctx), required=True)
             return
         truth_input(ctx, inputs)
         inputs.enum("kind", (*KINDS, CCNET), label="Curve, or a CCNet head", default="auto", required=True)
-        if ctx.params.get("kind") == CCNET:
-            inputs.enum("model", _MODELS, label="The poses were predicted by", default="lite", required=True)
-            inputs.str("checkpoint", label=_CHECKPOINT)
-        else:
+        head, save_to = ctx.params.get("kind") == CCNET, ctx.params.get("save_to")
+        if not head:
             inputs.bool("per_joint", label="A curve for each joint", default=False)
         inputs.bool("whole_dataset", label="Write calibrated scores on all photos of the dataset", default=True)
         inputs.str("save_to", label="Write the calibrator to a file (optional)")
+        self._network_input(ctx, inputs, head, required=head or bool(save_to))
+
+    @staticmethod
+    def _network_input(ctx, inputs, head: bool, required: bool) -> None:
+        """Say which network predicted the field, or ask for its name: nothing is assumed."""
+        from clickpose_fiftyone.provenance import network_of
+
+        field = ctx.params.get("pred_field") or default_prediction(ctx)
+        network = network_of(ctx.dataset, field)
+        if network is not None:
+            inputs.view("network", types.Notice(label=f"“{field}” was predicted by {network}."))
+        elif required:
+            inputs.view("network", types.Notice(label=_UNKNOWN))
+            if head:
+                inputs.enum("model", _MODELS, label="The poses were predicted by", required=True)
+            else:
+                inputs.str("model", label="Name of the network that predicted", required=True)
+        if head and (network is None or not network.fingerprint):
+            inputs.str("checkpoint", label=_CHECKPOINT)
 
     def steps(self, ctx):
         """Calibrate, CCNet with progress; nothing is written when it is cancelled."""
@@ -64,7 +90,7 @@ class Calibrate(PoseOperator):
         from clickpose_fiftyone.ccnet import apply_ccnet, calibrate_ccnet  # with torch, which curves do not need
 
         if from_file:
-            options = fields_of_params(ctx, "pred_field", "checkpoint")
+            options = fields_of_params(ctx, "pred_field", "model", "checkpoint")
             return apply_ccnet.steps(samples, path_of_params(ctx, "path", "a calibrator file"), **options)
         options = fields_of_params(ctx, "pred_field", "gt_field", "model", "checkpoint", "save_to")
         return calibrate_ccnet.steps(self._target(ctx, samples), fit_samples=samples, **options)
@@ -79,8 +105,8 @@ class Calibrate(PoseOperator):
 
         if ctx.params.get("source") == "file":
             path = path_of_params(ctx, "path", "a calibrator file")
-            return apply_calibrator(samples, path, **fields_of_params(ctx, "pred_field"))
-        options = fields_of_params(ctx, "pred_field", "gt_field", "kind", "per_joint", "save_to")
+            return apply_calibrator(samples, path, **fields_of_params(ctx, "pred_field", "model"))
+        options = fields_of_params(ctx, "pred_field", "gt_field", "kind", "per_joint", "model", "save_to")
         return calibrate(self._target(ctx, samples), fit_samples=samples, **options)
 
 

@@ -15,7 +15,6 @@ from clickpose.calibration.ccnet_fit import (
     apply_ccnet,
     ccnet_loss,
     collect_features,
-    cross_fit_ccnet,
     fit_ccnet,
     label_detections,
 )
@@ -241,22 +240,6 @@ def test_persons_are_selected_together():
     table = small_table()
     part = table.select(table.groups.numpy() == 3)
     assert len(part) == 2 and torch.equal(part.oks, table.oks[6:8]) and part.groups.tolist() == [3, 3]
-
-
-def test_cross_fitting_never_fits_on_the_photos_it_predicts():
-    """One photo's people have a feature of their own and an OKS of 1: nobody else can tell what it means."""
-    groups = torch.arange(40) // 4
-    first = (groups == 0).float()[:, None]
-    table = FeatureTable(features=first, oks=first, visibility=torch.full((40, 1), 2), scores=first, groups=groups)
-    config = CCNetConfig(epochs=30, batch_size=40, learning_rate=0.3)
-    head = CCNet(1, 1)
-    fit_ccnet(head, table, config)
-    assert apply_ccnet(head, table.features)[0][:4].min() > 0.9  # in sample it is easy
-    scores, visibility = cross_fit_ccnet(lambda: CCNet(1, 1), table, config, folds=5)
-    assert scores.shape == visibility.shape == (40, 1)
-    assert scores.max() < 0.1
-    with pytest.raises(ValueError, match="at least two groups and two folds"):
-        cross_fit_ccnet(lambda: CCNet(1, 1), table.select(slice(4)), config)
 
 
 @pytest.mark.parametrize(

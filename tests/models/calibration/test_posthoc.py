@@ -8,11 +8,10 @@ import pytest
 from clickpose.calibration.posthoc import (
     CALIBRATORS,
     ClosedFormCalibrator,
+    IdentityCalibrator,
     IsotonicCalibrator,
     PlattCalibrator,
     TemperatureCalibrator,
-    choose_calibrator,
-    cross_validate,
     logit,
     make_calibrator,
 )
@@ -89,15 +88,6 @@ def test_closed_form_is_eq_12_where_the_score_tells_sigma(data, kind, variance):
     np.testing.assert_allclose(calibrator.predict(scores, area), expected, atol=0.02)
 
 
-def test_closed_form_needs_the_size_where_others_cannot_know(data):
-    rng, scores, area, visibility = data
-    length = (2 * SIGMAS) ** 2 * area[:, None]
-    oks = noisy(length / (4 * (1 / scores - 1) + length), rng)
-    best, errors = choose_calibrator({c.kind: c for c in every_calibrator()}, scores, oks, visibility, area, folds=3)
-    assert best == "closed_form"
-    assert errors["closed_form"] < 0.8 * errors["isotonic"]
-
-
 def test_each_joint_may_have_its_curve_and_rare_ones_get_the_pooled(data):
     rng, scores, _, visibility = data
     slopes = np.array([0.5, 1.0, 2.0])
@@ -126,26 +116,14 @@ def test_hidden_joints_do_not_count(data):
         )
 
 
-def test_cross_validation_never_fits_on_the_persons_it_predicts():
-    """Scores that name the person tell an isotonic curve everything in sample and nothing out of sample."""
-    rng = np.random.default_rng(1)
-    scores, oks = rng.permutation(np.linspace(0.1, 0.9, 400))[:, None], rng.uniform(0, 1, (400, 1))
-    groups = np.arange(400) // 4
-    in_sample = IsotonicCalibrator().fit(scores, oks, np.ones_like(oks)).predict(scores)
-    held_out = cross_validate(IsotonicCalibrator(), scores, oks, np.ones_like(oks), groups=groups)
-    assert np.square(held_out - oks).mean() > np.square(in_sample - oks).mean()
-
-    # one image's people together: a group whose OKS is 1 is predicted by the others, whose OKS is 0
-    oks[:] = (groups == 0)[:, None]
-    held_out = cross_validate(PlattCalibrator(), scores, oks, np.ones_like(oks), groups=groups)
-    assert held_out[groups == 0].max() < 0.05
-
-
-def test_cross_validation_leaves_the_given_calibrator_unfitted():
-    calibrator = PlattCalibrator()
-    cross_validate(calibrator, [[0.2], [0.4], [0.6]], [[0.1], [0.5], [0.9]], np.ones((3, 1)), folds=3)
-    with pytest.raises(RuntimeError, match="nothing has been fitted"):
-        calibrator.predict([[0.5]])
+def test_the_identity_leaves_confidences_as_they_are():
+    scores = np.array([[0.0, 0.25, 1.0]])
+    fitted = IdentityCalibrator().fit(scores, 1 - scores, np.ones((1, 3)))
+    restored = IdentityCalibrator.from_state(json.loads(json.dumps(fitted.to_state())))
+    for each in (fitted, restored):
+        np.testing.assert_array_equal(each.predict(scores), scores)
+    with pytest.raises(ValueError, match="whole curves of a identity"):
+        IdentityCalibrator.from_state(fitted.to_state() | {"curves": [[1.0]]})
 
 
 @pytest.mark.parametrize("calibrator", every_calibrator(), ids=lambda c: c.kind)
@@ -231,12 +209,6 @@ def test_wrong_use_is_a_sentence():
         PlattCalibrator(min_samples=0)
     with pytest.raises(ValueError, match="Expected a calibrator of isotonic, platt"):
         make_calibrator("spline", COCO)
-    with pytest.raises(ValueError, match="at least two groups"):
-        cross_validate(platt, good, good, ones, groups=[7, 7])
-    with pytest.raises(ValueError, match=r"Expected groups of shape \(2,\), got \(3,\)"):
-        cross_validate(platt, good, good, ones, groups=[7, 7, 8])
-    with pytest.raises(ValueError, match="at least one candidate"):
-        choose_calibrator({}, good, good, ones)
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from clickpose.calibration.calibrator_file import Provenance, save_calibrator, save_ccnet
+from clickpose.calibration.calibrator_file import save_calibrator, save_ccnet
 from clickpose.calibration.posthoc import ClosedFormCalibrator, PlattCalibrator
+from clickpose.calibration.provenance import Provenance
 from clickpose.lite.calibration import (
     CCNetScores,
     PosthocScores,
@@ -23,6 +24,7 @@ from clickpose.lite.tokens import collect_lite
 from clickpose.networks.ccnet import CCNet
 from clickpose.networks.lite import LiteNetwork
 from clickpose.skeleton import COCO
+from clickpose.token_calibration import token_sample
 from clickpose.weights_io import WeightsError, save_weights
 
 BOXES = np.array([[20.0, 30.0, 120.0, 220.0], [150.0, 40.0, 230.0, 200.0]])
@@ -149,13 +151,13 @@ def test_what_is_collected_is_what_the_predictor_does(network, records, flip_tes
         assert (data.tables[1].visibility[i] == -1).sum() == 1
     assert (data.tables[2].visibility == -1).sum(1).tolist() == [1, 2, 2, 2, 2, 2]  # the first has one label only
     assert data.tables[0].groups.tolist() == [0, 0, 1, 1, 2, 2]
-    assert len(data.rows) == 18
+    assert len(token_sample(data)) == 18
 
 
 def test_features_are_collected_once(network, records, tmp_path):
     first = collect_lite(network, records, COCO, 1, tmp_path / "cache", "weights1")
     again = collect_lite(None, records, COCO, 1, tmp_path / "cache", "weights1")  # no network needed
-    assert torch.equal(again.rows.features, first.rows.features)
+    assert torch.equal(token_sample(again).features, token_sample(first).features)
     np.testing.assert_array_equal(again.keypoints, first.keypoints)
     with pytest.raises(AttributeError):
         collect_lite(None, records, COCO, 1, tmp_path / "cache", "weights2")

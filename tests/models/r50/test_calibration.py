@@ -8,10 +8,9 @@ import torch
 from PIL import Image
 
 from clickpose.calibration.aggregation import visibility_weighted
-from clickpose.calibration.calibrator_file import Provenance, load_ccnet, save_ccnet
-from clickpose.commands.calibrate.outcome import CalibrateOptions
-from clickpose.commands.calibrate.r50 import fit_r50
-from clickpose.commands.calibrate.run import CalibrateRequest, calibrate_from_options
+from clickpose.calibration.calibrator_file import load_ccnet, save_ccnet
+from clickpose.calibration.provenance import Provenance
+from clickpose.commands.calibrate.network import NetworkRequest, fit_network
 from clickpose.data.coco import read_coco_persons
 from clickpose.metrics.oks import keypoint_oks
 from clickpose.networks.ccnet import CCNet
@@ -80,10 +79,13 @@ def test_tokens_are_those_of_the_predictor_before_and_after_clicks(predictor, fo
     assert (tables[0].visibility[:, 4] == 0).all()
 
 
-def test_a_fit_lies_beside_the_checkpoint_and_scores_follow_it(folder, tmp_path):
+def test_a_fit_lies_beside_the_checkpoint_and_scores_follow_it(folder, tmp_path, monkeypatch):
     checkpoint = tiny_r50.write_checkpoint(tmp_path / "mine.pth", tiny_r50.tiny_network())
     plain = R50Predictor.load(checkpoint, short_side=96, long_side=160)
-    outcome = fit_r50([folder], plain, CalibrateOptions(out=calibration_file(checkpoint)), clicks=1)
+    monkeypatch.setattr("clickpose.build.load", lambda *_, calibrator: plain)
+    request = NetworkRequest(data=(folder,), model="r50", checkpoint=checkpoint, method="ccnet", clicks=1,
+                             out=calibration_file(checkpoint))  # fmt: skip
+    outcome = fit_network(request)
     assert outcome.written == [tmp_path / "mine.calibration.safetensors"] and "after 1 clicks" in outcome.notes[1]
     assert np.unique(outcome.before.scores).size <= 4  # one for each person, none for a joint
     provenance = load_ccnet(calibration_file(checkpoint))[1]
@@ -127,9 +129,8 @@ def test_a_calibration_of_other_weights_or_joints_is_refused(tmp_path):
 
 def test_other_methods_have_nothing_to_bend(folder, tmp_path):
     checkpoint = tiny_r50.write_checkpoint(tmp_path / "mine.pth", tiny_r50.tiny_network())
-    request = CalibrateRequest(data=(folder,), model="r50", checkpoint=checkpoint)
-    with pytest.raises(ValueError, match="Expected --method auto or ccnet for r50, got platt"):
-        calibrate_from_options(request, CalibrateOptions(method="platt"))
+    with pytest.raises(ValueError, match="Expected `method` auto or ccnet for r50, got platt: its own confidence"):
+        NetworkRequest(data=(folder,), model="r50", checkpoint=checkpoint, method="platt")
     (folder / "annotations.json").write_text(json.dumps({"images": [], "annotations": [], "categories": []}))
     with pytest.raises(ValueError, match="Expected"):
         collect_tokens(R50Predictor(tiny_r50.tiny_network(), "test"), [])

@@ -1,28 +1,27 @@
-"""What ``clickpose calibrate`` was asked for and what came out: options, figures, files, report."""
+"""What came of a calibration: figures, files, report; and what cannot be written is refused before the work."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clickpose.calibration.calibrator_file import (
-    Provenance,
-    load_calibrator,
-    load_ccnet,
-    save_calibrator,
-    save_ccnet,
-)
-from clickpose.calibration.posthoc import CALIBRATORS
+from clickpose.calibration.calibrator_file import CCNET_KIND, load_calibrator, load_ccnet, save_calibrator, save_ccnet
+from clickpose.calibration.fit import CalibrationFit
+from clickpose.calibration.provenance import Provenance
+from clickpose.extras import require_extra
 from clickpose.metrics.bootstrap import Comparison
 from clickpose.metrics.calibration_figures import CalibrationSample, calibration_figures
+from clickpose.outputs import check_output
 from clickpose.skeleton import Skeleton
 
-CCNET = "ccnet"
-AUTO = "auto"
-METHODS = (AUTO, CCNET, *CALIBRATORS)
+if TYPE_CHECKING:
+    from clickpose.commands.calibrate.report import PersonPictures
+
+HEAD_SUFFIX, CURVE_SUFFIX = ".safetensors", ".json"
 RANKED = ("AP", "AR")  # of COCO's ten figures
 SHOWN = (
     "Pearson, persons", "Pearson, joints", "Spearman, persons", "Spearman, joints", "AUSE, persons", "AUSE, joints",
@@ -30,34 +29,7 @@ SHOWN = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class CalibrateOptions:
-    """What the user asked for; see ``clickpose calibrate --help``.
-
-    Attributes:
-        method: of :data:`METHODS`.
-        per_joint: one curve for each joint.
-        out: calibrator file to write; its suffix follows the method.
-        calibrated: results file to write.
-        report: HTML file to write.
-        images: folder of the photos, for the report's examples.
-    """
-
-    method: str = AUTO
-    per_joint: bool = False
-    out: Path | None = None
-    calibrated: Path | None = None
-    report: Path | None = None
-    images: Path | None = None
-
-    def __post_init__(self):
-        if self.method not in METHODS:
-            raise ValueError(f"Expected --method to be one of {', '.join(METHODS)}, got {self.method!r}")
-        if self.images is not None and not self.images.is_dir():
-            raise ValueError(f"Expected the folder of the photos in --images, got {self.images}, which is none")
-
-
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Outcome:
     """What a run found and wrote.
 
@@ -71,7 +43,7 @@ class Outcome:
         intervals: returns these two with bootstrap intervals, for the report; a function, since it takes time.
         notes: sentences to show.
         written: files.
-        pictures: returns what the report's examples are drawn from.
+        pictures: what the report's examples are drawn from.
     """
 
     title: str
@@ -84,7 +56,7 @@ class Outcome:
     intervals: Callable[[], Mapping[str, Comparison]] | None = None
     notes: Sequence[str] = ()
     written: Sequence[Path] = ()
-    pictures: Callable | None = None
+    pictures: PersonPictures | None = None
 
     def figures(self) -> dict[str, tuple[float, float]]:
         """Return the figures before and after, by name; COCO's own first."""
@@ -104,42 +76,75 @@ class Outcome:
         return table
 
 
-def save_fit(outcome: Outcome, fitted, out: Path | None) -> Outcome:
+def check_calibrator_file(out: Path | None, *kinds: str) -> None:
+    """Refuse, before a fit, a calibrator file that could not be written, or would replace something else.
+
+    Args:
+        out: as for :func:`save_fit`.
+        kinds: of calibrators that the fit may come to.
+
+    Raises:
+        ValueError: for a place that cannot be written to, or a file that is no calibrator: weights, results.
+    """
+    check_output("out", out)
+    for path in {_calibrator_path(out, kind) for kind in kinds} if out is not None else ():
+        check_output("out", path)
+        if path.exists():
+            load_ccnet(path) if path.suffix == HEAD_SUFFIX else load_calibrator(path)
+
+
+def check_report(report: Path | None, images: Path | None = None) -> None:
+    """Refuse, before the work, a report that could not be drawn or written, or photos for none.
+
+    Raises:
+        ValueError: without the extra ``plots``, for a place that cannot be written to, a folder that is none, or photos
+            without a report.
+    """
+    if images is not None and not images.is_dir():
+        raise ValueError(f"Expected the folder of the photos in `images`, got {images}, which is none")
+    if images is not None and report is None:
+        raise ValueError("Expected `report` beside `images`, which are for the report's examples, got none")
+    if report is not None:
+        require_extra("plots", "jinja2", "matplotlib")
+        check_output("report", report)
+
+
+def save_fit(outcome: Outcome, fit: CalibrationFit, out: Path | None) -> Outcome:
     """Write a calibrator, with the figures in its provenance.
 
     Args:
         outcome: of the fit.
-        fitted: a CCNet head or a post-hoc calibrator, by ``outcome.method``.
-        out: file to write, its suffix follows the method; None for none.
+        fit: what was fitted; the network's own scores are written as a calibrator that changes nothing.
+        out: file to write, its suffix follows the kind; None for none.
 
     Returns:
         the outcome, with the figures in its provenance and the file among the written ones.
-
-    Raises:
-        ValueError: if the file exists and is something else than such a calibrator.
     """
     figures = {f"{name}, {when}": float(value) for name, pair in outcome.figures().items()
                for when, value in zip(("before", "after"), pair, strict=True)}  # fmt: skip
     outcome = replace(outcome, provenance=replace(outcome.provenance, figures=figures))
     if out is None:
         return outcome
-    path = _calibrator_path(out, outcome.method)
+    path = _calibrator_path(out, fit.kind)
     path.parent.mkdir(parents=True, exist_ok=True)
-    if outcome.method == CCNET:
-        save_ccnet(path, fitted.state_dict(), outcome.provenance)
+    if fit.kind == CCNET_KIND:
+        save_ccnet(path, fit.fitted.state_dict(), outcome.provenance)
     else:
-        save_calibrator(path, fitted, outcome.provenance)
+        save_calibrator(path, fit.fitted, outcome.provenance)
     _list_among_shipped(path)
-    return replace(outcome, written=[*outcome.written, path])
+    return replace(outcome, written=[*outcome.written, path], notes=[*outcome.notes, *_beside(path)])
 
 
-def _calibrator_path(out: Path, method: str) -> Path:
+def _calibrator_path(out: Path, kind: str) -> Path:
     """Return ``out`` with the suffix of what is written: .safetensors for a CCNet head, .json for the others."""
-    stem = out.name.removesuffix(".json").removesuffix(".safetensors")
-    path = out.with_name(stem + (".safetensors" if method == CCNET else ".json"))
-    if path.exists():  # only a calibrator may be replaced: not a network's weights, not a results file
-        load_ccnet(path) if method == CCNET else load_calibrator(path)
-    return path
+    stem = out.name.removesuffix(CURVE_SUFFIX).removesuffix(HEAD_SUFFIX)
+    return out.with_name(stem + (HEAD_SUFFIX if kind == CCNET_KIND else CURVE_SUFFIX))
+
+
+def _beside(path: Path) -> list[str]:
+    """Say where a calibrator of the other kind lies beside a new one: a network does not read two."""
+    other = path.with_suffix(CURVE_SUFFIX if path.suffix == HEAD_SUFFIX else HEAD_SUFFIX)
+    return [f"{other} lies beside {path.name}: remove the one that is not meant"] if other.exists() else []
 
 
 def _list_among_shipped(path: Path) -> None:
@@ -150,21 +155,17 @@ def _list_among_shipped(path: Path) -> None:
         write_checksum(path)
 
 
-def write_outcome_report(outcome: Outcome, path: Path) -> None:
-    """Write the HTML report of an outcome.
-
-    Raises:
-        ValueError: if there were no labels to measure with, or the extra ``plots`` is missing.
-    """
+def write_outcome_report(outcome: Outcome, path: Path | None) -> Outcome:
+    """Write the HTML report of an outcome that has figures; return it with the file among the written ones."""
+    if path is None:
+        return outcome
     from clickpose.commands.calibrate.report import write_report
 
-    if outcome.before is None:
-        raise ValueError("Expected --annotations for a report: without labels there is nothing to measure")
     about = {
         "model": outcome.provenance.model, "weights": outcome.provenance.fingerprint or "not known",
         "calibrator": outcome.method, "fitted on": outcome.provenance.data, "fitted": outcome.provenance.date,
     }  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
-    pictures = outcome.pictures() if outcome.pictures else None
     figures = outcome.intervals() if outcome.intervals else None
-    write_report(path, outcome.before, outcome.after, outcome.title, about, outcome.skeleton, pictures, figures)
+    write_report(path, outcome.before, outcome.after, outcome.title, about, outcome.skeleton, outcome.pictures, figures)
+    return replace(outcome, written=[*outcome.written, path])

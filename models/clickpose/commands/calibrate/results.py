@@ -1,24 +1,16 @@
-"""Fit a post-hoc calibrator on a results file, and apply one to a results file."""
+"""A results file beside its ground truth: read for a fit, measured, and written with other confidences."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from clickpose.calibration.calibrator_file import Provenance, load_calibrator
-from clickpose.calibration.posthoc import (
-    CALIBRATORS,
-    ClosedFormCalibrator,
-    PosthocCalibrator,
-    choose_calibrator,
-    cross_validate,
-    make_calibrator,
-)
+from clickpose.calibration.posthoc import IdentityCalibrator, PosthocCalibrator
 from clickpose.calibration.results_file import (
-    MatchedTruth,
     ResultScores,
     instance_scores,
     match_to_truth,
@@ -26,140 +18,165 @@ from clickpose.calibration.results_file import (
     result_scores,
     with_scores,
 )
+from clickpose.calibration.sample import FitSample
 from clickpose.checks import check_unit_range
-from clickpose.commands.calibrate.outcome import AUTO, CCNET, RANKED, CalibrateOptions, Outcome, save_fit
+from clickpose.commands.calibrate.outcome import RANKED
+from clickpose.commands.calibrate.report import PersonPictures
 from clickpose.data.json_file import read_json
 from clickpose.metrics.average_precision import average_precision
-from clickpose.metrics.bootstrap import compare_average_precision
-from clickpose.metrics.calibration_figures import CalibrationSample
+from clickpose.metrics.bootstrap import Comparison, compare_average_precision
 from clickpose.metrics.keypoint_sets import predictions_from_coco, truth_from_coco
 from clickpose.skeleton import Skeleton
 
 
-def fit_results(
-    results_file: Path, annotations_file: Path, name: str, skeleton: Skeleton, options: CalibrateOptions
-) -> Outcome:
-    """Fit a post-hoc calibrator on a results file and its ground truth.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Results:
+    """What a results file holds.
 
-    The figures are of predictions whose photo was not fitted on (five folds); the calibrator is fitted on everything.
-
-    Args:
-        results_file: COCO results, or what ``clickpose predict --json`` writes.
-        annotations_file: COCO keypoints of the same photos.
-        name: of the model that made the results.
-        skeleton: theirs.
-        options: method, and files to write.
-
-    Raises:
-        ValueError: for files that cannot be used, or labels that match nobody.
+    Attributes:
+        source: the file.
+        rows: the N results as they came.
+        dataset: that they stood in; None for a plain list.
+        scores: what they say.
+        skeleton: their joints.
     """
-    annotations = _read_annotations(annotations_file)
-    results, dataset = read_results(results_file)
-    return _fit(results, dataset, annotations, name, skeleton, options, annotations_file)
+
+    source: Path
+    rows: Sequence[dict]
+    dataset: dict | None
+    scores: ResultScores
+    skeleton: Skeleton
+
+    @classmethod
+    def read(cls, path: Path, skeleton: Skeleton) -> Results:
+        """Read a file.
+
+        Raises:
+            ValueError: for a file that is none, or holds something else.
+        """
+        rows, dataset = read_results(path)
+        return cls(source=path, rows=rows, dataset=dataset, scores=result_scores(rows, skeleton), skeleton=skeleton)
+
+    def recalibrated(self, calibrator: PosthocCalibrator) -> list[dict]:
+        """Return the results with calibrated confidences; as they are where the calibrator changes none."""
+        if calibrator.kind == IdentityCalibrator.kind:
+            return list(self.rows)
+        joints = calibrator.predict(self.scores.scores, self.scores.area if calibrator.needs_area else None)
+        persons = instance_scores(joints, self.scores.visibility_scores, self.scores.scores)
+        return with_scores(self.rows, joints, persons)
+
+    def write(self, path: Path, rows: Sequence[dict]) -> None:
+        """Write changed results in the form that they came in."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = rows if self.dataset is None else {**self.dataset, "annotations": rows}
+        path.write_text(json.dumps(content), encoding="utf-8")
 
 
-def apply_calibrator(
-    calibrator_file: Path,
-    results_file: Path,
-    name: str,
-    skeleton: Skeleton,
-    options: CalibrateOptions,
-    annotations_file: Path | None = None,
-) -> Outcome:
-    """Write a results file with calibrated confidences; with ground truth, also measure them.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LabelledResults:
+    """Results beside their ground truth.
 
-    Raises:
-        ValueError: for a calibrator of another model or skeleton, a CCNet head (it needs features, which a results file
-            has not), or files that cannot be used.
+    Attributes:
+        results: as they came.
+        aligned: the results with the image ids of the ground truth.
+        annotations: the ground truth, a COCO keypoint dataset.
+        source: its file.
+        sample: the N results as a fit takes them; who found nobody has no label.
+        truth: (N, K, 2) px, the annotated keypoints; 0 where nobody was found.
     """
-    if calibrator_file.suffix == ".safetensors":
-        raise ValueError(
-            f"Expected a post-hoc calibrator (.json) for a results file, got {calibrator_file}: "
-            "a CCNet head needs a network's features"
-        )
-    calibrator, provenance = load_calibrator(calibrator_file)
-    provenance.check(name, skeleton)
-    results, dataset = read_results(results_file)
-    given = result_scores(results, skeleton)
-    scores = calibrator.predict(given.scores, given.area if calibrator.needs_area else None)
-    written = _write_results(options.calibrated, results, dataset, given, scores)
-    title = f"{results_file.name}: {len(results)} persons, {calibrator.kind} fitted on {provenance.data}"
-    if annotations_file is None:
-        return Outcome(title, skeleton, calibrator.kind, provenance, written=written)
-    annotations = _read_annotations(annotations_file)
-    aligned = _align_images(results, dataset, annotations)
-    truth = match_to_truth(annotations, aligned, skeleton)
-    measured = _measure(annotations, aligned, given, truth, scores, skeleton)
-    pictures = _pictures_of(annotations, aligned, given, truth, options, annotations_file)
-    return Outcome(title, skeleton, calibrator.kind, provenance, *measured, written=written, pictures=pictures)
 
+    results: Results
+    aligned: Sequence[dict]
+    annotations: dict
+    source: Path
+    sample: FitSample
+    truth: np.ndarray
 
-def _fit(results, dataset, annotations, name, skeleton, options, source: Path) -> Outcome:
-    if options.method == CCNET:
-        raise ValueError("Expected a post-hoc --method for results, got ccnet, which needs a network's features")
-    aligned = _align_images(results, dataset, annotations)
-    given = result_scores(results, skeleton)
-    truth = match_to_truth(annotations, aligned, skeleton)
-    photos = len(set(given.image_ids[truth.matched].tolist()))
-    if not photos:
-        raise ValueError(f"Expected results of the annotated people of {source}, found none near any of them")
-    if photos < 2:
-        raise ValueError(f"Expected people on at least two photos of {source}, one to fit on and one to measure on, "
-                         "got one photo")  # fmt: skip
-    labelled = (given.scores, truth.oks, truth.visibility)
-    groups = np.array([result["image_id"] for result in aligned], dtype=object).astype(str)
-    candidates = _candidates(options, skeleton, given)
-    sized = any(candidate.needs_area for candidate in candidates.values())
-    method, errors = choose_calibrator(candidates, *labelled, given.area if sized else None, groups)
-    own = float(np.square(given.scores - truth.oks)[truth.visibility > 0].mean())
-    calibrator = candidates[method]
-    area = given.area if calibrator.needs_area else None
-    held_out = cross_validate(calibrator, *labelled, area, groups)
-    calibrator.fit(*labelled, area)
-    scores = calibrator.predict(given.scores, area)
-    described = f"{'/'.join(source.parts[-2:])}: {int(truth.matched.sum())} persons"
-    outcome = Outcome(
-        f"{name}, {described}, {method}", skeleton, method, Provenance.today(name, skeleton, described),
-        *_measure(annotations, aligned, given, truth, held_out, skeleton),
-        notes=[f"{kind}: mean squared error {error:.4f}" for kind, error in {"as they are": own, **errors}.items()],
-        written=_write_results(options.calibrated, results, dataset, given, scores),
-        pictures=_pictures_of(annotations, aligned, given, truth, options, source),
-    )  # fmt: skip
-    return save_fit(outcome, calibrator, options.out)
+    @classmethod
+    def read(cls, results: Results, annotations_file: Path) -> LabelledResults:
+        """Read the ground truth and find each result's person.
 
-
-def _candidates(options: CalibrateOptions, skeleton: Skeleton, given: ResultScores) -> dict[str, PosthocCalibrator]:
-    """Return the calibrators to choose from; ``auto`` leaves out the closed form where a person has no size."""
-    kinds = [options.method] if options.method != AUTO else list(CALIBRATORS)
-    if options.method == AUTO and not (np.isfinite(given.area) & (given.area > 0)).all():
-        kinds.remove(ClosedFormCalibrator.kind)
-    return {kind: make_calibrator(kind, skeleton, options.per_joint) for kind in kinds}
-
-
-def _measure(
-    annotations: dict, results: Sequence[dict], given: ResultScores, truth: MatchedTruth, scores: np.ndarray,
-    skeleton: Skeleton,
-) -> tuple[CalibrationSample, CalibrationSample, dict[str, tuple[float, float]], Callable]:  # fmt: skip
-    """Return the samples before and after, COCO's AP and AR, and what gives their intervals."""
-    raw = check_unit_range("score of the results", np.array([float(result["score"]) for result in results]))
-    new = instance_scores(scores, given.visibility_scores, given.scores)
-    visibility = np.where(truth.matched[:, None], truth.visibility, 0)
-    before, after = (
-        CalibrationSample(
-            oks=truth.oks,
-            scores=joints,
-            visibility=visibility,
-            instance_oks=truth.instance_oks,
-            instance_scores=persons,
+        Raises:
+            ValueError: for a file that cannot serve, or photos that cannot be told.
+        """
+        annotations = _read_annotations(annotations_file)
+        aligned, given = _align_images(results.rows, results.dataset, annotations), results.scores
+        found = match_to_truth(annotations, aligned, results.skeleton)
+        persons = np.array([float(result["score"]) for result in results.rows])
+        sample = FitSample(
+            oks=found.oks,
+            scores=given.scores,
+            visibility=np.where(found.matched[:, None], found.visibility, 0),
+            instance_oks=found.instance_oks,
+            instance_scores=check_unit_range("score of the results", persons),
             image_ids=given.image_ids,
+            weights=given.scores if given.visibility_scores is None else given.visibility_scores,
+            area=given.area,
+            folds_by=np.array([result["image_id"] for result in aligned], dtype=object).astype(str),
         )
-        for joints, persons in ((given.scores, raw), (scores, new))
-    )
-    changed = with_scores(results, scores, new)
-    old_figures = average_precision(annotations, results, skeleton=skeleton)
-    new_figures = average_precision(annotations, changed, skeleton=skeleton)
-    figures = {f"COCO {name}": (old_figures[name], new_figures[name]) for name in RANKED}
-    return before, after, figures, lambda: _intervals(annotations, results, changed, skeleton)
+        return cls(
+            results=results,
+            aligned=aligned,
+            annotations=annotations,
+            source=annotations_file,
+            sample=sample,
+            truth=found.truth,
+        )
+
+    @property
+    def described(self) -> str:
+        """What a fit on them was fitted on."""
+        return f"{'/'.join(self.source.parts[-2:])}: {int(self.sample.measured.sum())} persons"
+
+    def average_precision(
+        self, joints: np.ndarray, persons: np.ndarray
+    ) -> tuple[dict[str, tuple[float, float]], Callable[[], Mapping[str, Comparison]]]:
+        """Return COCO's AP and AR before and after, and what gives them with intervals.
+
+        Args:
+            joints: (N, K) confidences after.
+            persons: (N,) theirs.
+        """
+        changed, skeleton = with_scores(self.aligned, joints, persons), self.results.skeleton
+        old, new = (average_precision(self.annotations, rows, skeleton=skeleton) for rows in (self.aligned, changed))
+        figures = {f"COCO {name}": (old[name], new[name]) for name in RANKED}
+        return figures, lambda: _intervals(self.annotations, self.aligned, changed, skeleton)
+
+    def pictures(self, folder: Path | None) -> PersonPictures | None:
+        """Return what a report's examples are drawn from; None without a folder of photos.
+
+        Args:
+            folder: of the photos; None for ``images`` beside the annotations.
+
+        Raises:
+            ValueError: if photos are not there, or the annotations do not say their name or size.
+        """
+        from clickpose.boxes import enclosing_box, xywh_to_xyxy
+
+        folder = folder or self.source.parent / "images"
+        if not folder.is_dir():
+            return None
+        keypoints, entries = self.results.scores.keypoints, {image["id"]: image for image in self.annotations["images"]}
+        chosen = [entries[result["image_id"]] for result in self.aligned]
+        boxes = [
+            xywh_to_xyxy(result["bbox"]) if result.get("bbox") else enclosing_box(points)
+            for result, points in zip(self.aligned, keypoints, strict=True)
+        ]
+        try:
+            paths = [folder / image["file_name"] for image in chosen]
+            images_hw = np.reshape([(image["height"], image["width"]) for image in chosen], (-1, 2))
+        except KeyError as error:
+            raise ValueError(f"Expected {error} of every annotated photo for the report's examples, got none") from None
+        if absent := [path for path in paths if not path.is_file()]:
+            raise ValueError(f"Expected the annotated photos in {folder} for the report's examples, got no "
+                             f"{absent[0].name}; `images` names their folder")  # fmt: skip
+        return PersonPictures(
+            image_paths=paths,
+            images_hw=images_hw,
+            keypoints=keypoints,
+            truth=self.truth,
+            boxes_xyxy=np.reshape(boxes, (-1, 4)),
+        )
 
 
 def _intervals(annotations: dict, before: Sequence[dict], after: Sequence[dict], skeleton: Skeleton):
@@ -200,50 +217,3 @@ def _align_images(results: Sequence[dict], dataset: dict | None, annotations: di
     if missing := [result.get("image_id") for result in results if result.get("image_id") not in ids]:
         raise ValueError(f"Expected results of the photos that stand beside them, got image_id {missing[0]!r}")
     return [{**result, "image_id": ids[result["image_id"]]} for result in results]
-
-
-def _write_results(path: Path | None, results, dataset: dict | None, given: ResultScores, scores) -> list[Path]:
-    """Write the results with calibrated confidences in the form that they came in."""
-    if path is None:
-        return []
-    changed = with_scores(results, scores, instance_scores(scores, given.visibility_scores, given.scores))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(changed if dataset is None else {**dataset, "annotations": changed}), encoding="utf-8")
-    return [path]
-
-
-def _pictures_of(
-    annotations, results, given: ResultScores, truth: MatchedTruth, options: CalibrateOptions, source: Path
-):
-    """Return a function that gathers what the report's examples are drawn from; None without photos."""
-    folder = options.images or source.parent / "images"
-    if not folder.is_dir():
-        return None
-    entries = {image["id"]: image for image in annotations["images"]}
-
-    def gather():
-        from clickpose.boxes import enclosing_box, xywh_to_xyxy
-        from clickpose.commands.calibrate.report import PersonPictures
-
-        chosen = [entries[result["image_id"]] for result in results]
-        boxes = [
-            xywh_to_xyxy(result["bbox"]) if result.get("bbox") else enclosing_box(points)
-            for result, points in zip(results, given.keypoints, strict=True)
-        ]
-        try:
-            paths = [folder / image["file_name"] for image in chosen]
-            images_hw = np.reshape([(image["height"], image["width"]) for image in chosen], (-1, 2))
-        except KeyError as error:
-            raise ValueError(f"Expected {error} of every annotated photo for the report's examples, got none") from None
-        if absent := [path for path in paths if not path.is_file()]:  # now, not after minutes of intervals
-            raise ValueError(f"Expected the annotated photos in {folder} for the report's examples, got no "
-                             f"{absent[0].name}; --images names their folder")  # fmt: skip
-        return PersonPictures(
-            image_paths=paths,
-            images_hw=images_hw,
-            keypoints=given.keypoints,
-            truth=truth.truth,
-            boxes_xyxy=np.reshape(boxes, (-1, 4)),
-        )
-
-    return gather

@@ -1,59 +1,29 @@
-"""``clickpose calibrate``: fit on a results file, apply to another, fit lite; figures, files, and what is refused."""
+"""``clickpose calibrate fit | apply | network``: figures, files, and what is refused, before the work where it can."""
 
 import json
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
+from tests.helpers.result_files import make_world
 from typer.testing import CliRunner
 
-from clickpose.calibration.calibrator_file import load_calibrator, load_ccnet
+from clickpose.calibration.calibrator_file import load_calibrator
 from clickpose.calibration.results_file import match_to_truth, result_scores
 from clickpose.cli import app
-from clickpose.commands.calibrate.outcome import CalibrateOptions
-from clickpose.commands.calibrate.results import fit_results
-from clickpose.lite.calibration import CCNetScores
-from clickpose.lite.predictor import LitePredictor, network_mark
+from clickpose.commands.calibrate.fit import FitRequest, fit_results
 from clickpose.metrics.average_precision import average_precision
-from clickpose.networks.lite import LiteNetwork
 from clickpose.skeleton import COCO
-from clickpose.weights_io import save_weights, verify_checksum
+from clickpose.weights_io import verify_checksum
 
 RUNNER = CliRunner()
+FILES = ("--results", "val.json", "--annotations", "gt.json")
+APPLIED = ("--results", "val.json", "--name", "a")
 
 
 def run(*arguments):
     result = RUNNER.invoke(app, ["calibrate", *map(str, arguments)])
     return result, " ".join(result.output.split())
-
-
-def make_world(photos, seed):
-    """Two people a photo; a joint's score is the square of what it should be, and one joint in ten is not labelled."""
-    rng = np.random.default_rng(seed)
-    annotations, results = [], []
-    for number in range(photos):
-        for side in (0.0, 400.0):
-            area = float(rng.uniform(4_000, 20_000))
-            truth = rng.uniform([side, 0], [side + 150, 200], (17, 2))
-            spread = rng.uniform(0.2, 2.5, (17, 1)) * rng.uniform(0.5, 1.5)
-            length = 2 * COCO.sigma_array[:, None] * np.sqrt(area)
-            found = truth + rng.normal(0, 1, (17, 2)) * spread * length
-            expected = 1 / (1 + np.square(spread[:, 0]))
-            visibility = rng.choice([0, 1, 2], 17, p=[0.1, 0.2, 0.7])
-            annotations.append(
-                {"id": len(annotations) + 1, "image_id": 100 + number, "category_id": 1, "iscrowd": 0, "area": area,
-                 "bbox": [side, 0.0, 150.0, 200.0], "num_keypoints": int((visibility > 0).sum()),
-                 "keypoints": np.column_stack([truth * (visibility > 0)[:, None], visibility]).ravel().tolist()}
-            )  # fmt: skip
-            results.append(
-                {"image_id": 100 + number, "category_id": 1, "score": float(rng.uniform(0.3, 0.9)),
-                 "bbox": [side, 0.0, 150.0, 200.0],
-                 "keypoints": np.column_stack([found, expected**2]).ravel().tolist()}
-            )  # fmt: skip
-    images = [{"id": 100 + i, "file_name": f"{i}.png", "width": 600, "height": 240} for i in range(photos)]
-    dataset = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "person"}]}
-    return dataset, results
 
 
 @pytest.fixture
@@ -65,7 +35,13 @@ def world(tmp_path, request):
 
 
 def fit(folder, *more):
-    return run("--results", folder / "val.json", "--annotations", folder / "gt.json", "--name", "hrnet", *more)
+    files = ("--results", folder / "val.json", "--annotations", folder / "gt.json")
+    return run("fit", *files, "--name", "hrnet", *more)
+
+
+def fit_of(folder, method):
+    files = {"results": folder / "val.json", "annotations": folder / "gt.json"}
+    return fit_results(FitRequest(**files, name="hrnet", method=method))
 
 
 def test_fit_and_apply_a_results_file(world):
@@ -88,7 +64,7 @@ def test_fit_and_apply_a_results_file(world):
     (folder / "test.json").write_text(json.dumps(test_results))
     out = folder / "new" / "out.json"
     result, output = run(
-        "--apply", folder / "hrnet.calibration.json", "--results", folder / "test.json", "--name", "hrnet",
+        "apply", folder / "hrnet.calibration.json", "--results", folder / "test.json", "--name", "hrnet",
         "--calibrated", out,
     )  # fmt: skip
     assert result.exit_code == 0 and f"wrote {out}" in result.output.replace("\n", "")
@@ -107,8 +83,10 @@ def test_figures_are_of_photos_that_were_not_fitted_on(world):
     for entry in results:  # scores that say nothing
         entry["keypoints"][2::3] = rng.uniform(0.1, 0.9, 17).tolist()
     (folder / "val.json").write_text(json.dumps(results[:16]))
-    result, _ = fit(folder, "--method", "isotonic", "--per-joint", "--out", folder / "c.json")
+    result, output = fit(folder, "--method", "isotonic", "--out", folder / "c.json")
     assert result.exit_code == 0, result.output
+    assert "isotonic is worse than the network's own scores" not in output  # which say nothing either
+    assert "16 labelled people are few for isotonic, 20 or more are better" in output
     figures = load_calibrator(folder / "c.json")[1].figures
     assert figures["Pearson, joints, after"] < 0.25
 
@@ -125,8 +103,7 @@ def test_people_of_one_photo_are_not_fitted_on_each_other(tmp_path):
         entry["keypoints"] = found.ravel().tolist()
     (tmp_path / "gt.json").write_text(json.dumps(dataset))
     (tmp_path / "val.json").write_text(json.dumps(results))
-    options = CalibrateOptions("isotonic")
-    outcome = fit_results(tmp_path / "val.json", tmp_path / "gt.json", "hrnet", COCO, options)
+    outcome = fit_of(tmp_path, "isotonic")
     right = outcome.before.image_ids == 104
     assert outcome.before.oks[right].max() == pytest.approx(1) and outcome.before.instance_oks[right].min() > 0.9
     assert outcome.after.scores[right] == pytest.approx(0.3)
@@ -135,8 +112,7 @@ def test_people_of_one_photo_are_not_fitted_on_each_other(tmp_path):
 
 def test_only_labelled_joints_of_people_that_were_found_are_measured(world):
     folder, dataset, results = world
-    options = CalibrateOptions("temperature")
-    outcome = fit_results(folder / "val.json", folder / "gt.json", "hrnet", COCO, options)
+    outcome = fit_of(folder, "temperature")
     truth = match_to_truth(dataset, results, COCO)
     assert truth.matched.sum() == 79  # of 80
     for sample in (outcome.before, outcome.after):
@@ -149,7 +125,7 @@ def test_auto_chooses_by_cross_validation_and_says_so(world):
     folder, *_ = world
     result, output = fit(folder, "--out", folder / "c")  # the suffix is added
     assert result.exit_code == 0, result.output
-    for kind in ("as they are", "isotonic", "platt", "temperature", "closed_form"):
+    for kind in ("own scores", "isotonic", "platt", "temperature", "closed_form"):
         assert f"{kind}: mean squared error 0." in output
     assert load_calibrator(folder / "c.json")[0].kind in ("isotonic", "platt", "closed_form")
 
@@ -219,7 +195,6 @@ def test_a_calibrator_among_the_shipped_files_is_listed_with_its_checksum(world,
     verify_checksum(folder / "x.calibration.json")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("world", [8], indirect=True)
 def test_a_report_is_written(world):
     pytest.importorskip("matplotlib")
@@ -243,13 +218,13 @@ def test_a_report_is_written(world):
     [
         (["--name", "other"], "Expected confidences of 'hrnet', the model of the calibrator, got 'other'"),
         (["--skeleton", "mpii"], "Expected the 17 joints of skeleton 'coco'"),
-        (["--name", ""], "Expected --name, the model that made the results"),
+        (["--name", ""], "Expected --name, of the network that predicted: a calibrator fits one network only"),
     ],
 )
 def test_a_calibrator_of_something_else_is_refused(world, change, sentence):
     folder, *_ = world
     fit(folder, "--method", "platt", "--out", folder / "c.json")
-    arguments = ["--apply", folder / "c.json", "--results", folder / "val.json", "--name", "hrnet", *change]
+    arguments = ["apply", folder / "c.json", "--results", folder / "val.json", "--name", "hrnet", *change]
     result, output = run(*arguments, "--calibrated", folder / "out.json")
     assert result.exit_code == 2 and sentence in output
     assert not (folder / "out.json").exists()
@@ -258,56 +233,47 @@ def test_a_calibrator_of_something_else_is_refused(world, change, sentence):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ([], "Expected either --results or --data, got neither"),
-        (["--results", "val.json", "--data", "x"], "Expected either --results or --data, got both"),
-        (["--results", "val.json", "--name", "a"], "Expected --annotations to fit on, or --apply"),
-        (["--apply", "c.json", "--data", "x"], "Expected --results for --apply"),
-        (["--results", "no.json", "--annotations", "no.json", "--name", "a"], "Expected COCO keypoints at no.json"),
+        (["fit", "--results", "val.json", "--name", "a"], "Missing option '--annotations'"),
+        (["fit", "--results", "val.json", "--annotations", "gt.json"], "Missing option '--name'"),
+        (["fit", "--results", "no.json", "--annotations", "no.json", "--name", "a"], "no.json"),
+        (["fit", *FILES, "--name", " "], "Expected --name, of the network that predicted"),
+        (["fit", *FILES, "--name", "a", "--method", "magic"], "Expected --method to be one of auto, isotonic"),
         (
-            ["--results", "val.json", "--name", "a", "--apply", "x.safetensors", "--calibrated", "out.json"],
-            "Expected a post-hoc calibrator (.json)",
+            ["fit", *FILES, "--name", "a", "--method", "ccnet"],
+            "needs a network's features: clickpose calibrate network",
         ),
-        (
-            ["--results", "val.json", "--name", "a", "--apply", "c.json"],
-            "Expected --calibrated to write to, or --annotations to measure with, for --apply, got neither",
-        ),
-        (
-            ["--results", "val.json", "--name", "a", "--apply", "c.json", "--out", "d.json"],
-            "Expected --calibrated for the results of --apply, got --out",
-        ),
-        (
-            [
-                "--results",
-                "val.json",
-                "--name",
-                "a",
-                "--apply",
-                "c.json",
-                "--calibrated",
-                "o.json",
-                "--report",
-                "r.html",
-            ],
-            "Expected --annotations for a report",
-        ),
-        (["--data", "x", "--annotations", "gt.json"], "Expected no --annotations beside --data"),
-        (["--data", "x", "--method", "magic"], "Expected --method to be one of auto, ccnet, isotonic"),
-        (["--data", "x"], "Expected COCO keypoints at x"),
-        (["--data", "x", "--images", "photos"], "Expected the folder of the photos in --images, got photos"),
-        (["--data", "x", "--checkpoint", "no.safetensors"], "Expected lite weights in no.safetensors"),
+        (["fit", *FILES, "--name", "a", "--images", "photos"], "Expected the folder of the photos in --images, got"),
+        (["fit", *FILES, "--name", "a", "--images", "."], "Expected --report beside --images"),
+        (["apply", "x.safetensors", *APPLIED, "--calibrated", "o.json"], "Expected a post-hoc calibrator (.json)"),
+        (["apply", "c.json", *APPLIED], "Expected --calibrated to write to, or --annotations to measure with, got"),
+        (["apply", "c.json", *APPLIED, "--calibrated", "o.json", "--report", "r"], "Expected --annotations for a --re"),
+        (["apply", "c.json", *APPLIED, "--calibrated", "o.json"], "Expected a calibrator in c.json"),
+        (["apply", "c.json", *APPLIED, "--out", "d.json"], "No such option"),
+        (["network"], "Missing option '--data'"),
+        (["network", "--data", "x"], "Expected COCO keypoints at x"),
+        (["network", "--data", "x", "--method", "magic"], "Expected --method auto, ccnet, isotonic, platt or tempera"),
+        (["network", "--data", "x", "--method", "closed_form"], "its scores know the person's size already"),
+        (["network", "--data", "x", "--device", "cuda"], "Expected --device cpu for lite"),
+        (["network", "--data", "x", "--model", "big"], "Expected --model to be lite or r50, got 'big'"),
+        (["network", "--data", "x", "--model", "r50", "--method", "platt"], "is the same for every keypoint"),
+        (["network", "--data", "x", "--model", "r50", "--cache", "y"], "Expected no --cache for r50"),
+        (["network", "--data", "x", "--checkpoint", "no.safetensors"], "Expected lite weights in no.safetensors"),
     ],
+    ids=" ".join,
 )
 def test_wrong_use_is_one_sentence(arguments, sentence, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "300")
     result, output = run(*arguments)
     assert result.exit_code == 2
     assert sentence in output
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
-        (lambda r: r.clear(), "Expected results of the annotated people"),
+        (lambda r: r.clear(), "that the predictions found, got none"),
         (lambda r: r[0].update(score=float("nan")), "Expected finite score, got nan"),
         (lambda r: r[0].update(score=2.5), "Expected finite score of the results within 0..1, got 2.5"),
         (lambda r: r.__setitem__(slice(2, None), []), "Expected people on at least two photos"),
@@ -316,7 +282,7 @@ def test_wrong_use_is_one_sentence(arguments, sentence, tmp_path, monkeypatch):
         (lambda r: r[0].update(image_id=7), "Expected results for images of the dataset, got image_id 7"),
         (
             lambda r: [e["keypoints"].__setitem__(slice(0, None, 3), [9e4] * 17) for e in r],
-            "found none near any of them",
+            "that the predictions found, got none",
         ),
     ],
 )
@@ -340,43 +306,74 @@ def test_sizes_of_zero_rule_out_the_closed_form(world):
     assert result.exit_code == 2 and "Expected finite area above 0, got 0.0" in output
 
 
-@pytest.fixture(scope="module")
-def labelled_folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("people")
-    dataset, _ = make_world(2, 3)
-    (folder / "images").mkdir()
-    rng = np.random.default_rng(0)
-    for number in range(2):
-        pixels = rng.integers(0, 256, (120, 300, 3), dtype=np.uint8)  # stored at half its size
-        Image.fromarray(pixels).save(folder / "images" / f"{number}.png")
-    (folder / "annotations.json").write_text(json.dumps(dataset))
-    return folder
-
-
-@pytest.mark.slow
-def test_fit_lite_beside_its_weights(labelled_folder, tmp_path):
-    torch.manual_seed(0)
-    weights = tmp_path / "mine.safetensors"
-    save_weights(weights, LiteNetwork().state_dict(), {"kind": "lite", "skeleton": "coco"})
-    arguments = ["--data", labelled_folder, "--checkpoint", weights, "--clicks", 1, "--threads", 1,
-                 "--cache", tmp_path / "cache"]  # fmt: skip
-    result, output = run(*arguments, "--method", "ccnet", "--out", tmp_path / "mine.calibration")
+def test_own_scores_are_kept_where_no_curve_is_nearer(world):
+    """Confidences that are the OKS itself: auto writes a calibrator that changes nothing, and says so."""
+    folder, dataset, results = world
+    for entry, oks in zip(results, match_to_truth(dataset, results, COCO).oks, strict=True):
+        entry["keypoints"][2::3] = oks.tolist()
+    (folder / "val.json").write_text(json.dumps(results))
+    files = ("--out", folder / "c.json", "--calibrated", folder / "out.json")
+    result, output = fit(folder, *files)
     assert result.exit_code == 0, result.output
-    assert "after 0 clicks" in output and "after 1 clicks" in output and "Pearson, joints" in output
-    provenance = load_ccnet(tmp_path / "mine.calibration.safetensors")[1]
-    assert (provenance.model, provenance.fingerprint) == ("lite", network_mark(weights))
-    assert isinstance(LitePredictor.load(weights).read_scores, CCNetScores)
+    assert "The network's own scores are kept: no calibration is nearer to the OKS" in output
+    assert json.loads((folder / "out.json").read_text()) == results
+    calibrator, provenance = load_calibrator(folder / "c.json")
+    assert calibrator.kind == "identity" and provenance.figures["Brier, joints, after"] == 0
+    arguments = ("--results", folder / "val.json", "--name", "hrnet", "--annotations", folder / "gt.json")
+    result, output = run("apply", folder / "c.json", *arguments, "--calibrated", folder / "again.json")
+    assert result.exit_code == 0 and "identity fitted on" in output
+    assert json.loads((folder / "again.json").read_text()) == results
 
-    result, output = run(*arguments, "--out", tmp_path / "auto")  # from the cache
-    assert result.exit_code == 0 and "own scores" in output and "ccnet:" in output and "isotonic:" in output
+    result, output = fit(folder, *files, "--method", "isotonic")  # who names a method gets it
+    assert result.exit_code == 0 and "isotonic is worse than the network's own scores, 0.00" in output
+    assert load_calibrator(folder / "c.json")[0].kind == "isotonic"
 
-    before = weights.read_bytes()
-    result, output = run(*arguments, "--method", "ccnet", "--out", weights)
-    assert result.exit_code == 2 and "Expected ccnet weights" in output
-    assert weights.read_bytes() == before  # a network is never replaced by its calibration
-    result, output = run(*arguments, "--method", "closed_form")
-    assert result.exit_code == 2 and "its scores know the person's size already" in output
-    result, output = run(*arguments, "--device", "cuda")
-    assert result.exit_code == 2 and "Expected --device cpu for lite" in output
-    result, output = run("--data", labelled_folder, "--model", "big")
-    assert result.exit_code == 2 and "Expected --model lite or r50 for --data, got 'big'" in output
+
+def test_auto_wants_people_enough(world):
+    folder, dataset, _ = world
+    dataset["annotations"] = dataset["annotations"][:18]
+    (folder / "gt.json").write_text(json.dumps(dataset))
+    result, output = fit(folder)
+    assert result.exit_code == 2 and "got 18; a method that is named takes fewer" in output
+    result, output = fit(folder, "--method", "platt")
+    assert result.exit_code == 0 and "18 labelled people are few for platt" in output
+
+
+def test_the_old_spelling_is_understood(world):
+    folder, *_ = world
+    expected = fit(folder, "--method", "platt", "--out", folder / "c.json")[1]
+    old = ("--results", folder / "val.json", f"--annotations={folder / 'gt.json'}", "--name=hrnet", "--method", "platt")
+    result, output = run(*old, "--out", folder / "c.json")
+    assert (
+        result.exit_code == 0
+        and output.removeprefix("three commands now, this one is spelled: clickpose calibrate fit ") == expected
+    )
+    result, output = run("--results", folder / "val.json", "--name", "hrnet", "--apply", folder / "c.json",
+                         "--calibrated", folder / "out.json")  # fmt: skip
+    assert result.exit_code == 0 and "clickpose calibrate apply" in output and (folder / "out.json").is_file()
+    result, output = run("--model", "lite", "--data", folder / "absent")
+    assert result.exit_code == 2 and "clickpose calibrate network" in output and "Expected COCO keypoints at" in output
+
+
+@pytest.mark.parametrize("option", ["--out", "--calibrated", "--report"])
+@pytest.mark.parametrize(
+    ("place", "sentence"),
+    [
+        (lambda folder: folder, "Expected a file for {option}, got the folder"),
+        (lambda folder: folder / "gt.json" / "new.json", "Expected a folder to write {option} to"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_anything_is_read(tmp_path, option, place, sentence):
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("jinja2")
+    (tmp_path / "gt.json").write_text("not read")
+    result, output = run("fit", "--results", tmp_path / "val.json", "--annotations", tmp_path / "gt.json", "--name",
+                         "hrnet", option, place(tmp_path))  # fmt: skip
+    assert result.exit_code == 2 and sentence.format(option=option) in output
+
+
+def test_only_a_calibrator_is_replaced(world):
+    folder, dataset, _ = world
+    result, output = fit(folder, "--out", folder / "gt.json")
+    assert result.exit_code == 2 and "does not say it is one" in output
+    assert json.loads((folder / "gt.json").read_text()) == dataset
