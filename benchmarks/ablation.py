@@ -5,7 +5,7 @@
 
 Small decoders are trained on cached trunk features, alike but for what is ablated: without and with pose-error
 modelling, and with the loop besides. Each is measured with clicks on the worst joint (Table 9), the last one also with
-the other click strategies (Table 10) and with all clicks given at once (Table 11). C_n: share of persons, percent, with
+the other click strategies (Table 10) and with all clicks given at once (Table 11). S_n: share of persons, percent, with
 OKS over .5:.05:.95 after n clicks, ground-truth boxes; NoC: clicks a person until its OKS, at most 17. A stopped
 training goes on from the working folder.
 """
@@ -74,7 +74,7 @@ def train_variant(name: str, weights: Path, cache: FeatureCache, out: Path, step
 
 
 def measure(network: LiteNetwork, records: Sequence[PersonRecord], protocol: ClickProtocol) -> dict[str, float]:
-    """Return C_n and NoC."""
+    """Return S_n and NoC."""
     return evaluate_clicks(network, records, clickpose.COCO, protocol).refined.summary(CLICKS)
 
 

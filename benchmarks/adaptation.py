@@ -3,7 +3,7 @@
     python benchmarks/adaptation.py --shared ../shared --out runs/adaptation [--images 0 100 1000] [--persons 300]
 
 Leeds Sports Pose Extended labels a neck and a head top beyond the joints of COCO. The network is adapted on 0, 100 and
-1000 of its photos and measured on others: C_n (share of persons, percent, with OKS over .5:.05:.95 after n clicks on
+1000 of its photos and measured on others: S_n (share of persons, percent, with OKS over .5:.05:.95 after n clicks on
 the worst joint, ground-truth boxes) over all labelled joints, the known and the new ones, with clicks on the known
 joints only and on all. A stopped run goes on from its working folder.
 """
@@ -72,7 +72,7 @@ def test_persons(folder: Path, weights: Path, skeleton: Skeleton) -> list[Person
 
 
 def measure(weights: Path, records: Sequence[PersonRecord], clicks: int) -> dict[str, dict[str, float]]:
-    """Return C_n by what is clicked and what is measured."""
+    """Return S_n by what is clicked and what is measured."""
     network, skeleton = load_lite(weights)
     new = [skeleton.index(name) for name in NEW_JOINTS]
     known = [joint for joint in range(len(skeleton)) if joint not in new]
@@ -82,7 +82,7 @@ def measure(weights: Path, records: Sequence[PersonRecord], clicks: int) -> dict
         result = evaluate_clicks(network.eval(), records, skeleton, ClickProtocol(clicks=clicks, joints=joints))
         for name, chosen in measured.items():
             curve = result.curve_over(chosen)
-            figures = {f"C{n}": curve.average_precision(n) for n in COLUMNS if n <= clicks}
+            figures = {f"S{n}": curve.share_of_persons(n) for n in COLUMNS if n <= clicks}
             rows[f"clicks on {clicked}, {name} joints"] = figures
     return rows
 

@@ -1,10 +1,10 @@
-"""How many clicks does the lite network save? Prints C_n, NoC and score figures beside "model + manual correction".
+"""How many clicks does the lite network save? Prints S_n, NoC and score figures beside "model + manual correction".
 
     python benchmarks/clicks.py --shared ../shared [--sets coco_fullres coco_dev] [--out clicks.json] [--quick]
 
-Protocol: every person with a labelled keypoint, ground-truth box; a click puts the worst labelled joint in place; "AP"
-is the share of persons with OKS over .5:.05:.95; NoC is capped at 17. The baseline is MoveNet Thunder as published,
-each click correcting one joint and moving nothing else.
+Protocol: every person with a labelled keypoint, ground-truth box; a click puts the worst labelled joint in place; S_n
+is the share of persons (percent) with OKS over .5:.05:.95 after n clicks; NoC is capped at 17. The baseline is MoveNet
+Thunder as published, each click correcting one joint and moving nothing else.
 """
 
 from __future__ import annotations

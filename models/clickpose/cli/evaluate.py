@@ -56,8 +56,9 @@ def evaluate(
 ) -> None:
     """Measure how the poses of labelled people improve with simulated clicks.
 
-    "C2" is COCO's AP (percent) after two clicks a person, "NoC90" the mean number of clicks until an image's AP, or a
-    person's OKS, is .90. People whom the detector misses are counted apart and get no click.
+    "C2" is COCO's AP (percent, the figure of pycocotools) after two clicks a person, "S2" the share of the found people
+    who are right by then, "NoC90" the mean number of clicks until an image's AP, or a person's OKS, is .90. People whom
+    the detector misses are counted apart and get no click.
 
     Examples:
 

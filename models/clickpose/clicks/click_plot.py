@@ -11,6 +11,23 @@ from clickpose.extras import require_extra
 _COLORS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 
+def check_plot_path(path: str | Path) -> None:
+    """Refuse a picture that could not be drawn, before any work is done for it.
+
+    Args:
+        path: a file whose suffix chooses the form; or a folder, without a suffix.
+
+    Raises:
+        ValueError: if the extra ``plots`` is not installed, or matplotlib does not know the suffix.
+    """
+    require_extra("plots", "matplotlib")
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    suffix, known = Path(path).suffix.lower(), FigureCanvasBase.get_supported_filetypes()
+    if suffix and suffix[1:] not in known:
+        raise ValueError(f"Expected a picture of a kind of {', '.join(known)}, got {path}")
+
+
 def plot_curves(path: str | Path, curves: Mapping[str, Sequence[float]], title: str, most_clicks: int = 8) -> None:
     """Write a picture of the curves.
 

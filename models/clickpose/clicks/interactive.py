@@ -1,15 +1,20 @@
 """Measure a pose network with simulated clicks as the paper does, image by image, through the common interface.
 
-C_n is COCO's AP over the images with people after every found person got n clicks; NoC@t is how many clicks a person it
-takes until the AP of an image, or the OKS of a person, is t (Click-Pose, Sec. 4.1). Where people are detected, a person
-whom the detector misses gets no pose and no click: such persons are counted apart and lower every C_n.
+C_n is COCO's AP in percent after every found person got n clicks, the figure of pycocotools for these poses: over all
+images, crowds and other ignored people neither right nor wrong, at most 20 poses an image. NoC@t is how many clicks a
+person it takes until the AP of an image, or the OKS of a person, is t (Click-Pose, Sec. 4.1). Where people are
+detected, a person whom the detector misses gets no pose and no click: such persons are counted apart and lower every
+C_n, as false people do, in photos without people too. What share of single persons is right is another figure: S_n, see
+:mod:`clickpose.metrics.clicks`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
@@ -17,8 +22,14 @@ from clickpose.boxes import box_iou
 from clickpose.clicks.click_protocol import ClickProtocol, SimulatedAnnotator
 from clickpose.data.photo_files import read_pixels
 from clickpose.data.records import ImageRecord, PersonRecord, PoseDataset
-from clickpose.metrics.average_precision import average_precision_by_part, evaluate_keypoints, make_engine
+from clickpose.metrics.average_precision import (
+    MAX_DETECTIONS,
+    average_precision_by_part,
+    evaluate_keypoints,
+    make_engine,
+)
 from clickpose.metrics.clicks import CLICK_CAP, ClickCurve
+from clickpose.metrics.inputs import sorted_ids
 from clickpose.metrics.keypoint_sets import KeypointPredictions, KeypointTruth
 from clickpose.metrics.oks import oks
 from clickpose.metrics.pck import MPII_NOT_COUNTED, pck
@@ -29,6 +40,13 @@ from clickpose.structures import Clicks, Pose, Poses
 Refine = Callable[[Pose, Clicks], Pose]
 FirstPoses = Callable[[ImageRecord, list[PersonRecord]], Poses]
 MATCH_IOU = 0.3
+REASONS = (
+    f"more than {MAX_DETECTIONS} people, of whom COCO's AP counts {MAX_DETECTIONS}",
+    "missed people",
+    "false people",
+    "too few clicks",
+)
+"""Why an image's AP may not reach a target, in the order in which they are looked for."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -41,6 +59,7 @@ class ClickedPoses:
         scores: (1 + C, P) instance scores.
         image_ids: P ids.
         persons: (P,) index into ``dataset.persons`` of whom a pose was taken for; -1 for nobody.
+        category_ids: P ids, where the data set has several categories of people; None for one.
     """
 
     dataset: PoseDataset
@@ -48,6 +67,7 @@ class ClickedPoses:
     scores: np.ndarray
     image_ids: list[Hashable]
     persons: np.ndarray
+    category_ids: list[Hashable] | None = None
 
     @property
     def clicks(self) -> int:
@@ -61,18 +81,24 @@ class ClickedPoses:
 
     @cached_property
     def truth(self) -> KeypointTruth:
-        """The annotated persons as arrays."""
-        return self.dataset.truth()
+        """The annotated persons as arrays; of one category where the poses are."""
+        truth = self.dataset.truth()
+        return truth if self.category_ids is not None else replace(truth, category_ids=None)
 
     def predictions(self, clicks: int) -> KeypointPredictions:
-        """Return the poses after ``clicks`` clicks a person."""
+        """Return the poses after ``clicks`` clicks a person; joints that are not placed at 0, 0, as COCO takes them."""
         n = min(clicks, self.clicks)
-        return KeypointPredictions(keypoints=self.keypoints[n], scores=self.scores[n], image_ids=self.image_ids)
+        return KeypointPredictions(
+            keypoints=np.nan_to_num(self.keypoints[n]),
+            scores=self.scores[n],
+            image_ids=self.image_ids,
+            category_ids=self.category_ids,
+        )
 
     def average_precision(self, clicks: int, image_ids: Iterable[Hashable] | None = None) -> float:
-        """Return C_n in percent, over the images with people or those given; NaN without any."""
-        with_people = [person.image_id for person in self.dataset.persons]
-        ids = sorted(set(with_people) if image_ids is None else set(with_people) & set(image_ids))
+        """Return C_n in percent, COCO's AP over all images or those given; NaN where nobody is to be found."""
+        everywhere = {*(image.image_id for image in self.dataset.images), *self.dataset.unsized_ids}
+        ids = list(everywhere if image_ids is None else everywhere & set(image_ids))
         sigmas = self.dataset.skeleton.sigma_array
         return 100 * evaluate_keypoints(self.truth, self.predictions(clicks), sigmas, ids).figures["AP"]
 
@@ -114,18 +140,38 @@ class ClickedPoses:
     def image_clicks(self, targets: Iterable[float], cap: int = CLICK_CAP) -> dict[float, float]:
         """Return NoC@target by image: the mean number of rounds, one click for every found person each, until the
         image's own AP reaches the target; ``cap`` for an image that never gets there, NaN without images."""
-        sigmas = self.dataset.skeleton.sigma_array
-        ids = sorted({person.image_id for person in self.dataset.persons})
+        ids = self.image_ids_with_people
         reached = {target: np.full(len(ids), float(cap)) for target in targets}
         best = min(self.clicks, cap)
         for n in range(best, -1, -1):
-            precision = self._image_precisions(n, sigmas, ids)
+            precision = self._image_precisions(n)
             for target, rounds in reached.items():
                 # from the last round down: what stays is the first round that reaches the target
                 rounds[precision >= target - 1e-9] = n
         return {target: float(rounds.mean()) if len(ids) else float("nan") for target, rounds in reached.items()}
 
-    def _image_precisions(self, clicks: int, sigmas: np.ndarray, ids: list) -> np.ndarray:
+    def unreached_images(self, target: float, cap: int = CLICK_CAP) -> Counter[str]:
+        """Count the images whose AP does not reach ``target`` in ``cap`` rounds, by what keeps it from it.
+
+        Returns:
+            how many, by the first of :data:`REASONS` that holds.
+        """
+        best = np.max([self._image_precisions(n) for n in range(min(self.clicks, cap) + 1)], axis=0)
+        short = [id_ for id_, ap in zip(self.image_ids_with_people, best, strict=True) if ap < target - 1e-9]
+        wanted = Counter(self.truth.image_ids[~self.truth.ignored].tolist())
+        found = {index for index in self.persons.tolist() if index >= 0}
+        missed = {person.image_id for i, person in enumerate(self.dataset.persons) if i not in found}
+        false = {id_ for id_, person in zip(self.image_ids, self.persons.tolist(), strict=True) if person < 0}
+        tests = (lambda id_: wanted[id_] > MAX_DETECTIONS, missed.__contains__, false.__contains__, lambda id_: True)
+        return Counter(next(reason for reason, test in zip(REASONS, tests, strict=True) if test(id_)) for id_ in short)
+
+    @cached_property
+    def image_ids_with_people(self) -> list[Hashable]:
+        """The images of which NoC is the mean."""
+        return sorted_ids(person.image_id for person in self.dataset.persons)
+
+    def _image_precisions(self, clicks: int) -> np.ndarray:
+        ids, sigmas = self.image_ids_with_people, self.dataset.skeleton.sigma_array
         engine = make_engine(self.truth, self.predictions(clicks), sigmas, ids, keep_images=True)
         return np.array([engine.figures_of(np.array([number]))[0] for number in range(len(ids))])
 
@@ -162,13 +208,20 @@ def evaluate_predictor(
     return simulation.run(first_poses, {"manual": correct_by_hand, "refined": refine}, not detect, progress)
 
 
-def evaluate_poses(dataset: PoseDataset, poses: dict[Hashable, Poses], protocol: ClickProtocol) -> ClickedPoses:
+def evaluate_poses(
+    dataset: PoseDataset,
+    poses: Mapping[Hashable, Poses],
+    protocol: ClickProtocol,
+    category_ids: Mapping[Hashable, Sequence[Hashable]] | None = None,
+) -> ClickedPoses:
     """Simulate clicks on any model's results, a click moving nothing but its joint: the manual baseline.
 
     Args:
         dataset: the annotated photos.
         poses: by image id; images without an entry have none.
         protocol: the annotator.
+        category_ids: of the poses, by image id, where the data set has several categories of people; by default that of
+            the person whom a pose is taken for.
     """
     skeleton = next((found.skeleton for found in poses.values()), dataset.skeleton)
     dataset, columns = shared_joints(dataset, skeleton)
@@ -178,7 +231,13 @@ def evaluate_poses(dataset: PoseDataset, poses: dict[Hashable, Poses], protocol:
     def first_poses(image: ImageRecord, people: list[PersonRecord]) -> Poses:
         return poses.get(image.image_id, nobody)
 
-    return simulation.run(first_poses, {"manual": correct_by_hand}, False, iter)["manual"]
+    unsized = [ImageRecord(id_, Path(), (0, 0)) for id_ in dataset.unsized_ids]  # which nobody looks at
+    photos = [*dataset.images, *unsized]
+    clicked = simulation.run(first_poses, {"manual": correct_by_hand}, False, iter, photos)["manual"]
+    if category_ids is None or clicked.category_ids is None:
+        return clicked
+    given = [id_ for image in photos for id_ in category_ids.get(image.image_id, ())]
+    return replace(clicked, category_ids=given)
 
 
 def correct_by_hand(pose: Pose, clicks: Clicks) -> Pose:
@@ -187,7 +246,8 @@ def correct_by_hand(pose: Pose, clicks: Clicks) -> Pose:
     scores = np.where(clicks.mask, np.maximum(pose.keypoint_scores, 1.0), pose.keypoint_scores)
     before = pose.keypoint_scores.mean()
     rise = scores.mean() / before if before > 0 else 1.0
-    return replace(placed, keypoint_scores=scores, instance_score=pose.instance_score * rise)
+    score = pose.instance_score
+    return replace(placed, keypoint_scores=scores, instance_score=score * rise if score >= 0 else score / rise)
 
 
 def shared_joints(dataset: PoseDataset, skeleton: Skeleton) -> tuple[PoseDataset, list[int]]:
@@ -233,15 +293,30 @@ class _Simulation:
     columns: list[int]
     protocol: ClickProtocol
 
-    def run(self, first_poses: FirstPoses, corrections: dict[str, Refine], in_order: bool, progress) -> dict:
-        """Click through all photos with people; ``in_order``: the poses are those of the people, one each."""
+    def run(
+        self,
+        first_poses: FirstPoses,
+        corrections: Mapping[str, Refine],
+        in_order: bool,
+        progress: Callable[[Sequence[ImageRecord]], Iterable[ImageRecord]],
+        photos: Sequence[ImageRecord] | None = None,
+    ) -> dict[str, ClickedPoses]:
+        """Click through the photos, by default all of the data set.
+
+        Args:
+            first_poses: returns the poses of a photo.
+            corrections: ways to correct one, by name.
+            in_order: the poses are those of the people, one each; photos without people then have none.
+            progress: wraps the list of photos.
+            photos: which.
+        """
         states: dict[str, list[list[Pose]]] = {name: [] for name in corrections}
         image_ids: list[Hashable] = []
         persons: list[int] = []
         people_of = self.dataset.persons_by_image()
-        for number, image in enumerate(progress(self.dataset.images)):
-            indices = people_of[image.image_id]
-            if not indices:  # C_n and NoC are over images with people
+        for number, image in enumerate(progress(self.dataset.images if photos is None else photos)):
+            indices = people_of.get(image.image_id, [])
+            if in_order and not indices:
                 continue
             people = [self.dataset.persons[i] for i in indices]
             poses = first_poses(image, people)
@@ -254,13 +329,26 @@ class _Simulation:
             image_ids += [image.image_id] * len(poses)
             persons += [indices[match] if match >= 0 else -1 for match in matches]
         matched = np.array(persons, dtype=int)
+        categories = self._categories(matched)
         clicked = {}
         for name, rows in states.items():
             keypoints, scores = self._stack(rows)
             clicked[name] = ClickedPoses(
-                dataset=self.dataset, keypoints=keypoints, scores=scores, image_ids=image_ids, persons=matched
+                dataset=self.dataset,
+                keypoints=keypoints,
+                scores=scores,
+                image_ids=image_ids,
+                persons=matched,
+                category_ids=categories,
             )
         return clicked
+
+    def _categories(self, persons: np.ndarray) -> list[Hashable] | None:
+        """Return the category of whom each pose is taken for; for nobody's the first one. None where there is one."""
+        ids = self.dataset.category_ids
+        if len(ids) < 2:
+            return None
+        return [self.dataset.persons[i].category_id if i >= 0 else ids[0] for i in persons.tolist()]
 
     def _states(self, pose: Pose, truth: PersonRecord | None, correct: Refine, rng: np.random.Generator) -> list[Pose]:
         """Return the pose after 0, 1, … clicks; it repeats when nothing is left to click."""

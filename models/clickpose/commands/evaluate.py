@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from clickpose.calibration.results_file import read_results
+from clickpose.boxes import BODY_SHARE_OF_BOX, box_area
 from clickpose.clicks.click_protocol import ClickProtocol
-from clickpose.clicks.interactive import ClickedPoses, evaluate_poses, evaluate_predictor
-from clickpose.data.coco_results import from_coco_results
+from clickpose.clicks.interactive import REASONS, ClickedPoses, evaluate_poses, evaluate_predictor, shared_joints
+from clickpose.clicks.result_poses import ResultPoses, read_result_poses
 from clickpose.data.formats import read_dataset
-from clickpose.data.records import PoseDataset
-from clickpose.extras import require_extra
+from clickpose.data.photo_files import check_photos
+from clickpose.data.records import ImageRecord, PersonRecord, PoseDataset
 from clickpose.metrics.clicks import CLICK_CAP, NOC_TARGETS
 from clickpose.predictor import PosePredictor
 from clickpose.skeleton import Skeleton
 from clickpose.skeleton_io import load_skeleton
-from clickpose.structures import Poses
 
 COLUMNS = (0, 1, 2, 3, 4, 6, 8)  # clicks that the tables show
 BOXES = ("ground-truth", "detected")
@@ -54,6 +54,11 @@ class EvaluationPlan:
         if self.boxes not in BOXES:
             raise ValueError(f"Expected boxes to be one of {', '.join(BOXES)}, got {self.boxes!r}")
 
+    @property
+    def detects(self) -> bool:
+        """Whether a network finds the people itself."""
+        return self.boxes == "detected"
+
 
 @dataclass(frozen=True)
 class FigureTable:
@@ -80,7 +85,7 @@ class FigureTable:
 def _cell(column: str, value: float | None) -> str:
     if value is None or np.isnan(value):
         return ""
-    digits = 0 if column in ("found", "missed") else 1 if column.startswith("C") else 2
+    digits = 0 if column in ("found", "missed") else 1 if column[0] in "CS" else 2
     return f"{value:.{digits}f}"
 
 
@@ -92,11 +97,13 @@ class DatasetFigures:
         report: what was read, in one sentence.
         tables: by the key under which JSON has them.
         curves: AP in percent after 0, 1, 2, … clicks, by row name; what the plot shows.
+        notes: what must be known to read the figures, and what was left out, a sentence each.
     """
 
     report: str
     tables: dict[str, FigureTable]
     curves: dict[str, list[float]]
+    notes: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict:
         """Return the figures as JSON has them: NaN becomes null."""
@@ -105,7 +112,7 @@ class DatasetFigures:
             return {name: None if np.isnan(value) else value for name, value in row.items()}
 
         tables = {key: {name: clean(row) for name, row in table.rows.items()} for key, table in self.tables.items()}
-        return {"data": self.report, **tables, "curves": self.curves}
+        return {"data": self.report, "notes": self.notes, **tables, "curves": self.curves}
 
 
 def run_evaluation(
@@ -124,16 +131,17 @@ def run_evaluation(
     """
     from rich.console import Console
 
-    from clickpose.clicks.click_plot import plot_curves
+    from clickpose.clicks.click_plot import check_plot_path, plot_curves
 
     if plot_path is not None:
-        require_extra("plots", "matplotlib")
+        check_plot_path(plot_path)
     figures = evaluate_plan(plan, predictor, _progress_bar)
     console = Console()
     for entry in figures.values():
-        console.print(entry.report, highlight=False)
+        for line in (entry.report, *entry.notes):
+            console.print(line, highlight=False, soft_wrap=True)
         for table in (table for table in entry.tables.values() if any(table.rows.values())):
-            console.print(table.title, style="bold", highlight=False)
+            console.print(table.title, style="bold", highlight=False, soft_wrap=True)
             console.print(table.render())
     if json_path is not None:
         json_path.parent.mkdir(parents=True, exist_ok=True)
@@ -219,16 +227,39 @@ def evaluate_plan(plan: EvaluationPlan, predictor: PosePredictor | None, progres
     """
     if predictor is None and not plan.results:
         raise ValueError("Expected a network or a results file to evaluate, got neither")
-    figures = {}
-    for source in plan.sources:
-        dataset = read_dataset(source, plan.format_name, plan.images, plan.skeleton)
-        if plan.first is not None:
-            dataset = dataset.first_images(plan.first)
-        if not dataset.persons:
-            raise ValueError(f"Expected labelled persons in {source}, found none")
-        rows = _rows(plan, dataset, predictor, progress)
-        figures[_unused_name(dataset.name, figures)] = figures_of(dataset, rows, plan.protocol)
+    prepared = [_prepare(plan, source, predictor) for source in plan.sources]
+    figures: dict[str, DatasetFigures] = {}
+    for data in prepared:
+        rows = _rows(plan, data, predictor, progress)
+        found = figures_of(data.dataset, rows, plan.protocol, _notes(plan, data, rows, predictor))
+        figures[_unused_name(data.dataset.name, figures)] = found
     return figures
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A data set that can be evaluated: it, its results files by name, and what was left out of each."""
+
+    dataset: PoseDataset
+    results: dict[str, ResultPoses]
+
+
+def _prepare(plan: EvaluationPlan, source: Path, predictor: PosePredictor | None) -> _Prepared:
+    """Read all that belongs to a data set, and refuse what cannot be evaluated before anything is."""
+    dataset = read_dataset(source, plan.format_name, plan.images, plan.skeleton)
+    if plan.first is not None:
+        dataset = dataset.first_images(plan.first)
+    if not dataset.persons:
+        raise ValueError(f"Expected labelled persons in {source}, found none ({dataset.report()})")
+    results = {name: read_result_poses(path, dataset, plan.first is None) for name, path in plan.results.items()}
+    compared = dataset
+    if predictor is not None:
+        compared, _ = shared_joints(dataset, predictor.skeleton)
+        looked_at: Sequence[ImageRecord | PersonRecord] = dataset.images if plan.detects else dataset.persons
+        stretched = check_photos(looked_at)
+        dataset = replace(dataset, skipped=Counter(dataset.skipped) + stretched)
+    plan.protocol.clickable(compared.skeleton)
+    return _Prepared(dataset, results)
 
 
 def _unused_name(name: str, used: Mapping[str, DatasetFigures]) -> str:
@@ -237,45 +268,68 @@ def _unused_name(name: str, used: Mapping[str, DatasetFigures]) -> str:
     return next(other for other in names if other not in used)
 
 
-def _rows(plan: EvaluationPlan, dataset: PoseDataset, predictor, progress) -> dict[str, ClickedPoses]:
+def _rows(plan: EvaluationPlan, data: _Prepared, predictor, progress) -> dict[str, ClickedPoses]:
     """Simulate the clicks of every row of the tables."""
-    rows = {}
-    for name, path in plan.results.items():
-        poses = _read_poses(path, dataset)
-        if plan.first is None:  # among a few photos there may be nobody
-            _check_photos(path, poses, dataset)
-        rows[f"{name} + manual"] = evaluate_poses(dataset, poses, plan.protocol)
+    rows = {
+        f"{name} + manual": evaluate_poses(data.dataset, found.poses, plan.protocol, found.category_ids)
+        for name, found in data.results.items()
+    }
     if predictor is not None:
-        found = evaluate_predictor(predictor, dataset, plan.protocol, plan.boxes == "detected", progress)
+        found = evaluate_predictor(predictor, data.dataset, plan.protocol, plan.detects, progress)
         rows |= {f"{predictor.name} + manual": found["manual"], f"{predictor.name} refined": found["refined"]}
     return rows
 
 
-def _read_poses(path: Path, dataset: PoseDataset) -> dict[Hashable, Poses]:
-    results, _ = read_results(path)
-    try:
-        return from_coco_results(results, dataset.skeleton)
-    except ValueError as error:
-        raise ValueError(f"Cannot read the results {path}: {error}") from None
-
-
-def _check_photos(path: Path, poses: Mapping[Hashable, Poses], dataset: PoseDataset) -> None:
-    """Refuse results of other photos, which would look like those of a network that finds nobody."""
-    wanted = [image.image_id for image in dataset.images]
-    if poses and not poses.keys() & set(wanted):
-        raise ValueError(
-            f"Expected results for images of {dataset.name}, such as {wanted[0]}, got none in {path}, but for others, "
-            f"such as {next(iter(poses))}"
+def _notes(
+    plan: EvaluationPlan, data: _Prepared, rows: Mapping[str, ClickedPoses], predictor: PosePredictor | None
+) -> list[str]:
+    """Say where the figures differ from COCO's protocol, and what was left out."""
+    notes = []
+    areas = np.array([person.area for person in data.dataset.persons])
+    boxes = box_area(np.stack([person.box_xyxy for person in data.dataset.persons]))
+    if np.allclose(areas, BODY_SHARE_OF_BOX * boxes, rtol=0.005, atol=0):
+        notes.append(
+            f"areas are {BODY_SHARE_OF_BOX} of the boxes, not COCO's: compare figures with others of such data only"
         )
+    if predictor is not None and not plan.detects:
+        notes.append(
+            f"{predictor.name} was given the boxes of the people: nobody is missed and nobody false; COCO's AP with "
+            "the network's own detector: --boxes detected"
+        )
+    for name, found in data.results.items():
+        notes += [f"{name}: {count} {what}" for what, count in found.notes.items()]
+    for name, row in rows.items():
+        if (nobodys := row.persons < 0).any():
+            peopled = set(row.image_ids_with_people)
+            alone = sum(of and id_ not in peopled for id_, of in zip(row.image_ids, nobodys.tolist(), strict=True))
+            notes.append(f"{name}: {nobodys.sum()} poses of nobody labelled, {alone} in photos without people")
+        notes += _unreached(name, row)
+    return notes
 
 
-def figures_of(dataset: PoseDataset, rows: Mapping[str, ClickedPoses], protocol: ClickProtocol) -> DatasetFigures:
+def _unreached(name: str, row: ClickedPoses) -> list[str]:
+    """Say how many images hit the cap of NoC, and why."""
+    cap = min(CLICK_CAP, row.clicks)
+    reasons = row.unreached_images(NOC_TARGETS[-1], cap) if cap else Counter()
+    if not reasons:
+        return []
+    why = ", ".join(f"{reasons[reason]} with {reason}" for reason in REASONS if reasons[reason])
+    return [
+        f"{name}: {reasons.total()} of {len(row.image_ids_with_people)} images never reach AP {NOC_TARGETS[-1]:g} and "
+        f"count as {cap} clicks: {why}"
+    ]
+
+
+def figures_of(
+    dataset: PoseDataset, rows: Mapping[str, ClickedPoses], protocol: ClickProtocol, notes: Sequence[str] = ()
+) -> DatasetFigures:
     """Compute the tables of a data set.
 
     Args:
         dataset: as it was read.
         rows: the clicked poses by row name.
         protocol: the annotator.
+        notes: what must be known to read them.
     """
     columns = [n for n in COLUMNS if n <= protocol.clicks]
     how = f"{protocol.strategy.replace('_', ' ')} joint clicked, {protocol.loop} loop" + (
@@ -285,11 +339,13 @@ def figures_of(dataset: PoseDataset, rows: Mapping[str, ClickedPoses], protocol:
     cap = min(CLICK_CAP, protocol.clicks)
     tables = {
         "average_precision": FigureTable(
-            f"AP (percent) after n clicks a person; clicks, at most {cap}, until an image's AP\n({how})",
+            "Cn: COCO's AP (percent), pycocotools' figure for the poses after n clicks a person\n"
+            f"NoC: clicks a person, at most {cap}, until an image's AP ({how})",
             {name: _image_figures(row, curves[name], columns) for name, row in rows.items()},
         ),
         "persons": FigureTable(
-            f"each found person alone: OKS over .5:.05:.95 (percent); clicks, at most {cap}, until a person's OKS",
+            "Sn: share of the found persons (percent) with OKS over .5:.05:.95 after n clicks\n"
+            f"NoC: clicks, at most {cap}, until a person's OKS",
             {name: _person_figures(row, columns) for name, row in rows.items()},
         ),
         "people": FigureTable(
@@ -300,7 +356,7 @@ def figures_of(dataset: PoseDataset, rows: Mapping[str, ClickedPoses], protocol:
     tables |= _special_tables(dataset, rows, columns)
     shared = next(iter(rows.values())).dataset.skeleton
     note = "" if len(shared) == len(dataset.skeleton) else f"; compared {len(shared)} joints: {', '.join(shared.names)}"
-    return DatasetFigures(dataset.report() + note, tables, curves)
+    return DatasetFigures(dataset.report() + note, tables, curves, list(notes))
 
 
 def _image_figures(row: ClickedPoses, curve: list[float], columns: list[int]) -> dict[str, float]:
@@ -313,7 +369,7 @@ def _person_figures(row: ClickedPoses, columns: list[int]) -> dict[str, float]:
     if not len(curve.oks):
         return {}
     noc = {f"NoC{round(100 * t)}": curve.number_of_clicks(t, cap) for t in NOC_TARGETS}
-    return {f"C{n}": curve.average_precision(n) for n in columns} | noc
+    return {f"S{n}": curve.share_of_persons(n) for n in columns} | noc
 
 
 def _people_figures(row: ClickedPoses) -> dict[str, float]:

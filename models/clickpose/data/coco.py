@@ -108,11 +108,12 @@ class _Reader:
     def read(self, content: Any, name: str) -> PoseDataset:
         source, fields = str(self.path), self.fields
         all_images = coco_images(content, source)
+        categories = person_categories(content, self.skeleton, source, named=fields.check_names)
         people = read_annotations(
             content,
             self.skeleton,
             source,
-            categories=person_categories(content, self.skeleton, source, named=fields.check_names),
+            categories=categories,
             keypoints=fields.keypoints,
             area=fields.area,
             notes=self.skipped,
@@ -136,6 +137,8 @@ class _Reader:
             persons=persons,
             ignored=ignored,
             skipped=self.skipped,
+            category_ids=tuple(categories.orders),
+            unsized_ids=tuple(image.image_id for image in all_images if image.image_id not in images),
         )
 
     def _of_known_size(self, images: Sequence[CocoImage], people: Sequence[CocoAnnotation]) -> list[CocoImage]:
@@ -187,6 +190,7 @@ class _Reader:
             counted=not (person.ignored or person.labelled.any()),
             box_known=box_known and own,
             stored_hw=image.stored_hw,
+            category_id=person.category_id,
         )
 
     def _count_outside(self, labelled: np.ndarray, image_hw: tuple[int, int]) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 
 from clickpose.boxes import box_area, xywh_to_xyxy, xyxy_to_xywh
 from clickpose.data.coco_records import (
+    OVERSHOOT,
     PERSON_CATEGORY,
     CocoPerson,
     Notes,
@@ -138,7 +139,10 @@ def from_coco_results(
 def poses_of_results(
     people: Sequence[CocoPerson], skeleton: Skeleton, notes: Notes | None = None
 ) -> dict[Hashable, Poses]:
-    """Return the people of a results file as poses by image id; persons' scores are of any scale.
+    """Return the people of a results file as poses by image id.
+
+    Persons' scores are of any scale: they only rank. Where nothing else tells the confidences of joints, and the scores
+    are not within 0..1, all joints have 1.
 
     Args:
         people: all of the file.
@@ -150,7 +154,7 @@ def poses_of_results(
     """
     notes = Counter() if notes is None else notes
     found: dict[Hashable, list[Pose]] = {}
-    for person, confidences in zip(people, joint_confidences(people, skeleton, notes), strict=True):
+    for person, confidences in zip(people, _joint_scores(people, skeleton, notes), strict=True):
         pose = Pose(
             skeleton=skeleton,
             keypoints=person.keypoints,
@@ -161,6 +165,15 @@ def poses_of_results(
         )
         found.setdefault(person.image_id, []).append(pose)
     return {image_id: Poses.stack(skeleton, poses) for image_id, poses in found.items()}
+
+
+def _joint_scores(people: Sequence[CocoPerson], skeleton: Skeleton, notes: Notes) -> np.ndarray:
+    """Return confidences (N, K) in 0..1."""
+    own = any(person.keypoint_scores is not None for person in people) or not thirds_are_flags(people)
+    if own or all(person.score is None or 0 <= person.score <= OVERSHOOT for person in people):
+        return joint_confidences(people, skeleton, notes)
+    note(notes, "results without confidences of joints, whose scores are no 0..1 and only rank them", len(people))
+    return np.ones((len(people), len(skeleton)))
 
 
 def from_coco(document: Mapping, skeleton: Skeleton = COCO) -> list[PhotoPoses]:

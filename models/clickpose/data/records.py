@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from clickpose.boxes import xyxy_to_xywh
+from clickpose.data.coco_records import PERSON_CATEGORY
 from clickpose.metrics.keypoint_sets import KeypointTruth
 from clickpose.skeleton import Skeleton
 
@@ -35,6 +36,7 @@ class PersonRecord:
         head_size: px, what MPII measures distances in; None where the data set has none.
         box_known: False where the box was made around the labelled joints, and may lack a part of the person.
         stored_hw: height and width that the data set says the photo's file has, where it is squeezed to another shape.
+        category_id: which of the data set's categories of people.
     """
 
     annotation_id: Hashable
@@ -51,6 +53,7 @@ class PersonRecord:
     head_size: float | None = None
     box_known: bool = True
     stored_hw: tuple[int, int] | None = None
+    category_id: Hashable = PERSON_CATEGORY
 
     @property
     def labelled(self) -> np.ndarray:
@@ -101,6 +104,8 @@ class PoseDataset:
             labelled joint makes ignored; a pose found there is neither right nor wrong.
         skipped: what the reader left out or found odd -> how often.
         groups: image ids by name, where a data set is also reported by part (CrowdPose: easy, medium, hard).
+        category_ids: of people, where the file lists categories; others' results are not of them.
+        unsized_ids: of photos without people whose size the file does not tell, which are not in ``images``.
     """
 
     name: str
@@ -110,6 +115,8 @@ class PoseDataset:
     ignored: list[PersonRecord] = field(default_factory=list)
     skipped: Mapping[str, int] = field(default_factory=Counter)
     groups: Mapping[str, list[Hashable]] = field(default_factory=dict)
+    category_ids: tuple[Hashable, ...] = ()
+    unsized_ids: tuple[Hashable, ...] = ()
 
     def report(self) -> str:
         """Say in one sentence what was read and what was left out."""
@@ -136,6 +143,7 @@ class PoseDataset:
             image_ids=[p.image_id for p in everybody],
             crowd=np.array([p.crowd for p in everybody], dtype=bool),
             ignored=np.array([i >= len(self.persons) and not p.counted for i, p in enumerate(everybody)], dtype=bool),
+            category_ids=[p.category_id for p in everybody],
         )
 
     def with_joints(self, joints: Sequence[int]) -> PoseDataset:
@@ -181,4 +189,5 @@ class PoseDataset:
             persons=[person for person in self.persons if person.image_id in kept],
             ignored=[person for person in self.ignored if person.image_id in kept],
             groups={name: [i for i in ids if i in kept] for name, ids in self.groups.items()},
+            unsized_ids=(),
         )

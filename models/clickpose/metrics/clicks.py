@@ -1,8 +1,9 @@
 """Click curves: how good a person's pose is after n clicks, and how many clicks a quality takes.
 
-Protocol: every person by itself; a click puts the worst labelled joint (smallest OKS term) in place. "AP" is the share
-of persons whose OKS passes a threshold, averaged over .5:.05:.95; NoC@t is the mean number of clicks until a person's
-OKS reaches t, at most ``cap``.
+Protocol: every person by itself; a click puts the worst labelled joint (smallest OKS term) in place. S_n is the share
+of persons, in percent, whose OKS passes a threshold after n clicks, averaged over .5:.05:.95; NoC@t is the mean number
+of clicks until a person's OKS reaches t, at most ``cap``. S_n is no average precision: nobody is missed, no pose is
+false and scores do not count. The paper's C_n is COCO's AP; it is in :mod:`clickpose.clicks.interactive`.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ class ClickCurve:
             raise ValueError(f"Expected oks of shape (N, 1 + clicks), before any click at least, got {oks.shape}")
         object.__setattr__(self, "oks", oks)
 
-    def average_precision(self, clicks: int) -> float:
-        """Return C_n in percent: the mean share of persons over the ten thresholds after ``clicks`` clicks.
+    def share_of_persons(self, clicks: int) -> float:
+        """Return S_n in percent: the mean share of persons over the ten thresholds after ``clicks`` clicks.
 
         NaN without persons; after the curve's last click nothing changes.
         """
@@ -54,8 +55,8 @@ class ClickCurve:
         return float(needed.mean()) if len(needed) else float("nan")
 
     def summary(self, clicks: Sequence[int] = (0, 1, 2, 3, 4, 6, 8)) -> dict[str, float]:
-        """Return C_n and NoC figures by name."""
-        figures = {f"C{n}": self.average_precision(n) for n in clicks}
+        """Return S_n and NoC figures by name."""
+        figures = {f"S{n}": self.share_of_persons(n) for n in clicks}
         return figures | {f"NoC{round(t * 100)}": self.number_of_clicks(t) for t in NOC_TARGETS}
 
 

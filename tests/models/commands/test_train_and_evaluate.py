@@ -54,7 +54,7 @@ def test_evaluate_prints_the_tables_and_writes_figures_and_curves(folder, tmp_pa
     # on noise the pose is wrong at first; manual correction needs many clicks, and no more than the cap
     assert manual["C0"] == refined["C0"] < 50 and 8 < manual["NoC95"] <= 17
     assert figures["curves"]["lite + manual"][17] == figures["curves"]["lite refined"][17] == pytest.approx(100)
-    assert figures["persons"]["lite + manual"]["C8"] < 100 and figures["people"]["lite refined"] == {
+    assert figures["persons"]["lite + manual"]["S8"] < 100 and figures["people"]["lite refined"] == {
         "found": 1,
         "missed": 0,
     }

@@ -319,3 +319,13 @@ def test_a_photo_without_people_needs_no_size():
     document = foreign()
     document["images"].append({"id": 8, "file_name": "y.jpg"})
     assert pose_file(document).photos[1].image_hw is None
+
+
+def test_scores_that_only_rank_are_kept_and_joints_count_alike():
+    notes = Counter()
+    results = [{"image_id": 4, "keypoints": [3.0, 4.0, 2] * 17, "score": score} for score in (-3.5, 12.0)]
+    poses = from_coco_results(results, notes=notes)[4]
+    assert poses.instance_scores.tolist() == [-3.5, 12.0] and (poses.keypoint_scores == 1).all()
+    assert notes["results without confidences of joints, whose scores are no 0..1 and only rank them"] == 2
+    with pytest.raises(ValueError, match=r"Expected confidences within 0..1 as keypoint_scores .*percent"):
+        from_coco_results([result | {"keypoint_scores": [90.0] * 17} for result in results])

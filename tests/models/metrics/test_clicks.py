@@ -6,12 +6,12 @@ import pytest
 from clickpose.metrics.clicks import ClickCurve, manual_correction_curve
 
 
-def test_average_precision_is_the_mean_share_over_ten_thresholds():
+def test_the_share_of_persons_is_the_mean_over_ten_thresholds():
     curve = ClickCurve([[0.72, 1.0], [0.50, 0.49]])
     # 0.72 passes .50 .55 .60 .65 .70 (5 of 10); 0.50 passes one
-    assert curve.average_precision(0) == pytest.approx((0.5 + 0.1) / 2 * 100)
-    assert curve.average_precision(1) == pytest.approx(50.0)
-    assert curve.average_precision(8) == curve.average_precision(1)
+    assert curve.share_of_persons(0) == pytest.approx((0.5 + 0.1) / 2 * 100)
+    assert curve.share_of_persons(1) == pytest.approx(50.0)
+    assert curve.share_of_persons(8) == curve.share_of_persons(1)
 
 
 def test_number_of_clicks_counts_to_the_target_and_caps():
