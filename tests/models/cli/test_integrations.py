@@ -37,6 +37,6 @@ def test_a_missing_extra_is_one_sentence(tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     for (command, extra), (exit_code, output) in zip(COMMANDS.items(), json.loads(done.stdout), strict=True):
-        assert exit_code == 1, (command, output)
+        assert exit_code == 2, (command, output)
         assert f'pip install "clickpose[{extra}]"' in output and len(output.splitlines()) == 1, command
     assert list(tmp_path.iterdir()) == [there]
