@@ -58,8 +58,7 @@ PEOPLE = {
     ],
 }  # fmt: skip
 ENTANGLED = ("group-1", 1)  # the network takes another woman's arm for hers; a test below says what clicks do about it
-EVERYBODY = [(photo, i) for photo, people in PEOPLE.items() for i in range(len(people))]
-WELL_SEEN = [person for person in EVERYBODY if person != ENTANGLED]
+WELL_SEEN = [(p, i) for p, people in PEOPLE.items() for i in range(len(people)) if (p, i) != ENTANGLED]
 OUT_OF_SIGHT = ("left_knee", "right_knee", "left_ankle", "right_ankle")  # all photos end above the knees
 
 # What the network said of one person when this was written: (x, y, predicted OKS, visibility). Not by hand: a guard
