@@ -30,6 +30,7 @@ from clickpose_labelstudio.grouping import (
 )
 from clickpose_labelstudio.labeling_config import LabelingConfig
 from clickpose_labelstudio.region_items import (
+    POINT_WIDTH_PCT,
     CodecError,
     as_score,
     box_value,
@@ -49,6 +50,9 @@ from clickpose_labelstudio.region_items import (
 # joints below 0.2 are unlabelled (out of the picture, or hidden entirely), and two in three between 0.2 and 0.5.
 OCCLUDED_BELOW = 0.5  # a predicted visibility below this is written as occluded
 UNLABELLED_BELOW = 0.2  # below this, pre-annotation leaves the joint out
+_DRAWN = frozenset(
+    ("x", "points", "vertices", "rle", "sequence")
+)  # one of them is in the value of a region of any shape
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -63,6 +67,7 @@ class DecodedResult:
         companions: region id -> the items of other controls on that region, such as the Choices of visibility.
         left_over: our controls' items that belong to no person, name no joint or double one, and why. Nothing is thrown
             away.
+        others: how many regions there are of other labels or other controls.
     """
 
     persons: tuple[Person, ...]
@@ -70,6 +75,7 @@ class DecodedResult:
     image_hw: tuple[int, int] | None
     companions: Mapping[str, list[dict]]
     left_over: tuple[Leftover, ...]
+    others: int = 0
 
     @property
     def unassigned(self) -> tuple[dict, ...]:
@@ -169,8 +175,9 @@ def encode_annotations(annotations: Annotations, config: LabelingConfig, image_h
         box = annotations.boxes_xyxy[person]
         has_box = bool(np.isfinite(box).all())
         parent = {"parentID": person_id} if has_box else {}
+        width_pct = point_width(box, image_hw) if has_box else POINT_WIDTH_PCT
         for joint in np.flatnonzero(annotations.visibility[person]).tolist():
-            value = point_value(annotations.keypoints[person, joint], image_hw, config.label_by_joint[joint])
+            value = point_value(annotations.keypoints[person, joint], image_hw, config.label_by_joint[joint], width_pct)
             origin = "manual" if annotations.touched[person, joint] else "prediction"
             keypoints.append(_new_keypoint(person_id, joint, value, config, image_hw, origin=origin, **parent))
             if annotations.visibility[person, joint] == 1:
@@ -267,6 +274,7 @@ def decode_result(
         image_hw=hw,
         companions=companions,
         left_over=tuple([Leftover(item, SAME_BOX_TWICE) for item in doubled] + left_over),
+        others=_count_others(items, config),
     )
 
 
@@ -342,6 +350,14 @@ def _is_person(item: Mapping, config: LabelingConfig) -> bool:
     """Tell whether a rectangle is a person; without a label it is one if it is of the persons' control."""
     labels = labels_of(item, "rectanglelabels")
     return config.person_label in labels if labels else item.get("from_name") == config.box_name
+
+
+def _count_others(items: Sequence[Mapping], config: LabelingConfig) -> int:
+    """Return how many regions, of whatever shape, have another label or control than people and their joints."""
+    drawn = [item for item in items if isinstance(item.get("value"), Mapping) and not _DRAWN.isdisjoint(item["value"])]
+    ours = [item for item in drawn if item.get("from_name") in (config.box_name, config.keypoint_name)]
+    known = {item["id"] for item in ours if item["from_name"] == config.keypoint_name or _is_person(item, config)}
+    return len({item["id"] for item in drawn} - known)
 
 
 def _other_boxes(items: Sequence[Mapping], config: LabelingConfig, image_hw: tuple[int, int] | None) -> np.ndarray:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from enum import Enum
+from functools import partial
 from pathlib import Path
-from typing import Annotated
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +22,11 @@ from clickpose.data.json_file import read_json
 from clickpose.text_file import read_text
 from clickpose.user_errors import user_errors
 from clickpose_labelstudio.launch import command as launch_command
+from clickpose_labelstudio.references import reference_to
+
+if TYPE_CHECKING:
+    from clickpose.skeleton import Skeleton
+    from clickpose_labelstudio.labeling_config import LabelingConfig
 
 TASKS_PER_IMPORT = 100
 OWN_DATA_FOLDER = Path(".clickpose")
@@ -184,22 +190,35 @@ def export_coco(
             tasks, project_xml = read_json(source, "a Label Studio export"), None
         else:
             tasks, project_xml = _fetch_project(url, api_key, project)
-        coco = tasks_to_coco(tasks, _parse_config(config, project_xml), source=labels.value)
-        written = _write_labels(coco, format, out)
-        typer.echo(f"{len(coco['annotations'])} persons on {len(coco['images'])} images -> {written}")
+        parsed = _parse_config(config, project_xml)
+        notes: Counter[str] = Counter()
+        coco = tasks_to_coco(tasks, parsed, source=labels.value, file=str(source or ""), notes=notes)
+        written = _write_labels(coco, format, out, parsed.skeleton, notes)
+        persons = sum(1 for annotation in coco["annotations"] if "label_studio" in annotation)
+        typer.echo(f"{persons} persons on {len(coco['images'])} images -> {written}")
+        _print_notes(notes)
 
 
-def _write_labels(coco: dict, format: Format, out: Path | None) -> Path:
+def _write_labels(coco: dict, format: Format, out: Path | None, skeleton: Skeleton, notes: Counter[str]) -> Path:
     """Write a COCO dataset in a format; return where."""
     if format is Format.coco:
+        others = sum(1 for annotation in coco["annotations"] if "label_studio" not in annotation)
+        if others:
+            notes["crowds and others that were imported and not drawn, back as they were"] = others
         out = out or Path("coco.json")
         _write_json(out, coco)
     else:
         from clickpose.data.yolo import write_yolo
 
         out = out or Path("yolo")
-        write_yolo(out, coco)
+        write_yolo(out, coco, skeleton, notes)
     return out
+
+
+def _print_notes(notes: Mapping[str, int]) -> None:
+    """Say in a line each what was left out, moved or guessed."""
+    for what, count in sorted(notes.items()):
+        typer.echo(f"{count} {what}")
 
 
 @labelstudio.command("import")
@@ -235,14 +254,15 @@ def import_coco(
             with _client(url, api_key) as client:
                 project_xml = client.label_config(project)
         parsed = _parse_config(config, project_xml)
-        tasks = _make_tasks(
-            read_json(coco, "COCO keypoints"), images, parsed, _referrer(images_prefix), kind, model_version
-        )
+        options = {"reference": partial(reference_to, images_prefix), "model_version": model_version}
+        notes: Counter[str] = Counter()
+        tasks = _make_tasks(coco, images, parsed, kind, notes, options)
         if out is not None:
             _write_json(out, tasks)
         else:
             _post_tasks(url, api_key, project, tasks)
         typer.echo(f"{len(tasks)} tasks -> {out if out is not None else f'project {project}'}")
+        _print_notes(notes)
 
 
 @labelstudio.command("config")
@@ -309,27 +329,38 @@ def train_project(
 
 
 def _make_tasks(
-    labels: object, images: Path | None, config, reference: Callable[[str], str], kind: Kind, model_version: str
+    coco: Path, images: Path | None, config: LabelingConfig, kind: Kind, notes: Counter[str], options: dict
 ) -> list[dict]:
     """Make tasks of a COCO file (an object) or of results (a list), which need the images of another file."""
+    from clickpose.data.coco_records import entries_of
     from clickpose_labelstudio.coco_exchange import coco_results_to_tasks, coco_to_tasks
 
+    labels = read_json(coco, "COCO keypoints or results")
     if not isinstance(labels, list):
-        return coco_to_tasks(labels, config, kind=kind.value, reference=reference, model_version=model_version)
+        if images is not None:
+            raise ValueError(f"Expected --images with a list of results only, but {coco} has images of its own")
+        return coco_to_tasks(labels, config, kind=kind.value, file=str(coco), notes=notes, **options)
+    _check_results(labels, coco)
     if images is None:
         raise ValueError("Expected --images, a COCO file with the images that the results belong to")
-    described = read_json(images, "a COCO file")
-    if not isinstance(described, dict):
-        raise ValueError(f"Expected {images} to be a COCO file with images")
+    if kind is Kind.annotations:
+        raise ValueError("Expected --kind predictions for a network's results, got annotations")
+    described = read_json(images, "COCO images")
+    entries = entries_of(described, "images", str(images))
+    categories = entries_of(described, "categories", str(images), optional=True)
     return coco_results_to_tasks(
-        labels, described.get("images"), config, reference=reference, model_version=model_version
+        labels, entries, config, categories=categories, file=str(coco), images_file=str(images), notes=notes, **options
     )
 
 
-def _referrer(prefix: str) -> Callable[[str], str]:
-    """Return file name -> image reference; addresses on the web need their special characters escaped."""
-    on_web = prefix.startswith(("/", "http://", "https://"))
-    return lambda name: prefix + (quote(name) if on_web else name)
+def _check_results(labels: list, file: Path) -> None:
+    """Say what a list is that holds no results."""
+    first = labels[0] if labels else None
+    if isinstance(first, dict) and isinstance(first.get("data"), dict):
+        raise ValueError(f"Expected COCO keypoints or results in {file}, got tasks of Label Studio; export reads those")
+    if labels and not (isinstance(first, dict) and "image_id" in first and "keypoints" in first):
+        got = f"an object with {', '.join(map(repr, list(first)[:4]))}" if isinstance(first, dict) else f"{first!r:.40}"
+        raise ValueError(f"Expected COCO keypoints or results in {file}, got a list that begins with {got}")
 
 
 def _parse_config(path: Path | None, project_xml: str | None):

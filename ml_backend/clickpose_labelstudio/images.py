@@ -14,10 +14,9 @@ from clickpose import image_io
 from clickpose_labelstudio.fetching import Fetcher
 from clickpose_labelstudio.label_studio_auth import origin_of
 from clickpose_labelstudio.ports import ImageError, LoadedImage
-from clickpose_labelstudio.references import CLOUD_SCHEMES
+from clickpose_labelstudio.references import CLOUD_SCHEMES, LOCAL_FILES_PATH
 from clickpose_labelstudio.settings import ServiceSettings
 
-LOCAL_FILES_PATH = "/data/local-files/"
 MAX_REFERENCE_CHARACTERS = 8192  # of an address; a data URI has the limit of an image file
 
 

@@ -14,10 +14,10 @@ from xml.etree import ElementTree
 import defusedxml.ElementTree
 from defusedxml import DefusedXmlException
 
+from clickpose.data.coco_records import PERSON_NAMES
 from clickpose.skeleton import COCO, Skeleton
 
 MAX_CHARACTERS = 200_000  # a hundred times a usual one; configurations are remembered and come with every request
-_PERSON_WORDS = frozenset({"person", "people", "human", "body", "pedestrian", "man", "woman", "instance"})
 _VISIBLE_WORDS = frozenset({"visible", "not occluded", "v2", "2"})
 _OCCLUDED_WORDS = frozenset({"occluded", "hidden", "invisible", "not visible", "obscured", "covered", "v1", "1"})
 
@@ -232,7 +232,7 @@ def _find_box(controls: list[ElementTree.Element], image_name: str) -> tuple[Ele
         )
     for control, labels in fitting:
         for written, shown in labels.items():
-            if {written.strip().lower(), shown.strip().lower()} & _PERSON_WORDS:
+            if {written.strip().lower(), shown.strip().lower()} & PERSON_NAMES:
                 return control, written
     if len(fitting) > 1 or len(fitting[0][1]) > 1:
         labels = [label for _, labels in fitting for label in labels]

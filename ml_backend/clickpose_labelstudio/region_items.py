@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 _PREFIX = "cp-"
+SCORE_KEY = "predicted_oks"  # in a region's meta, as in static/bridge/label_studio.js
 POINT_WIDTH_PCT = 0.6  # the size of a drawn point, in percent of the image's width; Label Studio wants one
 _SMALLEST_POINT_PCT = 0.25
 _POINT_SHARE = 0.01  # of the person's longer side: in a crowd, larger points hide the faces
@@ -163,6 +164,19 @@ def region_item(
         **extra,
         "value": value,
     }
+
+
+def predicted_oks(item: Mapping) -> float | None:
+    """Return the predicted OKS of a region, that of the last refinement, which the bridge keeps in ``meta``, if any.
+
+    None for a region without; 0 for one that is no number.
+    """
+    meta = item.get("meta")
+    known = {**item, **meta} if isinstance(meta, Mapping) else item
+    score = known.get(SCORE_KEY, item.get("score"))
+    if score is None:
+        return None
+    return as_score(score) if isinstance(score, int | float) else 0.0
 
 
 def as_score(number: float) -> float:

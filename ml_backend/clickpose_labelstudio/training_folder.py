@@ -10,6 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from clickpose.data.coco_records import box_of_person, person_categories, read_annotations
 from clickpose_labelstudio.coco_exchange import tasks_to_coco
 from clickpose_labelstudio.labeling_config import LabelingConfig
 from clickpose_labelstudio.ports import ImageError, ImageSource
@@ -59,7 +60,7 @@ def write_training_folder(
         ValueError: if nobody is labelled, or no photo of the labelled people can be had.
     """
     coco = tasks_to_coco(tasks, config)
-    people = [annotation for annotation in coco["annotations"] if annotation["num_keypoints"]]
+    people = _labelled_people(coco, config)
     if not people:
         raise ValueError(f"Expected people labelled in the project, found none on {len(coco['images'])} labelled tasks")
     peopled = {annotation["image_id"] for annotation in people}
@@ -75,15 +76,30 @@ def write_training_folder(
     return FolderReport(len(people), len(kept), missing)
 
 
+def _labelled_people(coco: Mapping, config: LabelingConfig) -> list[dict]:
+    """Return the annotations of people with labelled joints, with a box and an area, which imported files may lack."""
+    categories = person_categories(coco, config.skeleton, partial=True)
+    people = []
+    for person in read_annotations(coco, config.skeleton, categories=categories):
+        box = box_of_person(person, {})
+        if box is not None and not person.ignored and (person.visibility > 0).any():
+            area = float(box[0][2:].prod()) if person.area is None else person.area
+            people.append({**person.entry, "bbox": box[0].tolist(), "area": area})
+    return people
+
+
 def _save_photos(
     wanted: Iterable[dict], tasks: Mapping[object, Mapping], config: LabelingConfig, images: ImageSource, folder: Path
 ) -> tuple[list[dict], dict[int, str]]:
-    """Save the photos of COCO images; return the images under their new names, and task id -> why there is no photo."""
+    """Save the photos of COCO images; return the images under their new names, and task id -> why there is no photo.
+
+    The names are numbers: the images' own names and ids are those of files that were imported, and may be any text.
+    """
     (folder / "images").mkdir(parents=True, exist_ok=True)
     kept, missing = [], {}
-    for image in wanted:
+    for number, image in enumerate(wanted, 1):
         task = tasks[image["label_studio"]["task"]]
-        name = f"{image['id']}.jpg"
+        name = f"{number}.jpg"
         try:
             pixels = images.load(through_label_studio(config.image_reference(task["data"]), task.get("id"))).pixels
         except ImageError as error:

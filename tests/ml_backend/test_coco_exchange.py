@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections import Counter
+from functools import partial
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clickpose.data.coco_records import person_category
 from clickpose.skeleton import COCO
 from clickpose_labelstudio.coco_exchange import coco_results_to_tasks, coco_to_tasks, tasks_to_coco
+from clickpose_labelstudio.codec import decode_result
 from clickpose_labelstudio.labeling_config import build_labeling_config, parse_labeling_config
+from clickpose_labelstudio.references import reference_to
 from clickpose_labelstudio.region_items import CodecError
 
 CONFIG = parse_labeling_config(build_labeling_config())
@@ -28,7 +33,7 @@ def person(annotation_id, image_id, keypoints, visibility, bbox):
 
 
 def coco_file(annotations, images=({"id": 42, "file_name": "a/b.jpg", "width": 640, "height": 480},)):
-    category = {"id": 1, "name": "person", "keypoints": list(COCO.names)}
+    category = person_category(COCO)
     return {"images": list(images), "annotations": annotations, "categories": [category]}
 
 
@@ -158,7 +163,7 @@ def test_newest_annotation_that_was_not_cancelled_is_exported():
 
 
 def test_tasks_without_annotations_are_left_out_and_empty_images_kept():
-    empty = saved_task(id=8, annotations=[{"id": 1, "result": []}])
+    empty = saved_task(id=8, annotations=[{"id": 1, "result": []}], data={"image": "a.jpg"})
     skipped = saved_task(id=9, annotations=[])
     back = tasks_to_coco([empty, skipped], CONFIG)
     assert [image["label_studio"]["task"] for image in back["images"]] == [8]
@@ -190,7 +195,7 @@ def test_region_that_is_nobodys_goes_along_with_its_image():
     [
         ("/data/local-files/?d=kp/000%20a.png", "kp/000 a.png"),
         ("/data/upload/3/22ef5c30-002.png", "22ef5c30-002.png"),
-        ("https://example.org/a/b%20c.jpg?size=1", "b c.jpg"),
+        ("https://example.org/a/b%20c.jpg?size=1", "a/b c.jpg"),
         ("s3://bucket/folder/a.jpg", "folder/a.jpg"),
         ("data:image/png;base64,AAAA", "1"),
     ],
@@ -206,16 +211,16 @@ def test_file_name_is_read_from_the_reference(reference, name):
     ("tasks", "message"),
     [
         ({"a": 1}, "Expected a list of tasks"),
-        ([{"image": "a.png", "kp": []}], "task 0 to have data, as in Label Studio's JSON export"),
+        ([{"image": "a.png", "kp": []}], "data in task 0, as in Label Studio's JSON export"),
         ([saved_task(annotations=3)], "annotations of task 1 to be a list"),
         ([saved_task(data={})], r"Task 1 cannot be exported: .*reads its image from \$image"),
-        ([saved_task(annotations=[{"result": None}])], "Task 1 cannot be exported: Expected a result"),
+        ([saved_task(annotations=[{"result": {}}])], "Task 1 cannot be exported: Expected a result"),
         (
             [saved_task(annotations=[{"result": [one_keypoint("a")]}])],
             r"Task 1 cannot .*value\.x of region 'cp-1-nose'",
         ),
         (
-            [saved_task(annotations=[{"result": [one_keypoint(1, original_width=None)]}])],
+            [saved_task(annotations=[{"result": [one_keypoint(1, original_width=None)]}], data={"image": "a.jpg"})],
             "Task 1 cannot be exported: Expected original_width",
         ),
         ([saved_task(), saved_task()], "tasks with different ids, got several with 42"),
@@ -231,20 +236,21 @@ def test_joints_are_matched_by_name():
                        "keypoints": [1, 2, 2, 3, 4, 1, 5, 6, 2]}])  # fmt: skip
     coco["categories"] = [{"id": 7, "name": "human", "keypoints": ["RWrist", "tail", "nose"]}, {"id": 8, "name": "dog"}]
     coco["annotations"].append({"id": 4, "image_id": 42, "category_id": 8, "bbox": [0, 0, 5, 5]})
-    (annotation,) = tasks_to_coco(exported(coco_to_tasks(coco, CONFIG, kind="annotations")), CONFIG)["annotations"]
-    labelled = np.reshape(annotation["keypoints"], (17, 3))
-    np.testing.assert_allclose(labelled[COCO.index("right_wrist")], [1, 2, 2])
-    np.testing.assert_allclose(labelled[COCO.index("nose")], [5, 6, 2])
-    assert annotation["num_keypoints"] == 2
+    (task,) = coco_to_tasks(coco, CONFIG, kind="annotations")
+    labels = decode_result(task["annotations"][0]["result"], CONFIG).annotations
+    assert np.flatnonzero(labels.visibility[0]).tolist() == [COCO.index("nose"), COCO.index("right_wrist")]
+    np.testing.assert_allclose(labels.keypoints[0, COCO.index("right_wrist")], [1, 2])
+    np.testing.assert_allclose(labels.keypoints[0, COCO.index("nose")], [5, 6])
 
 
-def test_crowds_are_left_out_and_persons_without_keypoints_kept():
+def test_crowds_are_not_drawn_and_persons_without_keypoints_are():
     coco = two_people()
     coco["annotations"][0]["iscrowd"] = 1
     coco["annotations"][1] = {"id": 2, "image_id": 42, "category_id": 1, "bbox": [1, 2, 3, 4]}
-    (task,) = coco_to_tasks(coco, CONFIG)
+    (task,) = coco_to_tasks(coco, CONFIG, notes=(notes := Counter()))
     (item,) = task["predictions"][0]["result"]
     assert (item["id"], item["type"]) == ("cp-2", "rectanglelabels")
+    assert notes == {"crowds not drawn, but back on export": 1}
 
 
 def test_predictions_are_clipped_to_the_image_and_annotations_are_not():
@@ -264,7 +270,8 @@ def test_results_keep_their_scores():
     keypoints = np.column_stack([np.arange(17) + 1.0, np.arange(17) + 2.0, np.linspace(0.1, 0.9, 17)])
     keypoints[3] = 0
     results = [
-        {"image_id": 42, "category_id": 1, "keypoints": keypoints.ravel().tolist(), "score": 0.625},
+        {"image_id": 42, "category_id": 1, "keypoints": keypoints.ravel().tolist(), "score": 0.625,
+         "keypoint_scores": keypoints[:, 2].tolist()},
         {"image_id": 42, "keypoints": keypoints.ravel().tolist(), "score": 0.5, "bbox": [1, 1, 50, 60],
          "keypoint_scores": [0.25] * 17, "visibility_scores": [0.2] + [0.9] * 16},
     ]  # fmt: skip
@@ -274,8 +281,8 @@ def test_results_keep_their_scores():
     exported_task = {**task, "id": 1}
     first, second = tasks_to_coco([exported_task], CONFIG, source="prediction")["annotations"]
     np.testing.assert_allclose(np.reshape(first["keypoints"], (17, 3))[:, :2], keypoints[:, :2], atol=1e-9)
-    np.testing.assert_allclose(first["keypoint_scores"], keypoints[:, 2], atol=1e-4)
-    np.testing.assert_allclose(first["bbox"], [1, 2, 16, 16], atol=1e-9)
+    assert first["keypoint_scores"] == keypoints[:, 2].tolist()
+    np.testing.assert_allclose(first["bbox"], [1 - 1.6, 2 - 1.6, 1.2 * 16, 1.2 * 16], atol=1e-9)
     assert (first["num_keypoints"], first["score"], second["score"]) == (16, 0.625, 0.5)
     assert second["keypoint_scores"][0] == 0.25
     assert second["keypoints"][2] == 1
@@ -284,41 +291,57 @@ def test_results_keep_their_scores():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"images": None}, "COCO images to be a list"),
-        ({"annotations": [3]}, "COCO annotations to be a list"),
-        ({"images": [{"id": 42, "file_name": "a"}]}, "COCO image 42 to have width and height"),
-        ({"images": [{"id": 42}]}, "COCO image 42 to have a file_name"),
-        ({"images": [{"id": 1, "file_name": "a"}] * 2}, "different ids, got 1"),
+        ({"images": None}, "with a list of images in my.json, got one without"),
+        ({"annotations": [3]}, "objects as annotations in my.json, got 3 at place 0"),
+        ({"images": [{"id": 42, "file_name": "a"}]}, "width and height in pixels in image 42 of my.json"),
+        ({"images": [{"id": 42, "file_name": "a", "width": "640"}]}, "as height in image 42 of my.json"),
+        ({"images": [{"id": 42}]}, "a file_name in image 42 of my.json, got none"),
+        ({"images": [{"id": 1, "file_name": "a"}] * 2}, "images of my.json with different ids, got 1"),
         (
-            {"annotations": [{"id": 5, "image_id": 43, "category_id": 1}]},
-            "image_id of 5 to be one of the images, got 43",
+            {"images": [{"id": i, "file_name": "a\\b.jpg" if i else "a/b.jpg"} for i in (0, 42)]},
+            r"different photos in my.json, got a\\b.jpg for the images 0 and 42",
         ),
+        ({"annotations": [{"id": 5, "image_id": 43, "category_id": 1}]}, "image 43 of annotation 5 of my.json, got no"),
         (
             {"categories": [{"id": 1, "name": "x", "keypoints": ["tail"]}]},
-            "category with keypoints named as in the coco",
+            "Expected the joints .* in my.json, got tail",
+        ),
+        (
+            {"categories": [{"id": 1, "name": "dog", "keypoints": ["nose", "left_eye", "tail"]}]},
+            "Expected the joints .* in my.json, got nose, left_eye, tail",
         ),
         (
             {"annotations": [{"id": 5, "image_id": 42, "category_id": 1, "keypoints": [1, 2]}]},
-            r"keypoints of 5 of shape \(51,\)",
+            "51 numbers of keypoints .* in annotation 5 of my.json, got 2",
         ),
-        ({"annotations": [{"id": 5, "image_id": 42, "category_id": 1}]}, "Expected 5 to have a bbox or a keypoint"),
         (
             {"annotations": [{"id": 5, "image_id": 42, "category_id": 1, "keypoints": [1, 2, 7] * 17}]},
-            "image 42: Expected visibility of 0, 1 or 2",
+            "visibility of 0, 1 or 2 in annotation 5 of my.json, got 7",
+        ),
+        (
+            {"annotations": [{"id": 5, "image_id": 42, "category_id": 1, "keypoints": [1, 2, 2] * 17, "score": 87}]},
+            "0..1 as score of .*my.json, got 87; percent",
         ),
     ],
 )
 def test_coco_file_that_cannot_be_read_says_why(change, message):
-    with pytest.raises(CodecError, match=message):
-        coco_to_tasks({**two_people(), **change}, CONFIG)
+    with pytest.raises(ValueError, match=message):
+        coco_to_tasks({**two_people(), **change}, CONFIG, file="my.json", reference=partial(reference_to, "x/"))
 
 
 def test_results_that_cannot_be_read_say_why():
     images = two_people()["images"]
-    with pytest.raises(CodecError, match=r"keypoints of 'a result' of shape \(51,\)"):
-        coco_results_to_tasks([{"image_id": 42, "keypoints": [1, 2, 3]}], images, CONFIG)
-    with pytest.raises(CodecError, match="score of 'a result'"):
-        coco_results_to_tasks([{"image_id": 42, "keypoints": [1, 2, 3] * 17, "score": "high"}], images, CONFIG)
+    for change, message in (
+        ({"keypoints": [1, 2, 3]}, "51 numbers of keypoints .* in the result at place 0 of r.json, got 3"),
+        ({"score": "high"}, "finite number as score in the result at place 0 of r.json, got 'high'"),
+        ({"score": None}, "finite number as score in the result at place 0 of r.json, got none"),
+        ({"score": 87}, "0..1 as score of the result at place 0 of r.json, got 87; percent"),
+        ({"image_id": 43}, "image 43 of the result at place 0 of r.json among the images"),
+        ({"keypoints": [1, 2, 60] * 17}, "0..1 as third numbers .* got 60; percent"),
+    ):
+        result = {"image_id": 42, "keypoints": [1, 2, 1] * 17, "score": 0.5, **change}
+        with pytest.raises(ValueError, match=message):
+            coco_results_to_tasks([result], images, CONFIG, file="r.json")
 
 
 @pytest.mark.parametrize(("function", "options"), [(tasks_to_coco, {"source": "best"}), (coco_to_tasks, {"kind": "x"})])
@@ -380,7 +403,7 @@ def damaged(draw, value):
 def test_damaged_coco_files_are_read_or_refused_with_a_sentence(coco, kind):
     try:
         tasks = coco_to_tasks(coco, CONFIG, kind=kind)
-    except CodecError as error:
+    except ValueError as error:
         assert str(error)
     else:
         json.dumps(tasks, allow_nan=False)
@@ -392,7 +415,7 @@ def test_damaged_coco_files_are_read_or_refused_with_a_sentence(coco, kind):
 def test_damaged_results_are_read_or_refused_with_a_sentence(results):
     try:
         tasks = coco_results_to_tasks(results, coco_file([])["images"], CONFIG)
-    except CodecError as error:
+    except ValueError as error:
         assert str(error)
     else:
         json.dumps(tasks, allow_nan=False)

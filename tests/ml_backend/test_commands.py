@@ -163,7 +163,7 @@ def test_tasks_go_straight_into_a_live_project(run, studio, coco_file):
         (["export"], "either a JSON export or --project"),
         (["import", "in.json"], "either --out or --project"),
         (["export", "bad.json"], "Expected a Label Studio export in bad.json, got no JSON"),
-        (["import", "bad.json", "--out", "x.json"], "Expected COCO keypoints in bad.json, got no JSON"),
+        (["import", "bad.json", "--out", "x.json"], "Expected COCO keypoints or results in bad.json, got no JSON"),
         (["export", "--project", "1", "--url", "http://127.0.0.1:1"], "could not be reached"),
         (["export", "in.json", "--config", "missing.xml"], "missing.xml"),
         (["export", "in.json"], "Expected a list of tasks"),

@@ -9,6 +9,7 @@ from PIL import Image
 from clickpose.data.coco import read_coco_persons
 from clickpose.skeleton import COCO
 from clickpose.structures import Annotations
+from clickpose_labelstudio.coco_exchange import coco_to_tasks
 from clickpose_labelstudio.codec import encode_annotations
 from clickpose_labelstudio.labeling_config import build_labeling_config, parse_labeling_config
 from clickpose_labelstudio.ports import ImageError, LoadedImage
@@ -70,6 +71,25 @@ def test_a_photo_that_cannot_be_had_is_named_and_left_out(tmp_path):
     content = json.loads((tmp_path / "annotations.json").read_text())
     assert [image["id"] for image in content["images"]] == [2]
     assert [annotation["image_id"] for annotation in content["annotations"]] == [2]
+
+
+def test_imported_people_are_trained_on_whatever_their_file_lacks_and_is_called(tmp_path):
+    names = [*COCO.names[1:], "nose"]
+    points = np.column_stack([KEYPOINTS, VISIBILITY])[[*range(1, 17), 0]]
+    person = {"id": 9, "image_id": "../a b", "category_id": 4, "keypoints": points.ravel().tolist()}
+    crowd = {"id": 10, "image_id": "../a b", "category_id": 4, "iscrowd": 1, "bbox": [0, 0, 9, 9]}
+    coco = {
+        "images": [{"id": "../a b", "file_name": "../x/é.jpg", "width": 80, "height": 60}],
+        "annotations": [crowd, person],
+        "categories": [{"id": 4, "name": "person", "keypoints": names}],
+    }
+    (imported,) = coco_to_tasks(coco, CONFIG, kind="annotations", reference="/data/{}".format)
+    report = write_training_folder([{**imported, "id": 5}, task(6)], CONFIG, Photos(), tmp_path)
+    assert (report.persons, report.photos) == (2, 2)
+    first, _ = read_coco_persons(tmp_path)
+    np.testing.assert_allclose(first.keypoints[:16], KEYPOINTS[:16])
+    np.testing.assert_array_equal(first.visibility, VISIBILITY)
+    assert first.image_path == tmp_path / "images" / "1.jpg"
 
 
 @pytest.mark.parametrize(

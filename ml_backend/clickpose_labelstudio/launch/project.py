@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from urllib.parse import unquote
 
 from clickpose.skeleton import COCO
 from clickpose_labelstudio.label_studio_auth import LabelStudioError
@@ -12,6 +11,7 @@ from clickpose_labelstudio.labeling_config import build_labeling_config
 from clickpose_labelstudio.launch.errors import LaunchError
 from clickpose_labelstudio.launch.folder import DataFolder
 from clickpose_labelstudio.launch.photos import FILE_NAME_PATTERN, PhotoFolder
+from clickpose_labelstudio.references import file_name_of
 
 BACKEND_TITLE = "Click-Pose"
 BATCH = 4  # photos predicted by one request; Label Studio waits 100 s for it
@@ -117,8 +117,10 @@ def _tasks_without(api: LabelStudioClient, project_id: int, version: str | None)
 
 
 def _file_name(task: dict) -> str:
-    image = str((task.get("data") or {}).get("image", f"task {task['id']}"))
-    return unquote(image).rsplit("/", 1)[-1]
+    image = (task.get("data") or {}).get("image")
+    name = file_name_of(image) if isinstance(image, str) else None
+    below_link = (name or "").partition("/")[2]  # the link of the photo folder comes first
+    return below_link or name or f"task {task['id']}"
 
 
 def _has_version(task: dict, version: str | None) -> bool:

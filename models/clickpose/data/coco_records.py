@@ -29,6 +29,7 @@ from clickpose.boxes import enclosing_box, xyxy_to_xywh
 from clickpose.skeleton import Skeleton
 
 PERSON_CATEGORY = 1  # COCO's id of people
+PERSON_NAMES = frozenset({"person", "people", "human", "body", "pedestrian", "man", "woman", "instance"})
 FLAGS = (0, 1, 2)  # COCO's visibilities
 OVERSHOOT = 1.2  # confidences up to here are those of a heatmap whose peak was sharpened; they are taken as 1
 BOX_MARGIN = 0.1  # of the sides of a box that is made around joints, on each side; at least a pixel
@@ -251,7 +252,8 @@ def person_categories(
         source: the file, for messages.
         named: False for formats whose categories name other joints than the annotations have: their order is the
             skeleton's.
-        partial: take categories that share only some joints with the skeleton.
+        partial: where no category has all of the skeleton's joints and no others, take those that share some with it,
+            if they are people's by their name or have no joint that the skeleton lacks.
 
     Raises:
         ValueError: if categories name joints, and none of them the skeleton's; names the joints.
@@ -273,17 +275,21 @@ def person_categories(
             raise ValueError(f"Expected a list of joint names in category {id_!r}{_of(source)}, got "
                              f"{described(category['keypoints'])}")  # fmt: skip
         orders[id_] = JointOrder.of_names(category["keypoints"], skeleton)
-    fitting = {
-        id_: order
-        for id_, order in orders.items()
-        if order.complete or (partial and order.unmatched < len(order.joints))
-    }
+    fitting = {id_: order for id_, order in orders.items() if order.complete}
+    if not fitting and partial:
+        fitting = {id_: order for id_, order in orders.items() if _is_part(order, with_joints[id_])}
     if not fitting:
         raise ValueError(
             f"Expected the joints {', '.join(skeleton.names)}{' in ' + source if source else ''}, got "
             + "; ".join(", ".join(map(str, category["keypoints"])) for category in with_joints.values())
         )
     return PersonCategories(fitting, same)
+
+
+def _is_part(order: JointOrder, category: Mapping) -> bool:
+    """Tell whether a category that lacks joints of the skeleton, or has others, is people's all the same."""
+    is_person = str(category.get("name")).strip().lower() in PERSON_NAMES
+    return order.unmatched < len(order.joints) and (is_person or not order.unmatched)
 
 
 def _people_without_names(document: Mapping, categories: Sequence[Mapping], source: str) -> list[Hashable]:

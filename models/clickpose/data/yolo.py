@@ -14,49 +14,64 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from clickpose.boxes import clip_boxes, xywh_to_xyxy
-from clickpose.checks import as_array, check_finite
+from clickpose.data.coco_records import (
+    CocoImage,
+    CocoPerson,
+    Notes,
+    box_of_person,
+    coco_images,
+    note,
+    person_categories,
+    read_annotations,
+)
 from clickpose.skeleton import COCO, Skeleton
 
 DIGITS = 8  # of a share: within a ten-thousandth of a pixel on photos of up to 20,000
 
 
-def to_yolo(coco: Mapping, skeleton: Skeleton = COCO) -> dict[str, str]:
+def to_yolo(coco: Mapping, skeleton: Skeleton = COCO, notes: Notes | None = None) -> dict[str, str]:
     """Convert a COCO keypoint dataset.
 
     Args:
-        coco: ``images`` and ``annotations``, joints in the skeleton's order; crowds are left out. An image without
-            people gets an empty file, which trains as background.
+        coco: ``images``, ``annotations`` and maybe ``categories``; joints are matched by name where those name them. An
+            image without people gets an empty file, which trains as background.
         skeleton: the joints.
+        notes: what YOLO cannot hold is counted here: crowds, other categories, people outside their photo, joints
+            outside it. A person without a box gets one around the labelled joints.
 
     Returns:
         path below the data set's folder (``labels/a/b.txt`` for ``a/b.jpg``; ``data.yaml``) -> content.
 
     Raises:
         ValueError: if two images would have one label file, an image leads out of the folder, one with people has no
-            width and height, or a person has no such image, no box or another number of joints.
+            width and height, or a person cannot be read.
     """
-    people: dict[object, list[Mapping]] = {image["id"]: [] for image in coco["images"]}
-    for annotation in coco["annotations"]:
-        if annotation["image_id"] not in people:
-            raise ValueError(f"Expected annotations of the images, got one of image_id {annotation['image_id']!r}")
-        if not annotation.get("iscrowd"):
-            people[annotation["image_id"]].append(annotation)
+    notes = {} if notes is None else notes
+    coco = {**coco, "annotations": [{"id": place, **entry} for place, entry in enumerate(coco["annotations"])]}
+    images = coco_images(coco)
+    categories = person_categories(coco, skeleton, partial=True)
+    people: dict[object, list[CocoPerson]] = {image.image_id: [] for image in images}
+    for person in read_annotations(coco, skeleton, categories=categories, notes=notes):
+        if person.crowd:
+            note(notes, "crowds, which YOLO does not know, left out")
+        else:
+            people[person.image_id].append(person)
     files: dict[str, str] = {}
-    for image in coco["images"]:
-        path = _label_path(image["file_name"])
+    for image in images:
+        path = _label_path(image.file_name or str(image.image_id))
         if path in files:
             raise ValueError(f"Expected images whose names differ before the suffix, got several for {path}")
-        files[path] = "".join(_line(person, image, skeleton) for person in people[image["id"]])
+        files[path] = "".join(_line(person, image, notes) for person in people[image.image_id])
     return {**files, "data.yaml": _data_yaml(skeleton)}
 
 
-def write_yolo(folder: str | Path, coco: Mapping, skeleton: Skeleton = COCO) -> int:
+def write_yolo(folder: str | Path, coco: Mapping, skeleton: Skeleton = COCO, notes: Notes | None = None) -> int:
     """Write :func:`to_yolo` below a folder, beside whose ``labels`` the photos belong into ``images``.
 
     Returns:
         the number of label files.
     """
-    files = to_yolo(coco, skeleton)
+    files = to_yolo(coco, skeleton, notes)
     for name, content in files.items():
         path = Path(folder) / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -65,28 +80,33 @@ def write_yolo(folder: str | Path, coco: Mapping, skeleton: Skeleton = COCO) -> 
 
 
 def _label_path(file_name: str) -> str:
-    path = PurePosixPath(file_name)
+    path = PurePosixPath(file_name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts:
         raise ValueError(f"Expected images below one folder, got {file_name}")
     return (PurePosixPath("labels") / path.with_suffix(".txt")).as_posix()
 
 
-def _line(person: Mapping, image: Mapping, skeleton: Skeleton) -> str:
-    """Write one person."""
-    if not (image.get("width") and image.get("height")):
-        raise ValueError(f"Expected {image['file_name']} to have a width and height")
-    size = np.array([image["width"], image["height"]], dtype=np.float64)
-    where = f"on {image['file_name']}"
-    box_xywh = check_finite(f"bbox {where}", as_array(f"bbox {where}", person.get("bbox"), (4,)))
-    left, top, right, bottom = clip_boxes(xywh_to_xyxy(box_xywh), size[::-1])
+def _line(person: CocoPerson, image: CocoImage, notes: Notes) -> str:
+    """Write one person; nothing for one of whom the photo shows nothing."""
+    if image.image_hw is None:
+        raise ValueError(f"Expected {image.file_name} to have a width and height")
+    found = box_of_person(person, {})
+    left, top, right, bottom = np.zeros(4) if found is None else clip_boxes(xywh_to_xyxy(found[0]), image.image_hw)
+    if not (right > left and bottom > top):
+        note(notes, "persons outside their photo or of no size, left out")
+        return ""
+    if not found[1]:
+        note(notes, "boxes made around the joints of persons without one")
+    size = np.array(image.image_hw[::-1], dtype=np.float64)
     box = np.array([(left + right) / 2, (top + bottom) / 2, right - left, bottom - top]) / np.tile(size, 2)
-    numbers = person.get("keypoints") or np.zeros(3 * len(skeleton))
-    triples = as_array(f"keypoints {where}", numbers, (3 * len(skeleton),)).reshape(-1, 3)
-    points = triples[:, :2] / size
-    labelled = (triples[:, 2] > 0) & ((points >= 0) & (points <= 1)).all(axis=1)
+    points = person.keypoints / size
+    with np.errstate(invalid="ignore"):
+        labelled = (person.visibility > 0) & ((points >= 0) & (points <= 1)).all(axis=1)
+    if outside := int(((person.visibility > 0) & ~labelled).sum()):
+        note(notes, "joints outside their photo, written as not labelled", outside)
     words = ["0", *(f"{number:.{DIGITS}f}" for number in box)]
-    for (x, y), visible, is_labelled in zip(points, triples[:, 2], labelled, strict=True):
-        words += [f"{x:.{DIGITS}f}", f"{y:.{DIGITS}f}", f"{visible:.0f}"] if is_labelled else ["0", "0", "0"]
+    for (x, y), visible, is_labelled in zip(points, person.visibility, labelled, strict=True):
+        words += [f"{x:.{DIGITS}f}", f"{y:.{DIGITS}f}", f"{visible}"] if is_labelled else ["0", "0", "0"]
     return " ".join(words) + "\n"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,8 @@ from clickpose.skeleton import COCO
 
 def coco(*annotations, **image):
     image = {"id": 3, "file_name": "a/b.c.jpg", "width": 640, "height": 480, **image}
-    return {"images": [image], "annotations": [{"image_id": 3, **annotation} for annotation in annotations]}
+    people = [{"id": number, "image_id": 3, **annotation} for number, annotation in enumerate(annotations)]
+    return {"images": [image], "annotations": people}
 
 
 def person(seed, visibility):
@@ -47,7 +49,8 @@ def test_nothing_lies_outside_the_image():
     outside["bbox"] = [-20, 400, 100, 300]
     outside["keypoints"][0:3] = [-1, 5, 2]
     outside["keypoints"][3:6] = [640, 480, 1]
-    (line,) = to_yolo(coco(outside))["labels/a/b.c.txt"].splitlines()
+    (line,) = to_yolo(coco(outside), notes=(notes := Counter()))["labels/a/b.c.txt"].splitlines()
+    assert notes == {"joints outside their photo, written as not labelled": 1}
     assert line.split()[5:11] == ["0", "0", "0", "1.00000000", "1.00000000", "1"]
     np.testing.assert_allclose(read_back(line)[0], [0, 400, 80, 80], atol=1e-5)
 
@@ -61,7 +64,37 @@ def test_names_are_text_whatever_yaml_would_read_in_them(tmp_path):
 
 def test_crowds_are_left_out_and_images_without_people_are_background():
     crowd = {"iscrowd": 1, "bbox": [0, 0, 9, 9], "segmentation": {}}
-    assert to_yolo(coco(crowd, width=None))["labels/a/b.c.txt"] == ""
+    without_size = coco(crowd, width=None, height=None)
+    assert to_yolo(without_size, notes=(notes := Counter()))["labels/a/b.c.txt"] == ""
+    assert notes == {"crowds, which YOLO does not know, left out": 1}
+
+
+def test_people_of_whom_the_photo_shows_nothing_are_left_out():
+    """A line of no width without a joint teaches a network nothing; Ultralytics takes it."""
+    gone = {"bbox": [-300, 50, 120, 300], "keypoints": [-250, 90, 2] * 17}
+    thin = {**person(2, [2] * 17), "bbox": [100, 100, 0, 200]}  # its joints tell where it is
+    empty = {"bbox": [50, 60, 0, 200], "keypoints": [0] * 51}
+    (line,) = to_yolo(coco(gone, thin, empty), notes=(notes := Counter()))["labels/a/b.c.txt"].splitlines()
+    box, triples = read_back(line)
+    points = triples[:, :2]
+    assert (points >= box[:2]).all() and (points <= np.add(box[:2], box[2:])).all()
+    assert notes == {
+        "persons outside their photo or of no size, left out": 2,
+        "boxes made around the joints of persons without one": 1,
+    }
+
+
+def test_joints_of_a_file_in_another_order_are_matched_by_name():
+    names = [*COCO.names[1:], "nose"]
+    category = {"id": 7, "name": "person", "keypoints": names}
+    dog = {"id": 8, "name": "dog", "keypoints": ["nose", "tail"]}
+    points = [number for joint in range(17) for number in (10.0 + joint, 20.0, 2)]
+    people = {"bbox": [5, 5, 90, 90], "keypoints": points, "category_id": 7}, {"bbox": [1, 1, 9, 9], "category_id": 8}
+    document = {**coco(*people), "categories": [category, dog]}
+    (line,) = to_yolo(document, notes=(notes := Counter()))["labels/a/b.c.txt"].splitlines()
+    triples = read_back(line)[1]
+    np.testing.assert_allclose(triples[:3, 0], [26, 10, 11], atol=1e-5)
+    assert notes == {"annotations of other categories": 1}
 
 
 def test_the_data_file_is_yaml_with_the_mirror_pairs(tmp_path):
@@ -75,12 +108,12 @@ def test_the_data_file_is_yaml_with_the_mirror_pairs(tmp_path):
 @pytest.mark.parametrize(
     ("document", "message"),
     [
-        (coco(person(1, [2] * 17), width=0), "to have a width and height"),
+        (coco(person(1, [2] * 17), width=None, height=None), "to have a width and height"),
+        (coco(width=0), "above 0 as width in image 3, got 0"),
         (coco(file_name="../b.jpg"), "below one folder"),
-        (coco({**person(1, [2] * 17), "image_id": 4}), "Expected annotations of the images, got one of image_id 4"),
-        (coco({**person(1, [2] * 17), "bbox": None}), r"Expected bbox on a/b.c.jpg of shape \(4,\)"),
-        (coco({**person(1, [2] * 17), "bbox": [0, 0, float("nan"), 1]}), "Expected finite bbox on a/b.c.jpg, got nan"),
-        (coco({**person(1, [2] * 17), "keypoints": [1, 2, 2]}), r"Expected keypoints on a/b.c.jpg of shape \(51,\)"),
+        (coco({**person(1, [2] * 17), "image_id": 4}), "Expected image 4 of annotation 0, got no such image"),
+        (coco({**person(1, [2] * 17), "bbox": [0, 0, float("nan"), 1]}), "finite numbers of bbox in annotation 0"),
+        (coco({**person(1, [2] * 17), "keypoints": [1, 2, 2]}), "51 numbers of keypoints .* in annotation 0, got 3"),
         ({"images": [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "a.png"}], "annotations": []}, "differ"),
     ],
 )
