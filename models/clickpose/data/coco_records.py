@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +69,11 @@ class JointOrder:
         return len(self.joints) == self.count and None not in self.joints
 
     @property
+    def places(self) -> tuple[int | None, ...]:
+        """For each joint of the skeleton its place in the file, None for one that the file lacks."""
+        return tuple(self.joints.index(joint) if joint in self.joints else None for joint in range(self.count))
+
+    @property
     def unmatched(self) -> int:
         """How many joints of the file the skeleton lacks."""
         return self.joints.count(None)
@@ -102,6 +107,11 @@ class PersonCategories:
 
     orders: Mapping[Hashable, JointOrder]
     default: JointOrder
+
+    @property
+    def of_results(self) -> PersonCategories:
+        """The same for a results list, whose joints stand in the skeleton's order whatever the dataset's is."""
+        return PersonCategories(dict.fromkeys(self.orders, self.default), self.default)
 
     def find(self, entry: Mapping, where: str) -> tuple[Hashable, JointOrder] | None:
         """Return the category and joint order of an annotation or result; None where it is not people's.
@@ -356,8 +366,7 @@ def read_annotations(
     categories = categories or person_categories(document, skeleton, source)
     entries = entries_of(document, "annotations", source)
     ids = unique_ids(entries, "annotations", source)
-    images = unique_ids(entries_of(document, "images", source), "images", source)
-    known = set(images)
+    known = set(unique_ids(entries_of(document, "images", source), "images", source))
     people = []
     for place, (id_, entry) in enumerate(zip(ids, entries, strict=True)):
         where = f"annotation {_shown(id_)}{_of(source)}"
@@ -381,7 +390,7 @@ def read_annotations(
                 entry=entry,
                 order=order,
                 annotation_id=id_,
-                image_id=_image_of(entry, known, images, where),
+                image_id=_image_of(entry, known, where),
                 category_id=category_id,
                 keypoints=points,
                 thirds=thirds,
@@ -451,17 +460,18 @@ def read_predictions(
     """
     categories = person_categories(document, skeleton, source)
     entries = entries_of(document, "annotations", source)
-    ids = unique_ids(entries, "annotations", source)
-    images = unique_ids(entries_of(document, "images", source), "images", source)
-    known = set(images)
+    ids = iter(unique_ids([entry for entry in entries if "id" in entry], "annotations", source))
+    known = set(unique_ids(entries_of(document, "images", source), "images", source))
     people = []
-    for place, (id_, entry) in enumerate(zip(ids, entries, strict=True)):
-        where = f"annotation {_shown(id_)}{_of(source)}"
+    for place, entry in enumerate(entries):
+        id_ = next(ids) if "id" in entry else None  # which nobody needs to tell predictions apart
+        name = f"the annotation at place {place}" if id_ is None else f"annotation {_shown(id_)}"
+        where = f"{name}{_of(source)}"
         found = categories.find(entry, where)
         if found is None:
             note(Counter() if notes is None else notes, "annotations of other categories")
         else:
-            image_id = _image_of(entry, known, images, where)
+            image_id = _image_of(entry, known, where)
             people.append(
                 _prediction(entry, place, where, image_id, *found, skeleton, scored=scored, annotation_id=id_)
             )
@@ -570,6 +580,8 @@ def person_confidences(people: Sequence[CocoPerson], notes: Notes | None = None)
 
 def _unit_confidences(values: np.ndarray, name: str, people: Sequence[CocoPerson], notes: Notes | None) -> np.ndarray:
     """Clip confidences of a heatmap's overshoot, and refuse what is on another scale."""
+    if not len(people):
+        return values
     rows = values.reshape(len(people), -1)
     wrong = ~((rows >= 0) & (rows <= OVERSHOOT))  # NaN too
     if wrong.any():
@@ -686,6 +698,11 @@ def note(notes: Notes, what: str, count: int = 1) -> None:
     notes[what] = notes.get(what, 0) + count
 
 
+def told(notes: Mapping[str, int]) -> str:
+    """Say in one line what was counted: ``3 crowds; 1 boxes without an area``; empty for nothing."""
+    return "; ".join(f"{count} {what}" for what, count in notes.items() if count)
+
+
 def unique_ids(entries: Sequence[Mapping], name: str, source: str = "") -> list[Hashable]:
     """Return the ids of images or annotations.
 
@@ -712,6 +729,20 @@ def as_id(value: object, name: str, where: str) -> Hashable:
     if isinstance(value, str) or (isinstance(value, int | np.integer) and not isinstance(value, bool)):
         return value
     raise ValueError(f"Expected {_an(name)} that is a whole number or text in {where}, got {described(value)}")
+
+
+def check_image_id(image_id: Hashable, known: Collection[Hashable], where: str) -> Hashable:
+    """Return the id of an entry's image if it is one of those that are known.
+
+    Raises:
+        ValueError: otherwise; names the entry, and says where ids are of another kind.
+    """
+    if image_id in known:
+        return image_id
+    kinds = {isinstance(id_, str) for id_ in known}
+    kind = "text" if kinds == {True} else "numbers"
+    hint = f"; ids of images are {kind} there" if len(kinds) == 1 and isinstance(image_id, str) not in kinds else ""
+    raise ValueError(f"Expected image {_shown(image_id)} of {where}, got no such image{hint}")
 
 
 def as_flag(value: object, name: str, where: str) -> bool:
@@ -823,14 +854,8 @@ def _number(value: object) -> float | None:
         return None
 
 
-def _image_of(entry: Mapping, known: set, images: Sequence[Hashable], where: str) -> Hashable:
-    image_id = as_id(entry.get("image_id"), "image_id", where)
-    if image_id in known:
-        return image_id
-    kinds = {type(id_) for id_ in images}
-    hint = "; ids of images are numbers there" if kinds == {int} and isinstance(image_id, str) else ""
-    hint = "; ids of images are text there" if kinds == {str} and not isinstance(image_id, str) else hint
-    raise ValueError(f"Expected image {_shown(image_id)} of {where}, got no such image{hint}")
+def _image_of(entry: Mapping, known: Collection[Hashable], where: str) -> Hashable:
+    return check_image_id(as_id(entry.get("image_id"), "image_id", where), known, where)
 
 
 def _counted(entry: Mapping, where: str) -> int | None:

@@ -10,11 +10,10 @@ import numpy as np
 
 from clickpose.checks import as_array, check_finite, check_not_negative
 from clickpose.data.coco_records import (
-    JointOrder,
     Notes,
-    PersonCategories,
     area_of_person,
     box_of_person,
+    check_image_id,
     coco_positions,
     count_ignored,
     entries_of,
@@ -182,15 +181,10 @@ def predictions_from_coco(
             another number of joints.
     """
     known = set(image_ids_of(annotations))
-    listed = person_categories(annotations, skeleton).orders
-    same = JointOrder.same(skeleton)
-    categories = PersonCategories(dict.fromkeys(listed, same), same)
+    categories = person_categories(annotations, skeleton).of_results
     rows = read_results(results, skeleton, source, categories=categories, notes=notes)
     for row in rows:
-        if row.image_id not in known:
-            raise ValueError(
-                f"Expected results for images of the dataset, got image_id {row.image_id!r} in {row.where}"
-            )
+        check_image_id(row.image_id, known, row.where)
     return KeypointPredictions(
         keypoints=np.reshape([coco_positions(row) for row in rows], (len(rows), len(skeleton), 2)),
         scores=np.array([row.score for row in rows], dtype=np.float64),

@@ -1,14 +1,15 @@
 """Results files: where confidences stand, who they belong to, and that nothing but confidences changes."""
 
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
 
 from clickpose.calibration.results_file import (
+    ResultsFile,
     instance_scores,
     match_to_truth,
-    read_results,
     result_scores,
     with_scores,
 )
@@ -198,27 +199,131 @@ def test_instance_scores_by_visibility_else_by_raw_confidence():
 
 def test_lists_and_datasets_are_read(tmp_path):
     path, given = tmp_path / "r.json", [result(0, 0.9)]
-    path.write_text(json.dumps(given))
-    assert read_results(path) == (given, None)
-    path.write_text(json.dumps(dataset(*given)))
-    assert read_results(path) == (given, dataset(*given))
+    for content in (given, dataset(*given)):
+        path.write_text(json.dumps(content))
+        file = ResultsFile.read(path, COCO)
+        assert (file.rows, file.content) == (given, content)
+
+
+def permuted(document, order):
+    """Return a dataset whose joints stand in another order, by their names."""
+    rows = []
+    for row in document["annotations"]:
+        new = {**row, "keypoints": np.reshape(row["keypoints"], (-1, 3))[order].ravel().tolist()}
+        if "keypoint_scores" in row:
+            new["keypoint_scores"] = np.array(row["keypoint_scores"])[order].tolist()
+        rows.append(new)
+    categories = [{"id": 1, "name": "person", "keypoints": [COCO.names[joint] for joint in order]}, {"id": 2}]
+    return {**document, "annotations": rows, "categories": categories}
+
+
+def test_a_datasets_joints_are_read_by_name_and_written_as_they_stood(tmp_path):
+    order = np.random.default_rng(3).permutation(17)
+    own = np.linspace(0.1, 0.9, 17)
+    plain = dataset(
+        result(0, 0.5, id=3, keypoint_scores=own.tolist()), result(400, 0.4, id="b", keypoint_scores=own.tolist())
+    )
+    plain["images"] = [{"id": 1, "file_name": "a.jpg"}]
+    document = permuted(plain, order)
+    car = {"id": 8, "image_id": 1, "category_id": 2, "bbox": [0, 0, 1, 1]}
+    crowd = {"id": 9, "image_id": 1, "category_id": 1, "iscrowd": "1", "segmentation": {}}
+    document["annotations"] = [car, document["annotations"][0], crowd, document["annotations"][1]]
+    (tmp_path / "r.json").write_text(json.dumps(document))
+    file = ResultsFile.read(tmp_path / "r.json", COCO)
+    assert file.notes == {"annotations of other categories": 1, "crowds left out": 1}
+    np.testing.assert_array_equal(file.scores.keypoints[0], BODY)
+    np.testing.assert_array_equal(file.scores.scores, [own, own])
+    assert file.rows[0]["keypoints"] == plain["annotations"][0]["keypoints"]
+    new = np.linspace(0.2, 0.6, 17)
+    file.write(tmp_path / "new" / "out.json", with_scores(file.rows, np.stack([new, new]), np.array([0.3, 0.2])))
+    written = json.loads((tmp_path / "new" / "out.json").read_text())
+    np.testing.assert_array_equal(np.array(written["annotations"][1]["keypoint_scores"])[np.argsort(order)], new)
+    assert written["annotations"][1]["keypoints"][0::3] == document["annotations"][1]["keypoints"][0::3]
+    for name in ("keypoints", "keypoint_scores", "score"):
+        for place in (1, 3):
+            written["annotations"][place][name] = document["annotations"][place][name]
+    assert written == document
+    assert file.aligned({7: "photos/a.jpg", 8: "b.jpg"})[0]["image_id"] == 7
+
+
+def test_truth_in_another_order_of_joints_is_the_same_truth():
+    truth, given = dataset(person(11, 0), person(12, 400, image=2)), [result(0, 0.9, jitter=3.0)]
+    expected = match_to_truth(truth, given, COCO)
+    found = match_to_truth(permuted(truth, COCO.flip_indices), given, COCO)
+    np.testing.assert_array_equal(found.oks, expected.oks)
+    np.testing.assert_array_equal(found.truth, expected.truth)
+
+
+def test_results_of_other_categories_say_nothing():
+    truth = dataset(person(11, 0))
+    truth["categories"] = [{"id": 1, "name": "person", "keypoints": list(COCO.names)}, {"id": 2, "name": "car"}]
+    found = match_to_truth(truth, [result(0, 0.9) | {"category_id": 2}, result(0, 0.8)], COCO)
+    assert found.ignored.tolist() == [True, False] and found.matched.tolist() == [False, True]
+
+
+def test_joints_that_are_not_there_have_no_confidence_and_no_part_in_the_size():
+    gap = result(300, 0.5, thirds=np.linspace(0.1, 0.9, 17))
+    gap["keypoints"][9:12] = [0, 0, 0]
+    scores = result_scores([gap], COCO)
+    assert np.isnan(scores.keypoints[0, 3]).all() and scores.scores[0, 3] == 0
+    rest = np.delete(BODY, 3, axis=0)
+    assert scores.area[0] == pytest.approx(np.ptp(rest, axis=0).prod())
+    (changed,) = with_scores([gap], np.full((1, 17), 0.25), np.array([0.4]))
+    assert changed["keypoints"][9:12] == [0, 0, 0] and changed["keypoint_scores"][3] == 0
+    assert changed["keypoints"][2] == changed["keypoint_scores"][0] == 0.25
+    found = match_to_truth(dataset(person(11, 300)), [gap], COCO)
+    assert found.oks[0, 3] == 0 and found.instance_oks[0] == pytest.approx(16 / 17)
+
+
+def test_persons_scores_that_overshoot_are_taken_as_one():
+    notes = Counter()
+    scores = result_scores([result(0, 1.1, thirds=np.full(17, 2)), result(0, 0.5, thirds=np.ones(17))], COCO, notes)
+    assert scores.instance_scores.tolist() == [1.0, 0.5] and (scores.scores[0] == 1).all()
+    assert notes == {"confidences above 1 (overshoot of a heatmap), taken as 1": 18}
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (
+            {"results": []},
+            "Expected a list of keypoint results, or a dataset with annotations, in .*, got an object that",
+        ),
+        (3, "Expected a list of keypoint results, or a dataset with annotations, in .*r.json, got 3 that is neither"),
+        ([3], r"Expected an object as the result at place 0 of .*r\.json, got 3"),
+        ([{"image_id": 1, "score": 1}], r"Expected keypoints in the result at place 0 of .*r\.json, got none"),
+        (
+            {"images": [], "annotations": [{"image_id": 1}]},
+            r"Expected image 1 of the annotation at place 0 of .*r\.json",
+        ),
+    ],
+)
+def test_what_is_no_results_file_is_said(tmp_path, content, sentence):
+    (tmp_path / "r.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=sentence):
+        ResultsFile.read(tmp_path / "r.json", COCO)
 
 
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"keypoints": [1.0] * 48}, "Expected 51 numbers in keypoints, got 48"),
-        ({"keypoints": None}, "Expected keypoints of shape"),
-        ({"keypoint_scores": [0.5] * 16}, r"Expected keypoint_scores of shape \(17,\), got \(16,\)"),
-        ({"keypoint_scores": [0.5] * 16 + [1.2]}, r"Expected finite keypoint scores within 0\.\.1, got 1\.2"),
-        ({"keypoint_scores": [0.5] * 16 + [float("nan")]}, r"Expected finite keypoint scores within 0\.\.1, got nan"),
-        ({"visibility_scores": [2.0] * 17}, r"Expected finite visibility_scores within 0\.\.1"),
-        ({"score": None}, "Expected finite score, got nan"),
-        ({"score": float("inf"), "keypoint_scores": [0.5] * 17}, "Expected finite score, got inf"),
-        ({"score": "high"}, r"Expected score of shape \(N,\), got list: could not convert"),
-        ({"bbox": [1.0, 2.0]}, r"Expected bbox of shape \(4,\), got \(2,\)"),
-        ({"area": "large"}, r"Expected area of shape \(\), got str"),
-        ({"score": 3.0}, r"Expected finite keypoint scores within 0\.\.1, got 3"),
+        ({"keypoints": [1.0] * 48}, r"Expected 51 numbers of keypoints \(coco\) in the result at place 0, got 48"),
+        ({"keypoints": None}, "Expected keypoints in the result at place 0, got none"),
+        ({"keypoint_scores": [0.5] * 16}, "Expected 17 numbers of keypoint_scores in the result at place 0, got 16"),
+        ({"keypoint_scores": [0.5] * 16 + [1.21]}, "within 0..1 as keypoint_scores of the result at place 0, got 1.21"),
+        ({"keypoint_scores": [0.5] * 16 + [None]}, "within 0..1 as keypoint_scores of the result at place 0, got nan"),
+        ({"visibility_scores": [2.0] * 17}, "Expected visibility_scores within 0..1 in the result at place 0"),
+        ({"score": None}, "Expected a finite number as score in the result at place 0, got none"),
+        ({"score": float("inf"), "keypoint_scores": [0.5] * 17}, "a finite number as score in the result at place 0"),
+        ({"score": "high"}, "Expected a finite number as score in the result at place 0, got 'high'"),
+        ({"bbox": [1.0, 2.0]}, r"Expected 4 numbers of bbox \(.*\) in the result at place 0, got 2"),
+        ({"area": "large"}, "Expected an area of 0 px² or more in the result at place 0, got 'large'"),
+        ({"score": 3.0}, "Expected confidences within 0..1 as score of the result at place 0, got 3; percent"),
+        ({"score": -3.0}, "Expected confidences within 0..1 as score of the result at place 0, got -3; logits"),
+        (
+            {"score": -3.0, "keypoint_scores": [0.5] * 17},
+            "within 0..1 as score of the result at place 0, got -3; logits",
+        ),
     ],
 )
 def test_broken_results_are_refused(change, sentence):
@@ -228,25 +333,14 @@ def test_broken_results_are_refused(change, sentence):
 
 def test_wrong_use_is_a_sentence(tmp_path):
     truth = dataset(person(11, 0))
-    with pytest.raises(ValueError, match="Expected 'score' in every result"):
+    with pytest.raises(ValueError, match="Expected a finite number as score in the result at place 0, got none"):
         result_scores([{"image_id": 1, "keypoints": [0] * 51}], COCO)
     with pytest.raises(ValueError, match="in all results or in none, got them in 1 of 2"):
         result_scores([result(0, 0.9), result(0, 0.9, keypoint_scores=[0.5] * 17)], COCO)
-    with pytest.raises(
-        ValueError, match="Expected results for images of the dataset, got image_id 7 in the result at place 0"
-    ):
+    with pytest.raises(ValueError, match="Expected image 7 of the result at place 0, got no such image"):
         match_to_truth(truth, [result(0, 0.9, image=7)], COCO)
     for bad in (0.0, 1.5):
         with pytest.raises(ValueError, match="Expected min_oks above 0 and at most 1"):
             match_to_truth(truth, [], COCO, bad)
-    with pytest.raises(ValueError, match="Cannot read"):
-        read_results(tmp_path / "absent.json")
-    for text, sentence in (
-        ("x", "Expected JSON"),
-        ("3", "got neither"),
-        ('{"images": []}', "got neither"),
-        ("[3]", "got neither"),
-    ):
-        (tmp_path / "r.json").write_text(text)
-        with pytest.raises(ValueError, match=sentence):
-            read_results(tmp_path / "r.json")
+    with pytest.raises(FileNotFoundError, match=r"Expected keypoint results at .*absent\.json, found no such file"):
+        ResultsFile.read(tmp_path / "absent.json", COCO)

@@ -130,7 +130,7 @@ def test_the_inputs_are_left_alone_and_nothing_is_printed(truth, capsys):
 
 def test_wrong_results_are_refused(truth):
     good = result(truth["annotations"][0], 0.9)
-    with pytest.raises(ValueError, match="Expected results for images of the dataset, got image_id 9"):
+    with pytest.raises(ValueError, match="Expected image 9 of the result at place 0, got no such image"):
         average_precision(truth, [{**good, "image_id": 9}])
     with pytest.raises(ValueError, match=r"Expected 51 numbers of keypoints \(coco\) in the result at place 0, got 3"):
         average_precision(truth, [{**good, "keypoints": [1, 2, 3]}])

@@ -66,7 +66,7 @@ def apply_calibrator(request: ApplyRequest) -> Outcome:
     provenance.check(request.name, skeleton)
     results = Results.read(request.results, skeleton)
     rows = results.recalibrated(calibrator)
-    measured = {}
+    measured: dict[str, Any] = {"notes": results.notes}
     if request.annotations is not None:
         measured = _measure(request.annotations, request, results, rows, calibrator)
     if request.calibrated is not None:
@@ -101,4 +101,5 @@ def _measure(
         "average_precision": figures,
         "intervals": intervals,
         "pictures": pictures,
+        "notes": labelled.notes,
     }

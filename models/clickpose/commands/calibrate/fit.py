@@ -81,7 +81,7 @@ def fit_results(request: FitRequest) -> Outcome:
         after=fit.after,
         average_precision=figures,
         intervals=intervals,
-        notes=[*fit.comparison, *fit.notes],
+        notes=[*labelled.notes, *fit.comparison, *fit.notes],
         written=[] if request.calibrated is None else [request.calibrated],
         pictures=pictures,
     )

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from clickpose.boxes import xywh_to_xyxy
 from clickpose.calibration.posthoc import IdentityCalibrator, PosthocCalibrator
-from clickpose.calibration.results_file import (
-    ResultScores,
-    instance_scores,
-    match_to_truth,
-    read_results,
-    result_scores,
-    with_scores,
-)
+from clickpose.calibration.results_file import ResultsFile, instance_scores, match_to_truth, with_scores
 from clickpose.calibration.sample import FitSample
-from clickpose.checks import check_unit_range
 from clickpose.commands.calibrate.outcome import RANKED
 from clickpose.commands.calibrate.report import PersonPictures
+from clickpose.data.coco_records import CocoPerson, box_of_joints, coco_images, told
 from clickpose.data.json_file import read_json
 from clickpose.metrics.average_precision import average_precision
 from clickpose.metrics.bootstrap import Comparison, compare_average_precision
@@ -29,33 +24,35 @@ from clickpose.metrics.keypoint_sets import predictions_from_coco, truth_from_co
 from clickpose.skeleton import Skeleton
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
 class Results:
-    """What a results file holds.
+    """What a results file holds, and its confidences calibrated.
 
-    Attributes:
-        source: the file.
-        rows: the N results as they came.
-        dataset: that they stood in; None for a plain list.
-        scores: what they say.
-        skeleton: their joints.
+    Args:
+        file: of N results.
     """
 
-    source: Path
-    rows: Sequence[dict]
-    dataset: dict | None
-    scores: ResultScores
-    skeleton: Skeleton
+    def __init__(self, file: ResultsFile):
+        self.file = file
+        self.scores = file.scores
 
     @classmethod
     def read(cls, path: Path, skeleton: Skeleton) -> Results:
         """Read a file.
 
         Raises:
-            ValueError: for a file that is none, or holds something else.
+            FileNotFoundError, ValueError: for a file that is none, or holds something else.
         """
-        rows, dataset = read_results(path)
-        return cls(source=path, rows=rows, dataset=dataset, scores=result_scores(rows, skeleton), skeleton=skeleton)
+        return cls(ResultsFile.read(path, skeleton))
+
+    @property
+    def rows(self) -> list[dict]:
+        """The N results as COCO's list has them."""
+        return self.file.rows
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """Their joints."""
+        return self.file.skeleton
 
     def recalibrated(self, calibrator: PosthocCalibrator) -> list[dict]:
         """Return the results with calibrated confidences; as they are where the calibrator changes none."""
@@ -67,9 +64,12 @@ class Results:
 
     def write(self, path: Path, rows: Sequence[dict]) -> None:
         """Write changed results in the form that they came in."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        content = rows if self.dataset is None else {**self.dataset, "annotations": rows}
-        path.write_text(json.dumps(content), encoding="utf-8")
+        self.file.write(path, rows)
+
+    @property
+    def notes(self) -> list[str]:
+        """What was left out or guessed, in a sentence."""
+        return [f"{self.file.source}: {told(self.file.notes)}"] if self.file.notes else []
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -83,6 +83,7 @@ class LabelledResults:
         source: its file.
         sample: the N results as a fit takes them; who found nobody has no label.
         truth: (N, K, 2) px, the annotated keypoints; 0 where nobody was found.
+        left_out: of the annotations -> how often.
     """
 
     results: Results
@@ -91,6 +92,7 @@ class LabelledResults:
     source: Path
     sample: FitSample
     truth: np.ndarray
+    left_out: Mapping[str, int]
 
     @classmethod
     def read(cls, results: Results, annotations_file: Path) -> LabelledResults:
@@ -99,16 +101,16 @@ class LabelledResults:
         Raises:
             ValueError: for a file that cannot serve, or photos that cannot be told.
         """
-        annotations = _read_annotations(annotations_file)
-        aligned, given = _align_images(results.rows, results.dataset, annotations), results.scores
-        found = match_to_truth(annotations, aligned, results.skeleton)
-        persons = np.array([float(result["score"]) for result in results.rows])
+        annotations: Any = read_json(annotations_file, "COCO keypoints")
+        names = {image.image_id: image.file_name for image in coco_images(annotations, str(annotations_file))}
+        aligned, given, left_out = results.file.aligned(names), results.scores, Counter[str]()
+        found = match_to_truth(annotations, aligned, results.skeleton, source=str(annotations_file), notes=left_out)
         sample = FitSample(
             oks=found.oks,
             scores=given.scores,
             visibility=np.where(found.matched[:, None], found.visibility, 0),
             instance_oks=found.instance_oks,
-            instance_scores=check_unit_range("score of the results", persons),
+            instance_scores=given.instance_scores,
             image_ids=given.image_ids,
             weights=given.scores if given.visibility_scores is None else given.visibility_scores,
             area=given.area,
@@ -121,7 +123,13 @@ class LabelledResults:
             source=annotations_file,
             sample=sample,
             truth=found.truth,
+            left_out=left_out,
         )
+
+    @property
+    def notes(self) -> list[str]:
+        """What was left out or guessed in results and annotations, a sentence each."""
+        return [*self.results.notes, *([f"{self.source}: {told(self.left_out)}"] if self.left_out else [])]
 
     @property
     def described(self) -> str:
@@ -151,32 +159,33 @@ class LabelledResults:
         Raises:
             ValueError: if photos are not there, or the annotations do not say their name or size.
         """
-        from clickpose.boxes import enclosing_box, xywh_to_xyxy
-
         folder = folder or self.source.parent / "images"
         if not folder.is_dir():
             return None
-        keypoints, entries = self.results.scores.keypoints, {image["id"]: image for image in self.annotations["images"]}
-        chosen = [entries[result["image_id"]] for result in self.aligned]
-        boxes = [
-            xywh_to_xyxy(result["bbox"]) if result.get("bbox") else enclosing_box(points)
-            for result, points in zip(self.aligned, keypoints, strict=True)
-        ]
-        try:
-            paths = [folder / image["file_name"] for image in chosen]
-            images_hw = np.reshape([(image["height"], image["width"]) for image in chosen], (-1, 2))
-        except KeyError as error:
-            raise ValueError(f"Expected {error} of every annotated photo for the report's examples, got none") from None
+        images = {image.image_id: image for image in coco_images(self.annotations, str(self.source))}
+        chosen = [images[result["image_id"]] for result in self.aligned]
+        if lacking := [image for image in chosen if image.file_name is None or image.image_hw is None]:
+            raise ValueError(
+                f"Expected a file_name, height and width of every annotated photo for the report's examples, got "
+                f"image {lacking[0].image_id!r} of {self.source} without"
+            )
+        paths = [folder / str(image.file_name) for image in chosen]
         if absent := [path for path in paths if not path.is_file()]:
             raise ValueError(f"Expected the annotated photos in {folder} for the report's examples, got no "
                              f"{absent[0].name}; `images` names their folder")  # fmt: skip
         return PersonPictures(
             image_paths=paths,
-            images_hw=images_hw,
-            keypoints=keypoints,
+            images_hw=np.reshape([image.image_hw for image in chosen], (-1, 2)),
+            keypoints=self.results.scores.keypoints,
             truth=self.truth,
-            boxes_xyxy=np.reshape(boxes, (-1, 4)),
+            boxes_xyxy=np.reshape([_box(person) for person in self.results.file.people], (-1, 4)),
         )
+
+
+def _box(person: CocoPerson) -> np.ndarray:
+    """Return (4,) xyxy px: the person's box, else that of the joints; an empty one where there is neither."""
+    box = box_of_joints(person.keypoints, margin=0.0) if person.box_xywh is None else person.box_xywh
+    return xywh_to_xyxy(np.zeros(4) if box is None else box)
 
 
 def _intervals(annotations: dict, before: Sequence[dict], after: Sequence[dict], skeleton: Skeleton):
@@ -186,34 +195,3 @@ def _intervals(annotations: dict, before: Sequence[dict], after: Sequence[dict],
     images = [image["id"] for image in annotations["images"]]
     compared = compare_average_precision(truth, old, new, skeleton.sigma_array, images)
     return {f"COCO {name}": compared[name] for name in RANKED}
-
-
-def _read_annotations(path: Path) -> dict:
-    content = read_json(path, "COCO keypoints")
-    if not isinstance(content, dict) or not {"images", "annotations"} <= content.keys():
-        raise ValueError(f"Expected COCO keypoints (images, annotations) in {path}, got something else")
-    if not all(isinstance(image, dict) and "id" in image for image in content["images"]):
-        raise ValueError(f"Expected images with an id in {path}, got one without")
-    return content
-
-
-def _align_images(results: Sequence[dict], dataset: dict | None, annotations: dict) -> list[dict]:
-    """Give results that came with photos of their own numbering the ids of the annotated photos, by file name."""
-    if dataset is None:
-        return list(results)
-    by_name = {str(image.get("file_name", "")): image["id"] for image in annotations["images"]}
-    # folders may differ, but then a bare name must say which photo is meant
-    by_bare_name: dict[str, list] = {}
-    for name, id_ in by_name.items():
-        by_bare_name.setdefault(Path(name).name, []).append(id_)
-    ids = {}
-    for image in dataset.get("images", []):
-        name = str(image.get("file_name", ""))
-        candidates = [by_name[name]] if name in by_name else by_bare_name.get(Path(name).name, [])
-        if not name or len(candidates) != 1:
-            number = "several" if len(candidates) > 1 else "none"
-            raise ValueError(f"Expected one annotated photo of the name {name!r}, as the results' photo, got {number}")
-        ids[image.get("id")] = candidates[0]
-    if missing := [result.get("image_id") for result in results if result.get("image_id") not in ids]:
-        raise ValueError(f"Expected results of the photos that stand beside them, got image_id {missing[0]!r}")
-    return [{**result, "image_id": ids[result["image_id"]]} for result in results]

@@ -151,17 +151,20 @@ def test_results_in_a_dataset_are_matched_by_file_name_and_stay_in_it(world):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda d, r: d["images"][0].pop("id"), "Expected images with an id"),
-        (lambda d, r: r["images"].pop(), "Expected results of the photos that stand beside them, got image_id 139"),
-        (lambda d, r: r.pop("images"), "Expected results of the photos that stand beside them, got image_id 100"),
-        (lambda d, r: d["images"][3].pop("file_name"), "Expected one annotated photo of the name '3.png'"),
+        (
+            lambda d, r: d["images"][0].pop("id"),
+            "Expected an id that is a whole number or text in the image at place 0 of",
+        ),
+        (lambda d, r: r["images"].pop(), "Expected image 139 of the annotation at place 78 of"),
+        (lambda d, r: r.pop("images"), "Expected a COCO keypoint dataset with a list of images in"),
+        (lambda d, r: d["images"][3].pop("file_name"), "Expected an annotated photo of the name of image 103 of"),
         (
             lambda d, r: (
                 d["images"][3].update(file_name="a/x.png"),
                 d["images"][4].update(file_name="b/x.png"),
                 r["images"][3].update(file_name="x.png"),
             ),
-            "Expected one annotated photo of the name 'x.png', as the results' photo, got several",
+            "Expected one photo of the name 'x.png', got 2 whose folders do not tell",
         ),
     ],
 )
@@ -274,12 +277,15 @@ def test_wrong_use_is_one_sentence(arguments, sentence, tmp_path, monkeypatch):
     ("spoil", "sentence"),
     [
         (lambda r: r.clear(), "that the predictions found, got none"),
-        (lambda r: r[0].update(score=float("nan")), "Expected finite score, got nan"),
-        (lambda r: r[0].update(score=2.5), "Expected finite score of the results within 0..1, got 2.5"),
+        (lambda r: r[0].update(score=float("nan")), "Expected a finite number as score in the result at place 0 of"),
+        (lambda r: r[0].update(score=2.5), "within 0..1 as score of the result at place 0 of"),
         (lambda r: r.__setitem__(slice(2, None), []), "Expected people on at least two photos"),
-        (lambda r: r[0]["keypoints"].__setitem__(2, 1.5), "Expected finite keypoint scores within 0..1, got 1.5"),
-        (lambda r: r[0]["keypoints"].pop(), "numbers in keypoints, got 50: not the 17 joints of skeleton 'coco'"),
-        (lambda r: r[0].update(image_id=7), "Expected results for images of the dataset, got image_id 7"),
+        (
+            lambda r: r[0]["keypoints"].__setitem__(2, 1.5),
+            "within 0..1 as third numbers of keypoints of the result at place 0 of",
+        ),
+        (lambda r: r[0]["keypoints"].pop(), "Expected 51 numbers of keypoints (coco) in the result at place 0 of"),
+        (lambda r: r[0].update(image_id=7), "Expected image 7 of the result at place 0 of"),
         (
             lambda r: [e["keypoints"].__setitem__(slice(0, None, 3), [9e4] * 17) for e in r],
             "that the predictions found, got none",
