@@ -24,7 +24,7 @@ from clickpose.metrics.calibration_figures import CalibrationSample
 from clickpose.metrics.oks import keypoint_oks
 from clickpose.metrics.reliability import brier_score, expected_calibration_error
 from clickpose.metrics.sparsification import ause
-from clickpose.outputs import check_output
+from clickpose.outputs import check_outputs
 from clickpose_fiftyone.checks import require_compared, require_samples
 from clickpose_fiftyone.columns import PersonColumns, index_lowest_oks, lowest_oks
 from clickpose_fiftyone.field_names import (
@@ -274,7 +274,7 @@ def summary_figures(sample: CalibrationSample) -> dict[str, float]:
 
 def _check_file(path: Path) -> None:
     """Refuse, before the fit, a file that could not be written or is something else than a curve."""
-    check_output("save_to", path)
+    check_outputs({"save_to": path})
     if path.exists():
         load_calibrator(path)
 

@@ -22,7 +22,7 @@ from clickpose.image_io import read_image
 from clickpose.lite.calibration import MODEL, CCNetScores, ScoreReader, load_score_reader
 from clickpose.lite.predictor import LitePredictor
 from clickpose.lite.tokens import iterate_lite
-from clickpose.outputs import check_output
+from clickpose.outputs import check_outputs
 from clickpose.predictor import prompt_box
 from clickpose.steps import Steps, mapped, stepwise
 from clickpose.structures import Clicks, Poses
@@ -223,9 +223,7 @@ def _head_file(save_to: str | Path) -> Path:
     path = Path(save_to)
     if path.suffix != ".safetensors":
         raise ValueError(f"Expected a file name that ends in .safetensors for a CCNet head, got {path.name!r}")
-    if not path.parent.is_dir():
-        raise ValueError(f"Expected a file in a folder that exists, got {path}")
-    check_output("save_to", path)
+    check_outputs({"save_to": path})
     if path.exists():
         load_ccnet(path)
     return path

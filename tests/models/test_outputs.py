@@ -4,25 +4,30 @@ import os
 
 import pytest
 
-from clickpose.outputs import check_output
+from clickpose.outputs import check_outputs
 
 
 def test_a_place_that_can_be_written_to_passes(tmp_path):
-    check_output("out", None)
-    check_output("out", tmp_path / "new.json")
-    check_output("out", tmp_path / "new" / "folder" / "new.json")  # which will be made
+    check_outputs({"--out": None, "--json": tmp_path / "new.json"}, {"--photos": None})
+    check_outputs({"--out": tmp_path / "new" / "folder" / "new.json"}, inputs=[tmp_path / "gt.json"])
     (tmp_path / "old.json").write_text("old")
-    check_output("out", tmp_path / "old.json")
-    assert [path.name for path in tmp_path.iterdir()] == ["old.json"]
+    check_outputs({"--out": tmp_path / "old.json"})
+    assert (tmp_path / "old.json").read_text() == "old"
 
 
 def test_what_cannot_be_written_is_named(tmp_path, monkeypatch):
-    with pytest.raises(ValueError, match="Expected a file for `out`, got the folder"):
-        check_output("out", tmp_path)
-    (tmp_path / "old.json").write_text("old")
-    with pytest.raises(ValueError, match=r"Expected a folder to write `report` to, got .*: .*old\.json is a file"):
-        check_output("report", tmp_path / "old.json" / "new.html")
+    old = tmp_path / "old.json"
+    old.write_text("old")
+    with pytest.raises(ValueError, match="Expected --out to be a file to write, got the folder"):
+        check_outputs({"--out": tmp_path})
+    with pytest.raises(ValueError, match=r"Expected --report in a folder, got .*old\.json, where a file stands"):
+        check_outputs({"--report": old / "new.html"})
+    with pytest.raises(ValueError, match="Expected --out to leave the input alone, got"):
+        check_outputs({"--out": tmp_path / "x" / ".." / "old.json"}, inputs=[old])
+    with pytest.raises(ValueError, match="Expected different files for --out and --json"):
+        check_outputs({"--out": old, "--json": old})
+    with pytest.raises(ValueError, match="Expected --photos in a folder"):
+        check_outputs(folders={"--photos": old})
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # tests may run as root, who may write anywhere
-    for path in (tmp_path / "old.json", tmp_path / "new.json"):
-        with pytest.raises(ValueError, match=r"Expected a place to write `out` to, got .*nothing may be written"):
-            check_output("out", path)
+    with pytest.raises(ValueError, match="Expected --out in a folder that can be written to"):
+        check_outputs({"--out": old})

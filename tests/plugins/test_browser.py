@@ -289,6 +289,7 @@ def test_calibrating_with_ccnet_in_the_app(page, dataset, tmp_path):
     form = open_form(page, "calibrate confidence")
     form.get_by_role("combobox").nth(2).click()
     page.get_by_role("option", name="ccnet").click()
+    form.get_by_text("A curve for each joint").wait_for(state="hidden")
     form.get_by_text("“pred” was predicted by lite").first.wait_for()  # so that nobody is asked
     page.screenshot(path=ARTIFACTS / "ccnet-form.png")
     form.get_by_role("button", name="Execute").first.click()

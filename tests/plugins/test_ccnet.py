@@ -161,7 +161,8 @@ def test_what_cannot_be_calibrated_is_a_sentence_and_changes_nothing(dataset, pr
     refused('people on at least two photos of "gt"', calibrate_ccnet, fit_samples=dataset[:1], model=predictor)
     refused("got those of 'r50'; a post-hoc curve suits every network", calibrate_ccnet, model="r50")
     refused("ends in .safetensors", calibrate_ccnet, model=predictor, save_to=tmp_path / "head.json")
-    refused("folder that exists", calibrate_ccnet, model=predictor, save_to=tmp_path / "no" / "head.safetensors")
+    in_a_file = tmp_path / "notes.safetensors" / "head.safetensors"
+    refused("save_to in a folder, .* a file stands in the way", calibrate_ccnet, model=predictor, save_to=in_a_file)
     refused("notes.safetensors", calibrate_ccnet, model=predictor, save_to=tmp_path / "notes.safetensors")
     refused("fitted for, got tiny-flip: fit again", apply_ccnet, other, model=predictor)
     (tmp_path / "5.png").write_bytes(b"no photo")

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from clickpose.cli.options import Device, MaxPixels, TrainedModel, TrainingThreads
-from clickpose.cli.outputs import check_outputs
 from clickpose.image_io import DEFAULT_MAX_PIXELS, set_max_pixels
+from clickpose.outputs import check_outputs
 from clickpose.user_errors import user_errors
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from clickpose.cli.outputs import check_outputs
+from clickpose.outputs import check_outputs
 from clickpose.user_errors import user_errors
 
 

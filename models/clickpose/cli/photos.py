@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from clickpose.boxes import xywh_to_xyxy
-from clickpose.cli.outputs import check_outputs
 from clickpose.image_io import PHOTO_SUFFIXES
+from clickpose.outputs import check_outputs
 from clickpose.skeleton import Skeleton
 from clickpose.structures import Poses
 

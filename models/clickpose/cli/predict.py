@@ -10,11 +10,11 @@ import typer
 import clickpose
 from clickpose.build import flip_test_options
 from clickpose.cli.options import Checkpoint, Device, FlipTest, MaxPixels, Model, Threads
-from clickpose.cli.outputs import check_outputs
 from clickpose.cli.photos import overlay_paths, parse_boxes, photo_paths, save_overlay, track_photos
 from clickpose.data.coco_results import PhotoPoses, write_coco
 from clickpose.data.openpose import openpose_paths, write_openpose
 from clickpose.image_io import DEFAULT_MAX_PIXELS, read_image, set_max_pixels
+from clickpose.outputs import check_outputs
 from clickpose.user_errors import complain, user_errors
 
 

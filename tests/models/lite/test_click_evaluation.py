@@ -32,6 +32,16 @@ def test_simulated_clicks_are_those_of_an_annotator_with_the_predictor(network, 
                 pose = predictor.refine(pose, {COCO.names[worst]: record.keypoints[worst]})
 
 
+def test_the_noise_of_clicks_has_the_size_that_is_asked_for(network, records):
+    """A noise of s in units of 2 sigma sqrt(area) an axis: -log of a clicked joint's OKS term is s² on average."""
+    found = evaluate_clicks(network, records, COCO, ClickProtocol(clicks=17, noise_sigmas=0.5))
+    labelled = np.stack([record.labelled for record in records])
+    spread = -np.log(found.refined_terms[:, -1][labelled])
+    assert len(spread) > 40 and spread.mean() == pytest.approx(0.25, rel=0.35)
+    exact = evaluate_clicks(network, records, COCO, ClickProtocol(clicks=17))
+    np.testing.assert_allclose(exact.refined_terms[:, -1][labelled], 1, atol=1e-6)
+
+
 def evaluation(terms, scores, visibility, labelled, refined_terms=None):
     terms, labelled = np.asarray(terms, float), np.asarray(labelled, bool)
     curve = ClickCurve(((terms * labelled).sum(1) / labelled.sum(1))[:, None])

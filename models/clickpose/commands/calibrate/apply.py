@@ -11,9 +11,8 @@ import numpy as np
 from clickpose.calibration.calibrator_file import load_calibrator
 from clickpose.calibration.posthoc import IdentityCalibrator, PosthocCalibrator
 from clickpose.calibration.provenance import named
-from clickpose.commands.calibrate.outcome import HEAD_SUFFIX, Outcome, check_report, write_outcome_report
+from clickpose.commands.calibrate.outcome import HEAD_SUFFIX, Outcome, check_files, write_outcome_report
 from clickpose.commands.calibrate.results import LabelledResults, Results
-from clickpose.outputs import check_output
 from clickpose.skeleton_io import load_skeleton
 
 
@@ -59,8 +58,13 @@ def apply_calibrator(request: ApplyRequest) -> Outcome:
         ValueError: for a calibrator of another network or skeleton, or files that cannot be used or written; nothing is
             written then.
     """
-    check_report(request.report, request.images)
-    check_output("calibrated", request.calibrated)
+    labels = [] if request.annotations is None else [request.annotations]
+    check_files(
+        calibrated=request.calibrated,
+        report=request.report,
+        images=request.images,
+        inputs=[request.calibrator, request.results, *labels],
+    )
     skeleton = load_skeleton(request.skeleton)
     calibrator, provenance = load_calibrator(request.calibrator)
     provenance.check(request.name, skeleton)

@@ -9,15 +9,8 @@ from clickpose.calibration.calibrator_file import CCNET_KIND
 from clickpose.calibration.fit import AUTO, OWN, fit_calibration
 from clickpose.calibration.posthoc import CALIBRATORS
 from clickpose.calibration.provenance import Provenance, named
-from clickpose.commands.calibrate.outcome import (
-    Outcome,
-    check_calibrator_file,
-    check_report,
-    save_fit,
-    write_outcome_report,
-)
+from clickpose.commands.calibrate.outcome import Outcome, check_files, save_fit, write_outcome_report
 from clickpose.commands.calibrate.results import LabelledResults, Results
-from clickpose.outputs import check_output
 from clickpose.skeleton_io import load_skeleton
 
 
@@ -64,9 +57,14 @@ def fit_results(request: FitRequest) -> Outcome:
     Raises:
         ValueError: for files that cannot be used or written, or labels that match nobody; nothing is written then.
     """
-    check_report(request.report, request.images)
-    check_output("calibrated", request.calibrated)
-    check_calibrator_file(request.out, OWN)
+    check_files(
+        out=request.out,
+        kinds=[OWN],
+        calibrated=request.calibrated,
+        report=request.report,
+        images=request.images,
+        inputs=[request.results, request.annotations],
+    )
     skeleton = load_skeleton(request.skeleton)
     labelled = LabelledResults.read(Results.read(request.results, skeleton), request.annotations)
     pictures = labelled.pictures(request.images) if request.report is not None else None

@@ -13,13 +13,7 @@ from clickpose.calibration.calibrator_file import CCNET_KIND
 from clickpose.calibration.fit import AUTO, OWN, CalibrationFit, Labels, candidates_for, fit_calibration
 from clickpose.calibration.posthoc import CALIBRATORS
 from clickpose.calibration.provenance import Provenance
-from clickpose.commands.calibrate.outcome import (
-    Outcome,
-    check_calibrator_file,
-    check_report,
-    save_fit,
-    write_outcome_report,
-)
+from clickpose.commands.calibrate.outcome import Outcome, check_files, save_fit, write_outcome_report
 from clickpose.commands.calibrate.report import PersonPictures
 from clickpose.data.coco import read_coco_persons
 from clickpose.data.records import PersonRecord
@@ -106,9 +100,8 @@ def fit_network(request: NetworkRequest, progress: Callable | None = None) -> Ou
     """
     from clickpose.token_calibration import TokenHead, token_sample  # with torch
 
-    check_report(request.report)
     kinds = {AUTO: (OWN, CCNET_KIND), CCNET_KIND: (CCNET_KIND,)}.get(request.method, (OWN,))
-    check_calibrator_file(request.out, *kinds)
+    check_files(out=request.out, kinds=kinds, report=request.report)
     network = {LITE: _lite, R50: _r50}[request.model](request, progress)
     records = [record for folder in request.data for record in read_coco_persons(folder, network.skeleton)]
     _check_photos(records)

@@ -15,7 +15,7 @@ from clickpose.calibration.provenance import Provenance
 from clickpose.extras import require_extra
 from clickpose.metrics.bootstrap import Comparison
 from clickpose.metrics.calibration_figures import CalibrationSample, calibration_figures
-from clickpose.outputs import check_output
+from clickpose.outputs import check_outputs
 from clickpose.skeleton import Skeleton
 
 if TYPE_CHECKING:
@@ -76,29 +76,27 @@ class Outcome:
         return table
 
 
-def check_calibrator_file(out: Path | None, *kinds: str) -> None:
-    """Refuse, before a fit, a calibrator file that could not be written, or would replace something else.
+def check_files(
+    *,
+    out: Path | None = None,
+    kinds: Sequence[str] = (),
+    calibrated: Path | None = None,
+    report: Path | None = None,
+    images: Path | None = None,
+    inputs: Sequence[Path] = (),
+) -> None:
+    """Refuse, before the work, what could not be written, or would replace an input or something else than before.
 
     Args:
-        out: as for :func:`save_fit`.
+        out: calibrator, as for :func:`save_fit`.
         kinds: of calibrators that the fit may come to.
+        calibrated: results with other confidences.
+        report: HTML file; needs the extra ``plots``.
+        images: folder of the photos for it.
+        inputs: files that stay as they are.
 
     Raises:
-        ValueError: for a place that cannot be written to, or a file that is no calibrator: weights, results.
-    """
-    check_output("out", out)
-    for path in {_calibrator_path(out, kind) for kind in kinds} if out is not None else ():
-        check_output("out", path)
-        if path.exists():
-            load_ccnet(path) if path.suffix == HEAD_SUFFIX else load_calibrator(path)
-
-
-def check_report(report: Path | None, images: Path | None = None) -> None:
-    """Refuse, before the work, a report that could not be drawn or written, or photos for none.
-
-    Raises:
-        ValueError: without the extra ``plots``, for a place that cannot be written to, a folder that is none, or photos
-            without a report.
+        ValueError: naming the argument.
     """
     if images is not None and not images.is_dir():
         raise ValueError(f"Expected the folder of the photos in `images`, got {images}, which is none")
@@ -106,7 +104,12 @@ def check_report(report: Path | None, images: Path | None = None) -> None:
         raise ValueError("Expected `report` beside `images`, which are for the report's examples, got none")
     if report is not None:
         require_extra("plots", "jinja2", "matplotlib")
-        check_output("report", report)
+    if out is not None and out.is_dir():
+        raise ValueError(f"Expected `out` to be a file to write, got the folder {out}")
+    for path in {None if out is None else _calibrator_path(out, kind) for kind in kinds} or {None}:
+        check_outputs({"`out`": path, "`calibrated`": calibrated, "`report`": report}, inputs=inputs)
+        if path is not None and path.exists():  # only a calibrator may be replaced: no weights, no results
+            load_ccnet(path) if path.suffix == HEAD_SUFFIX else load_calibrator(path)
 
 
 def save_fit(outcome: Outcome, fit: CalibrationFit, out: Path | None) -> Outcome:

@@ -365,8 +365,8 @@ def test_the_old_spelling_is_understood(world):
 @pytest.mark.parametrize(
     ("place", "sentence"),
     [
-        (lambda folder: folder, "Expected a file for {option}, got the folder"),
-        (lambda folder: folder / "gt.json" / "new.json", "Expected a folder to write {option} to"),
+        (lambda folder: folder, "Expected {option} to be a file to write, got the folder"),
+        (lambda folder: folder / "gt.json" / "new.json", "Expected {option} in a folder, got"),
     ],
 )
 def test_what_cannot_be_written_is_refused_before_anything_is_read(tmp_path, option, place, sentence):
@@ -380,6 +380,11 @@ def test_what_cannot_be_written_is_refused_before_anything_is_read(tmp_path, opt
 
 def test_only_a_calibrator_is_replaced(world):
     folder, dataset, _ = world
-    result, output = fit(folder, "--out", folder / "gt.json")
+    (folder / "other.json").write_text(json.dumps(dataset))
+    result, output = fit(folder, "--out", folder / "other.json")
     assert result.exit_code == 2 and "does not say it is one" in output
-    assert json.loads((folder / "gt.json").read_text()) == dataset
+    for option in ("--out", "--calibrated"):
+        result, output = fit(folder, option, folder / "gt.json")
+        assert result.exit_code == 2 and f"Expected {option} to leave the input alone" in output
+    for name in ("gt", "other"):
+        assert json.loads((folder / f"{name}.json").read_text()) == dataset

@@ -82,7 +82,7 @@ def test_what_cannot_be_fitted_is_refused_before_the_network_runs(labelled_folde
     result, output = run(*arguments, "--method", "ccnet", "--per-joint")
     assert result.exit_code == 2 and "Expected --per-joint for a post-hoc curve" in output
     result, output = run(*arguments, "--method", "ccnet", "--out", labelled_folder / "annotations.json" / "head")
-    assert result.exit_code == 2 and "Expected a folder to write --out to" in output
+    assert result.exit_code == 2 and "Expected --out in a folder, got" in output
     (tmp_path / "images").mkdir()
     (tmp_path / "annotations.json").write_bytes((labelled_folder / "annotations.json").read_bytes())
     result, output = run("--data", tmp_path, "--checkpoint", weights, "--method", "ccnet")
