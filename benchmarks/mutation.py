@@ -3,10 +3,10 @@
     python3 -m venv .venv-mutation && .venv-mutation/bin/pip install cosmic-ray
     .venv/bin/python benchmarks/mutation.py --cosmic-ray .venv-mutation/bin/cosmic-ray [--group lite] [--sample 40]
 
-Of all changes to a group of files so many are drawn by ``--seed``; those in type annotations, which nothing executes,
-are left out. Each is tried in a copy of the tracked files, with the tests that belong to the file and without the
-shared data. Survivors are printed with their change: either it does not matter (an equivalent form), or a test is
-missing. Some seconds a change.
+Of all changes to a group of files so many are drawn by ``--seed``, without those that no test can notice by design: in
+type annotations, of decorators, and of the ``strict=True`` of a zip. Each is tried in a copy of the files, with the
+tests that belong to its file and without the shared data. Survivors are printed with their change: either it does not
+matter (an equivalent form), or a test is missing. Some seconds a change.
 """
 
 from __future__ import annotations
@@ -133,14 +133,20 @@ class Workplace:
 
 
 def executed_changes(source: str, session: Path) -> list[str]:
-    """Return the job numbers of the changes outside type annotations, in the order of the file."""
-    spans = annotation_spans(source)
+    """Return the job numbers of the changes that a test could notice, in the order of the file."""
+    spans, lines = annotation_spans(source), source.splitlines()
     with sqlite3.connect(session) as connection:
         rows = connection.execute(
-            "SELECT job_id, start_pos_row, start_pos_col FROM mutation_specs "
+            "SELECT job_id, operator_name, start_pos_row, start_pos_col FROM mutation_specs "
             "ORDER BY start_pos_row, start_pos_col, operator_name, occurrence"
         ).fetchall()
-    return [job for job, *place in rows if not any(first <= tuple(place) < last for first, last in spans)]
+    return [
+        job
+        for job, operator, *place in rows
+        if not any(first <= tuple(place) < last for first, last in spans)
+        and operator != "core/RemoveDecorator"
+        and not (operator == "core/ReplaceTrueWithFalse" and "strict=True" in lines[place[0] - 1])
+    ]
 
 
 def annotation_spans(source: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:

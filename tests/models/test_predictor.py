@@ -52,6 +52,25 @@ class CropNetwork(PosePredictor):
         return replace(placed, keypoints=np.where(placed.fixed[:, None], placed.keypoints, placed.keypoints + 1))
 
 
+class ImageNetwork(CropNetwork):
+    """Encodes the whole image once, for everybody; two people when it decodes."""
+
+    def detect(self, image):
+        return None
+
+    def encode(self, image, boxes_xyxy):
+        self.encoded.append(boxes_xyxy)
+        return [whole_region()] * (1 if boxes_xyxy is None else len(boxes_xyxy))
+
+    def decode(self, regions, boxes_xyxy=None):
+        boxes = [[0, 0, 90, 90], [100, 100, 200, 300]] if boxes_xyxy is None else boxes_xyxy
+        assert len(regions) == (1 if boxes_xyxy is None else len(boxes_xyxy))
+        return Poses.stack(self.skeleton, [pose_in(box) for box in boxes])
+
+    def covers(self, region, pose):
+        return True
+
+
 def crop_region(box) -> EncodedRegion:
     box = np.asarray(box, dtype=float)
     return EncodedRegion(frame=CropFrame.around_box(box, 256), prompt_box_xyxy=box, features={})
@@ -139,6 +158,46 @@ def test_an_image_remembers_what_was_encoded_until_the_next_one(network):
     assert network.encoded[3:] == [[100, 100, 200, 300]]
 
 
+def test_a_network_of_whole_images_encodes_one_once_whatever_is_asked_of_it():
+    network = ImageNetwork()
+    network.set_image(np.zeros((*IMAGE_HW, 3), np.uint8))
+    everybody = network.predict()
+    assert everybody.boxes_xyxy.tolist() == [[0, 0, 90, 90], [100, 100, 200, 300]]
+    own = np.array([[300.0, 100, 400, 300], [410, 100, 500, 300], [5, 5, 9, 9]])
+    assert network.predict(own).boxes_xyxy.tolist() == own.tolist()
+    both = network.predict(own[:1], find_others=True)
+    assert both.boxes_xyxy.tolist() == [own[0].tolist(), *everybody.boxes_xyxy.tolist()]
+    refined = network.refine(everybody[0], {"nose": (590.0, 390.0)})
+    assert refined.keypoints[0].tolist() == [590, 390] and network.refined_in.prompt_box_xyxy is None
+    assert len(network.encoded) == 1
+    network.set_image(np.zeros((*IMAGE_HW, 3), np.uint8))
+    assert len(network.predict(own)) == 3 and len(network.predict(own[:2])) == 2
+    assert len(network.encoded) == 2
+
+
+@pytest.mark.parametrize("region", [crop_region([100, 100, 200, 300]), whole_region()])
+def test_an_encoded_region_comes_back_from_its_bytes(region):
+    region = replace(region, features={"memory": np.arange(6, dtype=np.float16).reshape(2, 3), "level_hw": np.eye(2)})
+    back = EncodedRegion.from_bytes(region.to_bytes())
+    assert back.frame == region.frame and type(back.frame) is type(region.frame)
+    assert isinstance(back.frame, ImageFrame) or isinstance(back.frame.input_side, int)
+    np.testing.assert_array_equal(back.prompt_box_xyxy, region.prompt_box_xyxy)
+    assert back.features.keys() == region.features.keys()
+    for name, array in region.features.items():
+        assert back.features[name].dtype == array.dtype and back.features[name].tolist() == array.tolist()
+
+
+@pytest.mark.parametrize(("frame", "prompt"), [((9.0, 8.0), (1.0, 2, 3, 4)), ((1.0, 2, 3, 4), ()), ((1.0, 2, 3), ())])
+def test_bytes_of_another_kind_are_refused(frame, prompt):
+    from safetensors.numpy import save
+
+    numbers = f"got {len(frame)} and {len(prompt)} numbers"
+    with pytest.raises(ValueError, match=f"Expected a frame of an encoded region, {numbers}"):
+        EncodedRegion.from_bytes(save({"frame": np.array(frame), "prompt": np.array(prompt, float)}))
+    with pytest.raises(ValueError, match="Expected an encoded region of"):
+        EncodedRegion.from_bytes(save({"frame": np.array(frame)}))
+
+
 def test_the_box_to_encode_holds_the_placed_joints_alone():
     pose = replace(pose_in([100, 100, 200, 300]), keypoints=np.tile([500.0, 50.0], (17, 1)))
     assert prompt_box(pose).tolist() == [100, 100, 200, 300]
@@ -156,6 +215,7 @@ def test_the_part_of_a_box_inside_the_image():
     boxes = visible_boxes(np.array([[-10, 5, 50, 500], [20, 30, 40, 50]]), IMAGE_HW)
     assert boxes.tolist() == [[0, 5, 50, 400], [20, 30, 40, 50]]
     assert visible_boxes(np.array([[599, 0, 700, 1]]), IMAGE_HW).tolist() == [[599, 0, 600, 1]]
+    assert visible_boxes(np.array([[3, 5, 4, 6]]), IMAGE_HW).tolist() == [[3, 5, 4, 6]]  # one pixel is enough
     for box in ([599.5, 0, 700, 50], [0, 0, 50, 0.9], [610, 0, 700, 50], [np.nan, 0, 9, 9], [0, 0, np.inf, 9]):
         with pytest.raises(ValueError, match="image of height 400 and width 600"):
             visible_boxes(np.array([[0, 0, 10, 10], box]), IMAGE_HW)
