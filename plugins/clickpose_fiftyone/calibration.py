@@ -15,7 +15,7 @@ import numpy as np
 
 from clickpose.boxes import box_area
 from clickpose.calibration.aggregation import visibility_weighted
-from clickpose.calibration.calibrator_file import load_calibrator, save_calibrator
+from clickpose.calibration.calibrator_file import HEAD_SUFFIX, load_calibrator, save_calibrator
 from clickpose.calibration.fit import AUTO, OWN, CalibrationFit, fit_calibration
 from clickpose.calibration.posthoc import CALIBRATORS, PosthocCalibrator
 from clickpose.calibration.provenance import Provenance
@@ -25,7 +25,7 @@ from clickpose.metrics.oks import keypoint_oks
 from clickpose.metrics.reliability import brier_score, expected_calibration_error
 from clickpose.metrics.sparsification import ause
 from clickpose.outputs import check_outputs
-from clickpose_fiftyone.checks import require_compared, require_samples
+from clickpose_fiftyone.checks import plural, require_compared, require_samples
 from clickpose_fiftyone.columns import PersonColumns, index_lowest_oks, lowest_oks
 from clickpose_fiftyone.field_names import (
     CALIBRATION_INFO,
@@ -134,9 +134,10 @@ def calibrate(
         network = network_needed(samples, pred_field, columns.skeleton, model, "to write a calibrator to a file")
         _check_file(Path(save_to))
     truth = PersonColumns(fit_on, gt_field)
-    sample = labelled_sample(columns, truth, labelled_pairs(columns, truth))
+    pairs = labelled_pairs(columns, truth)
+    sample = labelled_sample(columns, truth, pairs)
     fit = fit_calibration(sample, columns.skeleton, kind, per_joint, source=f'"{gt_field}"')
-    summary = CalibrationSummary.of(fit)
+    summary = CalibrationSummary.of(fit, _without_confidence(columns, pairs.persons))
     _apply(PersonColumns(samples, pred_field), fit.fitted)
     if save_to is not None and network is not None:
         data = f"{dataset_of(samples).name}, {fit.persons} persons"
@@ -168,7 +169,10 @@ def apply_calibrator(samples, path: str | Path, pred_field: str = PRED, model: s
     _apply(columns, calibrator)
     if network_of(samples, pred_field) is None:
         store_network(samples, pred_field, network)
-    summary = CalibrationSummary(calibrator.kind, 0)
+    note = ""
+    if network.fingerprint and not provenance.fingerprint:
+        note = f"The file does not say which weights of {provenance.model} it was fitted for."
+    summary = CalibrationSummary(calibrator.kind, 0, note=note)
     remember_calibration(samples, pred_field, summary)
     return summary
 
@@ -272,8 +276,17 @@ def summary_figures(sample: CalibrationSample) -> dict[str, float]:
     }
 
 
+def _without_confidence(columns: PersonColumns, persons: np.ndarray) -> str:
+    """Say how many joints of people are placed and have no confidence; empty for none."""
+    placed = np.isfinite(columns.keypoints[persons]).all(axis=-1)
+    count = int((placed & ~np.isfinite(columns.joints(CONFIDENCE)[persons])).sum())
+    return f"{plural(count, 'joint')} without a confidence of the network count as 0." if count else ""
+
+
 def _check_file(path: Path) -> None:
     """Refuse, before the fit, a file that could not be written or is something else than a curve."""
+    if path.suffix == HEAD_SUFFIX:
+        raise ValueError(f"Expected a file name that ends in .json for a curve, got {path.name!r}")
     check_outputs({"save_to": path})
     if path.exists():
         load_calibrator(path)

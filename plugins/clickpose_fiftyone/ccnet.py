@@ -13,7 +13,7 @@ import numpy as np
 
 from clickpose.boxes import box_area
 from clickpose.calibration.aggregation import visibility_weighted
-from clickpose.calibration.calibrator_file import CCNET_KIND, load_ccnet, save_ccnet
+from clickpose.calibration.calibrator_file import CCNET_KIND, HEAD_SUFFIX, load_ccnet, save_ccnet
 from clickpose.calibration.ccnet_fit import CCNetConfig
 from clickpose.calibration.fit import Labels, candidates_for, fit_calibration
 from clickpose.calibration.provenance import Provenance
@@ -221,7 +221,7 @@ def _not_lite(name: str) -> ValueError:
 def _head_file(save_to: str | Path) -> Path:
     """Refuse, before the long fit, a file that could not be written or is something else than a head."""
     path = Path(save_to)
-    if path.suffix != ".safetensors":
+    if path.suffix != HEAD_SUFFIX:
         raise ValueError(f"Expected a file name that ends in .safetensors for a CCNet head, got {path.name!r}")
     check_outputs({"save_to": path})
     if path.exists():

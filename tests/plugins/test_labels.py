@@ -161,6 +161,16 @@ def test_too_few_labels_to_calibrate_change_nothing(person_dataset):
     assert dataset.values("pred.keypoints.pred_oks") == before and stored_calibration(dataset, "pred") is None
 
 
+def test_joints_without_a_confidence_are_counted(person_dataset):
+    dataset = person_dataset((4,) * 10, noise=4.0)
+    columns = PersonColumns(dataset, "pred")
+    confidence = columns.joints("confidence")
+    confidence[:, 3] = np.nan
+    columns.write("confidence", confidence)
+    summary = calibrate(dataset, kind="platt")
+    assert f"{summary.persons} joints without a confidence of the network count as 0." in str(summary)
+
+
 def test_own_scores_stay_where_no_calibrator_is_nearer(person_dataset, tmp_path):
     """Confidences that are the OKS itself: auto keeps them, of the joints and of the people; a named curve is worse."""
     dataset = person_dataset((4,) * 15, noise=14.0)

@@ -111,6 +111,14 @@ def test_a_calibrator_fits_an_imported_field_once_its_network_is_named(imported,
     assert str(apply_calibrator(imported, path)).startswith("Applied")  # asked once
 
 
+def test_a_file_that_does_not_know_its_weights_says_so(imported, dataset, tmp_path):
+    path = tmp_path / "calibrator.json"
+    calibrate(imported, kind="temperature", save_to=path, model="lite")  # who says so is believed
+    assert "does not say which weights of lite it was fitted for" in str(apply_calibrator(dataset, path))
+    with pytest.raises(ValueError, match=r"ends in \.json for a curve, got 'head\.safetensors'"):
+        calibrate(dataset, kind="temperature", save_to=tmp_path / "head.safetensors")
+
+
 def remember_nothing(dataset):
     dataset.info.pop("clickpose_networks")
     dataset.save()

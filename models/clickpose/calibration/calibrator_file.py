@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 FORMAT = "clickpose-calibrator"
 FORMAT_VERSION = 1
 CCNET_KIND = "ccnet"
+HEAD_SUFFIX, CURVE_SUFFIX = ".safetensors", ".json"
 
 
 def save_calibrator(path: str | Path, calibrator: PosthocCalibrator, provenance: Provenance) -> None:

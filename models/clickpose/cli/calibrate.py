@@ -25,7 +25,8 @@ ResultsSkeleton = Annotated[str, typer.Option(help="Skeleton of the results: a n
 Calibrated = Annotated[Path | None, typer.Option(help="Results file with calibrated confidences to write.")]
 Report = Annotated[Path | None, typer.Option(help="HTML report to write.")]
 Images = Annotated[
-    Path | None, typer.Option(help="Folder of the photos, for the report's examples. By default images/ beside them.")
+    Path | None,
+    typer.Option(help="Folder of the photos, for the report's examples. By default images/ beside the labels."),
 ]
 PerJoint = Annotated[bool, typer.Option("--per-joint", help="Fit a curve for each joint with 50 labels or more.")]
 
@@ -64,7 +65,8 @@ def fit(
     name: Name,
     skeleton: ResultsSkeleton = "coco",
     method: Annotated[
-        str, typer.Option(help="isotonic, platt, temperature or closed_form; auto: the best, if better than none.")
+        str,
+        typer.Option(help="isotonic, platt, temperature or closed_form; auto: the best, or none if none is better."),
     ] = "auto",
     per_joint: PerJoint = False,
     out: Annotated[Path | None, typer.Option(help="Calibrator to write (.json).")] = None,
@@ -141,7 +143,10 @@ def network(
     model: Model = "lite",
     checkpoint: Checkpoint = None,
     method: Annotated[
-        str, typer.Option(help="ccnet, for lite also isotonic, platt or temperature; auto: the best, if any is.")
+        str,
+        typer.Option(
+            help="ccnet, for lite also isotonic, platt or temperature; auto: the best, or none if none is better."
+        ),
     ] = "auto",
     per_joint: PerJoint = False,
     clicks: Annotated[int, typer.Option(min=0, help="Simulated clicks a person.")] = 3,

@@ -105,6 +105,16 @@ def test_a_fit_lies_beside_the_checkpoint_and_scores_follow_it(folder, tmp_path,
     assert calibrated.fingerprint != plain.fingerprint  # what is kept of its answers is not the other's
 
 
+def test_own_scores_that_are_kept_need_no_file(folder, tmp_path, monkeypatch):
+    checkpoint = tiny_r50.write_checkpoint(tmp_path / "mine.pth", tiny_r50.tiny_network())
+    monkeypatch.setattr("clickpose.calibration.sample.FitSample.squared_errors", lambda *_: np.zeros(1))
+    monkeypatch.setattr("clickpose.token_calibration.TokenHead.fewest_persons", 4)
+    request = NetworkRequest(data=(folder,), model="r50", checkpoint=checkpoint, clicks=0, out=tmp_path / "mine.x")
+    outcome = fit_network(request)
+    assert outcome.method == "identity" and not outcome.written and not list(tmp_path.glob("mine.x*"))
+    assert outcome.notes[-1] == "No calibrator is written: r50 reads its own scores where there is none."
+
+
 def test_a_calibration_of_other_weights_or_joints_is_refused(tmp_path):
     checkpoint = tiny_r50.write_checkpoint(tmp_path / "mine.pth", tiny_r50.tiny_network())
     head = CCNet(17, 32).state_dict()

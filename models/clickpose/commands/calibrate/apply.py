@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from clickpose.calibration.calibrator_file import load_calibrator
+from clickpose.calibration.calibrator_file import HEAD_SUFFIX, load_calibrator
 from clickpose.calibration.posthoc import IdentityCalibrator, PosthocCalibrator
 from clickpose.calibration.provenance import named
-from clickpose.commands.calibrate.outcome import HEAD_SUFFIX, Outcome, check_files, write_outcome_report
+from clickpose.commands.calibrate.outcome import Outcome, check_files, write_outcome_report
 from clickpose.commands.calibrate.results import LabelledResults, Results
 from clickpose.skeleton_io import load_skeleton
 

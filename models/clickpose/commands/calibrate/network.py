@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -120,11 +120,12 @@ def fit_network(request: NetworkRequest, progress: Callable | None = None) -> Ou
         notes=[*errors_by_clicks(fit), *fit.comparison, *fit.notes],
         pictures=_pictures(ordered, data.keypoints) if request.report is not None else None,
     )
-    if request.model == R50 and fit.keeps_own:  # which reads a head only, and without one its own scores
-        outcome = save_fit(outcome, fit, None)
-    else:
-        outcome = save_fit(outcome, fit, request.out)
-    return write_outcome_report(outcome, request.report)
+    if request.model == R50 and fit.keeps_own and request.out is not None:  # it reads heads only
+        sentence = "No calibrator is written: r50 reads its own scores where there is none."
+        return write_outcome_report(
+            save_fit(replace(outcome, notes=[*outcome.notes, sentence]), fit, None), request.report
+        )
+    return write_outcome_report(save_fit(outcome, fit, request.out), request.report)
 
 
 def errors_by_clicks(fit: CalibrationFit) -> list[str]:

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clickpose.calibration.calibrator_file import CCNET_KIND, load_calibrator, load_ccnet, save_calibrator, save_ccnet
+from clickpose.calibration.calibrator_file import (
+    CCNET_KIND,
+    CURVE_SUFFIX,
+    HEAD_SUFFIX,
+    load_calibrator,
+    load_ccnet,
+    save_calibrator,
+    save_ccnet,
+)
 from clickpose.calibration.fit import CalibrationFit
 from clickpose.calibration.provenance import Provenance
 from clickpose.extras import require_extra
@@ -21,7 +29,6 @@ from clickpose.skeleton import Skeleton
 if TYPE_CHECKING:
     from clickpose.commands.calibrate.report import PersonPictures
 
-HEAD_SUFFIX, CURVE_SUFFIX = ".safetensors", ".json"
 RANKED = ("AP", "AR")  # of COCO's ten figures
 SHOWN = (
     "Pearson, persons", "Pearson, joints", "Spearman, persons", "Spearman, joints", "AUSE, persons", "AUSE, joints",
