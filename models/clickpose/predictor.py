@@ -66,7 +66,9 @@ class EncodedRegion:
         features = {name.removeprefix("features."): array for name, array in arrays.items()}
         if not len(prompt):
             return cls(frame=ImageFrame(*(int(length) for length in frame)), prompt_box_xyxy=None, features=features)
-        return cls(frame=CropFrame(*frame[:3], int(frame[3])), prompt_box_xyxy=prompt, features=features)
+        center_x, center_y, side, input_side = frame
+        crop = CropFrame(center_x, center_y, side, int(input_side))
+        return cls(frame=crop, prompt_box_xyxy=prompt, features=features)
 
 
 class PosePredictor(ABC):
@@ -268,9 +270,11 @@ def best_region(predictor: PosePredictor, regions: Sequence[EncodedRegion], pose
     candidates = [region for region in regions if predictor.covers(region, pose)]
     if not candidates:
         return None
-    whole = next((region for region in candidates if region.prompt_box_xyxy is None), None)
-    if whole is not None:
-        return whole
-    overlaps = box_iou(prompt_box(pose)[None], np.stack([region.prompt_box_xyxy for region in candidates]))[0]
+    boxes_xyxy = []
+    for region in candidates:
+        if region.prompt_box_xyxy is None:
+            return region
+        boxes_xyxy.append(region.prompt_box_xyxy)
+    overlaps = box_iou(prompt_box(pose)[None], np.stack(boxes_xyxy))[0]
     best = int(overlaps.argmax())
     return candidates[best] if overlaps[best] >= 0.3 else None

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from clickpose.checks import as_array
 from clickpose.skeleton import Skeleton
@@ -25,9 +26,9 @@ class Pose:
     keypoint_scores: np.ndarray  # (K,)
     visibility_scores: np.ndarray  # (K,)
     instance_score: float
-    fixed: np.ndarray = field(default=None)  # (K,) bool
+    fixed: np.ndarray = field(default=None)  # type: ignore[arg-type]  # (K,) bool; None: nothing is fixed
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         count = len(self.skeleton)
         fixed = np.zeros(count, bool) if self.fixed is None else self.fixed
         object.__setattr__(self, "keypoints", as_array("keypoints", self.keypoints, (count, 2)))
@@ -38,7 +39,9 @@ class Pose:
         object.__setattr__(self, "fixed", as_array("fixed", fixed, (count,), bool))
 
     @classmethod
-    def from_keypoints(cls, skeleton: Skeleton, keypoints, box_xyxy, fixed=None) -> Pose:
+    def from_keypoints(
+        cls, skeleton: Skeleton, keypoints: ArrayLike, box_xyxy: ArrayLike, fixed: ArrayLike | None = None
+    ) -> Pose:
         """Make a pose that no network has scored yet (scores and visibilities are 0).
 
         Args:
@@ -50,12 +53,12 @@ class Pose:
         count = len(skeleton)
         return cls(
             skeleton=skeleton,
-            keypoints=keypoints,
-            box_xyxy=box_xyxy,
+            keypoints=np.asarray(keypoints),
+            box_xyxy=np.asarray(box_xyxy),
             keypoint_scores=np.zeros(count),
             visibility_scores=np.zeros(count),
             instance_score=0.0,
-            fixed=fixed,
+            fixed=np.zeros(count, bool) if fixed is None else np.asarray(fixed),
         )
 
 
@@ -79,9 +82,9 @@ class Poses:
     keypoint_scores: np.ndarray
     visibility_scores: np.ndarray
     instance_scores: np.ndarray
-    fixed: np.ndarray = field(default=None)
+    fixed: np.ndarray = field(default=None)  # type: ignore[arg-type]  # None: nothing is fixed
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         count = len(self.skeleton)
         keypoints = as_array("keypoints", self.keypoints, ("N", count, 2))
         persons = len(keypoints)
@@ -124,7 +127,7 @@ class Poses:
             fixed=np.reshape(np.asarray([p.fixed for p in poses], bool), (-1, count)),
         )
 
-    def select(self, indices) -> Poses:
+    def select(self, indices: Sequence[int] | np.ndarray) -> Poses:
         """Return the persons at ``indices`` (integer or bool array), in that order."""
         picked = np.arange(len(self))[indices]
         return Poses.stack(self.skeleton, [self[i] for i in picked])
@@ -147,10 +150,10 @@ class Annotations:
     keypoints: np.ndarray
     visibility: np.ndarray
     boxes_xyxy: np.ndarray
-    touched: np.ndarray = field(default=None)
-    ids: tuple[str, ...] = field(default=None)
+    touched: np.ndarray = field(default=None)  # type: ignore[arg-type]  # None: nothing was touched
+    ids: tuple[str, ...] = field(default=None)  # type: ignore[arg-type]  # None: their numbers
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         count = len(self.skeleton)
         keypoints = as_array("keypoints", self.keypoints, ("N", count, 2))
         persons = len(keypoints)
@@ -183,7 +186,7 @@ class Clicks:
     positions: np.ndarray
     mask: np.ndarray
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         mask = as_array("mask", self.mask, ("K",), bool)
         positions = as_array("positions", self.positions, (len(mask), 2))
         if not np.isfinite(positions[mask]).all():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
@@ -99,7 +99,7 @@ def _said(plan: Mapping, name: str) -> str:
     return json.dumps(plan[name]) if name in plan else "not set"
 
 
-def _walk(name: str, value: object):
+def _walk(name: str, value: object) -> Iterator[tuple[str, object]]:
     """Yield (dotted name, plain value) of all that a value holds."""
     if isinstance(value, PoseDataset):
         yield f"{name}.name", value.name
