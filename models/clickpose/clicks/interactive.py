@@ -17,9 +17,17 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from clickpose.boxes import box_iou
-from clickpose.clicks.click_protocol import ClickProtocol, SimulatedAnnotator
+from clickpose.clicks.click_protocol import (
+    ClickProtocol,
+    LabelledPeople,
+    PersonChance,
+    PlacedJoints,
+    SimulatedAnnotator,
+    View,
+)
 from clickpose.data.photo_files import read_pixels
 from clickpose.data.records import ImageRecord, PersonRecord, PoseDataset
 from clickpose.metrics.average_precision import (
@@ -324,8 +332,7 @@ class _Simulation:
             for i, pose in enumerate(poses):
                 truth = people[matches[i]] if matches[i] >= 0 else None
                 for name, correct in corrections.items():
-                    rng = np.random.default_rng([self.protocol.seed, number, i])
-                    states[name].append(self._states(pose, truth, correct, rng))
+                    states[name].append(self._states(pose, truth, correct, [self.protocol.seed, number, i]))
             image_ids += [image.image_id] * len(poses)
             persons += [indices[match] if match >= 0 else -1 for match in matches]
         matched = np.array(persons, dtype=int)
@@ -350,30 +357,27 @@ class _Simulation:
             return None
         return [self.dataset.persons[i].category_id if i >= 0 else ids[0] for i in persons.tolist()]
 
-    def _states(self, pose: Pose, truth: PersonRecord | None, correct: Refine, rng: np.random.Generator) -> list[Pose]:
+    def _states(self, pose: Pose, truth: PersonRecord | None, correct: Refine, chance: list[int]) -> list[Pose]:
         """Return the pose after 0, 1, … clicks; it repeats when nothing is left to click."""
-        clicks = self.protocol.clicks
         if truth is None:
-            return [pose] * (1 + clicks)
-        annotator = SimulatedAnnotator(self.protocol, truth, self.dataset.skeleton, rng)
-        states, once = [pose], self.protocol.loop == "once"
-        order = self._order(annotator, pose)
-        for n in range(1, clicks + 1):
-            chosen = order[:n] if once else self._order(annotator, states[-1])[:1]
-            left = len(chosen) == n if once else len(chosen) == 1
-            start = pose if once else states[-1]
-            states.append(correct(start, self._clicks(annotator, chosen)) if left else states[-1])
-        return states
+            return [pose] * (1 + self.protocol.clicks)
+        skeleton, people = self.dataset.skeleton, _labelled_person(truth)
+        annotator = SimulatedAnnotator(
+            self.protocol, people, skeleton, PersonChance(chance, tuple(people.keypoints.shape))
+        )
+        return [pose, *annotator.rounds(pose, self._look, lambda state, placed: correct(state, self._clicks(placed)))]
 
-    def _order(self, annotator: SimulatedAnnotator, pose: Pose) -> np.ndarray:
-        columns = self.columns
-        return annotator.order(pose.keypoints[columns], pose.keypoint_scores[columns], pose.fixed[columns])
+    def _look(self, pose: Pose) -> View:
+        """Return a pose as the annotator sees it: the data set's joints."""
+        parts = (pose.keypoints, pose.keypoint_scores, pose.fixed)
+        return View(*(torch.from_numpy(np.asarray(part)[self.columns])[None] for part in parts))
 
-    def _clicks(self, annotator: SimulatedAnnotator, joints: np.ndarray) -> Clicks:
+    def _clicks(self, placed: PlacedJoints) -> Clicks:
         """Return clicks on joints of the data set as clicks on the network's."""
         positions, mask = np.zeros((len(self.skeleton), 2)), np.zeros(len(self.skeleton), bool)
-        places = np.array(self.columns)[joints]
-        positions[places], mask[places] = annotator.targets[joints], True
+        chosen = placed.chosen[0].numpy()
+        places = np.array(self.columns)[chosen]
+        positions[places], mask[places] = placed.positions[0].numpy()[chosen], True
         return Clicks(positions=positions, mask=mask)
 
     def _stack(self, rows: list[list[Pose]]) -> tuple[np.ndarray, np.ndarray]:
@@ -382,3 +386,14 @@ class _Simulation:
         keypoints = np.reshape([[pose.keypoints[self.columns] for pose in row] for row in rows], (-1, steps, joints, 2))
         scores = np.reshape([[pose.instance_score for pose in row] for row in rows], (-1, steps))
         return keypoints.swapaxes(0, 1), scores.T
+
+
+def _labelled_person(record: PersonRecord) -> LabelledPeople:
+    """Return one person in pixels, in double precision."""
+    height, width = record.image_hw
+    return LabelledPeople(
+        keypoints=torch.from_numpy(np.asarray(record.keypoints, dtype=np.float64))[None],
+        labelled=torch.from_numpy(record.labelled)[None],
+        area=torch.tensor([record.area], dtype=torch.float64),
+        extent=torch.tensor([[width, height]], dtype=torch.float64),
+    )

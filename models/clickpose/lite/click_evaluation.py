@@ -1,13 +1,14 @@
-"""Simulate an annotator over people cut out of photos, in batches: the fast evaluation of the lite network.
+"""Let the simulated annotator click on people cut out of photos, in batches: the fast evaluation of the lite network.
 
-Each person by itself, from its ground-truth box. :mod:`clickpose.clicks.interactive` does the same for any network,
-photo by photo, with COCO's average precision and detected people.
+Each person by itself, from its ground-truth box. It is the annotator that works photo by photo with any network
+(:mod:`clickpose.clicks.interactive`, with COCO's average precision and detected people), and its clicks are the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,7 +16,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from clickpose.clicks.click_protocol import ClickProtocol
+from clickpose.clicks.click_protocol import (
+    BatchChance,
+    ClickProtocol,
+    LabelledPeople,
+    PlacedJoints,
+    SimulatedAnnotator,
+    View,
+)
 from clickpose.data.persons import PersonBatch, PersonDataset
 from clickpose.data.records import PersonRecord
 from clickpose.frames import CropFrame
@@ -92,21 +100,18 @@ def evaluate_clicks(
         protocol: the annotator.
         batch_size: persons at once.
 
-    Raises:
-        ValueError: for the ``"farthest"`` strategy, which needs the photos' sizes.
     """
     protocol = protocol or ClickProtocol()
-    if protocol.strategy == "farthest":
-        raise ValueError("Expected the strategy worst, lowest_score or random in batches, got 'farthest'")
     dataset = PersonDataset(list(records), skeleton, network.config.input_side)
     loader = DataLoader(dataset, batch_size, num_workers=1)
     generator = torch.Generator().manual_seed(protocol.seed)
     parts, start = [], 0
     for batch in tqdm(loader, desc=f"clicks ({protocol.strategy})", unit="batch", leave=False):
-        truth = _truth(records[start : start + len(batch.image)], batch)
+        people = _people(records[start : start + len(batch.image)], batch)
         start += len(batch.image)
         person = network.encode(batch.image.contiguous(memory_format=torch.channels_last), batch.prompt_norm).person
-        parts.append(_simulate(network, person, truth, skeleton, protocol, generator))
+        annotator = SimulatedAnnotator(protocol, people, skeleton, BatchChance(generator))
+        parts.append(_simulate(network, person, annotator))
     joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     labelled = joined["labelled"]
     return ClickEvaluation(
@@ -121,80 +126,62 @@ def evaluate_clicks(
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Truth:
-    keypoints: Tensor  # (B, K, 2) in 0..1 of the crop, also outside it
-    labelled: Tensor  # (B, K) bool
-    area: Tensor  # (B,) crop units
-
-
-def _truth(records: Sequence[PersonRecord], batch: PersonBatch) -> _Truth:
-    """Take the labels from the records: a training sample leaves out what its crop does not show."""
+def _people(records: Sequence[PersonRecord], batch: PersonBatch) -> LabelledPeople:
+    """Take the labels from the records, 0..1 of the crops: a training sample leaves out what its crop does not show."""
     frames = [CropFrame.around_box(record.box_xyxy, 1) for record in records]
     keypoints = np.stack([f.to_norm(r.keypoints) for f, r in zip(frames, records, strict=True)])
-    labelled = np.stack([record.labelled for record in records])
-    return _Truth(torch.from_numpy(keypoints).float(), torch.from_numpy(labelled), batch.labels.area_norm)
+    extent = [
+        [side / frame.side for side in record.image_hw[::-1]] for frame, record in zip(frames, records, strict=True)
+    ]
+    return LabelledPeople(
+        keypoints=torch.from_numpy(keypoints).float(),
+        labelled=torch.from_numpy(np.stack([record.labelled for record in records])),
+        area=batch.labels.area_norm,
+        extent=torch.from_numpy(np.stack(extent)).float(),
+    )
+
+
+class _State(NamedTuple):
+    """What was decoded, and how right it is: ``terms`` (B, K) OKS terms."""
+
+    queries: PoseQueries
+    output: DecoderOutput
+    terms: Tensor
 
 
 def _simulate(
-    network: LiteNetwork, person: EncodedPerson, truth: _Truth, skeleton: Skeleton, protocol: ClickProtocol, generator
+    network: LiteNetwork | FlipTestLite, person: EncodedPerson, annotator: SimulatedAnnotator
 ) -> dict[str, np.ndarray]:
-    sigmas = torch.tensor(skeleton.sigmas, dtype=torch.float32)
-    queries = network.initial_queries(person)
-    output = network.decode(person, queries)
-    first_terms = oks_terms(output.keypoints_norm[-1, :, 0], truth.keypoints, truth.area, sigmas)
-    result = {
-        "labelled": truth.labelled, "terms": first_terms,
-        "trunk_terms": oks_terms(person.initial_norm, truth.keypoints, truth.area, sigmas),
-        "scores": output.oks_logits[:, 0].sigmoid(), "visibility": output.visibility_logits[:, 0].sigmoid(),
-    }  # fmt: skip
-    all_terms = [first_terms]
-    clickable = truth.labelled & torch.from_numpy(protocol.clickable(skeleton))
-    annotator = _Annotator(truth, clickable, sigmas, protocol, generator)
-    first = queries, output
-    for n in range(1, protocol.clicks + 1):
-        # once: all n joints are chosen on the first pose; progressive: one more on the last
-        before, count = (first, n) if protocol.loop == "once" else ((queries, output), 1)
-        queries = annotator.click(*before, count)
+    """Click on a batch of persons, who are decoded all at once."""
+    people, sigmas = annotator.people, annotator.sigmas
+
+    def decode(queries: PoseQueries) -> _State:
         output = network.decode(person, queries)
-        all_terms.append(oks_terms(output.keypoints_norm[-1, :, 0], truth.keypoints, truth.area, sigmas))
-    curve = torch.stack([_mean_over(terms, truth.labelled) for terms in all_terms], 1)
-    return {name: value.numpy() for name, value in result.items()} | {
-        "curve": curve.numpy(), "refined_terms": torch.stack(all_terms, 1).numpy()
+        pose = output.keypoints_norm[-1, :, 0]
+        return _State(queries, output, oks_terms(pose, people.keypoints, people.area, sigmas))
+
+    def look(state: _State) -> View:
+        output = state.output
+        return View(output.keypoints_norm[-1, :, 0], output.oks_logits[:, 0], state.queries.fixed[:, 0])
+
+    def correct(state: _State, placed: PlacedJoints) -> _State:
+        keypoints, _, fixed = look(state)
+        keypoints, fixed = torch.where(placed.chosen[..., None], placed.positions, keypoints), fixed | placed.chosen
+        box = grow_boxes_tensor(state.output.boxes_norm[-1, :, 0], keypoints, fixed)
+        after = decode(PoseQueries(keypoints[:, None], fixed[:, None], box[:, None]))
+        clicked = placed.chosen.any(-1, keepdim=True)  # the others are decoded with them and stay as they are
+        return after._replace(terms=torch.where(clicked, after.terms, state.terms))
+
+    first = decode(network.initial_queries(person))
+    terms = torch.stack([first.terms, *(state.terms for state in annotator.rounds(first, look, correct))], 1)
+    trunk_terms = oks_terms(person.initial_norm, people.keypoints, people.area, sigmas)
+    curve = torch.stack([_mean_over(after, people.labelled) for after in terms.unbind(1)], 1)
+    result = {
+        "labelled": people.labelled, "terms": first.terms, "trunk_terms": trunk_terms,
+        "scores": first.output.oks_logits[:, 0].sigmoid(), "visibility": first.output.visibility_logits[:, 0].sigmoid(),
+        "curve": curve, "refined_terms": terms,
     }  # fmt: skip
-
-
-@dataclass(frozen=True, eq=False)
-class _Annotator:
-    """Places joints of all persons of a batch at once; persons without a joint left stay as they are."""
-
-    truth: _Truth
-    clickable: Tensor  # (B, K) bool
-    sigmas: Tensor
-    protocol: ClickProtocol
-    generator: torch.Generator
-
-    def click(self, queries: PoseQueries, output: DecoderOutput, count: int) -> PoseQueries:
-        """Return what to decode after ``count`` more joints of each person were placed on ``output``."""
-        truth = self.truth
-        keypoints, fixed = output.keypoints_norm[-1, :, 0], queries.fixed[:, 0]
-        free = self.clickable & ~fixed
-        quality = self._quality(keypoints, output).masked_fill(~free, float("inf"))
-        rank = quality.argsort(dim=-1, stable=True).argsort(dim=-1)
-        clicked = (rank < count) & free
-        tolerance = 2 * self.sigmas[:, None] * truth.area.sqrt()[:, None, None]
-        noise = torch.randn(keypoints.shape, generator=self.generator) * tolerance * self.protocol.noise_sigmas
-        placed = torch.where(clicked[..., None], truth.keypoints + noise, keypoints)
-        box = grow_boxes_tensor(output.boxes_norm[-1, :, 0], placed, fixed | clicked)
-        return PoseQueries(placed[:, None], (fixed | clicked)[:, None], box[:, None])
-
-    def _quality(self, keypoints: Tensor, output: DecoderOutput) -> Tensor:
-        """Return (B, K): the joint of the lowest value is clicked first."""
-        if self.protocol.strategy == "worst":
-            return oks_terms(keypoints, self.truth.keypoints, self.truth.area, self.sigmas)
-        if self.protocol.strategy == "lowest_score":
-            return output.oks_logits[:, 0]
-        return torch.rand(keypoints.shape[:2], generator=self.generator)
+    return {name: value.numpy() for name, value in result.items()}
 
 
 def _mean_over(terms: Tensor, labelled: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clickpose.clicks.click_protocol import ClickProtocol, SimulatedAnnotator
+from clickpose.clicks.click_protocol import ClickProtocol
 from clickpose.clicks.interactive import (
     correct_by_hand,
     evaluate_poses,
@@ -188,51 +188,6 @@ def test_chance_is_each_person_s_own_and_the_same_again(dataset):
     assert np.abs(noise[0] - noise[1]).min() > 0
     other = evaluate_predictor(ShiftedPredictor(dataset, 12.0), dataset, replace(protocol, seed=1))["manual"]
     assert (other.keypoints[17] != first.keypoints[17]).any(axis=-1)[0].all()
-
-
-def test_strategies_choose_their_joint():
-    truth = make_person(1, 5)
-    keypoints = truth.keypoints.copy()
-    keypoints[4] += [0.0, 40.0]  # farthest in pixels, yet not by a wide joint's tolerance
-    keypoints[11] += [45.0, 0.0]
-    keypoints[2] += [8.0, 0.0]
-    scores = np.full(17, 0.5)
-    scores[7] = 0.1
-    chosen = {}
-    for strategy in ("worst", "lowest_score", "farthest"):
-        annotator = SimulatedAnnotator(ClickProtocol(strategy), truth, COCO, np.random.default_rng(0))
-        chosen[strategy] = annotator.order(keypoints, scores, np.zeros(17, bool))[0]
-    assert chosen == {"worst": 4, "lowest_score": 7, "farthest": 4}  # 40 / 480 is more of the image than 45 / 640
-    keypoints[4] = np.nan
-    assert annotator.order(keypoints, scores, np.zeros(17, bool))[0] == 4
-    assert 4 not in annotator.order(keypoints, scores, np.arange(17) == 4)
-
-
-def test_noise_has_the_joints_scale_and_restricted_joints_stay():
-    truth = make_person(1, 6)
-    protocol = ClickProtocol(noise_sigmas=0.25, joints=("nose", "left_hip"))
-    targets = np.stack(
-        [SimulatedAnnotator(protocol, truth, COCO, np.random.default_rng(i)).targets for i in range(400)]
-    )
-    spread = (targets - truth.keypoints).std(axis=(0, 2))
-    np.testing.assert_allclose(spread / SCALES, 0.25, rtol=0.12)
-    annotator = SimulatedAnnotator(protocol, truth, COCO, np.random.default_rng(0))
-    assert sorted(annotator.order(truth.keypoints, np.ones(17), np.zeros(17, bool))) == [0, 11]
-    with pytest.raises(ValueError, match="Expected a joint of skeleton 'coco'"):
-        ClickProtocol(joints=("tail",)).clickable(COCO)
-
-
-@pytest.mark.parametrize(
-    ("options", "sentence"),
-    [
-        ({"strategy": "best"}, "Expected strategy to be one of worst"),
-        ({"loop": "twice"}, "progressive, once, got 'twice'"),
-        ({"clicks": -1}, "Expected clicks of 0 or more, got -1"),
-    ],
-)
-def test_wrong_protocols_are_refused(options, sentence):
-    with pytest.raises(ValueError, match=sentence):
-        ClickProtocol(**options)
 
 
 def test_another_skeleton_is_compared_in_the_joints_it_shares(dataset):

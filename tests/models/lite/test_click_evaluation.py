@@ -1,16 +1,28 @@
 """Simulated clicks: the same as an annotator's through the predictor; the figures, by hand."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from clickpose.clicks.click_protocol import ClickProtocol
+import clickpose
+from clickpose.clicks.click_protocol import ClickProtocol, PersonChance, SimulatedAnnotator
+from clickpose.clicks.interactive import evaluate_predictor
+from clickpose.data.records import ImageRecord, PersonRecord, PoseDataset
+from clickpose.frames import CropFrame
+from clickpose.image_io import read_image
+from clickpose.lite import click_evaluation
 from clickpose.lite.click_evaluation import ClickEvaluation, evaluate_clicks
 from clickpose.lite.mirrored_views import FlipTestLite
 from clickpose.lite.predictor import LitePredictor
 from clickpose.metrics.clicks import ClickCurve
 from clickpose.metrics.oks import keypoint_oks
 from clickpose.skeleton import COCO
+
+DEMO = Path(__file__).parents[3] / "ml_backend" / "clickpose_labelstudio" / "demo"
 
 
 @pytest.mark.parametrize("flip_test", [False, True])
@@ -40,6 +52,104 @@ def test_the_noise_of_clicks_has_the_size_that_is_asked_for(network, records):
     assert len(spread) > 40 and spread.mean() == pytest.approx(0.25, rel=0.35)
     exact = evaluate_clicks(network, records, COCO, ClickProtocol(clicks=17))
     np.testing.assert_allclose(exact.refined_terms[:, -1][labelled], 1, atol=1e-6)
+
+
+class StackedChance:
+    """The random numbers that each person of a batch has where people are clicked photo by photo."""
+
+    def __init__(self, keys):
+        self.parts = [PersonChance(key, (1, 17, 2)) for key in keys]
+
+    def rewind(self):
+        for part in self.parts:
+            part.rewind()
+
+    def uniform(self, like):
+        return torch.cat([part.uniform(row[None]) for part, row in zip(self.parts, like, strict=True)])
+
+    def normal(self, like):
+        return torch.cat([part.normal(row[None]) for part, row in zip(self.parts, like, strict=True)])
+
+
+def as_dataset(records) -> PoseDataset:
+    sizes = {record.image_path: record.image_hw for record in records}
+    images = [ImageRecord(number, path, image_hw) for number, (path, image_hw) in enumerate(sizes.items())]
+    people = [replace(record, image_id=list(sizes).index(record.image_path)) for record in records]
+    return PoseDataset(name="made", skeleton=COCO, images=images, persons=people)
+
+
+@pytest.fixture
+def clicked(monkeypatch):
+    """What the annotators of a test clicked: for each call the joints, and where in shares of the person's box side."""
+    made, real = [], SimulatedAnnotator.click
+
+    def click(self, poses, count=1):
+        placed = real(self, poses, count)
+        made.append(placed)
+        return placed
+
+    monkeypatch.setattr(SimulatedAnnotator, "click", click)
+    return made
+
+
+@pytest.mark.parametrize("strategy", ["worst", "lowest_score", "random", "farthest"])
+@pytest.mark.parametrize("loop", ["progressive", "once"])
+def test_batches_are_clicked_as_photos_are(network, records, monkeypatch, clicked, strategy, loop):
+    """One annotator: the same joints at the same places, and the same curves."""
+    protocol = ClickProtocol(strategy, clicks=4, noise_sigmas=0.25, loop=loop, joints=COCO.names[:12])
+    keys = [[0, number // 2, number % 2] for number in range(len(records))]  # two people in each photo
+    monkeypatch.setattr(click_evaluation, "BatchChance", lambda generator: StackedChance(keys))
+    batch = evaluate_clicks(network, records, COCO, protocol)
+    by_round = list(clicked)
+    clicked.clear()
+    dataset = as_dataset(records)
+    found = evaluate_predictor(LitePredictor(network, None, "test"), dataset, protocol)
+    assert len(by_round) == 4 and len(clicked) == 4 * 2 * len(records)  # by hand and refined
+    for person, record in enumerate(records):
+        frame = CropFrame.around_box(record.box_xyxy, 1)
+        for n, placed in enumerate(by_round):
+            alone = clicked[person * 8 + 4 + n]  # refined comes after by hand
+            assert placed.chosen[person].tolist() == alone.chosen[0].tolist(), (person, n)
+            chosen = alone.chosen[0]
+            where = frame.from_norm(placed.positions[person, chosen].numpy())
+            np.testing.assert_allclose(where, alone.positions[0, chosen], atol=0.01)
+    np.testing.assert_allclose(batch.refined.oks, found["refined"].person_curve().oks, atol=2e-3)
+
+
+def make_record(path, image_hw, keypoints, visibility, box_xyxy) -> PersonRecord:
+    return PersonRecord(
+        annotation_id=0,
+        image_path=path,
+        image_hw=image_hw,
+        keypoints=keypoints,
+        visibility=visibility,
+        box_xyxy=box_xyxy,
+        area=0.53 * float(np.prod(box_xyxy[2:] - box_xyxy[:2])),
+        visibility_known=True,
+    )
+
+
+def test_the_shipped_network_has_the_same_curves_both_ways():
+    """On the demo photos: the labels are the network's own poses, moved by up to a sixth of the box."""
+    predictor = clickpose.load("lite", threads=1)
+    records = []
+    for number, name in enumerate(("astronaut.jpg", "grace-hopper.jpg", "group-1.jpg")):
+        path = DEMO / name
+        image = read_image(path)
+        predictor.set_image(image)
+        for i, pose in enumerate(predictor.predict()):
+            rng = np.random.default_rng([number, i])
+            box = np.clip(pose.box_xyxy, 1, [image.shape[1] - 1, image.shape[0] - 1] * 2)
+            side = min(box[2:] - box[:2])
+            moved = pose.keypoints + rng.uniform(-side / 6, side / 6, (17, 2))
+            seen = np.where(rng.random(17) < 0.8, 2, 0)
+            records.append(make_record(path, image.shape[:2], moved, seen, box))
+    assert len(records) >= 4
+    protocol = ClickProtocol(clicks=3)
+    batch = evaluate_clicks(predictor.network, records, COCO, protocol)
+    photos = evaluate_predictor(predictor, as_dataset(records), protocol)["refined"]
+    np.testing.assert_allclose(batch.refined.oks, photos.person_curve().oks, atol=5e-3)
+    assert (batch.refined.oks[:, 3] > batch.refined.oks[:, 0] + 0.05).all()
 
 
 def evaluation(terms, scores, visibility, labelled, refined_terms=None):
