@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from clickpose.cli.options import Checkpoint, Device, Model, Threads
+from clickpose.cli.options import Checkpoint, Device, MaxPixels, Model, Threads
 from clickpose.cli.photos import track_photos
+from clickpose.image_io import DEFAULT_MAX_PIXELS, set_max_pixels
 from clickpose.user_errors import user_errors
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def fit(
     calibrated: Calibrated = None,
     report: Report = None,
     images: Images = None,
+    max_pixels: MaxPixels = DEFAULT_MAX_PIXELS,
 ) -> None:
     """Fit a curve on a results file of any network and its labels.
 
@@ -85,6 +87,7 @@ def fit(
     with user_errors():
         from clickpose.commands.calibrate.fit import FitRequest, fit_results
 
+        set_max_pixels(max_pixels, "--max-pixels")
         request = FitRequest(
             results=results,
             annotations=annotations,
@@ -111,6 +114,7 @@ def apply(
     annotations: Annotated[Path | None, typer.Option(help="COCO keypoints of the photos, to measure with.")] = None,
     report: Report = None,
     images: Images = None,
+    max_pixels: MaxPixels = DEFAULT_MAX_PIXELS,
 ) -> None:
     """Apply a fitted curve to another results file of the same network.
 
@@ -121,6 +125,7 @@ def apply(
     with user_errors(positional=["calibrator"]):
         from clickpose.commands.calibrate.apply import ApplyRequest, apply_calibrator
 
+        set_max_pixels(max_pixels, "--max-pixels")
         request = ApplyRequest(
             calibrator=calibrator,
             results=results,
@@ -153,6 +158,7 @@ def network(
     cache: Annotated[Path | None, typer.Option(help="Folder that keeps lite's features between runs.")] = None,
     out: Annotated[Path | None, typer.Option(help="Calibrator to write: .safetensors for ccnet, else .json.")] = None,
     report: Report = None,
+    max_pixels: MaxPixels = DEFAULT_MAX_PIXELS,
     device: Device = "cpu",
     threads: Threads = None,
 ) -> None:
@@ -166,6 +172,7 @@ def network(
     with user_errors():
         from clickpose.commands.calibrate.network import NetworkRequest, fit_network
 
+        set_max_pixels(max_pixels, "--max-pixels")
         request = NetworkRequest(
             data=tuple(data),
             model=model,

@@ -98,6 +98,22 @@ def read_coco_dataset(
     return reader.read(content, name or (path.parent.name if path.name == "annotations.json" else path.stem))
 
 
+def stored_hw_of(image: CocoImage, where: str) -> tuple[int, int] | None:
+    """Return the (height, width) px that a file says a photo is stored at, squeezed; None where it says nothing.
+
+    Args:
+        image: of the file.
+        where: names it in messages.
+
+    Raises:
+        ValueError: for sides that are no numbers of pixels.
+    """
+    if not {"file_height", "file_width"} <= image.entry.keys():
+        return None
+    height, width = (as_size(image.entry[name], name, where) for name in ("file_height", "file_width"))
+    return height, width
+
+
 class _Reader:
     """Makes records of a file's people, and counts what it leaves out."""
 
@@ -160,11 +176,7 @@ class _Reader:
         if image.file_name is None:
             raise ValueError(f"Expected a file_name in {where}, got none")
         path = self.folder / self.fields.image_path(image.file_name)
-        stored_hw = None
-        if {"file_height", "file_width"} <= image.entry.keys():  # of a photo that is stored squeezed
-            height, width = (as_size(image.entry[name], name, where) for name in ("file_height", "file_width"))
-            stored_hw = height, width
-        return ImageRecord(image.image_id, path, image.image_hw, stored_hw)
+        return ImageRecord(image.image_id, path, image.image_hw, stored_hw_of(image, where))
 
     def _record(
         self, person: CocoAnnotation, image: ImageRecord, visibility_known: bool, box_known: bool

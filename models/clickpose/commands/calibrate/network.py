@@ -16,6 +16,7 @@ from clickpose.calibration.provenance import Provenance
 from clickpose.commands.calibrate.outcome import Outcome, check_files, save_fit, write_outcome_report
 from clickpose.commands.calibrate.report import PersonPictures
 from clickpose.data.coco import read_coco_persons
+from clickpose.data.photo_files import check_photos
 from clickpose.data.records import PersonRecord
 from clickpose.skeleton import Skeleton
 
@@ -104,7 +105,7 @@ def fit_network(request: NetworkRequest, progress: Callable | None = None) -> Ou
     check_files(out=request.out, kinds=kinds, report=request.report)
     network = {LITE: _lite, R50: _r50}[request.model](request, progress)
     records = [record for folder in request.data for record in read_coco_persons(folder, network.skeleton)]
-    _check_photos(records)
+    check_photos(records)
     wish = (request.method, request.per_joint, (TokenHead(),), _CURVES_OF[request.model][0])
     candidates_for(_labels(records, request), network.skeleton, *wish)
     data, ordered = network.collect(records)
@@ -166,11 +167,6 @@ def _r50(request: NetworkRequest, progress: Callable | None) -> _Network:
         return TokenTables(tables, keypoints), ordered
 
     return _Network(predictor.skeleton, predictor.fingerprint, collect)
-
-
-def _check_photos(records: Sequence[PersonRecord]) -> None:
-    if absent := [record.image_path for record in records if not record.image_path.is_file()]:
-        raise ValueError(f"Expected the annotated photos to run the network on, got no {absent[0]}")
 
 
 def _labels(records: Sequence[PersonRecord], request: NetworkRequest) -> Labels:

@@ -16,8 +16,11 @@ from clickpose.calibration.results_file import ResultsFile, instance_scores, mat
 from clickpose.calibration.sample import FitSample
 from clickpose.commands.calibrate.outcome import RANKED
 from clickpose.commands.calibrate.report import PersonPictures
+from clickpose.data.coco import stored_hw_of
 from clickpose.data.coco_records import CocoPerson, box_of_joints, coco_images, told
 from clickpose.data.json_file import read_json
+from clickpose.data.photo_files import check_photos
+from clickpose.data.records import ImageRecord
 from clickpose.metrics.average_precision import average_precision
 from clickpose.metrics.bootstrap import Comparison, compare_average_precision
 from clickpose.metrics.keypoint_sets import predictions_from_coco, truth_from_coco
@@ -173,6 +176,11 @@ class LabelledResults:
         if absent := [path for path in paths if not path.is_file()]:
             raise ValueError(f"Expected the annotated photos in {folder} for the report's examples, got no "
                              f"{absent[0].name}; `images` names their folder")  # fmt: skip
+        check_photos(
+            ImageRecord(image.image_id, path, image.image_hw, stored_hw_of(image, f"image {image.image_id}"))
+            for image, path in zip(chosen, paths, strict=True)
+            if image.image_hw is not None
+        )
         return PersonPictures(
             image_paths=paths,
             images_hw=np.reshape([image.image_hw for image in chosen], (-1, 2)),

@@ -86,7 +86,7 @@ def test_what_cannot_be_fitted_is_refused_before_the_network_runs(labelled_folde
     (tmp_path / "images").mkdir()
     (tmp_path / "annotations.json").write_bytes((labelled_folder / "annotations.json").read_bytes())
     result, output = run("--data", tmp_path, "--checkpoint", weights, "--method", "ccnet")
-    assert result.exit_code == 2 and "Expected the annotated photos to run the network on, got no" in output
+    assert result.exit_code == 2 and "No such file or directory" in output
 
 
 def test_own_scores_that_are_kept_are_read_as_they_are(labelled_folder, weights, tmp_path, monkeypatch):
