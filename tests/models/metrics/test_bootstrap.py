@@ -154,6 +154,8 @@ def test_a_pair_has_the_figures_that_both_have():
         np.arange(10), resamples=20, better=lambda name: -1,
     )  # fmt: skip
     assert list(pair) == ["mean"] and pair["mean"].better == -1
+    plain = bootstrap_pair(lambda drawn: {"mean": 1.0}, lambda drawn: {"mean": 2.0}, np.arange(4), resamples=2)
+    assert plain["mean"].better == 1  # unless it is said otherwise, more is better
     assert pair["mean"].change.value == pytest.approx(3 - 9)
     spread = pair["mean"].before.high - pair["mean"].before.low
     assert pair["mean"].change.high - pair["mean"].change.low == pytest.approx(2 * spread)

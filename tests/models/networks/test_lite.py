@@ -5,6 +5,8 @@ import torch
 
 from clickpose.networks.lite import LiteNetwork, heatmap_peaks
 from clickpose.networks.lite_decoder import PoseQueries, sine_embedding
+from clickpose.networks.movenet import decode_heads
+from clickpose.skeleton import COCO
 from helpers import tiny_lite
 
 
@@ -47,6 +49,37 @@ def test_persons_and_variants_do_not_see_each_other(network, batch, random_queri
                 alone.keypoints_norm[:, 0, 0], together.keypoints_norm[:, i, v], atol=1e-5, rtol=0
             )
             torch.testing.assert_close(alone.oks_logits[0, 0], together.oks_logits[i, v], atol=1e-4, rtol=0)
+
+
+@torch.inference_mode()
+def test_a_joint_is_offered_its_own_peaks_then_its_mirror_joints_then_the_regressed_point(network, batch):
+    """A left/right inversion can only be mended where the other side's peaks are on offer, with their values."""
+    image, prompt = batch
+    encoded = network.encode(image, prompt)
+    person, trunk = encoded.person, encoded.trunk
+    peaks, values = heatmap_peaks(trunk.heatmap_logits, 4)
+    pose = decode_heads(trunk)
+    assert person.candidates_norm.shape == (3, 17, 9, 2) and person.candidate_scores.shape == (3, 17, 9)
+    for joint, mirror in enumerate(COCO.flip_indices.tolist()):
+        assert torch.equal(person.candidates_norm[:, joint, :4], peaks[:, joint])
+        assert torch.equal(person.candidates_norm[:, joint, 4:8], peaks[:, mirror])
+        assert torch.equal(person.candidate_scores[:, joint, :4], values[:, joint])
+        assert torch.equal(person.candidate_scores[:, joint, 4:8], values[:, mirror])
+    torch.testing.assert_close(person.candidates_norm[:, :, 8], pose.regressed_input / 64)
+    assert torch.equal(person.candidate_scores[:, :, 8], pose.heatmap_scores)
+    torch.testing.assert_close(person.initial_norm, pose.keypoints_input / 64)
+    assert torch.equal(person.maps[0][:, -17:], trunk.heatmap_logits.float())
+    assert torch.equal(person.prompt_norm, prompt)
+
+
+def test_each_query_reads_its_own_and_its_mirror_joints_heatmap(network):
+    """Channels are 100 + joint for the heatmaps of the finest map; the box query has none of its own."""
+    patch = network.decoder.layers[0].patch
+    channels = torch.cat([torch.zeros(5), 100 + torch.arange(17.0)])
+    read = patch._own_and_mirror(channels[:, None].expand(1, 2, 18, -1, 4))
+    assert read.shape == (1, 2, 18, 2, 4) and not read[:, :, 0].any()
+    for joint, mirror in enumerate(COCO.flip_indices.tolist()):
+        assert (read[:, :, 1 + joint, 0] == 100 + joint).all() and (read[:, :, 1 + joint, 1] == 100 + mirror).all()
 
 
 def test_a_click_changes_other_joints_of_the_person(network, batch, random_queries):
