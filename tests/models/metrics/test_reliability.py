@@ -76,6 +76,17 @@ def test_bands_of_oks_are_seeded():
     assert (first.low != other.low).any()
 
 
+@pytest.mark.parametrize(("level", "errors"), [(0.95, 1.96), (0.8, 1.2816)])
+def test_bands_of_oks_end_where_the_normal_distribution_says_on_both_sides(level, errors):
+    """The mean of 500 values of deviation d in a bin is d / sqrt(500) off, about normally."""
+    oks = np.random.default_rng(2).uniform(0.2, 0.8, 500)
+    one = reliability_diagram(np.full(500, 0.5), oks, bins=1, level=level)
+    wide = errors * oks.std() / np.sqrt(500)
+    np.testing.assert_allclose([one.outcomes[0] - one.low[0], one.high[0] - one.outcomes[0]], wide, rtol=0.2)
+    grouped = reliability_diagram(np.full(500, 0.5), oks, bins=1, level=level, groups=np.arange(500))
+    np.testing.assert_allclose([oks.mean() - grouped.low[0], grouped.high[0] - oks.mean()], wide, rtol=0.2)
+
+
 def test_bands_of_samples_that_belong_together_are_wider():
     rng = np.random.default_rng(0)
     person = np.repeat(np.arange(400), 16)
