@@ -28,7 +28,7 @@ PIP_INSTALL = -m pip install --disable-pip-version-check --no-input $(PIP_ARGS)
 SHORTEN = awk '!/^(Requirement already satisfied|Looking in|WARNING: Location)/ {print "      " $$0; fflush()}'
 OFFLINE = { echo; echo "Installing failed; the lines above say why. It needs a package index (the internet, or a mirror: PIP_ARGS=...)."; exit 1; }
 
-.PHONY: help setup run review quick quick-tests test lint types format train-lite benchmarks chromium clean clean-venvs
+.PHONY: help setup run review quick quick-tests test lint types docs coverage format train-lite benchmarks chromium clean clean-venvs
 
 help: ## List the targets and settings
 	@echo "Targets:"
@@ -74,6 +74,13 @@ lint: $(VENV)/.installed ## Check style
 types: $(VENV)/.installed ## Check types (mypy)
 	@$(BIN)/mypy
 
+docs: $(VENV)/.installed ## Build the documentation site (docs/_build); a broken link is an error
+	@$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build && echo "docs/_build/index.html"
+
+coverage: $(VENV)/.installed ## Run the tests without a browser and say which lines they miss
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not browser" --cov --cov-report=term \
+		--ignore=tests/plugins --ignore=tests/e2e $(PYTEST_ARGS)
+
 format: $(VENV)/.installed ## Bring the code into style
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format --extend-exclude '*.md' .
 
@@ -89,7 +96,7 @@ benchmarks: $(VENV)/.installed $(FO_VENV)/.installed ## Print the tables behind 
 	@echo "== benchmarks/fiftyone.py"; $(FO_VENV)/bin/python benchmarks/fiftyone.py
 
 clean: ## Remove caches and build leftovers; keeps annotations (.clickpose) and virtual environments
-	rm -rf build dist artifacts .pytest_cache .mypy_cache .ruff_cache .hypothesis models/*.egg-info
+	rm -rf build dist artifacts docs/_build docs/api docs/commands.md .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis models/*.egg-info
 	find models ml_backend plugins tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 clean-venvs: ## Remove the virtual environments; make run installs them again

@@ -27,7 +27,7 @@ class TaskImages:
     reference                          comes from
     =================================  =================================================================
     ``/data/local-files/?d=a/b.jpg``   an allowed local root if it holds the file, else Label Studio
-    ``/data/upload/…`` and other paths Label Studio, with the API key
+    ``/data/upload/…``, other paths    Label Studio, with the API key
     ``https://…``                      Label Studio or an allowed host
     ``data:image/png;base64,…``        the reference itself
     ``s3://…``, ``gs://…``             Label Studio, once :func:`.through_label_studio` has been told the task

@@ -52,7 +52,7 @@ def write_operations(samples, operations: Sequence, sample_ids: Sequence) -> Non
     Args:
         samples: a dataset or view.
         operations: pymongo's, one a photo.
-        sample_ids: their ``ObjectId``s.
+        sample_ids: of each, an ``ObjectId``.
     """
     if operations:
         samples._dataset._bulk_write(list(operations), ids=list(sample_ids))

@@ -1,7 +1,7 @@
 """What OKS a prediction may expect when the true joint is uncertain: the closed forms of "On the Calibration of Human
 Pose Estimation" (ICML 2024), in the paper's notation.
 
-The true position p is random around mu; p^ is the prediction; OKS of a joint is exp(-|p^ - p|^2 / (2 l^2)) with
+The true position p is random around mu; p^ is the prediction; OKS of a joint is ``exp(-|p^ - p|^2 / (2 l^2))`` with
 l^2 = (2 sigma_k)^2 · area (Eq. 6). OKS of given positions is :mod:`clickpose.metrics.oks`. ``s`` is a standard
 deviation along each axis and ``l`` the length scale of OKS, both in the same unit (px); everything broadcasts.
 """
@@ -39,7 +39,7 @@ def expected_oks(s, l, distance=0.0) -> np.ndarray:  # noqa: E741 (the paper's l
     Args:
         s: (...) standard deviation, px, 0 or more; infinite gives 0.
         l: (...) length scale of OKS, px, above 0.
-        distance: (...) |p^ - mu|, px, 0 or more.
+        distance: (...) ``|p^ - mu|``, px, 0 or more.
 
     Returns:
         (...) in 0..1.
@@ -197,7 +197,7 @@ def regression_sigma_off_center(s, distance) -> np.ndarray:
 
     Args:
         s: (...) true standard deviation along each axis.
-        distance: (...) D = |p^ - mu|, in the unit of ``s``.
+        distance: (...) D = ``|p^ - mu|``, in the unit of ``s``.
     """
     s, distance = _deviation("s", s), _deviation("distance", distance)
     return np.sqrt(np.square(s) + np.square(distance) / 2)
@@ -212,7 +212,7 @@ def heatmap_off_center(s, distance, rendering_sigma: float = RENDERING_SIGMA) ->
 
     Args:
         s: (...) true standard deviation along each axis, heatmap cells.
-        distance: (...) D = |p^ - mu|, heatmap cells.
+        distance: (...) D = ``|p^ - mu|``, heatmap cells.
         rendering_sigma: l~ of the target Gaussians, heatmap cells.
 
     Returns:

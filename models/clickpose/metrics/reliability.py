@@ -42,7 +42,7 @@ class ReliabilityDiagram:
 
     @property
     def ece(self) -> float:
-        """Expected calibration error: mean |outcome - score| over samples; NaN without samples."""
+        """Expected calibration error: mean ``|outcome - score|`` over samples; NaN without samples."""
         return _calibration_error(self.counts, self.scores, self.outcomes)
 
 

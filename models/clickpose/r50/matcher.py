@@ -125,7 +125,7 @@ def pose_distances(keypoints_norm: Tensor, targets: Targets, sigmas: Tensor) -> 
         sigmas: (K,).
 
     Returns:
-        |dx| + |dy| of every joint (B, Q, N, K), 0 where not labelled, and the OKS (B, Q, N).
+        ``|dx| + |dy|`` of every joint (B, Q, N, K), 0 where not labelled, and the OKS (B, Q, N).
     """
     labelled = targets.labelled[:, None]
     truth = targets.keypoints_norm[:, None]
