@@ -30,7 +30,6 @@ from clickpose_fiftyone.columns import PersonColumns, index_lowest_oks, lowest_o
 from clickpose_fiftyone.field_names import (
     CALIBRATION_INFO,
     CONFIDENCE,
-    FIXED,
     GT,
     KEYPOINT_OKS,
     PRED,
@@ -293,9 +292,9 @@ def _check_file(path: Path) -> None:
 
 
 def _apply(columns: PersonColumns, calibrator: PosthocCalibrator) -> None:
-    """Write the calibrated columns; a human's joints stay certain."""
-    fixed = np.nan_to_num(columns.joints(FIXED)) > 0
-    joint_oks = np.where(fixed, 1.0, calibrator.predict(raw_confidence(columns), person_areas(columns)))
+    """Write the calibrated columns; a human's joints stay certain, and joints that are not there have no OKS."""
+    fixed, joint_oks = columns.fixed, calibrator.predict(raw_confidence(columns), person_areas(columns))
+    joint_oks = np.where(fixed, 1.0, np.where(columns.placed, joint_oks, 0.0))
     pred_oks = visibility_weighted(joint_oks, visibility_weights(columns))
     if calibrator.kind == OWN:  # of the people, too, but for those whom a human corrected
         pred_oks = np.where(fixed.any(axis=1), pred_oks, raw_scores(columns))

@@ -288,7 +288,7 @@ def _photo_scores(
 def _write(samples, pred_field: str, readings: _Readings) -> None:
     """Write the columns of the photos that were read; people may have come and gone meanwhile, and keep what they have.
 
-    A human's joints stay certain, with the visibility that the human gave.
+    A human's joints stay certain, with the visibility that the human gave, and joints that are not there stay so.
     """
     columns = PersonColumns(dataset_of(samples).select(readings.sample_ids, ordered=True), pred_field)
     fixed = np.nan_to_num(columns.joints(FIXED)) > 0
@@ -297,7 +297,7 @@ def _write(samples, pred_field: str, readings: _Readings) -> None:
     pred_oks = columns.scalars(PRED_OKS)
     for person, label_id in enumerate(columns.label_ids):
         if label_id in readings.scores:
-            scores, seen = readings.scores[label_id]
+            scores, seen = (np.where(columns.placed[person], read, 0.0) for read in readings.scores[label_id])
             joint_oks[person] = np.where(fixed[person], 1.0, scores)
             visibility[person] = np.where(fixed[person], visibility[person], seen)
             pred_oks[person] = visibility_weighted(joint_oks[person], np.clip(visibility[person], 0, 1))

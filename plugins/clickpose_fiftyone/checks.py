@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import fiftyone as fo
 import fiftyone.core.media as fom
 import numpy as np
 
 from clickpose_fiftyone.field_names import PRED_OKS, USUAL_TRUTH, joints_field_of, overlay_field_of, person_path
+from clickpose_fiftyone.fiftyone_internals import dataset_of, is_generated
 
 
 def require_images(samples) -> None:
@@ -20,12 +21,28 @@ def require_images(samples) -> None:
     kind = samples.media_type
     if kind == fom.GROUP:
         raise ValueError(
-            'Expected a dataset of images, got a grouped one; choose images with samples.select_group_slices("<slice>")'
+            "Expected a dataset of images, got a grouped one; choose images with "
+            'samples.select_group_slices("<slice>").clone()'
         )
     if kind == fom.VIDEO:
-        raise ValueError("Expected a dataset of images, got videos; make one of their frames with samples.to_frames()")
+        raise ValueError(
+            "Expected a dataset of images, got videos; make one of their frames: "
+            "samples.to_frames(sample_frames=True).clone()"
+        )
     if kind not in (fom.IMAGE, None):
         raise ValueError(f"Expected a dataset of images, got {kind}")
+
+
+def require_own_photos(samples) -> None:
+    """Refuse images that are a slice of a grouped dataset or frames of videos, where new fields cannot be saved.
+
+    Raises:
+        ValueError: with what to do instead.
+    """
+    if is_generated(samples):
+        raise ValueError("Expected photos, got frames of videos or parts of photos; make a dataset of them: .clone()")
+    if dataset_of(samples).media_type == fom.GROUP:
+        raise ValueError("Expected a dataset of images, got a slice of a grouped one; make a dataset of it: .clone()")
 
 
 def require_samples(samples) -> None:
@@ -163,6 +180,12 @@ def _known_sizes(samples) -> np.ndarray:
 def plural(count: int, noun: str) -> str:
     """Return ``"1 person"`` or ``"2 persons"``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def told(notes: Mapping[str, int]) -> str:
+    """Return a sentence on what was left out or guessed (what -> how often), after a space; empty for nothing."""
+    parts = [f"{count} {what}" for what, count in notes.items() if count]
+    return f" Left out or guessed: {'; '.join(parts)}." if parts else ""
 
 
 def listed(names: Sequence[str], limit: int = 5) -> str:

@@ -72,7 +72,7 @@ def add_heat_joints(samples, pred_field: str = PRED, hide_below: float = 0.0) ->
         raise ValueError(f'Expected field "{pred_field}" to have keypoint_oks, got none; predict or calibrate first')
     visibility = columns.joints(VISIBILITY)
     columns.write(OKS_BIN, score_bins(columns.scalars(PRED_OKS)))
-    shown = np.isfinite(columns.keypoints).all(axis=-1) & ~(visibility < hide_below)
+    shown = columns.placed & ~(visibility < hide_below)
     attributes = {
         OKS_BIN: np.array(score_bins(scores.ravel())).reshape(scores.shape),
         JOINT_OKS: scores,

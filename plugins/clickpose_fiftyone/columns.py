@@ -18,6 +18,7 @@ from clickpose.skeleton import Skeleton
 from clickpose.structures import Poses
 from clickpose_fiftyone.checks import image_sizes, require_keypoints
 from clickpose_fiftyone.column_writes import documents, plain, write_columns, write_labels
+from clickpose_fiftyone.conversion import absent_joints
 from clickpose_fiftyone.field_names import (
     BOUNDING_BOX,
     FIXED,
@@ -39,6 +40,8 @@ class PersonColumns:
     Args:
         samples: a dataset or view of images.
         field: name of its Keypoints field.
+        skeleton: its joints; by default what the dataset names.
+        image_wh: (S, 2) width and height of the photos, pixels; by default their own.
 
     Attributes:
         counts: (S,) persons of each sample.
@@ -48,8 +51,12 @@ class PersonColumns:
         ValueError: if the collection or the field cannot serve.
     """
 
-    def __init__(self, samples, field: str):
+    def __init__(self, samples, field: str, skeleton: Skeleton | None = None, image_wh: np.ndarray | None = None):
         require_keypoints(samples, field)
+        if skeleton is not None:
+            self.skeleton = skeleton
+        if image_wh is not None:
+            self.image_wh = image_wh
         self.samples = samples
         self.field = field
         self._path = people_path(field)
@@ -108,10 +115,25 @@ class PersonColumns:
         return _numbers(rows, (len(self), count), f"{self.field}.{attribute}")
 
     @cached_property
+    def points(self) -> np.ndarray:
+        """(N, K, 2) in 0..1 of the photos, as they are stored, also of joints that are not there."""
+        return _numbers(self.values(POINTS), (len(self), len(self.skeleton), 2), f"{self.field}.{POINTS}")
+
+    @cached_property
+    def fixed(self) -> np.ndarray:
+        """(N, K) True where a human placed the joint."""
+        return np.nan_to_num(self.joints(FIXED)) > 0
+
+    @cached_property
+    def placed(self) -> np.ndarray:
+        """(N, K) True for joints that are there; see :mod:`clickpose_fiftyone.conversion`."""
+        return ~absent_joints(self.points, self.joints(VISIBILITY), self.joints(KEYPOINT_OKS))
+
+    @cached_property
     def keypoints(self) -> np.ndarray:
-        """(N, K, 2) px; NaN where a joint is not placed."""
-        shape = (len(self), len(self.skeleton), 2)
-        return _numbers(self.values(POINTS), shape, f"{self.field}.points") * self.image_wh[self.rows][:, None]
+        """(N, K, 2) px; NaN where a joint is not there."""
+        pixels = self.points * self.image_wh[self.rows][:, None]
+        return np.where(self.placed[..., None], pixels, np.nan)
 
     @cached_property
     def boxes_xyxy(self) -> np.ndarray:
@@ -129,7 +151,6 @@ class PersonColumns:
     def poses(self) -> Poses:
         """Return all N persons as poses; scores that are not stored are 0, visibilities 1."""
         visibility = self.joints(VISIBILITY)
-        fixed = np.nan_to_num(self.joints(FIXED)) > 0
         return Poses(
             skeleton=self.skeleton,
             keypoints=self.keypoints,
@@ -137,7 +158,7 @@ class PersonColumns:
             keypoint_scores=np.nan_to_num(self.joints(KEYPOINT_OKS)),
             visibility_scores=np.where(np.isfinite(visibility), visibility, 1.0),
             instance_scores=np.nan_to_num(self.scalars(PRED_OKS)),
-            fixed=fixed,
+            fixed=self.fixed & self.placed,
         )
 
     def write(self, attribute: str, values: Sequence | np.ndarray) -> None:
@@ -196,7 +217,7 @@ def write_joints(columns: PersonColumns, field: str, shown: np.ndarray, attribut
         ValueError: if the field or an attribute of it holds something else; nothing is written.
     """
     persons, joints = np.nonzero(shown)
-    names, points = columns.skeleton.names, columns.values(POINTS)
+    names, points = columns.skeleton.names, columns.points.tolist()
     chosen = {name: plain(values[persons, joints]) for name, values in attributes.items()}
     written = documents(
         fo.Keypoint,

@@ -1,10 +1,14 @@
-"""Poses <-> FiftyOne labels of one photo.
+"""Poses <-> FiftyOne labels of one photo, and which joints of a label are not there.
 
-Written points are always finite: doubt lives in ``visibility``. A joint that a network did not place lies at the centre
-of its person's box with visibility and ``keypoint_oks`` 0, since one NaN breaks FiftyOne's patches views.
+A joint is not there where its point is NaN, and where its ``visibility`` and its ``keypoint_oks`` (if it has one) are
+exactly 0: of labels that is COCO's "not labelled", of predictions a joint that was not found or that a human took away.
+Points of predictions are always finite, since one NaN breaks FiftyOne's patches views: such a joint keeps some place,
+which no reader takes for a position. Joints that are there, however doubtful, are written with a visibility above 0.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import fiftyone as fo
 import numpy as np
@@ -25,6 +29,8 @@ from clickpose_fiftyone.field_names import (
 )
 
 PERSON = "person"
+HIDDEN = 0.25  # visibility of a joint that somebody marked as hidden: below what counts as visible or as certain
+_BARELY = 1e-6  # of a joint that is there and that a network thinks invisible
 
 
 def poses_to_labels(
@@ -61,20 +67,52 @@ def poses_to_labels(
 def pose_attributes(pose: Pose, image_hw: tuple[int, int]) -> dict:
     """Return the attributes of one person's ``fo.Keypoint``."""
     height, width = image_hw
-    center = (pose.box_xyxy[:2] + pose.box_xyxy[2:]) / 2
+    box = relative_box(pose.box_xyxy, image_hw)
     placed = np.isfinite(pose.keypoints).all(axis=1)
-    points = np.where(placed[:, None], pose.keypoints, center) / (width, height)
+    points, visibility = stored_joints(pose.keypoints / (width, height), pose.visibility_scores, box)
     scores = np.where(placed, pose.keypoint_scores, 0.0).tolist()
     return {
-        POINTS: points.tolist(),
+        POINTS: points,
         CONFIDENCE: scores,
         KEYPOINT_OKS: scores,
-        VISIBILITY: np.where(placed, pose.visibility_scores, 0.0).tolist(),
-        FIXED: pose.fixed.tolist(),
+        VISIBILITY: visibility,
+        FIXED: (pose.fixed & placed).tolist(),
         PRED_OKS: float(pose.instance_score),
         SCORE_RAW: float(pose.instance_score),
-        BOUNDING_BOX: relative_box(pose.box_xyxy, image_hw),
+        BOUNDING_BOX: box,
     }
+
+
+def stored_joints(
+    points: np.ndarray, visibility: np.ndarray, box: Sequence[float] | None, before: np.ndarray | None = None
+) -> tuple[list[list[float]], list[float]]:
+    """Return the points and visibilities of a predicted person as they are stored.
+
+    Args:
+        points: (K, 2) in 0..1 of the photo; NaN for joints that are not there.
+        visibility: (K,) probabilities.
+        box: left, top, width, height in 0..1, amid which such joints are kept; None for amid the others.
+        before: (K, 2) where they are kept instead, as they were before.
+    """
+    placed = np.isfinite(points).all(axis=1)
+    if box is not None:
+        kept = np.array([box[0] + box[2] / 2, box[1] + box[3] / 2])
+    else:
+        kept = points[placed].mean(axis=0) if placed.any() else np.array([0.5, 0.5])
+    if before is not None:
+        kept = np.where(np.isfinite(before), before, kept)
+    stored = np.where(placed[:, None], points, kept)
+    return stored.tolist(), np.where(placed, np.maximum(visibility, _BARELY), 0.0).tolist()
+
+
+def absent_joints(points: np.ndarray, visibility: np.ndarray, keypoint_oks: np.ndarray) -> np.ndarray:
+    """Tell which joints are not there, by what is stored of them.
+
+    Args:
+        points: (..., 2); NaN for joints without a point.
+        visibility, keypoint_oks: (...,); NaN where none is stored.
+    """
+    return ~np.isfinite(points).all(axis=-1) | ((visibility == 0) & ~(keypoint_oks > 0))
 
 
 def relative_box(box_xyxy: np.ndarray, image_hw: tuple[int, int]) -> list[float]:
@@ -105,7 +143,12 @@ def label_to_pose(label: fo.Keypoint, skeleton: Skeleton, image_hw: tuple[int, i
     count = len(skeleton)
     if len(label.points) != count:
         raise ValueError(f"Expected {count} points ({skeleton.name}) in the person, got {len(label.points)}")
-    keypoints = np.array(label.points, np.float64) * (width, height)
+    scores, visibility = (
+        np.array(_list(label, name, none, count), np.float64) for name, none in ((KEYPOINT_OKS, 0.0), (VISIBILITY, 1.0))
+    )
+    points = np.array(label.points, np.float64)
+    absent = absent_joints(points, visibility, scores)
+    keypoints = np.where(absent[:, None], np.nan, points * (width, height))
     box = label.get_attribute_value(BOUNDING_BOX, None)
     if box is None:
         placed = keypoints[np.isfinite(keypoints).all(axis=1)]
@@ -118,10 +161,10 @@ def label_to_pose(label: fo.Keypoint, skeleton: Skeleton, image_hw: tuple[int, i
         skeleton=skeleton,
         keypoints=keypoints,
         box_xyxy=box_xyxy,
-        keypoint_scores=_list(label, KEYPOINT_OKS, 0.0, count),
-        visibility_scores=_list(label, VISIBILITY, 1.0, count),
+        keypoint_scores=scores,
+        visibility_scores=visibility,
         instance_score=float(label.get_attribute_value(PRED_OKS, None) or 0.0),
-        fixed=_list(label, FIXED, False, count),
+        fixed=np.array(_list(label, FIXED, False, count), bool) & ~absent,
     )
 
 

@@ -23,6 +23,7 @@ INSTANCE = "instance"  # what links a person and its box
 TAGS = "tags"
 AREA = "area"  # px², COCO's
 ISCROWD = "iscrowd"
+NUM_KEYPOINTS = "num_keypoints"  # labelled joints; 0 makes a person count neither way, as COCO has it
 OKS_BIN = "oks_bin"  # what the colour scheme colours by
 JOINT_ERRORS = "joint_errors"  # kind of each joint's error, see diagnosis
 LABEL_ERRORS = "label_errors"  # what looks wrong about a label, see label_errors

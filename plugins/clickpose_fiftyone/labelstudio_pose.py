@@ -10,7 +10,9 @@ from __future__ import annotations
 import json
 import os
 import webbrowser
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 
@@ -20,13 +22,14 @@ import fiftyone.utils.annotations as foua
 import numpy as np
 
 from clickpose.boxes import box_iou, xywh_to_xyxy
+from clickpose.data.coco_records import Notes, note
 from clickpose.steps import Progress
 from clickpose.structures import Annotations, Poses
 from clickpose_fiftyone.backends import register_backends
-from clickpose_fiftyone.checks import image_sizes, plural, require_keypoints, require_samples
+from clickpose_fiftyone.checks import image_sizes, plural, require_keypoints, require_samples, told
 from clickpose_fiftyone.column_writes import label_documents, write_labels
 from clickpose_fiftyone.columns import PersonColumns
-from clickpose_fiftyone.conversion import PERSON, instance_of, relative_box
+from clickpose_fiftyone.conversion import HIDDEN, PERSON, absent_joints, instance_of, relative_box, stored_joints
 from clickpose_fiftyone.derived import refresh_derived
 from clickpose_fiftyone.field_names import (
     ANNOTATED_VISIBILITY,
@@ -35,6 +38,7 @@ from clickpose_fiftyone.field_names import (
     FIXED,
     HISTORY,
     KEYPOINT_OKS,
+    NUM_KEYPOINTS,
     PRED,
     PRED_OKS,
     SENT,
@@ -44,10 +48,11 @@ from clickpose_fiftyone.field_names import (
 )
 from clickpose_fiftyone.fiftyone_internals import RestoredResults, is_patches, root_dataset_of, take_parameters
 from clickpose_fiftyone.linked_boxes import follow_poses
+from clickpose_fiftyone.photo_names import photo_names
 from clickpose_fiftyone.refinement import history_of, state_of
 from clickpose_fiftyone.review import mark_persons
 from clickpose_fiftyone.skeletons import skeleton_of
-from clickpose_labelstudio.codec import decode_result, encode_poses
+from clickpose_labelstudio.codec import OCCLUDED_BELOW, decode_result, encode_poses
 from clickpose_labelstudio.label_studio_client import LabelStudioClient
 from clickpose_labelstudio.labeling_config import build_labeling_config, parse_labeling_config
 
@@ -153,6 +158,11 @@ class LabelStudioPoseBackend(foua.AnnotationBackend):
 
     def download_annotations(self, results):
         """Return {field: {"keypoints": {sample id: {label id: keypoint}}}} of all photos that were sent."""
+        returned = self.returned(results)
+        return {returned.field: {"keypoints": {**returned.sent, **returned.labels}}}
+
+    def returned(self, results) -> _Returned:
+        """Read what people have submitted."""
         field = next(iter(results.config.label_schema))
         with self.client() as client:
             project = client.project(results.project_id)
@@ -163,13 +173,34 @@ class LabelStudioPoseBackend(foua.AnnotationBackend):
             skeleton = skeleton_of(results.samples, field)
             config = parse_labeling_config(project["label_config"], skeleton)
             tasks = list(client.tasks(results.project_id))
-        current = _current_labels(root_dataset_of(results.samples), field, list(results.id_map.get(field, {})))
-        labels = {sample_id: dict(known) for sample_id, known in current.items()}
+        dataset = root_dataset_of(results.samples)
+        scored = dataset.get_field(person_path(field, PRED_OKS)) is not None
+        current = _current_labels(dataset, field, list(results.id_map.get(field, {})))
+        returned = _Returned(field=field, sent=current)
         for task in tasks:
             sample_id, entry = task["data"].get("sample_id"), _newest_annotation(task)
             if sample_id in current and entry is not None:
-                labels[sample_id] = read_task(task, entry, config, current[sample_id])
-        return {field: {"keypoints": labels}}
+                returned.labels[sample_id] = read_task(task, entry, config, current[sample_id], scored, returned.notes)
+            elif entry is not None:
+                note(returned.notes, "submitted photos that are not in the dataset any more, left out")
+        return returned
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Returned:
+    """What came back of a run.
+
+    Attributes:
+        field: Keypoints field that was sent.
+        sent: the people of all photos that were sent, as they are in the dataset now.
+        labels: the people of the photos that somebody submitted.
+        notes: what was left out -> how often.
+    """
+
+    field: str
+    sent: _Labels
+    labels: _Labels = field(default_factory=dict)
+    notes: Notes = field(default_factory=Counter)
 
 
 class LabelStudioPoseResults(RestoredResults, foua.AnnotationResults):
@@ -209,12 +240,13 @@ class ExchangedWithLabelStudio:
     where: str
     deleted: int = 0
     added: int = 0
+    notes: Mapping[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
         text = f"{plural(self.persons, 'person')} in {plural(self.photos, 'photo')} {self.where}"
         if self.added or self.deleted:
             text += f"; {self.added} added, {self.deleted} deleted"
-        return f"{text}."
+        return f"{text}.{told(self.notes)}"
 
 
 def send_to_label_studio(
@@ -258,7 +290,10 @@ def send_to_label_studio(
         raise
     ids = [label_id for found in results.id_map[pred_field].values() for label_id in found]
     mark_persons(dataset, pred_field, ids, SENT)
-    return ExchangedWithLabelStudio(len(photos), len(ids), f"sent to {url} (project {results.project_id})")
+    where = f"sent to {url} (project {results.project_id})"
+    return ExchangedWithLabelStudio(
+        len(photos), len(ids), where, notes=_moved_inside(PersonColumns(photos, pred_field))
+    )
 
 
 def load_from_label_studio(
@@ -278,16 +313,24 @@ def load_from_label_studio(
             f"Expected a run that was sent ({', '.join(dataset.list_annotation_runs())}), got {anno_key!r}"
         )
     results = dataset.load_annotation_results(anno_key, url=url, api_key=api_key or None)
-    field = next(iter(results.config.label_schema))
-    labels = results.backend.download_annotations(results)[field]["keypoints"]
-    before = _current_labels(dataset, field, list(labels))
-    _store_labels(dataset, field, before, labels)
+    returned = results.backend.returned(results)
+    labels = returned.labels
+    before = _current_labels(dataset, returned.field, list(labels))
+    if labels:
+        _store_labels(dataset, returned.field, before, labels)
     changed = [label.id for found in labels.values() for label in found.values() if CORRECTED in (label.tags or [])]
     kept = sum(len(set(labels[sample_id]) & set(before[sample_id])) for sample_id in labels)
     return ExchangedWithLabelStudio(
         len(labels), len(changed), f"taken back from project {results.project_id}",
         deleted=sum(map(len, before.values())) - kept, added=sum(map(len, labels.values())) - kept,
+        notes=returned.notes,
     )  # fmt: skip
+
+
+def _moved_inside(columns: PersonColumns) -> dict[str, int]:
+    """Count the joints outside their photos, which Label Studio has no place for."""
+    outside = columns.placed & ((columns.points < 0) | (columns.points > 1)).any(axis=-1)
+    return {"joints outside the photo, sent at its border": int(outside.sum())}
 
 
 def make_tasks(samples, field: str, reference) -> list[dict]:
@@ -303,19 +346,21 @@ def make_tasks(samples, field: str, reference) -> list[dict]:
     poses = _sendable(columns)
     paths, sizes = samples.values("filepath"), image_sizes(samples)
     tasks = []
-    for row, path in enumerate(paths):
+    for row, (path, name) in enumerate(zip(paths, photo_names(paths), strict=True)):
         people = np.flatnonzero(columns.rows == row)
         width, height = sizes[row]
         regions = {f"cp-{columns.label_ids[person]}": columns.label_ids[person] for person in people}
         result = encode_poses(poses.select(people), config, (int(height), int(width)), list(regions))
         lowest = float(poses.instance_scores[people].min()) if len(people) else 0.0
-        data = {"image": reference(path), "file_name": Path(path).name, "sample_id": str(columns.sample_ids[row])}
+        data = {"image": reference(path), "file_name": name, "sample_id": str(columns.sample_ids[row])}
         prediction = {"model_version": MODEL_VERSION, "score": lowest, "result": result}
         tasks.append({"data": {**data, "label_ids": regions}, "predictions": [prediction]})
     return tasks
 
 
-def read_task(task: dict, entry: dict, config, current: dict[str, fo.Keypoint]) -> dict[str, fo.Keypoint]:
+def read_task(
+    task: dict, entry: dict, config, current: dict[str, fo.Keypoint], scored: bool = True, notes: Notes | None = None
+) -> dict[str, fo.Keypoint]:
     """Return label id -> keypoint of an annotation of a task.
 
     Args:
@@ -323,14 +368,20 @@ def read_task(task: dict, entry: dict, config, current: dict[str, fo.Keypoint]) 
         entry: the annotation.
         config: labelling configuration.
         current: the photo's labels in FiftyOne now.
+        scored: somebody new gets predicted OKS, as the people of the field have.
+        notes: regions that belong to nobody are counted here.
     """
     decoded = decode_result(entry.get("result") or [], config)
+    for _, reason in decoded.left_over if notes is not None else ():
+        note(notes, f"regions {reason}")
     if decoded.image_hw is None:
         return {}
     ids = _label_ids(task, decoded.annotations, config)
     labels = {}
     for person, label_id in enumerate(ids):
-        label = _label(decoded.annotations, person, decoded.image_hw, current.get(label_id))
+        old = current.get(label_id)
+        with_scores = scored if old is None else old.get_attribute_value(PRED_OKS, None) is not None
+        label = _label(decoded.annotations, person, decoded.image_hw, old, with_scores)
         labels[label.id] = label
     return labels
 
@@ -338,13 +389,9 @@ def read_task(task: dict, entry: dict, config, current: dict[str, fo.Keypoint]) 
 def _sendable(columns: PersonColumns) -> Poses:
     """Return the people as poses; of annotations without scores the COCO visibility becomes one."""
     poses = columns.poses()
-    visibility = columns.joints(VISIBILITY)
     annotated = ~np.isfinite(columns.scalars(PRED_OKS))[:, None]
-    absent = (annotated & (visibility == 0)) | ~np.isfinite(poses.keypoints).all(axis=-1)
-    known = np.where(annotated, np.where(visibility == 1, 0.0, 1.0), poses.visibility_scores)
-    keypoints = np.where(absent[..., None], np.nan, poses.keypoints)
-    boxes = np.nan_to_num(poses.boxes_xyxy)
-    return replace(poses, keypoints=keypoints, boxes_xyxy=boxes, visibility_scores=known, fixed=None)
+    known = np.where(annotated, np.where(columns.joints(VISIBILITY) == 1, 0.0, 1.0), poses.visibility_scores)
+    return replace(poses, boxes_xyxy=np.nan_to_num(poses.boxes_xyxy), visibility_scores=known, fixed=None)
 
 
 def _label_ids(task: dict, annotations: Annotations, config) -> list[str | None]:
@@ -365,12 +412,13 @@ def _label_ids(task: dict, annotations: Annotations, config) -> list[str | None]
     return ids
 
 
-def _label(annotations: Annotations, person: int, image_hw: tuple[int, int], old: fo.Keypoint | None) -> fo.Keypoint:
+def _label(
+    annotations: Annotations, person: int, image_hw: tuple[int, int], old: fo.Keypoint | None, scored: bool
+) -> fo.Keypoint:
     """Return one person's label: the old one with the human's joints, or a new one."""
     height, width = image_hw
     visibility = annotations.visibility[person]
     points = annotations.keypoints[person] / (width, height)
-    scored = old is None or old.get_attribute_value(PRED_OKS, None) is not None
     label = fo.Keypoint(label=PERSON) if old is None else old.copy()
     if old is not None:
         label.id = old.id
@@ -381,20 +429,25 @@ def _label(annotations: Annotations, person: int, image_hw: tuple[int, int], old
         label[HISTORY] = json.dumps([*history_of(old), state_of(old)])
     label.tags = [*(tag for tag in (label.tags or []) if tag != CORRECTED), CORRECTED]
     label[ANNOTATED_VISIBILITY] = visibility.tolist()
-    if scored:  # points stay finite and visibility a score: what is not labelled keeps its place with visibility 0
-        fallback = _middle(points, annotations.boxes_xyxy[person], image_hw) if old is None else np.array(old.points)
-        points = np.where((visibility > 0)[:, None], points, fallback)
-        label[VISIBILITY] = (visibility == 2).astype(float).tolist()
+    box = annotations.boxes_xyxy[person]
+    if np.isfinite(box).all():
+        label[BOUNDING_BOX] = relative_box(box, image_hw)
+    if scored:
+        before = None if old is None else np.array(old.points, np.float64)
+        seen = np.where(visibility == 2, 1.0, HIDDEN)
+        label.points, label[VISIBILITY] = stored_joints(points, seen, _box_of(label), before)
         label[KEYPOINT_OKS] = (visibility > 0).astype(float).tolist()
         label[FIXED] = (visibility > 0).tolist()
         label[PRED_OKS] = 1.0
     else:
-        label[VISIBILITY] = visibility.tolist()
-    label.points = points.tolist()
-    box = annotations.boxes_xyxy[person]
-    if np.isfinite(box).all():
-        label[BOUNDING_BOX] = relative_box(box, image_hw)
+        label.points, label[VISIBILITY] = points.tolist(), visibility.tolist()
+    if label.get_attribute_value(NUM_KEYPOINTS, None) is not None:
+        label[NUM_KEYPOINTS] = int((visibility > 0).sum())
     return label
+
+
+def _box_of(label: fo.Keypoint) -> list[float] | None:
+    return label.get_attribute_value(BOUNDING_BOX, None)
 
 
 def _changed(old: fo.Keypoint, points: np.ndarray, visibility: np.ndarray, scored: bool) -> bool:
@@ -402,8 +455,9 @@ def _changed(old: fo.Keypoint, points: np.ndarray, visibility: np.ndarray, score
     before = np.array(old.points, np.float64)
     stored = old.get_attribute_value(VISIBILITY, None)
     stored = np.full(len(before), 2.0 if not scored else 1.0) if stored is None else np.array(stored, np.float64)
-    sent = np.where(stored >= 0.5, 2, 1) if scored else stored
-    sent = np.where(np.isfinite(before).all(axis=1), sent, 0)
+    scores = old.get_attribute_value(KEYPOINT_OKS, None) or [np.nan] * len(before)
+    sent = np.where(stored >= OCCLUDED_BELOW, 2, 1) if scored else stored
+    sent = np.where(absent_joints(before, stored, np.array(scores, np.float64)), 0, sent)
     inside = np.clip(before, 0, 1)  # positions are clipped to the photo when they are sent
     moved = np.abs(np.nan_to_num(inside) - np.nan_to_num(points)).max(axis=1) > _MOVED
     return bool((visibility != sent).any() or (moved & (visibility > 0)).any())
@@ -411,21 +465,12 @@ def _changed(old: fo.Keypoint, points: np.ndarray, visibility: np.ndarray, score
 
 def _resized(old: fo.Keypoint, box_xyxy: np.ndarray, image_hw: tuple[int, int]) -> bool:
     """Tell whether a human changed the box that was sent."""
-    before = old.get_attribute_value(BOUNDING_BOX, None)
+    before = _box_of(old)
     if before is None or not np.isfinite(box_xyxy).all():
         return False
     sent = np.clip(xywh_to_xyxy(np.array(before)), 0, 1)  # boxes are clipped to the photo when they are sent
     now = np.clip(xywh_to_xyxy(np.array(relative_box(box_xyxy, image_hw))), 0, 1)
     return bool(np.abs(sent - now).max() > _MOVED)
-
-
-def _middle(points: np.ndarray, box_xyxy: np.ndarray, image_hw: tuple[int, int]) -> np.ndarray:
-    """Return where the joints of somebody new go that nobody labelled: amid the others, else into the box's middle."""
-    placed = points[np.isfinite(points).all(axis=1)]
-    if len(placed):
-        return placed.mean(axis=0)
-    height, width = image_hw
-    return (box_xyxy[:2] + box_xyxy[2:]) / 2 / (width, height)
 
 
 def _current_labels(dataset, field: str, sample_ids: list[str]) -> _Labels:

@@ -11,7 +11,14 @@ from clickpose.image_io import read_image
 from clickpose.predictor import PosePredictor
 from clickpose.steps import Steps, stepwise
 from clickpose_fiftyone.calibration import remember_calibration
-from clickpose_fiftyone.checks import plural, require_field, require_images, require_samples, require_writable
+from clickpose_fiftyone.checks import (
+    plural,
+    require_field,
+    require_images,
+    require_own_photos,
+    require_samples,
+    require_writable,
+)
 from clickpose_fiftyone.colours import color_by_confidence
 from clickpose_fiftyone.column_writes import label_documents, write_labels
 from clickpose_fiftyone.conversion import detection_boxes, instance_of, poses_to_labels
@@ -103,6 +110,7 @@ def predict_poses(
 
 def _check(samples, pred_field: str, prompt_field: str | None, min_score: float, colours: bool) -> None:
     require_images(samples)
+    require_own_photos(samples)
     require_samples(samples)
     require_writable(samples, pred_field, fo.Keypoints)
     require_writable(samples, boxes_field_of(pred_field), fo.Detections)

@@ -43,8 +43,9 @@ def refine_cached(predictor: PosePredictor, path: str, pose: Pose, clicks: dict[
         clicks: joint name -> (x, y) px.
 
     Raises:
-        ValueError: if the photo cannot be read, or a joint or position is wrong.
+        ValueError: if the network has other joints, the photo cannot be read, or a joint or position is wrong.
     """
+    _require_same_joints(predictor, pose)
     clicked = Clicks.from_mapping(predictor.skeleton, clicks)
     with PREDICTOR_LOCK:
         key = (predictor.fingerprint, path)
@@ -58,6 +59,15 @@ def refine_cached(predictor: PosePredictor, path: str, pose: Pose, clicks: dict[
             return encoded
 
         return refine_among(predictor, regions, pose, clicked, encode)
+
+
+def _require_same_joints(predictor: PosePredictor, pose: Pose) -> None:
+    own, wanted = predictor.skeleton, pose.skeleton
+    if own.names != wanted.names:
+        raise ValueError(
+            f"Expected a network with the {len(wanted)} joints of the pose ({wanted.name}), got {predictor.name} with "
+            f"{len(own)} ({own.name}); adapt one to them with clickpose adapt, and predict with it"
+        )
 
 
 def _forget_oldest() -> None:

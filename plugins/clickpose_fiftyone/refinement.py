@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import fiftyone as fo
 import numpy as np
@@ -28,6 +28,7 @@ from clickpose_fiftyone.field_names import (
     FIXED,
     HISTORY,
     KEYPOINT_OKS,
+    NUM_KEYPOINTS,
     POINTS,
     PRED,
     PRED_OKS,
@@ -149,8 +150,15 @@ def refined_pose(
         height, width = person.image_hw
         if not (0 <= x <= width and 0 <= y <= height):
             raise ValueError(f"Expected a click inside the photo ({width} x {height} px), got ({x:.0f}, {y:.0f})")
-        poses.append(refine_cached(predictor, person.sample.filepath, poses[-1], {joint: (x, y)}))
+        refined = refine_cached(predictor, person.sample.filepath, poses[-1], {joint: (x, y)})
+        poses.append(_without_new_joints(poses[-1], refined))
     return poses
+
+
+def _without_new_joints(before: Pose, refined: Pose) -> Pose:
+    """Take joints from a refined pose that were not there and that nobody placed: a human may have deleted them."""
+    there = np.isfinite(before.keypoints).all(axis=1) | refined.fixed
+    return replace(refined, keypoints=np.where(there[:, None], refined.keypoints, np.nan))
 
 
 def refine_pose(
@@ -204,6 +212,8 @@ def save_refinement(person: Person, pose: Pose, revision: int | None = None) -> 
         raise ValueError("Somebody else refined this person in the meantime; it was reloaded, refine it again")
     history.append(state_of(label))
     _set_attributes(label, pose_attributes(pose, person.image_hw))
+    if label.get_attribute_value(NUM_KEYPOINTS, None) is not None:
+        label[NUM_KEYPOINTS] = int(np.isfinite(pose.keypoints).all(axis=1).sum())
     label[HISTORY] = json.dumps(history)
     _set_tags(label, add=(REFINED,), remove=(ACCEPTED, DISCARDED))
     _store(sample, label, person.field)

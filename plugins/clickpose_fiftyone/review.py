@@ -122,7 +122,7 @@ def review_queue(samples, pred_field: str = PRED, count: int = 50) -> Queue:
 
 
 def _queue_items(columns: PersonColumns, scores, tags, chosen: list[int]) -> list[QueueItem]:
-    joint_scores = columns.joints(KEYPOINT_OKS)
+    joint_scores = np.where(columns.placed, columns.joints(KEYPOINT_OKS), np.nan)
     names, paths = columns.skeleton.names, columns.samples.values("filepath")
     boxes = columns.boxes_xyxy / np.tile(columns.image_wh[columns.rows], 2)
     return [

@@ -90,7 +90,7 @@ def _pose_descriptors(columns: PersonColumns, scores: np.ndarray) -> np.ndarray:
     """Return (S, 2K + 2): the worst person's joints in its box, its size in the photo and the number of people."""
     boxes = np.nan_to_num(columns.boxes_xyxy)
     size = np.maximum(boxes[:, 2:] - boxes[:, :2], 1.0)
-    joints = (np.nan_to_num(columns.keypoints) - boxes[:, None, :2]) / size[:, None]
+    joints = np.nan_to_num((columns.keypoints - boxes[:, None, :2]) / size[:, None], nan=0.5)
     share = size / columns.image_wh[columns.rows]
     persons = np.concatenate([np.clip(joints, -1, 2).reshape(len(columns), -1), share], axis=1)
     result = np.zeros((len(columns.counts), persons.shape[1] + 1))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from clickpose.boxes import BODY_SHARE_OF_BOX, box_area, xyxy_to_xywh
+from clickpose.data.coco_results import VISIBLE_FROM
 from clickpose.metrics.keypoint_sets import KeypointPredictions, KeypointTruth
 from clickpose_fiftyone.columns import PersonColumns
-from clickpose_fiftyone.field_names import AREA, CONFIDENCE, ISCROWD, PRED_OKS, SCORE_RAW, VISIBILITY
+from clickpose_fiftyone.field_names import AREA, CONFIDENCE, ISCROWD, NUM_KEYPOINTS, PRED_OKS, SCORE_RAW, VISIBILITY
 
 _USUAL_SCORES = (PRED_OKS, SCORE_RAW)  # predictions that were imported may lack these
 
@@ -15,11 +16,23 @@ _USUAL_SCORES = (PRED_OKS, SCORE_RAW)  # predictions that were imported may lack
 def labelled_visibility(columns: PersonColumns) -> np.ndarray:
     """Return the COCO visibility 0, 1, 2 of annotated joints (N, K).
 
-    Where a person has none stored, placed joints are visible (2) and others not labelled (0).
+    Where a person has none stored, joints that are there are visible (2). Labels that were made of predictions have
+    probabilities: those are visible from 0.5, else hidden (1).
+
+    Raises:
+        ValueError: for a labelled person with another visibility.
     """
-    stored = columns.joints(VISIBILITY)
-    placed = np.isfinite(columns.keypoints).all(axis=-1)
-    return np.where(placed, np.where(np.isfinite(stored), stored, 2), 0).astype(int)
+    stored, placed = columns.joints(VISIBILITY), columns.placed
+    scored = np.isfinite(columns.scalars(PRED_OKS))[:, None]
+    flags = np.where(np.isfinite(stored), np.where(scored, np.where(stored >= VISIBLE_FROM, 2, 1), stored), 2)
+    wrong = placed & ~np.isin(flags, (0, 1, 2))
+    if wrong.any():
+        person = int(wrong.any(axis=1).argmax())
+        raise ValueError(
+            f'Expected {VISIBILITY} of 0, 1 or 2 in the labelled people of field "{columns.field}", got '
+            f"{flags[person][wrong[person]][0]:g} in person {columns.label_ids[person]}"
+        )
+    return np.where(placed, flags, 0).astype(int)
 
 
 def truth_areas(columns: PersonColumns) -> np.ndarray:
@@ -38,9 +51,13 @@ def read_truth(columns: PersonColumns) -> KeypointTruth:
     if not len(columns):
         raise ValueError(f'Expected labelled people in field "{columns.field}", got none')
     crowd = np.nan_to_num(columns.scalars(ISCROWD)) > 0
+    visibility = labelled_visibility(columns)
+    counted = columns.scalars(NUM_KEYPOINTS)
+    counted = np.where(np.isfinite(counted), counted, (visibility > 0).sum(axis=1))
     return KeypointTruth(
         keypoints=columns.keypoints,
-        visibility=labelled_visibility(columns),
+        visibility=visibility,
+        ignored=crowd | (counted == 0),
         areas=truth_areas(columns),
         boxes_xywh=np.nan_to_num(xyxy_to_xywh(columns.boxes_xyxy)),
         image_ids=columns.rows,
@@ -70,4 +87,6 @@ def read_predictions(columns: PersonColumns, score: str = PRED_OKS) -> KeypointP
         raise ValueError(
             f'Expected every person of field "{columns.field}" to have {score} or confidence; predict first'
         )
-    return KeypointPredictions(keypoints=columns.keypoints, scores=scores, image_ids=columns.rows)
+    areas = columns.scalars(AREA)  # of an imported results list: those that COCO takes
+    areas = areas if len(columns) and np.isfinite(areas).all() else None
+    return KeypointPredictions(keypoints=columns.keypoints, scores=scores, image_ids=columns.rows, areas=areas)

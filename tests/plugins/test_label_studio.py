@@ -1,17 +1,25 @@
 """The round trip through a stand-in for Label Studio that keeps what it is sent, and what a human may change there."""
 
 import copy
+from dataclasses import replace
 
 import fiftyone as fo
 import numpy as np
 import pytest
 from PIL import Image
 
+from clickpose.data.coco_records import person_category
 from clickpose.skeleton import COCO
-from clickpose_fiftyone import labelstudio_pose
+from clickpose_fiftyone import labelstudio_pose, refinement
+from clickpose_fiftyone.calibration import _apply
+from clickpose_fiftyone.coco_exchange import import_coco, to_coco
+from clickpose_fiftyone.colours import color_by_confidence
 from clickpose_fiftyone.columns import PersonColumns
+from clickpose_fiftyone.conversion import label_to_pose
 from clickpose_fiftyone.field_names import CORRECTED
 from clickpose_fiftyone.labelstudio_pose import load_from_label_studio, send_to_label_studio
+from clickpose_fiftyone.refinement import refine_pose
+from clickpose_fiftyone.visibility import flag_low_visibility
 from clickpose_labelstudio.label_studio_auth import LabelStudioError
 
 NOW = "2026-01-02T00:00:00Z"
@@ -203,3 +211,218 @@ def test_what_could_not_be_sent_leaves_nothing(dataset, label_studio):
     send_to_label_studio(dataset, "pred", anno_key="round1")
     with pytest.raises(ValueError, match="new name for the run"):
         send_to_label_studio(dataset, "pred", anno_key="round1")
+
+
+def by_hand(image, joints, hidden=(), person="by-hand"):
+    """Regions of somebody whom a human adds: a box, and keypoints with their joints' names inside it."""
+    size = {"original_width": 640, "original_height": 480, "image_rotation": 0, "to_name": image, "origin": "manual"}
+    box = {"x": 2.0, "y": 4.0, "width": 40.0, "height": 60.0, "rotation": 0, "rectanglelabels": ["person"]}
+    items = [{**size, "id": person, "type": "rectanglelabels", "from_name": "person", "value": box}]
+    for number, joint in enumerate(joints):
+        value = {"x": 5.0 + 2 * number, "y": 10.0 + 3 * number, "width": 0.5}
+        shared = {**size, "id": f"{person}-{joint}", "parentID": person}
+        items.append({**shared, "type": "keypointlabels", "from_name": "keypoints",
+                      "value": {**value, "keypointlabels": [joint]}})  # fmt: skip
+        if joint in hidden:
+            items.append({**shared, "type": "choices", "from_name": "visibility",
+                          "value": {**value, "choices": ["occluded"]}})  # fmt: skip
+    return items
+
+
+def names_of(result):
+    """The controls' names of a result, for regions by hand."""
+    point, box = regions(result, "keypointlabels")[0], regions(result, "rectanglelabels")[0]
+    return point["from_name"], box["from_name"], box["to_name"]
+
+
+def add_person(joints, hidden=()):
+    def change(result):
+        keypoints, boxes, image = names_of(result)
+        new = by_hand(image, joints, hidden)
+        for item in new:
+            item["from_name"] = {"person": boxes, "keypoints": keypoints}.get(item["from_name"], item["from_name"])
+        return [*result, *new]
+
+    return change
+
+
+def without_joints(person, joints):
+    def change(result):
+        gone = {f"cp-{person}-{joint}" for joint in joints}
+        left = [item for item in result if item["id"] not in gone]
+        assert len(left) < len(result)
+        return left
+
+    return change
+
+
+def exported(dataset, field="pred"):
+    return to_coco(dataset, field)["annotations"]
+
+
+def thirds(annotation):
+    return annotation["keypoints"][2::3]
+
+
+ELEVEN = COCO.names[:11]
+
+
+def test_somebody_added_with_eleven_joints_is_exported_with_eleven(dataset, label_studio):
+    send_to_label_studio(dataset, "pred", anno_key="round1")
+    label_studio.submit(0, add_person(ELEVEN, hidden=("left_ear",)))
+    assert load_from_label_studio(dataset, "round1").added == 1
+    new = dataset.first().pred.keypoints[-1]
+    assert np.isfinite(new.points).all() and len(dataset.to_patches("pred")) == 6  # patches views bear no NaN
+    columns = PersonColumns(dataset, "pred")
+    row = columns.label_ids.index(new.id)
+    assert np.isfinite(columns.keypoints[row]).all(axis=1).tolist() == [True] * 11 + [False] * 6
+    assert np.isfinite(label_to_pose(new, COCO, (480, 640)).keypoints).all(axis=1).sum() == 11
+    entry = exported(dataset)[2]
+    assert thirds(entry) == [2, 2, 2, 1, *[2] * 7, *[0] * 6] and entry["num_keypoints"] == 11
+    assert entry["keypoints"][33:] == [0] * 18
+    assert entry["keypoints"][:6] == pytest.approx([32, 48, 2, 44.8, 62.4, 2])
+    send_to_label_studio(dataset, "pred", anno_key="round2")  # and is sent again with eleven
+    sent = label_studio.tasks_[3]["predictions"][0]["result"]
+    assert sum(item["id"].startswith(f"cp-{new.id}") for item in regions(sent, "keypointlabels")) == 11
+
+
+def test_joints_that_a_human_deleted_stay_deleted(dataset, label_studio):
+    send_to_label_studio(dataset, "pred", anno_key="round1")
+    label_id = dataset.first().pred.keypoints[0].id
+    label_studio.submit(0, without_joints(label_id, ("left_ankle", "right_ankle")))
+    load_from_label_studio(dataset, "round1")
+    assert thirds(exported(dataset)[0])[15:] == [0, 0] and thirds(exported(dataset)[1])[15] > 0
+    assert exported(dataset)[0]["keypoints"][45:] == [0] * 6 and exported(dataset)[0]["num_keypoints"] == 15
+    columns = PersonColumns(dataset, "pred")
+    assert np.isnan(columns.keypoints[0, 15:]).all() and np.isnan(columns.poses().keypoints[0, 15:]).all()
+    flag_low_visibility(dataset, "pred", 1.0)
+    color_by_confidence(dataset, "pred")
+    deleted = dataset.first().pred.keypoints[0].points[15:]
+    for companion in ("pred_low_vis", "pred_joints"):
+        shown = dataset.first()[companion].keypoints
+        assert "left_ankle" in {joint.label for joint in shown}  # of the other person of the photo
+        assert not [joint for joint in shown if joint.points[0] in deleted]
+    _apply(PersonColumns(dataset, "pred"), Raising())
+    assert thirds(exported(dataset)[0])[15:] == [0, 0]
+    send_to_label_studio(dataset, "pred", anno_key="round2")
+    sent = label_studio.tasks_[3]["predictions"][0]["result"]
+    assert not [item for item in sent if item["id"].startswith(f"cp-{label_id}") and "ankle" in item["id"]]
+
+
+class Raising:
+    """A calibrator that thinks well of everything."""
+
+    kind = "raising"
+
+    def predict(self, confidence, areas):
+        return np.full(confidence.shape, 0.9)
+
+
+def test_a_click_does_not_bring_deleted_joints_back(dataset, label_studio, monkeypatch):
+    send_to_label_studio(dataset, "pred", anno_key="round1")
+    label_id = dataset.first().pred.keypoints[0].id
+    label_studio.submit(0, without_joints(label_id, ("left_ankle", "right_ankle")))
+    load_from_label_studio(dataset, "round1")
+
+    def refined(predictor, path, pose, clicks):  # a network places all joints
+        joint, position = next(iter(clicks.items()))
+        keypoints = np.nan_to_num(pose.keypoints, nan=50.0)
+        keypoints[COCO.index(joint)] = position
+        fixed = pose.fixed | (np.arange(17) == COCO.index(joint))
+        return replace(pose, keypoints=keypoints, visibility_scores=np.ones(17), fixed=fixed)
+
+    monkeypatch.setattr(refinement, "refine_cached", refined)
+    monkeypatch.setattr(refinement, "shared_predictor", lambda *name: None)
+    monkeypatch.setattr(refinement, "other_network", lambda *of: "")
+    refine_pose(dataset, label_id, {"nose": (30, 40)}, "pred")
+    entry = exported(dataset)[0]
+    assert thirds(entry)[15:] == [0, 0] and entry["keypoints"][:2] == [30, 40]
+    refine_pose(dataset, label_id, {"left_ankle": (60, 70)}, "pred")
+    entry = exported(dataset)[0]
+    assert thirds(entry)[15:] == [2, 0] and entry["keypoints"][45:47] == [60, 70]
+
+
+def test_a_joint_marked_as_hidden_is_written_as_hidden(dataset, label_studio):
+    PersonColumns(dataset, "pred").write("visibility", np.full((5, 17), 0.9))
+    send_to_label_studio(dataset, "pred", anno_key="round1")
+
+    def hide(result):
+        nose = regions(result, "keypointlabels")[0]
+        shared = {name: nose[name] for name in ("id", "to_name", "original_width", "original_height")}
+        value = {**nose["value"], "choices": ["occluded"]}
+        return [*result, {**shared, "type": "choices", "from_name": "visibility", "value": value}]
+
+    label_studio.submit(0, hide)
+    load_from_label_studio(dataset, "round1")
+    assert thirds(exported(dataset)[0]) == [1] + [2] * 16
+    assert dataset.first().pred.keypoints[0].visibility[0] > 0
+
+
+def test_labels_of_a_file_come_back_through_label_studio_as_they_were(dataset, label_studio, tmp_path):
+    """Areas, crowds, ids and masks survive; what was corrected there is corrected, also in a field of labels."""
+    points = [number for joint in range(17) for number in (50.5 + 7 * joint, 60.25 + 5 * joint, 1 + joint % 2)]
+    points[3:6], points[30:33] = [0, 0, 0], [0, 0, 0]
+    first = {"id": "one", "image_id": "a", "category_id": 1, "keypoints": points, "num_keypoints": 15, "iscrowd": 0,
+             "bbox": [40.125, 50, 150, 120.5], "area": 5123.25, "segmentation": [[1, 2, 3, 4, 5, 6]]}  # fmt: skip
+    crowd = {"id": "two", "image_id": "a", "category_id": 1, "keypoints": [0] * 51, "num_keypoints": 0, "iscrowd": 1,
+             "bbox": [300, 50, 150, 120.5], "area": 777.5,
+             "segmentation": {"counts": [1], "size": [480, 640]}}  # fmt: skip
+    images = [{"id": name, "file_name": f"{number}.jpg", "width": 640, "height": 480}
+              for number, name in enumerate(("a", "b", "c"))]  # fmt: skip
+    content = {"images": images, "annotations": [first, crowd], "categories": [person_category(COCO)]}
+    import_coco(dataset, content, tmp_path, "labels")
+    send_to_label_studio(dataset, "labels", anno_key="round1")
+    label_studio.submit(0)
+    loaded = load_from_label_studio(dataset, "round1")
+    assert (loaded.photos, loaded.persons, loaded.added, loaded.deleted) == (1, 0, 0, 0)
+    assert to_coco(dataset, "labels") == content
+    gone = f"cp-{dataset.first().labels.keypoints[0].id}-nose"
+    add = add_person(ELEVEN)
+    label_studio.submit(0, lambda result: [item for item in add(result) if item["id"] != gone], "2027-01-01T00:00:00Z")
+    loaded = load_from_label_studio(dataset, "round1")
+    assert (loaded.persons, loaded.added, loaded.deleted) == (2, 1, 0)
+    document = to_coco(dataset, "labels")
+    corrected, same, new = document["annotations"]
+    assert same == crowd
+    assert corrected == {**first, "keypoints": [0, 0, 0, *points[3:]], "num_keypoints": 14}
+    assert thirds(new) == [2] * 11 + [0] * 6 and new["id"] == "1" and "score" not in new
+    assert new["area"] == pytest.approx(0.53 * new["bbox"][2] * new["bbox"][3])
+
+
+def test_only_photos_that_somebody_submitted_are_taken_back_and_what_is_left_out_is_told(dataset, label_studio):
+    send_to_label_studio(dataset, "pred", anno_key="round1")
+
+    def scatter(result):
+        stray = copy.deepcopy(regions(result, "keypointlabels")[0])
+        stray["value"].update(x=99.0, y=1.0)
+        unlabelled = copy.deepcopy(stray)
+        unlabelled["value"]["keypointlabels"] = []
+        for number, item in enumerate((stray, unlabelled)):
+            item["id"] = f"by-hand-{number}"
+            item.pop("parentID", None)
+        return [*result, stray, unlabelled]
+
+    label_studio.submit(0, scatter)
+    loaded = load_from_label_studio(dataset, "round1")
+    assert loaded.photos == 1 and "in 1 photo taken back" in str(loaded)
+    assert sum(loaded.notes.values()) == 2
+    assert "Left out or guessed: 1 regions" in str(loaded)
+
+
+def test_joints_outside_the_photo_are_told(dataset, label_studio):
+    sample = dataset.first()
+    sample.pred.keypoints[0].points[3] = [1.25, 0.5]
+    sample.save()
+    sent = send_to_label_studio(dataset, "pred", anno_key="round1")
+    assert "1 joints outside the photo, sent at its border" in str(sent)
+
+
+def test_photos_of_one_name_are_told_apart_in_label_studio(dataset, label_studio, tmp_path):
+    paths = [tmp_path / name for name in ("cam1/a.jpg", "cam2/a.jpg", "cam2/#%+?é.jpg")]
+    for path in paths:
+        path.parent.mkdir(exist_ok=True)
+        Image.new("RGB", (640, 480)).save(path)
+    dataset.set_values("filepath", list(map(str, paths)))
+    send_to_label_studio(dataset, "pred", anno_key="round1")
+    names = [task["data"]["file_name"] for task in label_studio.tasks_]
+    assert names == ["cam1/a.jpg", "cam2/a.jpg", "cam2/#%+?é.jpg"]

@@ -1,12 +1,10 @@
-"""Diagnosis, label errors, calibration and the exchange of COCO files, on people made by hand."""
+"""Diagnosis, label errors and calibration, on people made by hand."""
 
 import copy
-import json
 
 import fiftyone as fo
 import numpy as np
 import pytest
-from PIL import Image
 
 from clickpose.metrics.keypoint_sets import KeypointTruth
 from clickpose.skeleton import COCO
@@ -17,7 +15,6 @@ from clickpose_fiftyone.calibration import (
     labelled_sample,
     stored_calibration,
 )
-from clickpose_fiftyone.coco_exchange import export_coco, import_coco
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.diagnosis import classify_joints, diagnose, persons_with_error, stored_diagnosis
 from clickpose_fiftyone.label_errors import find_label_errors, stored_label_errors
@@ -195,56 +192,6 @@ def test_own_scores_stay_where_no_calibrator_is_nearer(person_dataset, tmp_path)
     assert named.kind == "isotonic" and "isotonic is worse than the network's own scores, " in str(named)
 
 
-@pytest.fixture
-def coco_file(tmp_path):
-    """A COCO file with everything that importers like to drop."""
-    (tmp_path / "images").mkdir()
-    for name in ("a.jpg", "b.jpg"):
-        Image.fromarray(np.zeros((40, 60, 3), np.uint8)).save(tmp_path / "images" / name)
-    keypoints = [number for x, y in stand(20, 5, 10).tolist() for number in (x, y, 2)]
-    keypoints[3:6], keypoints[8] = [0, 0, 0], 1
-    content = {
-        "info": {"year": 2017}, "licenses": [{"id": 3, "name": "cc"}],
-        "images": [{"id": 7, "file_name": "a.jpg", "width": 60, "height": 40, "license": 3, "coco_url": "x"},
-                   {"id": 9, "file_name": "b.jpg", "width": 60, "height": 40}],
-        "annotations": [
-            {"id": 31, "image_id": 7, "category_id": 1, "keypoints": keypoints, "num_keypoints": 16, "area": 123.4567,
-             "bbox": [10.1, 2.2, 33.3, 31.7], "iscrowd": 0, "segmentation": [[1.5, 2, 3, 4, 5, 6.25]]},
-            {"id": 32, "image_id": 7, "category_id": 1, "keypoints": [0] * 51, "num_keypoints": 0, "area": 50,
-             "bbox": [0, 0, 60, 40], "iscrowd": 1, "segmentation": {"counts": [1, 2], "size": [40, 60]}},
-        ],
-        "categories": [{"id": 1, "name": "person", "supercategory": "person", "keypoints": list(COCO.names),
-                        "skeleton": [[a + 1, b + 1] for a, b in COCO.edges]}],
-    }  # fmt: skip
-    (tmp_path / "annotations.json").write_text(json.dumps(content))
-    return tmp_path, content
-
-
-def test_coco_files_survive_the_round_trip(coco_file, new_dataset):
-    folder, content = coco_file
-    dataset = new_dataset()
-    summary = import_coco(dataset, folder / "annotations.json", folder / "images")
-    assert (summary.photos, summary.persons) == (2, 2)
-    label = dataset.first().gt.keypoints[0]
-    assert label.visibility[:3] == [2, 0, 1] and np.isnan(label.points[1]).all()
-    assert dataset.first().gt_boxes.detections[0].instance.id == label.instance.id
-    export_coco(dataset, folder / "out.json")
-    assert json.loads((folder / "out.json").read_text()) == content
-
-
-def test_a_broken_coco_file_writes_nothing(coco_file, new_dataset):
-    folder, content = coco_file
-    dataset = new_dataset()
-    (folder / "images" / "b.jpg").unlink()
-    with pytest.raises(ValueError, match=r"b\.jpg"):
-        import_coco(dataset, content, folder / "images")
-    content["annotations"][0]["keypoints"].pop()
-    content["images"].pop()
-    with pytest.raises(ValueError, match="51 numbers"):
-        import_coco(dataset, content, folder / "images")
-    assert len(dataset) == 0 and "gt" not in dataset.get_field_schema()
-
-
 def test_inversion_is_of_paired_joints_and_swap_of_either_joint_of_another_person():
     truth = truth_of(stand(), stand(x=480.0))
     wrist, nose = COCO.index("left_wrist"), COCO.index("nose")
@@ -330,27 +277,3 @@ def test_people_are_scored_by_their_visible_joints(person_dataset):
     calibrate(dataset, "pred", "gt", kind="platt")
     after = PersonColumns(dataset, "pred")
     np.testing.assert_allclose(after.scalars("pred_oks"), after.joints("keypoint_oks")[:, 5])
-
-
-def test_predictions_are_exported_with_boxes_scores_and_flags_of_visibility(person_dataset, tmp_path):
-    dataset = person_dataset((1,))
-    visibility = np.full((1, 17), 0.9)
-    visibility[0, 4] = 0.1
-    PersonColumns(dataset, "pred").write("visibility", visibility)
-    export_coco(dataset, tmp_path / "pred.json", "pred")
-    (record,) = json.loads((tmp_path / "pred.json").read_text())["annotations"]
-    label = dataset.first().pred.keypoints[0]
-    assert record["keypoints"][2::3] == [2, 2, 2, 2, 1] + [2] * 12 and record["score"] == label.pred_oks
-    assert record["keypoint_scores"] == label.keypoint_oks and record["num_keypoints"] == 17
-    left, top, width, height = label.bounding_box
-    assert record["bbox"] == pytest.approx([640 * left, 480 * top, 640 * width, 480 * height])
-
-
-def test_annotations_without_keypoints_survive_the_round_trip(coco_file, new_dataset):
-    folder, content = coco_file
-    del content["annotations"][1]["keypoints"], content["annotations"][1]["num_keypoints"]
-    dataset = new_dataset()
-    import_coco(dataset, content, folder / "images")
-    assert len(dataset.first().gt.keypoints) == 1 and len(dataset.first().gt_boxes.detections) == 2
-    export_coco(dataset, folder / "out.json")
-    assert json.loads((folder / "out.json").read_text()) == content

@@ -284,3 +284,20 @@ def test_the_refine_panel_chooses_a_joint_and_saves_a_click(dataset, monkeypatch
     panel(dataset, "refine_panel", "on_undo", state)
     restored = refinement.find_person(dataset, "pred", state["label_id"])
     np.testing.assert_allclose(restored.pose.keypoints, person.pose.keypoints)
+
+
+@pytest.mark.parametrize("error", [ValueError("Expected a field"), OSError("no disk"), AttributeError("no mode")])
+@pytest.mark.parametrize("name", MANIFEST["panels"])
+def test_no_panel_shows_a_traceback(name, error, dataset, monkeypatch):
+    def show(self, ctx, drawn):
+        drawn.md("half of it", name="half")
+        raise error
+
+    monkeypatch.setattr(type(foo.get_operator(f"{PLUGIN}/{name}")), "show", show)
+    drawn = str(panel(dataset, name, "on_load").requests)
+    assert "half of it" not in drawn and str(error) in drawn and "AlertView" in drawn
+
+
+def test_the_calibration_panel_of_a_view_without_predictions_is_a_sentence(dataset):
+    dataset.delete_sample_field("pred")
+    assert "No predicted poses yet" in panel(dataset, "calibration_panel", "on_change_view").state["problem"]

@@ -11,13 +11,14 @@ from fiftyone.operators.executor import ExecutionContext, Executor
 from PIL import Image
 
 from clickpose.skeleton import COCO
+from clickpose.skeleton_io import SKELETONS
 from clickpose_fiftyone import predict, refinement
 from clickpose_fiftyone.calibration import calibrate
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.evaluation import evaluate_poses
 from clickpose_fiftyone.install import install_plugin, plugin_folder
 from clickpose_fiftyone.predict import predict_poses
-from clickpose_fiftyone.refinement import find_person, save_refinement
+from clickpose_fiftyone.refinement import find_person, refined_pose, save_refinement
 from clickpose_fiftyone.skeletons import set_skeleton
 
 PLUGIN = "@clickpose/pose_review"
@@ -268,3 +269,37 @@ def test_a_discarded_correction_no_longer_stands_in_the_way(photos):
     corrected(photos, photos.first().pred.keypoints[0].id, (33.0, 44.0))
     assert refinement.discard_refinements(photos) == 1
     assert predict_poses(photos, "pred", Painter()).persons == 3
+
+
+def test_a_slice_of_a_grouped_dataset_is_refused_before_the_network_runs_and_its_copy_is_not(new_dataset, tmp_path):
+    path = tmp_path / "a.jpg"
+    Image.new("RGB", (80, 60)).save(path)
+    dataset = new_dataset()
+    dataset.add_group_field("group", default="left")
+    dataset.add_sample(fo.Sample(str(path), group=fo.Group().element("left")))
+    photos = dataset.select_group_slices("left")
+    with pytest.raises(ValueError, match=r"slice of a grouped one; make a dataset of it: \.clone\(\)"):
+        predict_poses(photos, "pred", None)
+    assert "pred" not in dataset.get_field_schema()
+    copied = photos.clone()
+    try:
+        assert predict_poses(copied, "pred", Painter()).photos == 1 and copied.count("pred.keypoints") > 0
+    finally:
+        copied.delete()
+
+
+def test_frames_are_refused_before_the_network_runs(new_dataset):
+    video = fo.Sample("/nowhere/video.mp4")
+    video.frames[1] = fo.Frame(filepath="/nowhere/video/1.jpg")
+    frames = new_dataset(video).to_frames(sample_frames=False)
+    with pytest.raises(ValueError, match=r"got frames of videos.*\.clone\(\)"):
+        predict_poses(frames, "pred", None)
+
+
+def test_a_network_of_other_joints_is_a_sentence(photos):
+    predict_poses(photos, "pred", Painter())
+    person = find_person(photos, "pred", photos.first().pred.keypoints[0].id)
+    other = Painter()
+    other.skeleton = SKELETONS["mpii"]
+    with pytest.raises(ValueError, match=r"network with the 17 joints of the pose \(coco\), got .* with 16 \(mpii\)"):
+        refined_pose(person, [("left_wrist", 30.0, 30.0)], other)

@@ -60,13 +60,13 @@ class ImportCoco(PoseOperator):
 
     key = "import_coco"
     title = "import COCO poses"
-    description = "Read a COCO keypoint file without loss: areas, boxes, visibility, ids, segmentations"
+    description = "Read a COCO keypoint file without loss, or a list of results for the photos of one"
     needs_photos = False
 
     def define_inputs(self, ctx, inputs):
         """File, folder, field."""
-        inputs.str("annotations", label="COCO keypoint file", required=True)
-        inputs.str("images", label="Folder of its photos", required=True)
+        inputs.str("annotations", label="COCO keypoint file, or list of results", required=True)
+        inputs.str("images", label="Folder of its photos (empty for a list of results)")
         inputs.str("field", label="Field to write", default=GT, required=True)
 
     def run(self, ctx, samples):
@@ -74,8 +74,7 @@ class ImportCoco(PoseOperator):
         from clickpose_fiftyone.coco_exchange import import_coco
 
         annotations = path_of_params(ctx, "annotations", "a COCO keypoint file")
-        images = path_of_params(ctx, "images", "the folder of its photos")
-        return import_coco(ctx.dataset, annotations, images, **fields_of_params(ctx, "field"))
+        return import_coco(ctx.dataset, annotations, **fields_of_params(ctx, "images", "field"))
 
 
 class ExportCoco(PoseOperator):
@@ -91,13 +90,15 @@ class ExportCoco(PoseOperator):
         """Field, file."""
         prediction_input(ctx, inputs)
         inputs.str("path", label="File to write", required=True)
+        inputs.bool("results", label="Only a list of results, as pycocotools loads it", default=False)
 
     def run(self, ctx, samples):
         """Export."""
         from clickpose_fiftyone.coco_exchange import export_coco
 
         path = path_of_params(ctx, "path", "a file to write")
-        summary = export_coco(samples, path, ctx.params.get("pred_field", PRED))
+        results = ctx.params.get("results") or None  # else as the field was read
+        summary = export_coco(samples, path, ctx.params.get("pred_field", PRED), results)
         return f"{summary} They are in {os.path.abspath(path)}."
 
 

@@ -1,6 +1,7 @@
 """What all panels share: configuration, the field they speak of, sentences instead of tracebacks."""
 
 import functools
+import logging
 
 from fiftyone.operators import Panel, PanelConfig, types
 
@@ -10,6 +11,8 @@ from clickpose_fiftyone.colours import bin_colors
 from clickpose_fiftyone.field_names import PRED
 from clickpose_fiftyone.fiftyone_internals import is_patches
 from clickpose_fiftyone.provenance import network_of
+
+_LOG = logging.getLogger(__name__)
 
 
 class PosePanel(Panel):
@@ -49,12 +52,18 @@ class PosePanel(Panel):
 
     def render(self, ctx):
         """Draw the panel, or say why there is nothing to draw."""
-        panel = types.Object()
-        problem = ctx.panel.get_state("problem")
+        panel, problem = types.Object(), ctx.panel.get_state("problem")
+        if not problem:
+            try:
+                self.show(ctx, panel)
+            except (ValueError, OSError) as error:
+                problem = str(error)
+            except Exception as error:  # of FiftyOne or of ours: a page with a traceback helps nobody
+                _LOG.exception("The panel %s could not be drawn", self.key)
+                problem = f"{self.title} could not be drawn ({error}). Reload the page; the log of the app says more."
         if problem:
+            panel = types.Object()
             panel.view("problem", types.AlertView(severity="info", label=problem))
-        else:
-            self.show(ctx, panel)
         one_column = {"grid": {"sx": {"gridTemplateColumns": "minmax(0, 1fr)"}}}  # else plots never become narrower
         view = types.GridView(orientation="vertical", gap=2, pad=2, align_x="stretch", componentsProps=one_column)
         return types.Property(panel, view=view)

@@ -37,6 +37,7 @@ class CalibrationPanel(PosePanel):
     def on_change_view(self, ctx):
         """The figures are of the view: drawn anew."""
         photos_of(ctx)
+        prediction_field(ctx)
 
     def show(self, ctx, panel):
         """Draw the figures of the view."""
