@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain, count
@@ -11,10 +12,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from clickpose_fiftyone.database import check_server
-from clickpose_fiftyone.field_names import GT, PRED, SOURCE_INFO, boxes_field_of
+from clickpose_fiftyone.field_names import COCO_EXTRA, GT, PRED, SOURCE_INFO, boxes_field_of
 
 DEMO_NAME = "clickpose-demo"
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 Say = Callable[[str], None]
 _QUIET = {
     "FIFTYONE_DO_NOT_TRACK": "true",
@@ -115,7 +115,7 @@ def _add_new_photos(dataset, options: ReviewOptions, say: Say) -> None:
     from clickpose_fiftyone.predict import predict_poses
 
     known = set(dataset.values("filepath"))
-    new = [path for path in _photos(options.images or demo_photos(), options.limit) if path not in known]
+    new = [path for path in _photos_of(options, say) if path not in known]
     if not new:
         return
     say(f"Finding the people of {plural(len(new), 'new photo')} …")
@@ -135,14 +135,16 @@ def _fill(dataset, options: ReviewOptions, say: Say) -> None:
     from clickpose_fiftyone.predict import predict_poses
 
     if options.coco is not None:
-        import_coco(dataset, options.coco / "annotations.json", options.coco / "images", GT, limit=options.limit)
+        folder = options.coco.expanduser()
+        say(str(import_coco(dataset, folder / "annotations.json", folder / "images", GT, limit=options.limit)))
         prompts = boxes_field_of(GT)
+        samples = dataset.filter_labels(prompts, ~fo.ViewField(COCO_EXTRA).exists(), only_matches=False)  # people's
     else:
-        paths = _photos(options.images or demo_photos(), options.limit)
+        paths = _photos_of(options, say)
         dataset.add_samples([fo.Sample(filepath=path) for path in paths])
-        prompts = None
+        samples, prompts = dataset, None
     say(f"Finding the people of {len(dataset)} photos …")
-    say(str(predict_poses(dataset, PRED, prompt_field=prompts, progress=_tell_every(say, 20))))
+    say(str(predict_poses(samples, PRED, prompt_field=prompts, progress=_tell_every(say, 20))))
     apply_everything(dataset, say)
 
 
@@ -166,11 +168,16 @@ def _use_labels(dataset, say: Say) -> None:
     from clickpose_fiftyone.evaluation import evaluate_poses
     from clickpose_fiftyone.label_errors import find_label_errors
 
-    say(str(calibrate(dataset, PRED, GT)))
-    results = evaluate_poses(dataset, PRED, GT, "eval")
-    say(f"AP {results.figures['AP']:.3f}, AR {results.figures['AR']:.3f}")
-    say(str(diagnose(dataset, PRED, GT)))
-    say(str(find_label_errors(dataset, PRED, GT)))
+    def evaluate() -> str:
+        figures = evaluate_poses(dataset, PRED, GT, "eval").figures
+        return f"AP {figures['AP']:.3f}, AR {figures['AR']:.3f}"
+
+    for step in (lambda: calibrate(dataset, PRED, GT), evaluate, lambda: diagnose(dataset, PRED, GT),
+                 lambda: find_label_errors(dataset, PRED, GT)):  # fmt: skip
+        try:
+            say(str(step()))
+        except ValueError as error:  # such as too few labels for one of them, which need not stop the others
+            say(str(error))
 
 
 def demo_photos() -> Path:
@@ -180,16 +187,29 @@ def demo_photos() -> Path:
     return Path(next(iter(clickpose_labelstudio.__path__))) / "demo"
 
 
-def _photos(folder: Path, limit: int | None) -> list[str]:
-    """Return the photos of a folder and its sub-folders, sorted.
+def _photos_of(options: ReviewOptions, say: Say) -> list[str]:
+    """Return the photos of the options, or the demo's, whose other files are nobody's concern."""
+    if options.images is None:
+        return _photos(demo_photos(), options.limit, lambda text: None)
+    return _photos(options.images, options.limit, say)
+
+
+def _photos(folder: Path, limit: int | None, say: Say) -> list[str]:
+    """Return the photos of a folder and its sub-folders, sorted; says how many other files there are.
 
     Raises:
         ValueError: if there is none.
     """
-    found = sorted(path for path in folder.expanduser().rglob("*") if path.suffix.lower() in PHOTO_SUFFIXES)
-    paths = dict.fromkeys(str(path.resolve()) for path in found if path.is_file())
+    from clickpose.image_io import PHOTO_SUFFIXES
+
+    files = sorted(path for path in folder.expanduser().rglob("*") if path.is_file())
+    paths = dict.fromkeys(str(path.resolve()) for path in files if path.suffix.lower() in PHOTO_SUFFIXES)
+    others = Counter(path.suffix.lower() or "no ending" for path in files if path.suffix.lower() not in PHOTO_SUFFIXES)
+    left_out = ", ".join(f"{count} {ending}" for ending, count in others.most_common())
     if not paths:
-        raise ValueError(f"Expected photos in {folder}, got none")
+        raise ValueError(f"Expected photos ({', '.join(PHOTO_SUFFIXES)}) in {folder}, got {left_out or 'none'}")
+    if left_out:
+        say(f"Left out files with other endings: {left_out}.")
     return list(paths)[:limit]
 
 

@@ -1,11 +1,14 @@
 """The demo's datasets: one a folder, new photos come in, broken ones stop nothing."""
 
+import json
+
 import fiftyone as fo
 import numpy as np
 import pytest
 from PIL import Image
 
 import clickpose_fiftyone.predict as predict
+from clickpose.data.coco_records import person_category
 from clickpose.skeleton import COCO
 from clickpose.structures import Poses
 from clickpose_fiftyone.demo import ReviewOptions, prepare_dataset
@@ -22,15 +25,17 @@ class OnePerson:
         self.wh = np.array(image.shape[1::-1])
 
     def predict(self, boxes_xyxy=None):
-        keypoints = np.linspace(0.2, 0.8, len(COCO))[None, :, None] * self.wh
-        scores = np.full((1, len(COCO)), 0.6)
+        boxes = np.array([[0, 0, *self.wh]], float) if boxes_xyxy is None else boxes_xyxy
+        count = len(boxes)
+        keypoints = np.linspace(0.2, 0.8, len(COCO))[None, :, None] * self.wh * np.ones((count, 1, 1))
+        scores = np.full((count, len(COCO)), 0.6)
         return Poses(
             skeleton=COCO,
             keypoints=keypoints,
-            boxes_xyxy=np.array([[0, 0, *self.wh]], float),
+            boxes_xyxy=boxes,
             keypoint_scores=scores,
             visibility_scores=scores,
-            instance_scores=np.array([0.6]),
+            instance_scores=np.full(count, 0.6),
         )
 
 
@@ -40,8 +45,8 @@ def review(monkeypatch):
     monkeypatch.setattr(predict, "shared_predictor", lambda name, checkpoint=None: OnePerson())
     made, said = {}, []
 
-    def prepare(folder):
-        dataset = prepare_dataset(ReviewOptions(images=folder), said.append)
+    def prepare(folder=None, coco=None):
+        dataset = prepare_dataset(ReviewOptions(images=folder, coco=coco), said.append)
         made[dataset.name] = dataset
         return dataset
 
@@ -84,3 +89,29 @@ def test_new_photos_come_in_and_corrections_stay(review, tmp_path):
     assert again.values("filepath") == [str(tmp_path / "1.jpg"), str(tmp_path / "2.jpg")]
     assert again.count("pred.keypoints") == 2 and again.count_label_tags("pred")[ACCEPTED] == 1
     assert fo.load_dataset(again.name).values("min_pred_oks") == pytest.approx([0.6, 0.6])
+
+
+def test_files_with_other_endings_are_told(review, tmp_path):
+    photo(tmp_path / "sub" / "1.JPG")
+    for name in ("a.heic", "notes.txt", "sub/b.heic"):
+        (tmp_path / name).write_bytes(b"x")
+    assert len(review(tmp_path)) == 1
+    assert "Left out files with other endings: 2 .heic, 1 .txt." in review.said
+    (tmp_path / "none").mkdir()
+    with pytest.raises(ValueError, match=r"Expected photos \(.*\.jpg.*\) in .*none, got none"):
+        review(tmp_path / "none")
+
+
+def test_of_a_coco_folder_only_people_are_prompts(review, tmp_path):
+    photo(tmp_path / "images" / "1.jpg")
+    box = {"image_id": 1, "bbox": [5, 5, 30, 30], "area": 500, "iscrowd": 0}
+    people = [{**box, "id": 1, "category_id": 1, "keypoints": [10, 10, 2] * 17, "num_keypoints": 17}]
+    document = {
+        "images": [{"id": 1, "file_name": "1.jpg", "width": 60, "height": 40}],
+        "annotations": [*people, {**box, "id": 2, "category_id": 3}],
+        "categories": [person_category(COCO), {"id": 3, "name": "bottle"}],
+    }
+    (tmp_path / "annotations.json").write_text(json.dumps(document))
+    dataset = review(coco=tmp_path)
+    assert dataset.count("gt_boxes.detections") == 2 and dataset.count("pred.keypoints") == 1
+    assert any("kept as boxes" in text for text in review.said)
