@@ -10,6 +10,7 @@ from clickpose.boxes import box_area, xyxy_to_xywh
 from clickpose.data.coco_records import (
     JointOrder,
     PersonCategories,
+    as_area,
     as_box,
     flat_triples,
     person_categories,
@@ -213,8 +214,7 @@ class _People:
                 position = pixels[joint] if now[joint] and flags[joint] > 0 else np.full(2, np.nan)
                 numbers[3 * place : 3 * place + 3] = _clean(flat_triples(position[None], written[[joint]]))
         entry["keypoints"] = numbers
-        if entry.get("num_keypoints") is not None:
-            entry["num_keypoints"] = int((flags > 0).sum())
+        entry["num_keypoints"] = int((flags > 0).sum())
         return True
 
     def _annotated(self, person: int) -> np.ndarray:
@@ -224,15 +224,14 @@ class _People:
         return self._given[person]
 
     def _write_box(self, person: int, own: Mapping, entry: dict) -> None:
-        """Write box and area where they have changed; the area of a mask stays, one of the box follows it."""
-        box, came = self._box(own, person), as_box(entry.get("bbox"), "")
-        area = entry.get("area")
+        """Write box and area where they have changed; an area is multiplied as the box's is, as from Label Studio."""
+        box, came, area = self._box(own, person), as_box(entry.get("bbox"), ""), as_area(entry.get("area"), "", True)
         if box is not None and (came is None or np.abs(box - came).max() > _SAME_PX):
             entry["bbox"] = _clean(box)
-            if came is not None and area is not None and np.isclose(float(area), came[2:].prod(), rtol=1e-6):
-                entry["area"] = float(box[2:].prod())
-        if own[AREA] is not None and area is not None and not np.isclose(own[AREA], float(area), rtol=1e-12, atol=0):
-            entry["area"] = own[AREA]
+            if came is not None and area and came[2:].prod() > 0:
+                entry["area"] = float(area * box[2:].prod() / came[2:].prod())
+        if own[AREA] is not None and area is not None and not np.isclose(own[AREA], area, rtol=1e-12, atol=0):
+            entry["area"] = own[AREA]  # which somebody has changed itself
 
 
 def _flags(columns: PersonColumns) -> np.ndarray:

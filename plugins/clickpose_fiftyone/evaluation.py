@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import fiftyone.utils.eval.detection as foud
 import numpy as np
 
+from clickpose.boxes import BODY_SHARE_OF_BOX
 from clickpose.metrics.average_precision import (
     FIGURES,
     OKS_THRESHOLDS,
@@ -18,9 +19,9 @@ from clickpose.metrics.average_precision import (
     KeypointEvaluation,
     evaluate_keypoints,
 )
-from clickpose_fiftyone.checks import require_compared, require_samples
+from clickpose_fiftyone.checks import require_compared, require_samples, told
 from clickpose_fiftyone.columns import PersonColumns
-from clickpose_fiftyone.field_names import GT, PRED, PRED_OKS, person_path
+from clickpose_fiftyone.field_names import AREA, GT, PRED, PRED_OKS, person_path
 from clickpose_fiftyone.fiftyone_internals import RestoredResults, dataset_of
 from clickpose_fiftyone.matching import Matches, match_persons
 from clickpose_fiftyone.truth import read_predictions, read_truth
@@ -135,12 +136,15 @@ class PoseEvaluationResults(RestoredResults, foud.DetectionResults):
         precision: (10, 101) precision by OKS threshold and recall.
         person_scores: score of each prediction that counts.
         person_oks: its OKS with the person that it found, 0 for none.
+        notes: what was assumed or left out -> of how many people.
     """
 
     def __init__(
-        self, samples, config, eval_key, matches, figures, precision, person_scores, person_oks, backend=None, **kwargs
-    ):
+        self, samples, config, eval_key, matches, figures, precision, person_scores, person_oks, notes=None,
+        backend=None, **kwargs,
+    ):  # fmt: skip
         super().__init__(samples, config, eval_key, matches, backend=backend, **kwargs)
+        self.notes = dict(notes or {})
         self.figures = figures
         self.precision = np.asarray(precision, dtype=np.float64)
         self.person_scores = np.asarray(person_scores, dtype=np.float64)
@@ -158,6 +162,11 @@ class PoseEvaluationResults(RestoredResults, foud.DetectionResults):
         """Return FiftyOne's own metrics at the matching threshold, with the ten figures."""
         return {**super().metrics(*args, **kwargs), **self.figures}
 
+    def sentence(self) -> str:
+        """Return the ten figures and what was assumed, as a sentence."""
+        figures = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in self.figures.items())
+        return f"{figures}.{told(self.notes)}"
+
     def pr_curve(self, threshold: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
         """Return recall (101,) and precision (101,) at one of the OKS thresholds .5:.05:.95.
 
@@ -174,7 +183,7 @@ class PoseEvaluationResults(RestoredResults, foud.DetectionResults):
         """Return the results of a run from what FiftyOne stored of them."""
         columns = (stored[name] for name in ("ytrue", "ypred", "ious", "confs", "ytrue_ids", "ypred_ids"))
         own = {name: stored[name] for name in ("figures", "precision", "person_scores", "person_oks")}
-        for name in ("classes", "missing", "custom_metrics"):
+        for name in ("classes", "missing", "custom_metrics", "notes"):
             own[name] = stored.get(name)
         return cls(samples, config, key, list(zip(*columns, strict=True)), **own, **kwargs)
 
@@ -273,8 +282,18 @@ def _results(outcome: _Outcome, samples, config, eval_key, matches, classes, mis
         precision=outcome.evaluation.precision.tolist(),
         person_scores=outcome.scores[counted].tolist(),
         person_oks=outcome.matches.oks[counted].tolist(),
+        notes=_notes(outcome),
         classes=classes, missing=missing, backend=backend,
     )  # fmt: skip
+
+
+def _notes(outcome: _Outcome) -> dict[str, int]:
+    """Count what the figures assume of the labelled people, and who of them counts neither way."""
+    without_area = ~np.isfinite(outcome.truth.scalars(AREA)) & ~outcome.ignored
+    return {
+        f"labelled people without an area, which is taken as {BODY_SHARE_OF_BOX:g} of the box": int(without_area.sum()),
+        "labelled people that count neither way (crowds, or without labelled joints)": int(outcome.ignored.sum()),
+    }
 
 
 def _oks_field(eval_key: str) -> str:

@@ -33,6 +33,7 @@ from clickpose_fiftyone.conversion import HIDDEN, PERSON, absent_joints, instanc
 from clickpose_fiftyone.derived import refresh_derived
 from clickpose_fiftyone.field_names import (
     ANNOTATED_VISIBILITY,
+    AREA,
     BOUNDING_BOX,
     CORRECTED,
     FIXED,
@@ -431,7 +432,7 @@ def _label(
     label[ANNOTATED_VISIBILITY] = visibility.tolist()
     box = annotations.boxes_xyxy[person]
     if np.isfinite(box).all():
-        label[BOUNDING_BOX] = relative_box(box, image_hw)
+        _resize(label, relative_box(box, image_hw))
     if scored:
         before = None if old is None else np.array(old.points, np.float64)
         seen = np.where(visibility == 2, 1.0, HIDDEN)
@@ -444,6 +445,14 @@ def _label(
     if label.get_attribute_value(NUM_KEYPOINTS, None) is not None:
         label[NUM_KEYPOINTS] = int((visibility > 0).sum())
     return label
+
+
+def _resize(label: fo.Keypoint, box: list[float]) -> None:
+    """Give a person another box; an area is multiplied as the box's is, since a person's share of it stays the same."""
+    before, area = _box_of(label), label.get_attribute_value(AREA, None)
+    if before is not None and area is not None and before[2] * before[3] > 0:
+        label[AREA] = area * box[2] * box[3] / (before[2] * before[3])
+    label[BOUNDING_BOX] = box
 
 
 def _box_of(label: fo.Keypoint) -> list[float] | None:

@@ -16,18 +16,19 @@ from clickpose_fiftyone.evaluation import evaluate_poses
 from clickpose_fiftyone.truth import labelled_visibility, truth_areas
 
 
-def coco_eval(dataset, thresholds=None):
+def coco_eval(dataset, thresholds=None, num_keypoints=None):
     """Evaluate a dataset's fields by pycocotools; annotation ids are the persons' numbers, counted from 1."""
     truth, found = PersonColumns(dataset, "gt"), PersonColumns(dataset, "pred")
     visibility, areas = labelled_visibility(truth), truth_areas(truth)
     crowd = np.nan_to_num(truth.scalars("iscrowd")).astype(int)
+    counted = (visibility > 0).sum(axis=1).tolist() if num_keypoints is None else num_keypoints
     annotations = []
     for i in range(len(truth)):
         triples = np.column_stack([np.nan_to_num(truth.keypoints[i]), visibility[i]])
         left, top, right, bottom = truth.boxes_xyxy[i].tolist()
         annotations.append(
             {"id": i + 1, "image_id": int(truth.rows[i]) + 1, "category_id": 1, "keypoints": triples.ravel().tolist(),
-             "num_keypoints": int((visibility[i] > 0).sum()), "area": float(areas[i]), "iscrowd": int(crowd[i]),
+             "num_keypoints": counted[i], "area": float(areas[i]), "iscrowd": int(crowd[i]),
              "bbox": [left, top, right - left, bottom - top]}
         )  # fmt: skip
     results = [
@@ -190,3 +191,52 @@ def test_the_threshold_and_the_ranking_are_what_was_asked_for(person_dataset):
         strict=True,
     ):  # fmt: skip
         assert (found in columns.label_ids) == (partner == "tp")
+
+
+def test_what_is_assumed_of_labelled_people_is_told(person_dataset):
+    dataset = person_dataset((2, 1, 3))
+    columns = PersonColumns(dataset, "gt")
+    columns.write_all({"area": [None, 900.0, None, 800.0, 700.0, 600.0], "iscrowd": [0, 0, 0, 0, 1, 0],
+                       "num_keypoints": [1, 1, 1, 0, 1, 1]})  # fmt: skip
+    results = evaluate_poses(dataset, "pred", "gt", "run")
+    assert sorted(results.notes.values()) == [2, 2]
+    assert "2 labelled people without an area, which is taken as 0.53 of the box" in results.sentence()
+    assert "2 labelled people that count neither way" in results.sentence()
+    assert dataset.load_evaluation_results("run", cache=False).notes == results.notes
+
+
+def test_people_whose_num_keypoints_is_0_count_neither_way_as_in_pycocotools(person_dataset):
+    dataset = person_dataset((2, 1, 3, 4))
+    PersonColumns(dataset, "gt").write("num_keypoints", [0, 5, 5, 0, 5, 5, 0, 5, 5, 5])
+    expected = coco_eval(dataset, num_keypoints=[0, 5, 5, 0, 5, 5, 0, 5, 5, 5]).stats
+    plain = coco_eval(dataset).stats
+    figures = evaluate_poses(dataset, "pred", "gt", None).figures
+    for name, value in zip(FIGURES, expected, strict=True):
+        assert figures[name] == pytest.approx(np.nan if value == -1 else value, abs=1e-9, nan_ok=True)
+    assert abs(expected - plain).max() > 0.01
+
+
+@pytest.mark.parametrize("value", [3, 0.5, -1])
+def test_a_visibility_that_is_none_is_a_sentence(person_dataset, value):
+    dataset = person_dataset((1, 1))
+    sample = dataset.last()
+    visibility = [2.0] * 17
+    visibility[4] = float(value)
+    sample.gt.keypoints[0].points = [[0.5, 0.5]] * 17
+    sample.save()
+    with pytest.raises(ValueError, match=rf'0, 1 or 2 in the labelled people of field "gt", got {value:g} in person'):
+        labelled_visibility(Columns(dataset, "gt", visibility))
+
+
+class Columns(PersonColumns):
+    """Columns whose last person has another visibility than the database would take."""
+
+    def __init__(self, samples, field, visibility):
+        super().__init__(samples, field)
+        self.last = visibility
+
+    def joints(self, attribute):
+        values = super().joints(attribute)
+        if attribute == "visibility":
+            values[-1] = self.last
+        return values

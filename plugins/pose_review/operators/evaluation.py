@@ -136,8 +136,7 @@ class EvaluatePoses(PoseOperator):
         from clickpose_fiftyone.evaluation import evaluate_poses
 
         options = fields_of_params(ctx, "pred_field", "gt_field", "score", "oks", "eval_key")
-        figures = evaluate_poses(samples, **options).figures
-        return ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in figures.items())
+        return evaluate_poses(samples, **options).sentence()
 
 
 class Diagnose(PoseOperator):
