@@ -83,8 +83,10 @@ class ResultsFile:
         elif isinstance(content, dict) and isinstance(content.get("annotations"), list):
             people = read_predictions(content, skeleton, source, notes=notes)
         else:
-            raise ValueError(f"Expected a list of keypoint results, or a dataset with annotations, in {path}, got "
-                             f"{described(content)} that is neither")  # fmt: skip
+            found = f"{described(content)} without annotations" if isinstance(content, dict) else described(content)
+            raise ValueError(
+                f"Expected a list of keypoint results, or a dataset with annotations, in {path}, got {found}"
+            )
         kept = [person for person in people if not person.crowd]
         if len(kept) < len(people):
             note(notes, "crowds left out", len(people) - len(kept))

@@ -89,4 +89,6 @@ def _instead(text: str, error: json.JSONDecodeError) -> str:
         return " but XML or HTML"
     if error.msg == "Extra data" and error.lineno > 1 and text.lstrip()[0] in "{[":
         return f": several objects, one a line (the second at line {error.lineno})"
+    if error.pos == 0 or (error.msg == "Extra data" and error.lineno == 1):
+        return f": it begins with {text.lstrip()[:20]!r}"
     return f": {error}"

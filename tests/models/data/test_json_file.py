@@ -24,7 +24,7 @@ def test_byte_order_marks_are_read(tmp_path, encoding):
         ('{"a": 1}\n{"a": 2}\n', r"got no JSON: several objects, one a line \(the second at line 2\)"),
         ("", "got no JSON: it is empty"),
         (" \n", "got no JSON: it is empty"),
-        ("0 0.5 0.5 2", "got no JSON: Extra data: line 1 column 3"),
+        ("0 0.5 0.5 2", "got no JSON: it begins with '0 0.5 0.5 2'"),
         ('{"images": [', "got no JSON: Expecting value"),
         ("[" * 100_000, "got JSON that is nested too deeply"),
         ("1" * 5000, "got JSON with a number of thousands of digits"),

@@ -68,7 +68,7 @@ def apply_calibrator(request: ApplyRequest) -> Outcome:
     skeleton = load_skeleton(request.skeleton)
     calibrator, provenance = load_calibrator(request.calibrator)
     provenance.check(request.name, skeleton)
-    results = Results.read(request.results, skeleton)
+    results = Results.read(request.results, skeleton, request.annotations)
     rows = results.recalibrated(calibrator)
     measured: dict[str, Any] = {"notes": results.notes}
     if request.annotations is not None:

@@ -66,9 +66,11 @@ def fit_results(request: FitRequest) -> Outcome:
         inputs=[request.results, request.annotations],
     )
     skeleton = load_skeleton(request.skeleton)
-    labelled = LabelledResults.read(Results.read(request.results, skeleton), request.annotations)
+    labelled = LabelledResults.read(Results.read(request.results, skeleton, request.annotations), request.annotations)
     pictures = labelled.pictures(request.images) if request.report is not None else None
-    fit = fit_calibration(labelled.sample, skeleton, request.method, request.per_joint, source=str(request.annotations))
+    fit = fit_calibration(
+        labelled.sample, skeleton, request.method, request.per_joint, source=labelled.source_and_notes
+    )
     figures, intervals = labelled.average_precision(fit.after.scores, fit.after.instance_scores)
     outcome = Outcome(
         title=f"{request.name}, {labelled.described}, {fit.kind}",

@@ -17,7 +17,7 @@ from clickpose.calibration.sample import FitSample
 from clickpose.commands.calibrate.outcome import RANKED
 from clickpose.commands.calibrate.report import PersonPictures
 from clickpose.data.coco import stored_hw_of
-from clickpose.data.coco_records import CocoPerson, box_of_joints, coco_images, told
+from clickpose.data.coco_records import CocoPerson, box_of_joints, coco_images, person_categories, told
 from clickpose.data.json_file import read_json
 from clickpose.data.photo_files import check_photos
 from clickpose.data.records import ImageRecord
@@ -39,13 +39,22 @@ class Results:
         self.scores = file.scores
 
     @classmethod
-    def read(cls, path: Path, skeleton: Skeleton) -> Results:
+    def read(cls, path: Path, skeleton: Skeleton, annotations_file: Path | None = None) -> Results:
         """Read a file.
+
+        Args:
+            path: the file.
+            skeleton: the joints.
+            annotations_file: the ground truth, if there is one: its categories say which results are people's.
 
         Raises:
             FileNotFoundError, ValueError: for a file that is none, or holds something else.
         """
-        return cls(ResultsFile.read(path, skeleton))
+        if annotations_file is None:
+            return cls(ResultsFile.read(path, skeleton))
+        annotations: Any = read_json(annotations_file, "COCO keypoints")
+        categories = person_categories(annotations, skeleton, str(annotations_file)).of_results
+        return cls(ResultsFile.read(path, skeleton, categories))
 
     @property
     def rows(self) -> list[dict]:
@@ -133,6 +142,11 @@ class LabelledResults:
     def notes(self) -> list[str]:
         """What was left out or guessed in results and annotations, a sentence each."""
         return [*self.results.notes, *([f"{self.source}: {told(self.left_out)}"] if self.left_out else [])]
+
+    @property
+    def source_and_notes(self) -> str:
+        """The annotations' file for messages, with what was left out or is odd of it: that may be why."""
+        return f"{self.source} ({told(self.left_out)})" if self.left_out else str(self.source)
 
     @property
     def described(self) -> str:
