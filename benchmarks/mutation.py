@@ -64,8 +64,16 @@ GROUPS = {
         }.items()
     },
     "label studio": {
-        f"{LABEL_STUDIO}/codec.py": ("tests/ml_backend/test_codec.py", "tests/ml_backend/test_coco_exchange.py"),
-        f"{LABEL_STUDIO}/grouping.py": ("tests/ml_backend/test_grouping.py", "tests/ml_backend/test_codec.py"),
+        f"{LABEL_STUDIO}/codec.py": (
+            "tests/ml_backend/test_refined_regions.py",
+            "tests/ml_backend/test_codec.py",
+            "tests/ml_backend/test_coco_exchange.py",
+        ),
+        f"{LABEL_STUDIO}/grouping.py": (
+            "tests/ml_backend/test_refined_regions.py",
+            "tests/ml_backend/test_grouping.py",
+            "tests/ml_backend/test_codec.py",
+        ),
     },
 }
 
