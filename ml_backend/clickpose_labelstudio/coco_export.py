@@ -14,7 +14,7 @@ import numpy as np
 
 from clickpose.boxes import xyxy_to_xywh
 from clickpose.data.coco_records import (
-    CocoPerson,
+    CocoAnnotation,
     JointOrder,
     Notes,
     coco_images,
@@ -54,7 +54,7 @@ class _LabelledTask:
     reference: str
     entries: list[tuple[Mapping, DecodedResult]]
     carried: Carried | None
-    people: Mapping[str, CocoPerson]
+    people: Mapping[str, CocoAnnotation]
     image_hw: tuple[int, int] | None
     image_id: Hashable = None
 
@@ -201,7 +201,7 @@ def _read_task(
 
 def _read_carried(
     data: Mapping, config: LabelingConfig, notes: Notes
-) -> tuple[Carried | None, dict[str, CocoPerson], tuple[int, int] | None]:
+) -> tuple[Carried | None, dict[str, CocoAnnotation], tuple[int, int] | None]:
     """Read what came along with a task: also who was drawn as which region, and the photo's size."""
     try:
         carried = unpack(data)

@@ -11,6 +11,7 @@ import numpy as np
 
 from clickpose.boxes import box_area, clip_boxes, xywh_to_xyxy
 from clickpose.data.coco_records import (
+    CocoAnnotation,
     CocoImage,
     CocoPerson,
     Notes,
@@ -84,7 +85,7 @@ def coco_to_tasks(
     for what, count in read.items():
         note(notes, what, count)
     carried = _carried(coco, images, categories, file, notes)
-    persons: dict[Hashable, list[CocoPerson]] = {image.image_id: [] for image in images}
+    persons: dict[Hashable, list[CocoAnnotation]] = {image.image_id: [] for image in images}
     for person in people:
         persons[person.image_id].append(person)
     tasks = []
@@ -228,12 +229,12 @@ def _scores(
 class _Drawn(NamedTuple):
     """The people of an image that are drawn: their region ids, their boxes (N, 4) xyxy px."""
 
-    people: list[CocoPerson]
+    people: list[CocoAnnotation]
     regions: list[str]
     boxes_xyxy: np.ndarray
 
 
-def _drawn(people: Sequence[CocoPerson], image: CocoImage, carried: Carried, kind: Kind, notes: Notes) -> _Drawn:
+def _drawn(people: Sequence[CocoAnnotation], image: CocoImage, carried: Carried, kind: Kind, notes: Notes) -> _Drawn:
     """Choose who is drawn, and remember as which region; count the others."""
     chosen, boxes = [], []
     for person in people:
@@ -264,7 +265,7 @@ def _drawn(people: Sequence[CocoPerson], image: CocoImage, carried: Carried, kin
     return _Drawn(chosen, regions, np.reshape(boxes, (-1, 4)))
 
 
-def _region_ids(people: Sequence[CocoPerson]) -> list[str]:
+def _region_ids(people: Sequence[CocoAnnotation]) -> list[str]:
     """Return for each annotation the region id that it had in Label Studio, else one from its own id.
 
     An export of all annotations of a task has the same region once an annotator; it is kept once.
@@ -289,7 +290,7 @@ def _result(drawn: _Drawn, image: CocoImage, config: LabelingConfig, kind: Kind,
     if image.image_hw is None:
         raise CodecError(f"Expected width and height in pixels in {where}, which has people, got none")
     keypoints = np.stack([person.keypoints for person in drawn.people])
-    visibility = np.stack([np.asarray(person.visibility) for person in drawn.people])
+    visibility = np.stack([person.visibility for person in drawn.people])
     if kind == "predictions":
         inside = np.clip(keypoints, 0, image.image_hw[::-1])
         moved = int(((keypoints != inside).any(axis=2) & (visibility > 0)).sum())

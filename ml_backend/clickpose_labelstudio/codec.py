@@ -170,6 +170,7 @@ def encode_annotations(annotations: Annotations, config: LabelingConfig, image_h
         CodecError: if the configuration has no label for a joint that is labelled, or no choice for occluded ones.
     """
     _check_can_hold(annotations, config)
+    labels = config.label_by_joint
     keypoints, boxes = [], []
     for person, person_id in enumerate(annotations.ids):
         box = annotations.boxes_xyxy[person]
@@ -177,7 +178,7 @@ def encode_annotations(annotations: Annotations, config: LabelingConfig, image_h
         parent = {"parentID": person_id} if has_box else {}
         width_pct = point_width(box, image_hw) if has_box else POINT_WIDTH_PCT
         for joint in np.flatnonzero(annotations.visibility[person]).tolist():
-            value = point_value(annotations.keypoints[person, joint], image_hw, config.label_by_joint[joint], width_pct)
+            value = point_value(annotations.keypoints[person, joint], image_hw, labels[joint], width_pct)
             origin = "manual" if annotations.touched[person, joint] else "prediction"
             keypoints.append(_new_keypoint(person_id, joint, value, config, image_hw, origin=origin, **parent))
             if annotations.visibility[person, joint] == 1:

@@ -182,10 +182,14 @@ def export_coco(
         clickpose labelstudio export project-1.json --format yolo --out my_people/
     """
     with user_errors("labelstudio"):
+        from clickpose.outputs import check_outputs
         from clickpose_labelstudio.coco_exchange import tasks_to_coco
 
         if (source is None) == (project is None):
             raise ValueError("Expected either a JSON export or --project, got both or neither")
+        out = out or Path("coco.json" if format is Format.coco else "yolo")
+        is_file = format is Format.coco
+        check_outputs({"--out": out} if is_file else {}, {} if is_file else {"--out": out}, [source] if source else [])
         if project is None:
             tasks, project_xml = read_json(source, "a Label Studio export"), None
         else:
@@ -193,26 +197,23 @@ def export_coco(
         parsed = _parse_config(config, project_xml)
         notes: Counter[str] = Counter()
         coco = tasks_to_coco(tasks, parsed, source=labels.value, file=str(source or ""), notes=notes)
-        written = _write_labels(coco, format, out, parsed.skeleton, notes)
+        _write_labels(coco, format, out, parsed.skeleton, notes)
         persons = sum(1 for annotation in coco["annotations"] if "label_studio" in annotation)
-        typer.echo(f"{persons} persons on {len(coco['images'])} images -> {written}")
+        typer.echo(f"{persons} persons on {len(coco['images'])} images -> {out}")
         _print_notes(notes)
 
 
-def _write_labels(coco: dict, format: Format, out: Path | None, skeleton: Skeleton, notes: Counter[str]) -> Path:
-    """Write a COCO dataset in a format; return where."""
+def _write_labels(coco: dict, format: Format, out: Path, skeleton: Skeleton, notes: Counter[str]) -> None:
+    """Write a COCO dataset in a format."""
     if format is Format.coco:
         others = sum(1 for annotation in coco["annotations"] if "label_studio" not in annotation)
         if others:
             notes["crowds and others that were imported and not drawn, back as they were"] = others
-        out = out or Path("coco.json")
         _write_json(out, coco)
     else:
         from clickpose.data.yolo import write_yolo
 
-        out = out or Path("yolo")
         write_yolo(out, coco, skeleton, notes)
-    return out
 
 
 def _print_notes(notes: Mapping[str, int]) -> None:
@@ -247,8 +248,11 @@ def import_coco(
         clickpose labelstudio import results.json --images coco.json --project 1 --url http://localhost:8080
     """
     with user_errors("labelstudio"):
+        from clickpose.outputs import check_outputs
+
         if (out is None) == (project is None):
             raise ValueError("Expected either --out or --project, got both or neither")
+        check_outputs({"--out": out}, inputs=[path for path in (coco, images) if path is not None])
         project_xml = None
         if project is not None:
             with _client(url, api_key) as client:
@@ -403,5 +407,4 @@ def _post_tasks(url: str | None, api_key: str, project: int, tasks: list[dict]) 
 
 
 def _write_json(path: Path, value: object) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")

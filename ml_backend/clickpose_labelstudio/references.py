@@ -14,12 +14,12 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
+from clickpose.image_io import PHOTO_SUFFIXES
+
 CLOUD_SCHEMES = ("s3", "gs", "azure-blob")
 LOCAL_FILES_PATH = "/data/local-files/"
 UPLOAD_PATH = "/data/upload/"
-IMAGE_SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".jp2")
-)  # an address that ends otherwise is a script, whose query tells the photo
+IMAGE_SUFFIXES = frozenset((*PHOTO_SUFFIXES, ".heic"))  # what ends otherwise is a script, whose query tells the photo
 _LONGEST_PART = 200  # characters of a file or folder name; file systems end at 255 bytes
 
 

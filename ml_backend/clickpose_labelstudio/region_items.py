@@ -15,6 +15,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 _PREFIX = "cp-"
+_PERSON_ID = re.compile(re.escape(_PREFIX) + r"([^-]+)")
+_KEYPOINT_ID = re.compile(re.escape(_PREFIX) + r"([^-]+)-(.+)")
 SCORE_KEY = "predicted_oks"  # in a region's meta, as in static/bridge/label_studio.js
 POINT_WIDTH_PCT = 0.6  # the size of a drawn point, in percent of the image's width; Label Studio wants one
 _SMALLEST_POINT_PCT = 0.25
@@ -28,7 +30,7 @@ class CodecError(ValueError):
 
 def person_token(person_id: str) -> str:
     """Return the ``<person>`` of a person's id: of ``cp-3f2a`` it is ``3f2a``, of any other id a hash of it."""
-    own = re.fullmatch(re.escape(_PREFIX) + r"([^-]+)", person_id)
+    own = _PERSON_ID.fullmatch(person_id)
     return own[1] if own else _short_hash(person_id)
 
 
@@ -49,7 +51,7 @@ def keypoint_region_id(person_id: str, joint_name: str) -> str:
 
 def split_keypoint_id(region_id: str) -> tuple[str, str] | None:
     """Return (person token, joint name) of an id made by :func:`keypoint_region_id`, or None for any other id."""
-    match = re.fullmatch(re.escape(_PREFIX) + r"([^-]+)-(.+)", region_id)
+    match = _KEYPOINT_ID.fullmatch(region_id)
     return (match[1], match[2]) if match else None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from clickpose.boxes import clip_boxes, xywh_to_xyxy, xyxy_to_xywh
-from clickpose.data.coco_records import CocoPerson, JointOrder, box_of_person
+from clickpose.data.coco_records import CocoAnnotation, JointOrder, box_of_person
 from clickpose_labelstudio.carried import without_provenance
 from clickpose_labelstudio.grouping import Person
 from clickpose_labelstudio.region_items import as_score, predicted_oks
@@ -14,7 +14,7 @@ UNMOVED = 1e-6  # of the photo's longer side: what moved by less was not moved, 
 
 
 def restored(
-    record: CocoPerson,
+    record: CocoAnnotation,
     person: Person,
     keypoints: np.ndarray,
     visibility: np.ndarray,
@@ -46,17 +46,17 @@ def restored(
 
 
 def joints_changed(
-    record: CocoPerson, keypoints: np.ndarray, visibility: np.ndarray, image_hw: tuple[int, int]
+    record: CocoAnnotation, keypoints: np.ndarray, visibility: np.ndarray, image_hw: tuple[int, int]
 ) -> np.ndarray:
     """Return (K,) bool: the joint was moved, placed, removed, or is visible otherwise than in the file."""
     height, width = image_hw
-    before = np.asarray(record.visibility)
+    before = record.visibility
     kept = _same(keypoints, record.keypoints, image_hw)
     kept |= _same(keypoints, np.clip(record.keypoints, 0, [width, height]), image_hw)  # predictions are cut there
     return (visibility != before) | ((before > 0) & ~kept.all(axis=1))
 
 
-def box_changed(record: CocoPerson, person: Person, image_hw: tuple[int, int]) -> bool:
+def box_changed(record: CocoAnnotation, person: Person, image_hw: tuple[int, int]) -> bool:
     """Tell whether a person's rectangle was moved, resized or removed since it was imported."""
     found = box_of_person(record, {})
     if person.box_item is None or found is None:
@@ -73,7 +73,7 @@ def _same(one: np.ndarray, other: np.ndarray, image_hw: tuple[int, int]) -> np.n
 
 def _restore_joints(
     entry: dict,
-    record: CocoPerson,
+    record: CocoAnnotation,
     keypoints: np.ndarray,
     visibility: np.ndarray,
     order: JointOrder,
@@ -91,7 +91,7 @@ def _restore_joints(
     entry["num_keypoints"] = sum(1 for third in triples[2::3] if third)
 
 
-def _restore_box(entry: dict, record: CocoPerson, person: Person, image_hw: tuple[int, int]) -> None:
+def _restore_box(entry: dict, record: CocoAnnotation, person: Person, image_hw: tuple[int, int]) -> None:
     if not box_changed(record, person, image_hw):
         return
     left, top, width, height = xyxy_to_xywh(np.asarray(person.extent())).tolist()
@@ -101,7 +101,7 @@ def _restore_box(entry: dict, record: CocoPerson, person: Person, image_hw: tupl
     entry["bbox"] = [left, top, width, height]
 
 
-def _restore_scores(entry: dict, record: CocoPerson, person: Person, order: JointOrder) -> None:
+def _restore_scores(entry: dict, record: CocoAnnotation, person: Person, order: JointOrder) -> None:
     """Take the scores of regions that differ from what an import of the file's has written."""
     person_score = _number(entry.get("score"))
     box = person.box_item

@@ -75,6 +75,98 @@ def test_import_and_export_of_files_are_a_round_trip(run, tmp_path, coco_file):
     assert annotation["bbox"] == pytest.approx([10, 20, 100, 200])
 
 
+def test_what_is_left_out_is_said_in_a_line_each(run, tmp_path):
+    crowd = {"id": 8, "image_id": 7, "category_id": 1, "iscrowd": 1, "bbox": [1, 2, 3, 4]}
+    outside = {**COCO_FILE["annotations"][0], "id": 9, "bbox": [-300, 20, 100, 200], "keypoints": [-50, 9, 2] * 17}
+    cut = {**COCO_FILE["annotations"][0], "id": 10, "bbox": [-50, 20, 100, 200], "keypoints": [-50, 9, 2] * 17}
+    file = tmp_path / "all.json"
+    file.write_text(json.dumps({**COCO_FILE, "annotations": [*COCO_FILE["annotations"], crowd, outside, cut]}))
+    imported = run("labelstudio", "import", file, "--out", tmp_path / "tasks.json")
+    assert imported.output.splitlines() == [
+        f"1 tasks -> {tmp_path / 'tasks.json'}",
+        "1 boxes cut at the border of their photo, whole again on export",
+        "1 crowds not drawn, but back on export",
+        "17 joints outside their photo moved to its border, where they were again on export",
+        "1 persons outside their photo or of no size not drawn, but back on export",
+    ]
+    tasks = written(tmp_path / "tasks.json")
+    tasks[0]["annotations"] = tasks[0]["predictions"]
+    size = {"original_width": 640, "original_height": 480}
+    tasks[0]["annotations"][0]["result"].append(
+        {"id": "k", "from_name": "keypoint", "value": {"x": 99, "y": 99, "keypointlabels": ["ball"]}, **size}
+    )
+    tasks.append({"id": 2, "data": {"image": "b.jpg"}, "annotations": []})
+    (tmp_path / "export.json").write_text(json.dumps(tasks))
+    exported = run("labelstudio", "export", tmp_path / "export.json", "--out", tmp_path / "back.json")
+    assert exported.output.splitlines() == [
+        f"2 persons on 1 images -> {tmp_path / 'back.json'}",
+        "2 crowds and others that were imported and not drawn, back as they were",
+        "1 regions belong to nobody (1 of a label that is no joint)",
+        "1 tasks without an annotation, left out",
+    ]
+    yolo = run("labelstudio", "export", tmp_path / "export.json", "--format", "yolo", "--out", tmp_path / "yolo")
+    assert yolo.output.splitlines()[1:] == [
+        "1 crowds, which YOLO does not know, left out",
+        "17 joints outside their photo, written as not labelled",
+        "1 persons outside their photo or of no size, left out",
+        "1 regions belong to nobody (1 of a label that is no joint)",
+        "1 tasks without an annotation, left out",
+    ]
+
+
+def test_files_of_windows_tools_are_read(run, tmp_path, coco_file):
+    config = tmp_path / "config.xml"
+    config.write_text(build_labeling_config(), encoding="utf-16")
+    bom = tmp_path / "bom.json"
+    bom.write_text(coco_file.read_text(), encoding="utf-8-sig")
+    for name, options in (("tasks.json", []), ("tasks-16.json", ["--config", config])):
+        assert (
+            run("labelstudio", "import", bom, "--kind", "annotations", "--out", tmp_path / name, *options).exit_code
+            == 0
+        )
+    (tmp_path / "utf16").write_text((tmp_path / "tasks.json").read_text(), encoding="utf-16")
+    exported = run("labelstudio", "export", tmp_path / "utf16", "--config", config, "--out", tmp_path / "back.json")
+    assert exported.output == f"1 persons on 1 images -> {tmp_path / 'back.json'}\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([{"image": "a.jpg", "id": 1, "box": []}], "got a list that begins with an object with 'image', 'id', 'box'"),
+        ([{"id": 1, "data": {"image": "a.jpg"}}], "got tasks of Label Studio; export reads those"),
+        ([3], "got a list that begins with 3"),
+        ({"people": []}, "Expected a COCO keypoint dataset with a list of images in in.json, got one without"),
+        (
+            {"images": [{"id": 1, "file_name": "a"}], "annotations": {}},
+            "a list of annotations in in.json, got an object",
+        ),
+    ],
+)
+def test_foreign_files_are_named_for_what_they_are_not(run, tmp_path, content, message):
+    (tmp_path / "in.json").write_text(json.dumps(content))
+    result = run("labelstudio", "import", "in.json", "--out", "x.json")
+    assert (result.exit_code, message in result.output) == (2, True), result.output
+    exported = run("labelstudio", "export", "in.json", "--out", "x.json")
+    if not (isinstance(content, list) and isinstance(content[0], dict) and "data" in content[0]):
+        assert (exported.exit_code, "in.json, " in exported.output) == (2, True), exported.output
+
+
+def test_an_output_that_would_replace_the_input_is_refused_before_the_work(run, tmp_path, coco_file):
+    before = coco_file.read_text()
+    result = run("labelstudio", "import", coco_file, "--out", coco_file)
+    assert (result.exit_code, "Expected --out to leave the input alone" in result.output) == (2, True)
+    result = run("labelstudio", "export", coco_file, "--out", tmp_path)
+    assert (result.exit_code, "Expected --out to be a file to write" in result.output) == (2, True)
+    assert coco_file.read_text() == before
+
+
+def test_results_are_no_finished_annotations(run, tmp_path, coco_file):
+    (tmp_path / "results.json").write_text(json.dumps(RESULTS))
+    options = ["--images", coco_file, "--kind", "annotations", "--out", tmp_path / "tasks.json"]
+    result = run("labelstudio", "import", tmp_path / "results.json", *options)
+    assert (result.exit_code, "Expected --kind predictions" in result.output) == (2, True)
+
+
 def test_export_to_yolo(run, tmp_path, coco_file):
     run("labelstudio", "import", coco_file, "--kind", "annotations", "--out", tmp_path / "tasks.json")
     result = run("labelstudio", "export", tmp_path / "tasks.json", "--format", "yolo", "--out", tmp_path / "people")

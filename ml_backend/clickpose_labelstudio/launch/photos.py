@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from clickpose.image_io import PHOTO_SUFFIXES
 from clickpose_labelstudio.launch.errors import LaunchError
 
 DEMO_FOLDER = Path(__file__).parents[1] / "demo"
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+NOT_IN_BROWSERS = (".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm")
+SUFFIXES = tuple(suffix for suffix in PHOTO_SUFFIXES if suffix not in NOT_IN_BROWSERS)
 FILE_NAME_PATTERN = r"(?i)^[^.].*\.(" + "|".join(suffix[1:] for suffix in SUFFIXES) + r")$"
 
 
@@ -30,11 +33,17 @@ class PhotoFolder:
 
     def count(self) -> int:
         """Return the number of photos in the folder and all folders in it."""
-        return sum(1 for _ in self._photos())
+        return sum(1 for name in self._files() if re.match(FILE_NAME_PATTERN, name))
 
-    def _photos(self) -> Iterator[str]:
+    def left_out(self) -> str:
+        """Say how many files have other endings, in small letters, such as ``2 .heic, 1 .txt``; empty for none."""
+        names = (name for name in self._files() if not name.startswith(".") and not re.match(FILE_NAME_PATTERN, name))
+        endings = Counter(Path(name).suffix.lower() or "without ending" for name in names)
+        return ", ".join(f"{count} {ending}" for ending, count in endings.most_common())
+
+    def _files(self) -> Iterator[str]:
         for _, _, names in os.walk(self.source):
-            yield from (name for name in names if re.match(FILE_NAME_PATTERN, name))
+            yield from names
 
     def link_below(self, root: Path) -> Path:
         """Return a link below ``root`` (Label Studio's document root) that leads to the folder; make it if missing.

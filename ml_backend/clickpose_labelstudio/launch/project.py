@@ -10,7 +10,7 @@ from clickpose_labelstudio.label_studio_client import LabelStudioClient
 from clickpose_labelstudio.labeling_config import build_labeling_config
 from clickpose_labelstudio.launch.errors import LaunchError
 from clickpose_labelstudio.launch.folder import DataFolder
-from clickpose_labelstudio.launch.photos import FILE_NAME_PATTERN, PhotoFolder
+from clickpose_labelstudio.launch.photos import DEMO_FOLDER, FILE_NAME_PATTERN, PhotoFolder
 from clickpose_labelstudio.references import file_name_of
 
 BACKEND_TITLE = "Click-Pose"
@@ -84,6 +84,8 @@ def import_photos(api: LabelStudioClient, project_id: int, folder: DataFolder, p
     if answer.get("status") == "failed":
         raise LaunchError(f"Label Studio could not import the photos: {answer.get('traceback') or answer}")
     say(f"{photos.count()} photos, {answer.get('last_sync_count') or 0} of them new.")
+    if photos.source != DEMO_FOLDER.resolve() and (left_out := photos.left_out()):
+        say(f"Left out for their endings: {left_out}.")
 
 
 def register_backend(api: LabelStudioClient, project_id: int, url: str) -> dict:

@@ -54,8 +54,6 @@ class ClickProtocol:
             raise ValueError(f"Expected loop to be one of {', '.join(LOOPS)}, got {self.loop!r}")
         if self.clicks < 0:
             raise ValueError(f"Expected clicks of 0 or more, got {self.clicks}")
-        if not 0 <= self.noise_sigmas < float("inf"):
-            raise ValueError(f"Expected noise_sigmas of 0 or more, and finite, got {self.noise_sigmas}")
 
     def clickable(self, skeleton: Skeleton) -> np.ndarray:
         """Return (K,) bool: the joints that may be clicked.

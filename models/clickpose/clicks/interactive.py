@@ -48,7 +48,6 @@ from clickpose.structures import Clicks, Pose, Poses
 Refine = Callable[[Pose, Clicks], Pose]
 FirstPoses = Callable[[ImageRecord, list[PersonRecord]], Poses]
 MATCH_IOU = 0.3
-_ROUNDING = 1e-9  # an AP that is short of a target by less has reached it
 REASONS = (
     f"more than {MAX_DETECTIONS} people, of whom COCO's AP counts {MAX_DETECTIONS}",
     "missed people",
@@ -149,14 +148,15 @@ class ClickedPoses:
     def image_clicks(self, targets: Iterable[float], cap: int = CLICK_CAP) -> dict[float, float]:
         """Return NoC@target by image: the mean number of rounds, one click for every found person each, until the
         image's own AP reaches the target; ``cap`` for an image that never gets there, NaN without images."""
-        precisions = self.image_precisions[: cap + 1]
-        if not precisions.shape[1]:
-            return dict.fromkeys(targets, float("nan"))
-        needed = {}
-        for target in targets:
-            reached = precisions >= target - _ROUNDING
-            needed[target] = float(np.where(reached.any(axis=0), reached.argmax(axis=0), cap).mean())
-        return needed
+        ids = self.image_ids_with_people
+        reached = {target: np.full(len(ids), float(cap)) for target in targets}
+        best = min(self.clicks, cap)
+        for n in range(best, -1, -1):
+            precision = self._image_precisions(n)
+            for target, rounds in reached.items():
+                # from the last round down: what stays is the first round that reaches the target
+                rounds[precision >= target - 1e-9] = n
+        return {target: float(rounds.mean()) if len(ids) else float("nan") for target, rounds in reached.items()}
 
     def unreached_images(self, target: float, cap: int = CLICK_CAP) -> Counter[str]:
         """Count the images whose AP does not reach ``target`` in ``cap`` rounds, by what keeps it from it.
@@ -164,8 +164,8 @@ class ClickedPoses:
         Returns:
             how many, by the first of :data:`REASONS` that holds.
         """
-        best = self.image_precisions[: cap + 1].max(axis=0)
-        short = [id_ for id_, ap in zip(self.image_ids_with_people, best, strict=True) if ap < target - _ROUNDING]
+        best = np.max([self._image_precisions(n) for n in range(min(self.clicks, cap) + 1)], axis=0)
+        short = [id_ for id_, ap in zip(self.image_ids_with_people, best, strict=True) if ap < target - 1e-9]
         wanted = Counter(self.truth.image_ids[~self.truth.ignored].tolist())
         found = {index for index in self.persons.tolist() if index >= 0}
         missed = {person.image_id for i, person in enumerate(self.dataset.persons) if i not in found}
@@ -178,15 +178,10 @@ class ClickedPoses:
         """The images of which NoC is the mean."""
         return sorted_ids(person.image_id for person in self.dataset.persons)
 
-    @cached_property
-    def image_precisions(self) -> np.ndarray:
-        """(1 + C, I) each of these images' own AP, 0..1, after 0, 1, … clicks a person."""
+    def _image_precisions(self, clicks: int) -> np.ndarray:
         ids, sigmas = self.image_ids_with_people, self.dataset.skeleton.sigma_array
-        rows = []
-        for clicks in range(1 + self.clicks):
-            engine = make_engine(self.truth, self.predictions(clicks), sigmas, ids, keep_images=True)
-            rows.append([] if engine is None else [engine.figures_of(np.array([i]))[0] for i in range(len(ids))])
-        return np.reshape(rows, (1 + self.clicks, len(ids)))
+        engine = make_engine(self.truth, self.predictions(clicks), sigmas, ids, keep_images=True)
+        return np.array([engine.figures_of(np.array([number]))[0] for number in range(len(ids))])
 
 
 def evaluate_predictor(

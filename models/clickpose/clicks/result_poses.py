@@ -53,10 +53,9 @@ def read_result_poses(path: Path, dataset: PoseDataset, whole: bool = True) -> R
     ids = file.image_ids({**dict.fromkeys(dataset.unsized_ids), **names})
     kept = [(row, ids[row.image_id]) for row in file.people if ids[row.image_id] is not None]
     if whole and file.people and not kept:
-        wanted, given = dataset.images[0].image_id, file.people[0].image_id
         raise ValueError(
-            f"Expected results for images of {dataset.name}, such as {wanted!r}, got none in {path}, but for others, "
-            f"such as {given!r}"
+            f"Expected results for images of {dataset.name}, such as {dataset.images[0].image_id}, got none in {path}, "
+            f"but for others, such as {file.people[0].image_id}"
         )
     if whole and len(kept) < len(file.people):
         note(file.notes, "results of photos that the data set lacks, left out", len(file.people) - len(kept))

@@ -299,8 +299,6 @@ def _notes(
     for name, found in data.results.items():
         notes += [f"{name}: {count} {what}" for what, count in found.notes.items()]
     for name, row in rows.items():
-        if not len(row.persons):
-            notes.append(f"{name}: nobody was found")
         if (nobodys := row.persons < 0).any():
             peopled = set(row.image_ids_with_people)
             alone = sum(of and id_ not in peopled for id_, of in zip(row.image_ids, nobodys.tolist(), strict=True))

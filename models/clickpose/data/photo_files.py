@@ -89,7 +89,7 @@ def check_photos(records: Iterable[ImageRecord | PersonRecord], max_pixels: int 
         except ImageError as error:
             errors.append(error)
     if errors:
-        more = f" ({len(errors) - 1} more cannot be used)" if len(errors) > 1 else ""
+        more = f" ({len(errors) - 1} more photos cannot be used)" if len(errors) > 1 else ""
         raise type(errors[0])(f"{errors[0]}{more}")
     return +notes
 

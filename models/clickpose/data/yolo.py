@@ -15,8 +15,8 @@ import numpy as np
 
 from clickpose.boxes import clip_boxes, xywh_to_xyxy
 from clickpose.data.coco_records import (
+    CocoAnnotation,
     CocoImage,
-    CocoPerson,
     Notes,
     box_of_person,
     coco_images,
@@ -50,7 +50,7 @@ def to_yolo(coco: Mapping, skeleton: Skeleton = COCO, notes: Notes | None = None
     coco = {**coco, "annotations": [{"id": place, **entry} for place, entry in enumerate(coco["annotations"])]}
     images = coco_images(coco)
     categories = person_categories(coco, skeleton, partial=True)
-    people: dict[object, list[CocoPerson]] = {image.image_id: [] for image in images}
+    people: dict[object, list[CocoAnnotation]] = {image.image_id: [] for image in images}
     for person in read_annotations(coco, skeleton, categories=categories, notes=notes):
         if person.crowd:
             note(notes, "crowds, which YOLO does not know, left out")
@@ -86,7 +86,7 @@ def _label_path(file_name: str) -> str:
     return (PurePosixPath("labels") / path.with_suffix(".txt")).as_posix()
 
 
-def _line(person: CocoPerson, image: CocoImage, notes: Notes) -> str:
+def _line(person: CocoAnnotation, image: CocoImage, notes: Notes) -> str:
     """Write one person; nothing for one of whom the photo shows nothing."""
     if image.image_hw is None:
         raise ValueError(f"Expected {image.file_name} to have a width and height")

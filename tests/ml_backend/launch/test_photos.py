@@ -21,6 +21,8 @@ def test_counts_photos_in_sub_folders_and_nothing_else(tmp_path):
     photos = choose_photos(tmp_path)
     assert photos.count() == 4
     assert photos.title == f"Click-Pose {tmp_path.name}"[:50]
+    assert photos.left_out() == "1 .txt"
+    assert choose_photos(tmp_path / "sub").left_out() == ""
 
 
 def test_links_lead_to_the_folder_and_differ_by_folder(tmp_path):

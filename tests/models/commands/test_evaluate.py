@@ -175,15 +175,6 @@ def test_what_keeps_images_from_a_precision_is_said(tmp_path):
     assert evaluate(truth, path, clicks=0).notes == []
 
 
-def test_results_of_nobody_are_said_and_ids_of_another_kind_shown(tmp_path):
-    truth, path = write(tmp_path, 1, [make_person(1, 1)], [])
-    found = evaluate(truth, path)
-    assert found.curves["net + manual"] == [0] and found.notes == ["net + manual: nobody was found"]
-    path.write_text(json.dumps([make_result(1) | {"image_id": "1"}]))
-    with pytest.raises(ValueError, match=r"for images of gt, such as 1, got none in .*, but for others, such as '1'"):
-        evaluate(truth, path)
-
-
 def test_areas_that_follow_from_boxes_are_said(tmp_path):
     truth, path = write(tmp_path, 1, [make_person(1, 1, area=0.53 * 80 * 200)], [make_result(1)])
     assert evaluate(truth, path).notes == [

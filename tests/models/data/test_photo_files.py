@@ -112,7 +112,7 @@ def test_all_photos_are_looked_at_before_the_work(tmp_path):
     (tmp_path / "page.jpg").write_text("<!doctype html>")
     page = ImageRecord(3, tmp_path / "page.jpg", (40, 60))
     assert not check_photos([good])
-    with pytest.raises(ImageError, match=r"missing.png: No such file or directory \(1 more cannot be used\)"):
+    with pytest.raises(ImageError, match=r"missing.png: No such file or directory \(1 more photos cannot be used\)"):
         check_photos([good, missing, page])
     with pytest.raises(TooManyPixelsError, match="at most 2,399 pixels, got 60 x 40"):
         check_photos([good], max_pixels=2399)
