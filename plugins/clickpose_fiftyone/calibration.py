@@ -7,6 +7,7 @@ what it means. The fit itself is :mod:`clickpose.calibration.fit`.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import NamedTuple
@@ -20,12 +21,13 @@ from clickpose.calibration.fit import AUTO, OWN, CalibrationFit, fit_calibration
 from clickpose.calibration.posthoc import CALIBRATORS, PosthocCalibrator
 from clickpose.calibration.provenance import Provenance
 from clickpose.calibration.sample import FitSample
+from clickpose.data.coco_records import Notes, note, told, unit_confidences
 from clickpose.metrics.calibration_figures import CalibrationSample
 from clickpose.metrics.oks import keypoint_oks
 from clickpose.metrics.reliability import brier_score, expected_calibration_error
 from clickpose.metrics.sparsification import ause
 from clickpose.outputs import check_outputs
-from clickpose_fiftyone.checks import plural, require_compared, require_samples
+from clickpose_fiftyone.checks import require_compared, require_samples
 from clickpose_fiftyone.columns import PersonColumns, index_lowest_oks, lowest_oks
 from clickpose_fiftyone.field_names import (
     CALIBRATION_INFO,
@@ -136,8 +138,9 @@ def calibrate(
     pairs = labelled_pairs(columns, truth)
     sample = labelled_sample(columns, truth, pairs)
     fit = fit_calibration(sample, columns.skeleton, kind, per_joint, source=f'"{gt_field}"')
-    summary = CalibrationSummary.of(fit, _without_confidence(columns, pairs.persons))
-    _apply(PersonColumns(samples, pred_field), fit.fitted)
+    notes: Counter[str] = Counter()
+    _apply(PersonColumns(samples, pred_field), fit.fitted, notes)
+    summary = CalibrationSummary.of(fit, _sentence(notes))
     if save_to is not None and network is not None:
         data = f"{dataset_of(samples).name}, {fit.persons} persons"
         provenance = Provenance.today(network.model, columns.skeleton, data, network.fingerprint, summary.after)
@@ -165,13 +168,14 @@ def apply_calibrator(samples, path: str | Path, pred_field: str = PRED, model: s
     columns = PersonColumns(samples, pred_field)
     calibrator, provenance = load_calibrator(path)
     network = check_calibrator(samples, pred_field, provenance, columns.skeleton, model)
-    _apply(columns, calibrator)
+    notes: Counter[str] = Counter()
+    _apply(columns, calibrator, notes)
     if network_of(samples, pred_field) is None:
         store_network(samples, pred_field, network)
-    note = ""
+    said = [_sentence(notes)]
     if network.fingerprint and not provenance.fingerprint:
-        note = f"The file does not say which weights of {provenance.model} it was fitted for."
-    summary = CalibrationSummary(calibrator.kind, 0, note=note)
+        said.insert(0, f"The file does not say which weights of {provenance.model} it was fitted for.")
+    summary = CalibrationSummary(calibrator.kind, 0, note=" ".join(filter(None, said)))
     remember_calibration(samples, pred_field, summary)
     return summary
 
@@ -210,20 +214,26 @@ def labelled_sample(predictions: PersonColumns, truth: PersonColumns, pairs: Pai
     )
 
 
-def raw_confidence(columns: PersonColumns) -> np.ndarray:
-    """Return the (N, K) confidences as the network gave them, 0..1.
+def raw_confidence(columns: PersonColumns, notes: Notes | None = None) -> np.ndarray:
+    """Return the (N, K) confidences as the network gave them, 0..1; 0 for a joint without one.
+
+    Args:
+        columns: the people.
+        notes: what was clipped or missing is counted here.
 
     Raises:
-        ValueError: if there are none or they are not within 0..1.
+        ValueError: if there are none or they are on another scale than 0..1.
     """
     confidence = columns.joints(CONFIDENCE)
-    if not np.isfinite(confidence).any():
+    known = np.isfinite(confidence)
+    if not known.any():
         raise ValueError(f'Expected field "{columns.field}" to have a confidence of each joint, got none')
-    confidence = np.nan_to_num(confidence)
-    if confidence.min() < 0 or confidence.max() > 1:
-        raise ValueError(f'Expected confidences within 0..1 in "{columns.field}", got {confidence.min():g}..'
-                         f"{confidence.max():g}; take a sigmoid of logits first")  # fmt: skip
-    return confidence
+    if notes is not None and (count := int((columns.placed & ~known).sum())):
+        note(notes, "joints without a confidence of the network, taken as 0", count)
+    ids = columns.label_ids
+    return unit_confidences(
+        np.where(known, confidence, 0.0), CONFIDENCE, lambda row: f'person {ids[row]} of "{columns.field}"', notes
+    )
 
 
 def visibility_weights(columns: PersonColumns) -> np.ndarray:
@@ -275,11 +285,8 @@ def summary_figures(sample: CalibrationSample) -> dict[str, float]:
     }
 
 
-def _without_confidence(columns: PersonColumns, persons: np.ndarray) -> str:
-    """Say how many joints of people are placed and have no confidence; empty for none."""
-    placed = np.isfinite(columns.keypoints[persons]).all(axis=-1)
-    count = int((placed & ~np.isfinite(columns.joints(CONFIDENCE)[persons])).sum())
-    return f"{plural(count, 'joint')} without a confidence of the network count as 0." if count else ""
+def _sentence(notes: Counter[str]) -> str:
+    return f"{told(notes)}." if notes else ""
 
 
 def _check_file(path: Path) -> None:
@@ -291,9 +298,12 @@ def _check_file(path: Path) -> None:
         load_calibrator(path)
 
 
-def _apply(columns: PersonColumns, calibrator: PosthocCalibrator) -> None:
-    """Write the calibrated columns; a human's joints stay certain, and joints that are not there have no OKS."""
-    fixed, joint_oks = columns.fixed, calibrator.predict(raw_confidence(columns), person_areas(columns))
+def _apply(columns: PersonColumns, calibrator: PosthocCalibrator, notes: Notes) -> None:
+    """Write the calibrated columns; a human's joints stay certain, and joints that are not there have no OKS.
+
+    What was clipped or missing is counted in ``notes``.
+    """
+    fixed, joint_oks = columns.fixed, calibrator.predict(raw_confidence(columns, notes), person_areas(columns))
     joint_oks = np.where(fixed, 1.0, np.where(columns.placed, joint_oks, 0.0))
     pred_oks = visibility_weighted(joint_oks, visibility_weights(columns))
     if calibrator.kind == OWN:  # of the people, too, but for those whom a human corrected

@@ -165,7 +165,13 @@ def test_joints_without_a_confidence_are_counted(person_dataset):
     confidence[:, 3] = np.nan
     columns.write("confidence", confidence)
     summary = calibrate(dataset, kind="platt")
-    assert f"{summary.persons} joints without a confidence of the network count as 0." in str(summary)
+    assert str(summary).endswith(" 40 joints without a confidence of the network, taken as 0.")
+    confidence[:, 3] = 1.1
+    columns.write("confidence", confidence)
+    assert "40 confidences above 1 (overshoot of a heatmap), taken as 1." in str(calibrate(dataset, kind="platt"))
+    columns.write("confidence", np.minimum(confidence, 1) * 100)
+    with pytest.raises(ValueError, match=r'confidence of person \w+ of "pred", got .*; percent\? divide by 100 first'):
+        calibrate(dataset, kind="platt")
 
 
 def test_own_scores_stay_where_no_calibrator_is_nearer(person_dataset, tmp_path):

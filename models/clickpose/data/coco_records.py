@@ -556,7 +556,8 @@ def joint_confidences(
         chosen = [people[row] for row in rows.tolist()]
         values = np.stack([_raw_confidences(person, name) for person in chosen])
         absent = ~placed[rows] & (np.isnan(values) if own else True)
-        confidences[rows] = _unit_confidences(np.where(absent, 0.0, values), name, chosen, notes)
+        place_of = [person.where for person in chosen].__getitem__
+        confidences[rows] = unit_confidences(np.where(absent, 0.0, values), name, place_of, notes)
     return confidences
 
 
@@ -575,20 +576,36 @@ def person_confidences(people: Sequence[CocoPerson], notes: Notes | None = None)
         ValueError: as :func:`joint_confidences`.
     """
     scores = np.array([1.0 if person.score is None else person.score for person in people])
-    return _unit_confidences(scores, "score", people, notes)
+    return unit_confidences(scores, "score", [person.where for person in people].__getitem__, notes)
 
 
-def _unit_confidences(values: np.ndarray, name: str, people: Sequence[CocoPerson], notes: Notes | None) -> np.ndarray:
-    """Clip confidences of a heatmap's overshoot, and refuse what is on another scale."""
-    if not len(people):
+def unit_confidences(
+    values: np.ndarray, name: str, where: Callable[[int], str], notes: Notes | None = None
+) -> np.ndarray:
+    """Return confidences (N,) or (N, K) of people within 0..1: a heatmap's overshoot is taken as 1.
+
+    Args:
+        values: as they came.
+        name: of the field, for messages.
+        where: returns what names the person at a place, for messages.
+        notes: what was taken as 1 is counted here.
+
+    Raises:
+        ValueError: for one below 0 or beyond :data:`OVERSHOOT`; says what the numbers look like.
+
+    Example:
+        >>> unit_confidences(np.array([0.5, 1.1]), "score", lambda place: f"person {place}").tolist()
+        [0.5, 1.0]
+    """
+    if not len(values):
         return values
-    rows = values.reshape(len(people), -1)
+    rows = values.reshape(len(values), -1)
     wrong = ~((rows >= 0) & (rows <= OVERSHOOT))  # NaN too
     if wrong.any():
         row = int(wrong.any(axis=1).argmax())
         worst = rows[row][wrong[row]][0]
         hint = _hint_of_scale(rows[np.isfinite(rows)])
-        raise ValueError(f"Expected confidences within 0..1 as {name} of {people[row].where}, got {worst:g}{hint}")
+        raise ValueError(f"Expected confidences within 0..1 as {name} of {where(row)}, got {worst:g}{hint}")
     if notes is not None and (over := int((rows > 1).sum())):
         note(notes, "confidences above 1 (overshoot of a heatmap), taken as 1", over)
     return np.clip(values, 0.0, 1.0)

@@ -378,6 +378,16 @@ def test_what_cannot_be_written_is_refused_before_anything_is_read(tmp_path, opt
     assert result.exit_code == 2 and sentence.format(option=option) in output
 
 
+def test_who_is_found_by_nobody_is_said_with_the_reason(world):
+    folder, dataset, _ = world
+    for annotation in dataset["annotations"]:
+        annotation["area"] = 0
+    (folder / "gt.json").write_text(json.dumps(dataset))
+    result, output = fit(folder)
+    assert result.exit_code == 2 and "that the predictions found, got none" in output
+    assert "80 persons with an area of 0, whom only an exact pose matches" in output
+
+
 def test_only_a_calibrator_is_replaced(world):
     folder, dataset, _ = world
     (folder / "other.json").write_text(json.dumps(dataset))
