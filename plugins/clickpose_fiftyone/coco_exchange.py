@@ -33,6 +33,7 @@ from clickpose_fiftyone.coco_reading import (
     PhotoLabels,
     boxless,
     id_storage,
+    image_of,
     photo_labels,
     read_document,
     read_list,
@@ -219,7 +220,7 @@ def _results_of(
     Raises:
         ValueError: if no field did.
     """
-    wanted = {entry.get("image_id") for entry in results if isinstance(entry, Mapping)}
+    wanted = {image_of(entry) for entry in results if isinstance(entry, Mapping)}
     fields = [name for name in fields_with_images(dataset) if kept_document(dataset, name) is not None]
     found = {name: _ids_of(dataset, name) for name in fields}
     named = next((name for name in fields if wanted <= set(found[name])), fields[0] if fields else None)

@@ -51,10 +51,12 @@ from clickpose_fiftyone.field_names import (
     NUM_KEYPOINTS,
     POINTS,
     PRED_OKS,
+    RESULT_AREA,
     SCORE_RAW,
     VISIBILITY,
 )
 
+_LARGEST = 2**62  # of the whole numbers that the database takes
 _FOREIGN_SIGMA = 0.05  # of joints that no skeleton of the package names: a file needs none, its figures do
 
 
@@ -112,17 +114,17 @@ def read_document(document: object, source: str = "") -> CocoFile:
         people = read_predictions(document, skeleton, source, scored=False, notes=notes)
     else:
         people = read_annotations(document, skeleton, source, categories=categories, notes=notes)
-    for what in ("annotations of other categories", "results of other categories"):
-        if count := notes.pop(what, 0):
-            note(notes, "annotations of categories that are no people, kept as boxes", count)
-    places = {person.place for person in people}
+    known = {image.image_id for image in images}
+    others = _others(entries, people, notes)
+    if lost := sum(image_of(kept.entry) not in known for kept in others):
+        note(notes, "of these of images that the file does not list, left out", lost)
     listed = entries_of(document, "categories", source, optional=True)
     return CocoFile(
         skeleton=skeleton,
         categories=categories,
         images=images,
         people=people,
-        others=[Kept(place, entry) for place, entry in enumerate(entries) if place not in places],
+        others=others,
         names={category["id"]: str(category.get("name") or PERSON) for category in listed},
         rest={key: value for key, value in document.items() if key not in ("images", "annotations")},
         predicted=predicted,
@@ -149,11 +151,23 @@ def read_list(
     categories = person_categories({**rest, "annotations": []}, skeleton)
     people = read_results(results, skeleton, source, categories=categories, notes=notes)
     _require_images(people, {image.image_id for image in images})
+    others = _others(results, people, notes)
     return CocoFile(
-        skeleton=skeleton, categories=categories, images=images, people=people, others=[],
+        skeleton=skeleton, categories=categories, images=images, people=people, others=others,
         names={category["id"]: str(category.get("name") or PERSON) for category in rest.get("categories") or ()},
         rest=rest, predicted=True, is_list=True, notes=notes,
     )  # fmt: skip
+
+
+def _others(entries: Sequence[Mapping], people: Sequence[CocoPerson], notes: Notes) -> list[Kept]:
+    """Return the entries that are not people's, which are kept, not left out."""
+    places = {person.place for person in people}
+    for what in ("annotations of other categories", "results of other categories"):
+        notes.pop(what, None)
+    others = [Kept(place, entry) for place, entry in enumerate(entries) if place not in places]
+    if others:
+        note(notes, "annotations of categories that are no people, kept as boxes", len(others))
+    return others
 
 
 def skeleton_of_file(document: Mapping, source: str = "") -> Skeleton:
@@ -230,11 +244,12 @@ def photo_labels(
             if box is not None:
                 labels.boxes.append(fo.Detection(**shared, bounding_box=box))
     for place, entry in file.others:
-        if entry.get("image_id") in photos and (box := _usable_box(entry)) is not None:
-            size = sizes[entry["image_id"]]
+        image_id, box = image_of(entry), _usable_box(entry)
+        if image_id in photos and box is not None:
+            size = sizes[image_id]
             label = file.names.get(entry.get("category_id"), PERSON)
             kept = _kept(place, entry, ids)
-            photos[entry["image_id"]].boxes.append(
+            photos[image_id].boxes.append(
                 fo.Detection(label=label, instance=fo.Instance(), bounding_box=_relative(box, size), **kept)
             )
     return photos
@@ -281,8 +296,10 @@ def _predictions(file: CocoFile):
                 PRED_OKS: float(score),
                 SCORE_RAW: float(score),
                 BOUNDING_BOX: box,
-                AREA: None if area is None else float(area),
+                AREA: person.area,
+                RESULT_AREA: None if area is None else float(area),
                 ISCROWD: int(person.crowd),
+                NUM_KEYPOINTS: _counted(person.entry),
                 **fixed,
             }
 
@@ -322,18 +339,24 @@ def id_storage(values: Iterable, existing: fo.Field | None) -> Callable:
         values: all ids.
         existing: the field that has them already; an id that it cannot hold is left out of it.
     """
-    if all(isinstance(value, int) for value in values if value is not None) and not isinstance(
-        existing, fo.StringField
-    ):
-        return lambda value: value
-    if isinstance(existing, fo.IntField):
-        return lambda value: value if isinstance(value, int) else None
+    values = [value for value in values if value is not None]
+    if all(isinstance(value, int) and abs(value) < _LARGEST for value in values):
+        if not isinstance(existing, fo.StringField):
+            return lambda value: value
+    elif isinstance(existing, fo.IntField):
+        return lambda value: value if isinstance(value, int) and abs(value) < _LARGEST else None
     return lambda value: None if value is None else str(value)
 
 
 def _counted(entry: Mapping) -> int | None:
     counted = entry.get("num_keypoints")
-    return None if counted is None else int(counted)
+    return None if counted is None else min(int(counted), _LARGEST)
+
+
+def image_of(entry: Mapping) -> Hashable:
+    """Return the image id of an annotation of another category; None for what is no id: nobody asks what it says."""
+    image_id = entry.get("image_id")
+    return image_id if isinstance(image_id, (int, str)) else None
 
 
 def _usable_box(entry: Mapping) -> np.ndarray | None:

@@ -20,7 +20,7 @@ from clickpose.data.coco_results import VISIBLE_FROM
 from clickpose.skeleton import Skeleton
 from clickpose_fiftyone.checks import image_sizes, require_keypoints, require_samples
 from clickpose_fiftyone.coco_kept import Kept, KeptDocument, kept_document, kept_entry, kept_images
-from clickpose_fiftyone.coco_reading import foreign_skeleton
+from clickpose_fiftyone.coco_reading import foreign_skeleton, image_of
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.field_names import (
     ANNOTATED_VISIBILITY,
@@ -190,9 +190,9 @@ class _People:
 
     def _write_joints(self, person: int, own: Mapping, entry: dict, order: JointOrder) -> bool:
         """Write the joints that have changed; returns whether there is any."""
-        numbers = list(entry.get("keypoints") or ())
-        if len(numbers) != 3 * len(order.joints):  # none, or of a crowd in another form
-            numbers = [0] * (3 * len(order.joints))
+        count, numbers = 3 * len(order.joints), entry.get("keypoints")
+        known = isinstance(numbers, list) and len(numbers) == count  # else none, or of a crowd in another form
+        numbers = list(numbers) if known else [0] * count
         came = np.array([np.nan if number is None else number for number in numbers], np.float64).reshape(-1, 3)
         came = order.to_skeleton(came)
         there = np.isfinite(came[:, :2]).all(axis=1) & came.any(axis=1)
@@ -277,7 +277,7 @@ def _other_boxes(samples, field: str, images: Sequence[Kept], sizes: np.ndarray)
 def _others_of(document: KeptDocument, images: Sequence[Kept]) -> list[Kept]:
     """Return the annotations of a view's photos that no label stands for."""
     known = {image.entry["id"] for image in images}
-    return [kept for kept in document.others if kept.entry.get("image_id") in known]
+    return [kept for kept in document.others if image_of(kept.entry) in known]
 
 
 def _number(annotations: list[dict]) -> None:

@@ -22,6 +22,7 @@ BOUNDING_BOX = "bounding_box"  # left, top, width, height in 0..1
 INSTANCE = "instance"  # what links a person and its box
 TAGS = "tags"
 AREA = "area"  # px², COCO's
+RESULT_AREA = "result_area"  # px², what COCO takes as the area of an imported result
 ISCROWD = "iscrowd"
 NUM_KEYPOINTS = "num_keypoints"  # labelled joints; 0 makes a person count neither way, as COCO has it
 OKS_BIN = "oks_bin"  # what the colour scheme colours by

@@ -8,7 +8,16 @@ from clickpose.boxes import BODY_SHARE_OF_BOX, box_area, xyxy_to_xywh
 from clickpose.data.coco_results import VISIBLE_FROM
 from clickpose.metrics.keypoint_sets import KeypointPredictions, KeypointTruth
 from clickpose_fiftyone.columns import PersonColumns
-from clickpose_fiftyone.field_names import AREA, CONFIDENCE, ISCROWD, NUM_KEYPOINTS, PRED_OKS, SCORE_RAW, VISIBILITY
+from clickpose_fiftyone.field_names import (
+    AREA,
+    CONFIDENCE,
+    ISCROWD,
+    NUM_KEYPOINTS,
+    PRED_OKS,
+    RESULT_AREA,
+    SCORE_RAW,
+    VISIBILITY,
+)
 
 _USUAL_SCORES = (PRED_OKS, SCORE_RAW)  # predictions that were imported may lack these
 
@@ -87,6 +96,6 @@ def read_predictions(columns: PersonColumns, score: str = PRED_OKS) -> KeypointP
         raise ValueError(
             f'Expected every person of field "{columns.field}" to have {score} or confidence; predict first'
         )
-    areas = columns.scalars(AREA)  # of an imported results list: those that COCO takes
+    areas = columns.scalars(RESULT_AREA)
     areas = areas if len(columns) and np.isfinite(areas).all() else None
     return KeypointPredictions(keypoints=columns.keypoints, scores=scores, image_ids=columns.rows, areas=areas)

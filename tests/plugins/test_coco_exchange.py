@@ -231,10 +231,11 @@ def test_one_rule_says_what_a_confidence_is(content, new_dataset, tmp_path, chan
         (lambda result: result.pop("score"), r"score in the result at place 0.*none"),
         (lambda result: result.update(image_id=5), r"image 5 of the result at place 0"),
         (lambda result: result.update(image_id=None), r"image_id.*place 0.*none"),
+        (lambda result: result.update(image_id={}), r"image_id.*place 0.*object"),
         (lambda result: result.update(keypoints=[1, 2]), r"51 numbers of keypoints.*place 0"),
         (lambda result: result.update(keypoints=[float("inf")] * 51), r"finite.*place 0.*infinity"),
     ],
-    ids=["percent", "logits", "score of a person", "no score", "image", "null", "too few", "infinity"],
+    ids=["percent", "logits", "score of a person", "no score", "image", "null", "object", "too few", "infinity"],
 )
 def test_what_is_no_result_is_a_sentence_and_writes_nothing(content, new_dataset, tmp_path, change, sentence):
     result = {"image_id": 100, "category_id": 1, "score": 0.5, "keypoints": [5, 6, 0.75] * 17}
@@ -554,3 +555,53 @@ def test_crowds_without_keypoints_count_neither_way_and_survive_the_round_trip(c
     import_coco(dataset, content, tmp_path / "images", "without")
     assert evaluate_poses(dataset, "pred", "without", None).person_scores.size == 0  # it lies on the crowd
     assert exported(dataset, tmp_path / "out.json", "without") == content
+
+
+def test_labels_with_scores_of_their_own_serve_as_labels(content, new_dataset, tmp_path, rng):
+    """Some tools keep a quality score beside each label: figures and file stay the same."""
+    results = results_of(content, rng)
+    before = pycocotools_figures(content, results)
+    for annotation in content["annotations"]:
+        if annotation["category_id"] == 1:
+            annotation["score"] = 0.5
+    dataset = new_dataset()
+    import_coco(dataset, content, tmp_path / "images", "gt")
+    import_coco(dataset, results, field="pred")
+    same_figures(evaluate_poses(dataset, "pred", "gt", None).figures, before)
+    assert exported(dataset, tmp_path / "out.json") == content
+
+
+def test_annotations_of_unknown_images_are_refused_or_told(content, new_dataset, tmp_path):
+    content["annotations"].append({"id": 9004, "image_id": [], "category_id": 44, "bbox": [1, 2, 3, 4]})
+    content["annotations"].append({"id": 9005, "image_id": 5555, "category_id": 44, "bbox": [1, 2, 3, 4]})
+    summary = import_coco(new_dataset(), content, tmp_path / "images")
+    assert "2 of these of images that the file does not list, left out" in str(summary)
+
+
+def test_a_field_takes_files_with_ids_of_numbers_and_of_text(content, new_dataset, tmp_path):
+    numbered = copy.deepcopy(content)
+    for place, annotation in enumerate(numbered["annotations"], 1):
+        annotation["id"] = place
+    for first, second in ((numbered, content), (content, numbered)):
+        dataset = new_dataset()
+        import_coco(dataset, first, tmp_path / "images")
+        import_coco(dataset, second, tmp_path / "images")
+        assert exported(dataset, tmp_path / "out.json") == second
+
+
+def test_ids_beyond_what_the_database_holds_survive(content, new_dataset, tmp_path):
+    content["annotations"][0]["id"] = 10**30
+    content["annotations"][1]["keypoints"] = True  # of a crowd, whose joints nobody reads
+    dataset = new_dataset()
+    import_coco(dataset, content, tmp_path / "images")
+    assert exported(dataset, tmp_path / "out.json") == content
+
+
+def test_results_of_other_categories_are_no_people_and_come_back(content, new_dataset, tmp_path):
+    person = {"image_id": 100, "category_id": 1, "score": 0.5, "keypoints": [5, 6, 0.75] * 17}
+    results = [{**person, "category_id": 44, "bbox": [1, 2, 3, 4]}, person, {**person, "category_id": 18}]
+    dataset = new_dataset()
+    import_coco(dataset, content, tmp_path / "images")
+    summary = import_coco(dataset, results, field="pred")
+    assert summary.persons == 1 and "2 annotations of categories that are no people" in str(summary)
+    assert exported(dataset, tmp_path / "out.json", "pred") == results

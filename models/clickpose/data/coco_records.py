@@ -377,7 +377,7 @@ def read_annotations(
         category_id, order = found
         numbers = _keypoint_numbers(entry, keypoints, where)
         crowd = as_flag(entry.get("iscrowd"), "iscrowd", where)
-        if crowd and len(numbers or ()) != 3 * len(order.joints):
+        if crowd and not (_is_list(numbers) and len(numbers) == 3 * len(order.joints)):
             numbers = None  # a region of many people, whose joints nobody labelled
         points, thirds = _triples(numbers, order, skeleton, where, notes)
         visibility = _visibility(thirds, where)
