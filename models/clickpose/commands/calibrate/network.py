@@ -15,7 +15,7 @@ from clickpose.calibration.posthoc import CALIBRATORS
 from clickpose.calibration.provenance import Provenance
 from clickpose.commands.calibrate.outcome import Outcome, check_files, save_fit, write_outcome_report
 from clickpose.commands.calibrate.report import PersonPictures
-from clickpose.data.coco import read_coco_persons
+from clickpose.data.coco import read_coco_dataset
 from clickpose.data.photo_files import check_photos
 from clickpose.data.records import PersonRecord
 from clickpose.skeleton import Skeleton
@@ -104,7 +104,8 @@ def fit_network(request: NetworkRequest, progress: Callable | None = None) -> Ou
     kinds = {AUTO: (OWN, CCNET_KIND), CCNET_KIND: (CCNET_KIND,)}.get(request.method, (OWN,))
     check_files(out=request.out, kinds=kinds, report=request.report)
     network = {LITE: _lite, R50: _r50}[request.model](request, progress)
-    records = [record for folder in request.data for record in read_coco_persons(folder, network.skeleton)]
+    sources = [read_coco_dataset(each / "annotations.json", each / "images", network.skeleton) for each in request.data]
+    records = [record for source in sources for record in source.persons]
     check_photos(records)
     wish = (request.method, request.per_joint, (TokenHead(),), _CURVES_OF[request.model][0])
     candidates_for(_labels(records, request), network.skeleton, *wish)
@@ -118,7 +119,12 @@ def fit_network(request: NetworkRequest, progress: Callable | None = None) -> Ou
         provenance=Provenance.today(request.model, network.skeleton, described, network.fingerprint),
         before=fit.before,
         after=fit.after,
-        notes=[*errors_by_clicks(fit), *fit.comparison, *fit.notes],
+        notes=[
+            *(source.report() for source in sources if any(source.skipped.values())),
+            *errors_by_clicks(fit),
+            *fit.comparison,
+            *fit.notes,
+        ],
         pictures=_pictures(ordered, data.keypoints) if request.report is not None else None,
     )
     if request.model == R50 and fit.keeps_own and request.out is not None:  # it reads heads only

@@ -28,6 +28,8 @@ def run(*arguments):
 def labelled_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("people")
     dataset, _ = make_world(2, 3)
+    crowd = {"id": 99, "image_id": 100, "category_id": 1, "iscrowd": 1, "area": 900.0, "bbox": [0.0, 0.0, 30.0, 30.0]}
+    dataset["annotations"].append({**crowd, "keypoints": [0] * 51, "num_keypoints": 0})
     (folder / "images").mkdir()
     rng = np.random.default_rng(0)
     for number in range(2):
@@ -55,6 +57,7 @@ def test_fit_lite_beside_its_weights(labelled_folder, weights, tmp_path):
     assert "after 0 clicks" in output and "after 1 clicks" in output and "Pearson, joints" in output
     assert "own scores: mean squared error" in output and "ccnet: mean squared error" in output
     assert "4 labelled people are few for ccnet, 50 or more are better" in output
+    assert "2 images, 4 persons with 17 joints (1 crowds)" in output
     head = weights.with_name("mine.calibration.safetensors")
     provenance = load_ccnet(head)[1]
     assert (provenance.model, provenance.fingerprint) == ("lite", network_mark(weights))
