@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from clickpose.checks import check_not_negative, check_unit_range
 from clickpose.skeleton import Skeleton
@@ -11,7 +12,7 @@ from clickpose.skeleton import Skeleton
 USUAL_THRESHOLD = 0.2  # what mmpose and HRNet use
 
 
-def mean_above_threshold(keypoint_scores, threshold: float = USUAL_THRESHOLD) -> np.ndarray:
+def mean_above_threshold(keypoint_scores: ArrayLike, threshold: float = USUAL_THRESHOLD) -> np.ndarray:
     """Return the mean over the joints whose score is above ``threshold`` (Eq. 5), the common practice.
 
     Args:
@@ -32,7 +33,7 @@ def mean_above_threshold(keypoint_scores, threshold: float = USUAL_THRESHOLD) ->
     return _weighted_mean(scores, (scores > threshold).astype(np.float64))
 
 
-def visibility_weighted(keypoint_scores, visibility) -> np.ndarray:
+def visibility_weighted(keypoint_scores: ArrayLike, visibility: ArrayLike) -> np.ndarray:
     """Return sum(v s) / sum(v), the form of OKS itself (Eq. 7): from predicted OKS terms, the person's.
 
     Args:
@@ -57,7 +58,7 @@ def visibility_weighted(keypoint_scores, visibility) -> np.ndarray:
     return _weighted_mean(scores, check_not_negative("visibility", weights))
 
 
-def by_part(keypoint_scores, visibility, skeleton: Skeleton) -> dict[str, np.ndarray]:
+def by_part(keypoint_scores: ArrayLike, visibility: ArrayLike, skeleton: Skeleton) -> dict[str, np.ndarray]:
     """Return one :func:`visibility_weighted` score for each part of the skeleton.
 
     A whole person's score says little about small parts (feet, hands, face): each part ranks better by its own.
@@ -84,7 +85,7 @@ def by_part(keypoint_scores, visibility, skeleton: Skeleton) -> dict[str, np.nda
     return {part: visibility_weighted(scores[..., i], weights[..., i]) for part, i in columns.items()}
 
 
-def _as_joints(name: str, value) -> np.ndarray:
+def _as_joints(name: str, value: ArrayLike) -> np.ndarray:
     array = np.asarray(value, dtype=np.float64)
     if array.ndim < 1:
         raise ValueError(f"Expected {name} of shape (..., K), got a single number")

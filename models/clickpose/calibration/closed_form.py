@@ -7,12 +7,13 @@ annotation's area, an area predicted from the network's features (:class:`SizeHe
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from clickpose.calibration.expected_oks import expected_oks, length_scale
 from clickpose.checks import as_array, check_finite, check_positive
 
 
-def closed_form_scores(position_sigmas, area, sigmas) -> np.ndarray:
+def closed_form_scores(position_sigmas: ArrayLike, area: ArrayLike, sigmas: ArrayLike) -> np.ndarray:
     """Return l^2 / (s^2 + l^2) (Eq. 12) of every joint, l^2 = (2 sigma_k)^2 · area.
 
     Args:
@@ -33,7 +34,7 @@ def closed_form_scores(position_sigmas, area, sigmas) -> np.ndarray:
     return expected_oks(deviations, length_scale(area, sigmas))
 
 
-def mean_area(area, persons: int | None = None) -> np.ndarray:
+def mean_area(area: ArrayLike, persons: int | None = None) -> np.ndarray:
     """Return one typical area for everybody: the geometric mean, since areas spread over orders of magnitude.
 
     Args:
@@ -67,10 +68,10 @@ class SizeHead:
         penalty_: the chosen one.
     """
 
-    def __init__(self, penalties: tuple[float, ...] = (1.0, 10.0, 100.0, 1e3, 1e4)):
+    def __init__(self, penalties: tuple[float, ...] = (1.0, 10.0, 100.0, 1e3, 1e4)) -> None:
         self.penalties = penalties
 
-    def fit(self, features, area, reference_area) -> SizeHead:
+    def fit(self, features: ArrayLike, area: ArrayLike, reference_area: ArrayLike) -> SizeHead:
         """Fit on labelled persons.
 
         Args:
@@ -101,7 +102,7 @@ class SizeHead:
         self.penalty_ = float(ridge.alpha_)
         return self
 
-    def predict(self, features, reference_area) -> np.ndarray:
+    def predict(self, features: ArrayLike, reference_area: ArrayLike) -> np.ndarray:
         """Return (N,) areas, px², of (N, F) features and (N,) reference areas.
 
         Raises:
@@ -117,5 +118,5 @@ class SizeHead:
         return reference * np.exp(features @ self.coef_ + self.intercept_)
 
     @staticmethod
-    def _check_features(features) -> np.ndarray:
+    def _check_features(features: ArrayLike) -> np.ndarray:
         return check_finite("features", as_array("features", features, ("N", "F")))

@@ -9,13 +9,14 @@ deviation along each axis and ``l`` the length scale of OKS, both in the same un
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from clickpose.checks import as_array, check_positive, check_unit_range
 
 RENDERING_SIGMA = 2.0  # l~ of the usual heatmap targets, heatmap cells
 
 
-def length_scale(area, sigmas) -> np.ndarray:
+def length_scale(area: ArrayLike, sigmas: ArrayLike) -> np.ndarray:
     """Return l = 2 sigma_k sqrt(area), the distance at which a joint's OKS is exp(-1/2).
 
     Args:
@@ -33,7 +34,7 @@ def length_scale(area, sigmas) -> np.ndarray:
     return 2 * sigmas * np.sqrt(area)[..., None]
 
 
-def expected_oks(s, l, distance=0.0) -> np.ndarray:  # noqa: E741 (the paper's letter)
+def expected_oks(s: ArrayLike, l: ArrayLike, distance: ArrayLike = 0.0) -> np.ndarray:  # noqa: E741 (the paper's letter)
     """Return E[OKS] for p ~ N(mu, s^2 I) (Eq. 11); at p^ = mu it is l^2 / (s^2 + l^2) (Eq. 12).
 
     Args:
@@ -57,7 +58,7 @@ def expected_oks(s, l, distance=0.0) -> np.ndarray:  # noqa: E741 (the paper's l
     return np.exp(-squared / (2 * (1 + ratio))) / (1 + ratio)
 
 
-def sigma_of_expected_oks(score, l) -> np.ndarray:  # noqa: E741
+def sigma_of_expected_oks(score: ArrayLike, l: ArrayLike) -> np.ndarray:  # noqa: E741
     """Return the s whose expected OKS is ``score``: l sqrt(1/c - 1), Eq. 12 solved for s; infinite for 0.
 
     Args:
@@ -73,7 +74,7 @@ def sigma_of_expected_oks(score, l) -> np.ndarray:  # noqa: E741
         return l * np.sqrt((1 - score) / score)  # 1 / c - 1 would lose what is left of a score near 1
 
 
-def with_common_tolerance(scores, sigmas, tolerance: float = 0.05) -> np.ndarray:
+def with_common_tolerance(scores: ArrayLike, sigmas: ArrayLike, tolerance: float = 0.05) -> np.ndarray:
     """Turn predicted OKS, which forgives a hip more than an eye, into a score with one tolerance for all joints.
 
     Predicted OKS compares joints by how well they do for their kind. Who weights or sorts joints by how far they may
@@ -103,7 +104,7 @@ def with_common_tolerance(scores, sigmas, tolerance: float = 0.05) -> np.ndarray
     return expected_oks(sigma_of_expected_oks(scores, scales), tolerance)
 
 
-def expected_oks_full(covariance, l, offset=(0.0, 0.0)) -> np.ndarray:  # noqa: E741
+def expected_oks_full(covariance: ArrayLike, l: ArrayLike, offset: ArrayLike = (0.0, 0.0)) -> np.ndarray:  # noqa: E741
     """Return E[OKS] for p ~ N(mu, C) with any covariance C: l^2 / sqrt(det M) · exp(-d' M^-1 d / 2), M = C + l^2 I.
 
     Args:
@@ -139,7 +140,7 @@ def expected_oks_full(covariance, l, offset=(0.0, 0.0)) -> np.ndarray:  # noqa: 
     return variance / np.sqrt(determinant) * np.exp(-mahalanobis / 2)
 
 
-def expected_oks_laplace(b, l) -> np.ndarray:  # noqa: E741
+def expected_oks_laplace(b: ArrayLike, l: ArrayLike) -> np.ndarray:  # noqa: E741
     """Return E[OKS] at p^ = mu when each axis of p is Laplace distributed with scale b, as RLE's base density may be.
 
     One axis gives sqrt(pi/2) · r · erfcx(r / sqrt 2), r = l / b; the two axes multiply.
@@ -160,7 +161,7 @@ def expected_oks_laplace(b, l) -> np.ndarray:  # noqa: E741
     return np.square(np.sqrt(np.pi / 2) * ratio * erfcx(ratio / np.sqrt(2)))
 
 
-def heatmap_score(s, rendering_sigma: float = RENDERING_SIGMA) -> np.ndarray:
+def heatmap_score(s: ArrayLike, rendering_sigma: float = RENDERING_SIGMA) -> np.ndarray:
     """Return the peak that a heatmap network trained by MSE shows: l~^2 / (s^2 + l~^2) (Eq. 17).
 
     It has the form of Eq. 12 with the rendering sigma l~ for l: the instance's size and the joint are not in it.
@@ -172,7 +173,7 @@ def heatmap_score(s, rendering_sigma: float = RENDERING_SIGMA) -> np.ndarray:
     return expected_oks(s, rendering_sigma)
 
 
-def sigma_of_heatmap_score(score, rendering_sigma: float = RENDERING_SIGMA) -> np.ndarray:
+def sigma_of_heatmap_score(score: ArrayLike, rendering_sigma: float = RENDERING_SIGMA) -> np.ndarray:
     """Return the s that :func:`heatmap_score` maps to ``score``: l~ sqrt(1/o - 1); infinite for 0.
 
     Raises:
@@ -181,7 +182,7 @@ def sigma_of_heatmap_score(score, rendering_sigma: float = RENDERING_SIGMA) -> n
     return sigma_of_expected_oks(score, rendering_sigma)
 
 
-def rle_score(s) -> np.ndarray:
+def rle_score(s: ArrayLike) -> np.ndarray:
     """Return the confidence of regression with residual log-likelihood: 1 - s (Eq. 19), 0 for an s of 1 or more.
 
     It falls linearly where expected OKS does not, and knows neither the instance's size nor the joint.
@@ -192,7 +193,7 @@ def rle_score(s) -> np.ndarray:
     return np.maximum(1 - _deviation("s", s), 0.0)
 
 
-def regression_sigma_off_center(s, distance) -> np.ndarray:
+def regression_sigma_off_center(s: ArrayLike, distance: ArrayLike) -> np.ndarray:
     """Return s* of a regression network whose mean is off by D: s*^2 = s^2 + D^2 / 2 (Eq. 62-63), the likeliest scale.
 
     Args:
@@ -203,7 +204,9 @@ def regression_sigma_off_center(s, distance) -> np.ndarray:
     return np.sqrt(np.square(s) + np.square(distance) / 2)
 
 
-def heatmap_off_center(s, distance, rendering_sigma: float = RENDERING_SIGMA) -> tuple[np.ndarray, np.ndarray]:
+def heatmap_off_center(
+    s: ArrayLike, distance: ArrayLike, rendering_sigma: float = RENDERING_SIGMA
+) -> tuple[np.ndarray, np.ndarray]:
     """Return width and peak of the Gaussian heatmap, held at a centre off by D, that is nearest to the data by MSE.
 
     With s~^2 = s^2 + l~^2, the spread of the mean target, the width is s*^2 = sqrt(s~^4 + D^4/4) + D^2/2 (Eq. 109) and
@@ -226,17 +229,17 @@ def heatmap_off_center(s, distance, rendering_sigma: float = RENDERING_SIGMA) ->
     return np.sqrt(width), 2 * rendered / total * np.exp(-squared / (2 * total))
 
 
-def laplace_scale(s) -> np.ndarray:
+def laplace_scale(s: ArrayLike) -> np.ndarray:
     """Return b* = sqrt(2/pi) s, the likeliest Laplace scale of normally distributed errors (Eq. 120-121)."""
     return np.sqrt(2 / np.pi) * _deviation("s", s)
 
 
-def sigma_of_laplace_scale(b) -> np.ndarray:
+def sigma_of_laplace_scale(b: ArrayLike) -> np.ndarray:
     """Return s = sqrt(pi/2) b, the inverse of :func:`laplace_scale`."""
     return np.sqrt(np.pi / 2) * _deviation("b", b)
 
 
-def _deviation(name: str, value) -> np.ndarray:
+def _deviation(name: str, value: ArrayLike) -> np.ndarray:
     """Check that ``value`` is 0 or more; infinity, "not known", is allowed."""
     array = np.asarray(value, dtype=np.float64)
     if not (array >= 0).all():  # NaN compares false

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from clickpose.calibration.expected_oks import RENDERING_SIGMA
 from clickpose.checks import as_array, check_finite, check_not_negative, check_positive
@@ -36,7 +37,7 @@ class GaussianFit(NamedTuple):
     peaks: np.ndarray
 
 
-def fit_gaussians(heatmaps) -> GaussianFit:
+def fit_gaussians(heatmaps: ArrayLike) -> GaussianFit:
     """Fit one isotropic Gaussian to the highest peak of each heatmap.
 
     Args:
@@ -59,7 +60,9 @@ def fit_gaussians(heatmaps) -> GaussianFit:
     return GaussianFit(*(np.concatenate(values) for values in zip(*parts, strict=True)))
 
 
-def sigma_from_heatmap(heatmaps, rendering_sigma: float = RENDERING_SIGMA, cell=1.0) -> np.ndarray:
+def sigma_from_heatmap(
+    heatmaps: ArrayLike, rendering_sigma: float = RENDERING_SIGMA, cell: ArrayLike = 1.0
+) -> np.ndarray:
     """Return the s of the joint behind each heatmap that was trained on Gaussians of ``rendering_sigma``.
 
     The heatmap is the mean target, a Gaussian of variance s^2 + l~^2 (Sec. 3 of "On the Calibration of Human Pose
@@ -80,7 +83,7 @@ def sigma_from_heatmap(heatmaps, rendering_sigma: float = RENDERING_SIGMA, cell=
     return np.sqrt(np.maximum(np.square(fit.sigmas) - rendering_sigma**2, 0.0)) * cell
 
 
-def sigma_from_rle(scales, extent_wh) -> np.ndarray:
+def sigma_from_rle(scales: ArrayLike, extent_wh: ArrayLike) -> np.ndarray:
     """Return the s of residual log-likelihood regression, pooled over the two axes.
 
     Args:
@@ -101,7 +104,7 @@ def sigma_from_rle(scales, extent_wh) -> np.ndarray:
     return np.sqrt(np.square(scales * check_positive("extent_wh", extent)).mean(axis=-1))
 
 
-def covariance_from_spread(predictions) -> np.ndarray:
+def covariance_from_spread(predictions: ArrayLike) -> np.ndarray:
     """Return the covariance of several predictions of the same joints (test-time augmentation, an ensemble, dropout).
 
     Args:
@@ -120,7 +123,7 @@ def covariance_from_spread(predictions) -> np.ndarray:
     return np.einsum("s...i,s...j->...ij", centered, centered) / (len(predictions) - 1)
 
 
-def sigma_from_spread(predictions) -> np.ndarray:
+def sigma_from_spread(predictions: ArrayLike) -> np.ndarray:
     """Return the s of :func:`covariance_from_spread`, pooled over the two axes: the root of the mean variance.
 
     Args:
@@ -162,7 +165,9 @@ def _cells(xs: np.ndarray, ys: np.ndarray) -> np.ndarray:
     return np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2).astype(np.float64)
 
 
-def _window(means, reach: int, heatmaps, usable) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _window(
+    means: np.ndarray, reach: int, heatmaps: np.ndarray, usable: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Cut the (B, n) values, usable flags and (B, n, 2) cells within ``reach`` of each mean; what is outside the map is
     not usable. Nothing that a fit gives weight to lies further away, and most maps are far larger."""
     count, height, width = heatmaps.shape
@@ -196,7 +201,9 @@ def _first_guess(values: np.ndarray, highest: np.ndarray, cells: np.ndarray) -> 
     return GaussianFit(means, sigmas, np.maximum(highest, 0.0)), usable & (values > 0)
 
 
-def _solve(values, usable, cells, fit: GaussianFit) -> tuple[GaussianFit, np.ndarray]:
+def _solve(
+    values: ArrayLike, usable: np.ndarray, cells: np.ndarray, fit: GaussianFit
+) -> tuple[GaussianFit, np.ndarray]:
     """Solve one weighted quadratic for each map; returns the Gaussians and where they are believable."""
     # around the previous mean, in units of its sigma: well conditioned for any map
     local = (cells - fit.means[:, None]) / fit.sigmas[:, None, None]  # (B, n, 2)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from clickpose.checks import as_array, check_positive
 from clickpose.metrics.inputs import sorted_ids
@@ -17,6 +19,9 @@ from clickpose.metrics.keypoint_sets import (
     truth_from_coco,
 )
 from clickpose.skeleton import COCO, Skeleton
+
+if TYPE_CHECKING:
+    from clickpose.metrics.coco_engine import ArrayEvaluation
 
 FIGURES = (
     "AP", "AP50", "AP75", "AP_medium", "AP_large",
@@ -43,7 +48,7 @@ class KeypointEvaluation:
 def evaluate_keypoints(
     truth: KeypointTruth,
     predictions: KeypointPredictions,
-    sigmas,
+    sigmas: ArrayLike,
     image_ids: Sequence[Hashable] | None = None,
     max_detections: int = MAX_DETECTIONS,
 ) -> KeypointEvaluation:
@@ -99,7 +104,9 @@ def average_precision(
     return evaluate_keypoints(truth, predictions, skeleton.sigma_array, images, max_detections).figures
 
 
-def with_oracle_scores(truth: KeypointTruth, predictions: KeypointPredictions, sigmas) -> KeypointPredictions:
+def with_oracle_scores(
+    truth: KeypointTruth, predictions: KeypointPredictions, sigmas: ArrayLike
+) -> KeypointPredictions:
     """Return the predictions with their best OKS (:func:`best_oks`) as the score: no confidence ranks better.
 
     Raises:
@@ -108,7 +115,7 @@ def with_oracle_scores(truth: KeypointTruth, predictions: KeypointPredictions, s
     return replace(predictions, scores=best_oks(truth, predictions, sigmas))
 
 
-def oracle_gain(truth: KeypointTruth, predictions: KeypointPredictions, sigmas) -> dict[str, float]:
+def oracle_gain(truth: KeypointTruth, predictions: KeypointPredictions, sigmas: ArrayLike) -> dict[str, float]:
     """Return how much average precision is lost by scores that do not rank as OKS does (CCNet, Table 1).
 
     With intervals: :func:`~clickpose.metrics.bootstrap.compare_average_precision` of the predictions and those of
@@ -125,7 +132,7 @@ def oracle_gain(truth: KeypointTruth, predictions: KeypointPredictions, sigmas) 
     return {"AP": as_is, "oracle_AP": best, "gain": best - as_is}
 
 
-def best_oks(truth: KeypointTruth, predictions: KeypointPredictions, sigmas) -> np.ndarray:
+def best_oks(truth: KeypointTruth, predictions: KeypointPredictions, sigmas: ArrayLike) -> np.ndarray:
     """Return (P,) the best OKS of each prediction with a person of its image and category; 0 where there is none.
 
     Crowds and ignored persons are left out.
@@ -141,7 +148,7 @@ def best_oks(truth: KeypointTruth, predictions: KeypointPredictions, sigmas) -> 
 def match_predictions(
     truth: KeypointTruth,
     predictions: KeypointPredictions,
-    sigmas,
+    sigmas: ArrayLike,
     min_oks: float,
     max_detections: int = MAX_DETECTIONS,
 ) -> np.ndarray:
@@ -170,7 +177,7 @@ def match_predictions(
 def average_precision_by_part(
     truth: KeypointTruth,
     predictions: KeypointPredictions,
-    sigmas,
+    sigmas: ArrayLike,
     parts: Mapping[str, Sequence[int]],
     part_scores: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, dict[str, float]]:
@@ -199,7 +206,7 @@ def average_precision_by_part(
 def split_by_part(
     truth: KeypointTruth,
     predictions: KeypointPredictions,
-    sigmas,
+    sigmas: ArrayLike,
     parts: Mapping[str, Sequence[int]],
     part_scores: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, tuple[KeypointTruth, KeypointPredictions, np.ndarray]]:
@@ -222,7 +229,14 @@ def split_by_part(
     return alone
 
 
-def make_engine(truth, predictions, sigmas, image_ids=None, max_detections=MAX_DETECTIONS, keep_images=False):
+def make_engine(
+    truth: KeypointTruth,
+    predictions: KeypointPredictions,
+    sigmas: ArrayLike,
+    image_ids: Iterable[Hashable] | None = None,
+    max_detections: int = MAX_DETECTIONS,
+    keep_images: bool = False,
+) -> ArrayEvaluation | None:
     """Return a :class:`~clickpose.metrics.coco_engine.ArrayEvaluation`, None where there is nobody to find.
 
     Args and errors as :func:`evaluate_keypoints`; ``keep_images`` for evaluating drawn images again.
@@ -239,7 +253,7 @@ def make_engine(truth, predictions, sigmas, image_ids=None, max_detections=MAX_D
     return ArrayEvaluation(truth, predictions, sigmas, images, categories, max_detections, keep_images)
 
 
-def _check_sigmas(truth: KeypointTruth, predictions: KeypointPredictions, sigmas) -> np.ndarray:
+def _check_sigmas(truth: KeypointTruth, predictions: KeypointPredictions, sigmas: ArrayLike) -> np.ndarray:
     sigmas = check_positive("sigmas", as_array("sigmas", sigmas, ("K",)))
     for name, persons in (("truth", truth), ("predictions", predictions)):
         if persons.keypoints.shape[1] != len(sigmas):

@@ -6,10 +6,12 @@ of a person, the persons of a photo) is drawn together, else intervals come out 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 from tqdm import tqdm
 
 from clickpose.metrics.average_precision import (
@@ -25,6 +27,9 @@ from clickpose.metrics.pck import PckFigures, shares_of
 
 RESAMPLES = 1000
 AP_RESAMPLES = 200  # each is an evaluation of the whole data set
+
+
+Name = TypeVar("Name", bound=Hashable)  # of a figure
 
 
 @dataclass(frozen=True)
@@ -60,12 +65,12 @@ class Comparison:
 
 
 def bootstrap(
-    statistic: Callable[[np.ndarray], Mapping[str, float]],
-    groups,
+    statistic: Callable[[np.ndarray], Mapping[Name, float]],
+    groups: Sequence[Hashable] | np.ndarray,
     resamples: int = RESAMPLES,
     level: float = 0.95,
     seed: int = 0,
-) -> dict[str, Interval]:
+) -> dict[Name, Interval]:
     """Return intervals of the figures of samples that come in groups; a terminal shows how far it is.
 
     Args:
@@ -103,7 +108,7 @@ def bootstrap(
 def bootstrap_pair(
     before: Callable[[np.ndarray], Mapping[str, float]],
     after: Callable[[np.ndarray], Mapping[str, float]],
-    groups,
+    groups: Sequence[Hashable] | np.ndarray,
     resamples: int = RESAMPLES,
     level: float = 0.95,
     seed: int = 0,
@@ -131,7 +136,7 @@ def bootstrap_pair(
 
     intervals = bootstrap(both, groups, resamples, level, seed)
     return {
-        name: Comparison(*(intervals[name, part] for part in ("before", "after", "change")), better(name))
+        name: Comparison(intervals[name, "before"], intervals[name, "after"], intervals[name, "change"], better(name))
         for name in dict.fromkeys(name for name, _ in intervals)
     }
 
@@ -139,7 +144,7 @@ def bootstrap_pair(
 def bootstrap_average_precision(
     truth: KeypointTruth,
     predictions: KeypointPredictions,
-    sigmas,
+    sigmas: ArrayLike,
     image_ids: Sequence[Hashable] | None = None,
     resamples: int = AP_RESAMPLES,
     level: float = 0.95,
@@ -165,7 +170,7 @@ def compare_average_precision(
     truth: KeypointTruth,
     before: KeypointPredictions,
     after: KeypointPredictions,
-    sigmas,
+    sigmas: ArrayLike,
     image_ids: Sequence[Hashable] | None = None,
     resamples: int = AP_RESAMPLES,
     level: float = 0.95,
@@ -190,7 +195,7 @@ def compare_average_precision(
 def bootstrap_average_precision_by_part(
     truth: KeypointTruth,
     predictions: KeypointPredictions,
-    sigmas,
+    sigmas: ArrayLike,
     parts: Mapping[str, Sequence[int]],
     part_scores: Mapping[str, np.ndarray] | None = None,
     image_ids: Sequence[Hashable] | None = None,
@@ -217,7 +222,7 @@ def bootstrap_average_precision_by_part(
 
 def bootstrap_pck(
     figures: PckFigures,
-    groups,
+    groups: Sequence[Hashable] | np.ndarray,
     names: Sequence[str],
     resamples: int = RESAMPLES,
     level: float = 0.95,
@@ -251,7 +256,13 @@ def _images(image_ids: Sequence[Hashable] | None, *persons: KeypointTruth | Keyp
     return sorted_ids(ids)
 
 
-def _drawn_figures(truth, predictions, sigmas, images, max_detections) -> Callable[[np.ndarray], dict[str, float]]:
+def _drawn_figures(
+    truth: KeypointTruth,
+    predictions: KeypointPredictions,
+    sigmas: ArrayLike,
+    images: Sequence,
+    max_detections: int,
+) -> Callable[[np.ndarray], dict[str, float]]:
     """Return the function from drawn images to the ten figures."""
     engine = make_engine(truth, predictions, sigmas, images, max_detections, keep_images=True)
 
@@ -270,7 +281,7 @@ def _check(resamples: int, level: float) -> None:
         raise ValueError(f"Expected level between 0 and 1, got {level}")
 
 
-def _members(groups) -> list[np.ndarray]:
+def _members(groups: Iterable[Hashable]) -> list[np.ndarray]:
     """Return the sample indices of each group."""
     number = group_numbers(groups)
     order = np.argsort(number, kind="stable")

@@ -50,7 +50,7 @@ class CalibrationSample:
     correct: Mapping[str, np.ndarray] = field(default_factory=dict)
     image_ids: np.ndarray | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         oks = as_array("oks", self.oks, ("N", "K"))
         visibility = as_array("visibility", self.visibility, oks.shape)
         labelled = visibility > 0
@@ -82,7 +82,7 @@ class CalibrationSample:
     @property
     def measured(self) -> np.ndarray:
         """(N,) bool: has a labelled joint, so that there is an OKS to compare with."""
-        return self.labelled.any(axis=1)
+        return np.asarray(self.labelled.any(axis=1))
 
     def take(self: Sample, persons: np.ndarray) -> Sample:
         """Return the persons at the given indices (repeats allowed)."""

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from clickpose.checks import as_array, check_unit_range
 from clickpose.metrics.average_precision import OKS_THRESHOLDS
@@ -31,7 +32,7 @@ class ClickCurve:
 
     oks: np.ndarray
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         oks = check_unit_range("oks", as_array("oks", self.oks, ("N", "1 + clicks")))
         if not oks.shape[1]:
             raise ValueError(f"Expected oks of shape (N, 1 + clicks), before any click at least, got {oks.shape}")
@@ -61,7 +62,7 @@ class ClickCurve:
 
 
 def manual_correction_curve(
-    keypoint_terms, labelled, clicks: int = CLICK_CAP, clicked_terms: np.ndarray | None = None
+    keypoint_terms: ArrayLike, labelled: ArrayLike, clicks: int = CLICK_CAP, clicked_terms: np.ndarray | None = None
 ) -> ClickCurve:
     """Return the curve of "model + manual correction": each click puts the worst joint in place, nothing else moves.
 

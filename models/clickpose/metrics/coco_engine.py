@@ -6,10 +6,13 @@ persons; here it is computed for all pairs at once instead, with the same bits.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from faster_coco_eval.core.coco import COCO as CocoFile
 from faster_coco_eval.core.faster_eval_api import COCOeval_faster
 
+from clickpose.metrics.keypoint_sets import KeypointPredictions, KeypointTruth
 from clickpose.metrics.oks import oks_pairs
 
 _PAIR_JOINTS_AT_ONCE = 2_000_000  # bounds the memory for similarities to some 200 MB
@@ -29,7 +32,16 @@ class _ArrayMatching(COCOeval_faster):
         keep_images: keep what each image contributes.
     """
 
-    def __init__(self, truth, predictions, sigmas, images, categories, max_detections, keep_images=False):
+    def __init__(
+        self,
+        truth: KeypointTruth,
+        predictions: KeypointPredictions,
+        sigmas: np.ndarray,
+        images: Sequence,
+        categories: Sequence,
+        max_detections: int,
+        keep_images: bool = False,
+    ) -> None:
         super().__init__(
             iouType="keypoints", kpt_oks_sigmas=sigmas, print_function=_say_nothing, separate_eval=keep_images
         )
@@ -46,7 +58,7 @@ class _ArrayMatching(COCOeval_faster):
         self.cocoDt = _file(found_cells, predictions.areas, score=predictions.scores)
         self._similarities = _similarities(truth, predictions, sigmas, truth_cells, found_cells, max_detections)
 
-    def computeOks(self, imgId, catId):
+    def computeOks(self, imgId: int, catId: int) -> np.ndarray | list:
         """Return the (P, G) similarities of one image, best predictions first."""
         return self._similarities.get((imgId, catId), [])
 
@@ -59,13 +71,25 @@ class ArrayEvaluation(_ArrayMatching):
         keep_images: keep what each image contributes, so that images can be drawn again.
     """
 
-    def __init__(self, truth, predictions, sigmas, images, categories, max_detections, keep_images=False):
+    _evalImgs_cpp: list  # the engine's own
+
+    def __init__(
+        self,
+        truth: KeypointTruth,
+        predictions: KeypointPredictions,
+        sigmas: np.ndarray,
+        images: Sequence,
+        categories: Sequence,
+        max_detections: int,
+        keep_images: bool = False,
+    ) -> None:
         super().__init__(truth, predictions, sigmas, images, categories, max_detections, keep_images)
         self.run()
         if keep_images:
-            self._kept = np.empty(len(self._evalImgs_cpp), dtype=object)  # one for each category, area range, image
-            self._kept[:] = self._evalImgs_cpp
-            self._kept = self._kept.reshape(len(categories), -1, len(images))
+            evaluated: list = self._evalImgs_cpp  # one for each category, area range, image
+            kept: np.ndarray = np.empty(len(evaluated), dtype=np.object_)
+            kept[:] = evaluated
+            self._kept = kept.reshape(len(categories), -1, len(images))
 
     def figures(self) -> np.ndarray:
         """Return the ten figures, NaN where there is nobody to find."""
@@ -90,7 +114,9 @@ class ArrayEvaluation(_ArrayMatching):
         return self.figures()
 
 
-def matched_persons(truth, predictions, sigmas, min_oks: float, max_detections: int) -> np.ndarray:
+def matched_persons(
+    truth: KeypointTruth, predictions: KeypointPredictions, sigmas: np.ndarray, min_oks: float, max_detections: int
+) -> np.ndarray:
     """Return (P,) the index of the person that COCO's matching gives each prediction, -1 for nobody.
 
     Args:
@@ -112,7 +138,9 @@ def matched_persons(truth, predictions, sigmas, min_oks: float, max_detections: 
     return owner
 
 
-def similarity_matrices(truth, predictions, sigmas, max_detections: int | None = None) -> dict[tuple, np.ndarray]:
+def similarity_matrices(
+    truth: KeypointTruth, predictions: KeypointPredictions, sigmas: np.ndarray, max_detections: int | None = None
+) -> dict[tuple, np.ndarray]:
     """Return the OKS of predictions and persons by (image id, category id), where there are both.
 
     Args:
@@ -123,13 +151,13 @@ def similarity_matrices(truth, predictions, sigmas, max_detections: int | None =
         (P, G) each; predictions best score first (ties in the given order), persons in the given order.
     """
     numbers = _numbers(truth)
-    cells = [_cells(persons, *numbers) for persons in (truth, predictions)]
+    truth_cells, found_cells = (_cells(persons, *numbers) for persons in (truth, predictions))
     images, categories = (list(number) for number in numbers)
-    matrices = _similarities(truth, predictions, sigmas, *cells, max_detections)
+    matrices = _similarities(truth, predictions, sigmas, truth_cells, found_cells, max_detections)
     return {(images[i - 1], categories[c - 1]): matrix for (i, c), matrix in matrices.items()}
 
 
-def best_similarities(truth, predictions, sigmas) -> np.ndarray:
+def best_similarities(truth: KeypointTruth, predictions: KeypointPredictions, sigmas: np.ndarray) -> np.ndarray:
     """Return (P,) the best OKS of each prediction with a counted person of its image and category; 0 without one."""
     numbers = _numbers(truth)
     truth_cells = np.where(truth.ignored[:, None], 0, _cells(truth, *numbers))
@@ -141,26 +169,27 @@ def best_similarities(truth, predictions, sigmas) -> np.ndarray:
     return best
 
 
-def _numbers(truth) -> tuple[dict, dict]:
+def _numbers(truth: KeypointTruth) -> tuple[dict, dict]:
     """Number the image ids and the category ids from 1, in the order in which they come."""
-    return tuple(
+    images, categories = (
         {id_: number for number, id_ in enumerate(dict.fromkeys(ids.tolist()), start=1)}
         for ids in (truth.image_ids, truth.category_ids)
     )
+    return images, categories
 
 
-def _say_nothing(*_) -> None:
+def _say_nothing(*_: object) -> None:
     """Take the place of ``print``."""
 
 
-def _cells(persons, image_numbers: dict, category_numbers: dict) -> np.ndarray:
+def _cells(persons: KeypointTruth | KeypointPredictions, image_numbers: dict, category_numbers: dict) -> np.ndarray:
     """Return (N, 2) image and category number of each person; 0 for one that is not evaluated."""
     images = [image_numbers.get(image, 0) for image in persons.image_ids.tolist()]
     categories = [category_numbers.get(category, 0) for category in persons.category_ids.tolist()]
     return np.column_stack([images, categories]).astype(np.int64).reshape(-1, 2)
 
 
-def _file(cells, areas, **more) -> CocoFile:
+def _file(cells: np.ndarray, areas: np.ndarray, **more: object) -> CocoFile:
     """Return the annotations that the engine needs, as it wants them; keypoints it gets as similarities."""
     columns = {"image_id": cells[:, 0], "category_id": cells[:, 1], "area": areas, **more}
     rows = zip(*(np.asarray(column).tolist() for column in columns.values()), strict=True)
@@ -176,7 +205,14 @@ def _file(cells, areas, **more) -> CocoFile:
     return file
 
 
-def _similarities(truth, predictions, sigmas, truth_cells, found_cells, max_detections: int | None) -> dict:
+def _similarities(
+    truth: KeypointTruth,
+    predictions: KeypointPredictions,
+    sigmas: np.ndarray,
+    truth_cells: np.ndarray,
+    found_cells: np.ndarray,
+    max_detections: int | None,
+) -> dict:
     """Return the (P, G) OKS of each (image, category) that has both, in the engine's order."""
     true_of = _Cells(truth_cells, np.zeros(len(truth_cells)))
     found_of = _Cells(found_cells, -predictions.scores, max_detections)
@@ -210,7 +246,7 @@ class _Cells:
         limit: persons of a cell that count; None for all.
     """
 
-    def __init__(self, cells: np.ndarray, rank: np.ndarray, limit: int | None = None):
+    def __init__(self, cells: np.ndarray, rank: np.ndarray, limit: int | None = None) -> None:
         self.order = np.lexsort((rank, cells[:, 1], cells[:, 0]))  # stable
         ordered = cells[self.order]
         self.start = np.flatnonzero(np.diff(ordered, axis=0, prepend=-1).any(axis=1))

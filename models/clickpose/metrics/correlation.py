@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 
 from clickpose.metrics.inputs import check_samples
 
 
-def pearson(scores, oks) -> float:
+def pearson(scores: ArrayLike, oks: ArrayLike) -> float:
     """Return the linear correlation of scores and OKS.
 
     Args:
@@ -28,7 +29,7 @@ def pearson(scores, oks) -> float:
     return _correlation(*check_samples(scores, oks, "oks"))
 
 
-def spearman(scores, oks) -> float:
+def spearman(scores: ArrayLike, oks: ArrayLike) -> float:
     """Return the correlation of the ranks of scores and OKS, ties at their mean rank.
 
     Args, returns and errors as :func:`pearson`.

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from clickpose.checks import as_array, check_finite, check_unit_range
 
 
-def check_samples(scores, outcomes, outcome_name: str) -> tuple[np.ndarray, np.ndarray]:
+def check_samples(scores: ArrayLike, outcomes: ArrayLike, outcome_name: str) -> tuple[np.ndarray, np.ndarray]:
     """Return scores (M,), any finite numbers, and outcomes (M,) in 0..1.
 
     Raises:
@@ -39,7 +40,7 @@ def sorted_ids(ids: Iterable[Hashable]) -> list[Hashable]:
     """Return the distinct ids in order; those of several kinds, which do not compare, kind by kind."""
     distinct = set(ids)
     try:
-        return sorted(distinct)
+        return sorted(distinct)  # type: ignore[type-var]  # those of one kind compare, mostly
     except TypeError:
         return sorted(distinct, key=lambda id_: (type(id_).__name__, repr(id_)))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -47,11 +47,11 @@ class KeypointTruth:
     areas: np.ndarray
     boxes_xywh: np.ndarray
     image_ids: np.ndarray
-    crowd: np.ndarray = field(default=None)
-    ignored: np.ndarray = field(default=None)
-    category_ids: np.ndarray = field(default=None)
+    crowd: np.ndarray = field(default=None)  # type: ignore[arg-type]  # as said above
+    ignored: np.ndarray = field(default=None)  # type: ignore[arg-type]  # as said above
+    category_ids: np.ndarray = field(default=None)  # type: ignore[arg-type]  # as said above
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         keypoints = as_array("keypoints", self.keypoints, ("G", "K", 2))
         count, joints = keypoints.shape[:2]
         visibility = as_array("visibility", self.visibility, (count, joints))
@@ -99,10 +99,10 @@ class KeypointPredictions:
     keypoints: np.ndarray
     scores: np.ndarray
     image_ids: np.ndarray
-    areas: np.ndarray = field(default=None)
-    category_ids: np.ndarray = field(default=None)
+    areas: np.ndarray = field(default=None)  # type: ignore[arg-type]  # as said above
+    category_ids: np.ndarray = field(default=None)  # type: ignore[arg-type]  # as said above
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         keypoints = as_array("keypoints", self.keypoints, ("P", "K", 2))
         count = len(keypoints)
         if np.isinf(keypoints).any():
@@ -150,10 +150,10 @@ def truth_from_coco(
         visibility=np.reshape([row.visibility for row in rows], (count, joints)),
         areas=np.array([area_of_person(row, notes) for row in rows], dtype=np.float64),
         boxes_xywh=np.reshape([box[0] for box in boxes if box is not None], (count, 4)),
-        image_ids=[row.image_id for row in rows],
+        image_ids=as_ids("image_ids", [row.image_id for row in rows], len(rows)),
         crowd=np.array([row.crowd for row in rows], dtype=bool),
         ignored=np.array([row.ignored for row in rows], dtype=bool),
-        category_ids=[row.category_id for row in rows],
+        category_ids=as_ids("category_ids", [row.category_id for row in rows], len(rows)),
     )
 
 
@@ -188,9 +188,9 @@ def predictions_from_coco(
     return KeypointPredictions(
         keypoints=np.reshape([coco_positions(row) for row in rows], (len(rows), len(skeleton), 2)),
         scores=np.array([row.score for row in rows], dtype=np.float64),
-        image_ids=[row.image_id for row in rows],
+        image_ids=as_ids("image_ids", [row.image_id for row in rows], len(rows)),
         areas=result_areas(rows),
-        category_ids=[row.category_id for row in rows],
+        category_ids=as_ids("category_ids", [row.category_id for row in rows], len(rows)),
     )
 
 
@@ -211,6 +211,6 @@ def _extents(keypoints: np.ndarray) -> np.ndarray:
     return np.clip(np.where(np.isfinite(low), high - low, 0.0), 0, None).prod(axis=1)
 
 
-def _category_ids(values, count: int) -> np.ndarray:
+def _category_ids(values: Iterable[Hashable] | None, count: int) -> np.ndarray:
     """Return ids as an object array (count,); one and the same for None."""
     return as_ids("category_ids", [1] * count if values is None else values, count)

@@ -7,6 +7,7 @@ joints.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from clickpose.checks import as_array, check_positive
 
@@ -26,14 +27,14 @@ def _squared_lengths(offsets: np.ndarray) -> np.ndarray:
     return np.square(offsets[..., 0]) + np.square(offsets[..., 1])
 
 
-def _as_keypoints(name: str, value) -> np.ndarray:
+def _as_keypoints(name: str, value: ArrayLike) -> np.ndarray:
     keypoints = np.asarray(value, dtype=np.float64)
     if keypoints.ndim < 2 or keypoints.shape[-1] != 2:
         raise ValueError(f"Expected {name} of shape (..., K, 2), got {keypoints.shape}")
     return keypoints
 
 
-def keypoint_oks(keypoints_a, keypoints_b, area, sigmas) -> np.ndarray:
+def keypoint_oks(keypoints_a: ArrayLike, keypoints_b: ArrayLike, area: ArrayLike, sigmas: ArrayLike) -> np.ndarray:
     """Return the OKS term of every joint.
 
     Args:
@@ -55,7 +56,13 @@ def keypoint_oks(keypoints_a, keypoints_b, area, sigmas) -> np.ndarray:
     return _exponential(_squared_lengths(keypoints_a - keypoints_b), np.asarray(area, dtype=np.float64), sigmas)
 
 
-def oks(keypoints_a, keypoints_b, area, sigmas, visibility=None) -> np.ndarray:
+def oks(
+    keypoints_a: ArrayLike,
+    keypoints_b: ArrayLike,
+    area: ArrayLike,
+    sigmas: ArrayLike,
+    visibility: ArrayLike | None = None,
+) -> np.ndarray:
     """Return the OKS of poses, pair by pair.
 
     Args:
@@ -103,7 +110,14 @@ def _mean_over(terms: np.ndarray, counted: np.ndarray) -> np.ndarray:
     return means.reshape(shape)[()]
 
 
-def oks_pairs(pred, gt, gt_visibility, gt_area, gt_boxes_xywh, sigmas) -> np.ndarray:
+def oks_pairs(
+    pred: ArrayLike,
+    gt: ArrayLike,
+    gt_visibility: ArrayLike,
+    gt_area: ArrayLike,
+    gt_boxes_xywh: ArrayLike,
+    sigmas: ArrayLike,
+) -> np.ndarray:
     """Return the OKS of M pairs of a prediction and an annotation, as pycocotools' ``COCOeval.computeOks``.
 
     An annotation without a labelled joint (a crowd, a box only) is compared by the distance of each predicted joint to
@@ -123,7 +137,7 @@ def oks_pairs(pred, gt, gt_visibility, gt_area, gt_boxes_xywh, sigmas) -> np.nda
     Raises:
         ValueError: as :func:`keypoint_oks`.
     """
-    joints = len(sigmas)
+    joints = len(np.atleast_1d(sigmas))
     pred = as_array("pred", pred, ("M", joints, 2))
     count = len(pred)
     gt = as_array("gt", gt, (count, joints, 2))
@@ -141,7 +155,14 @@ def oks_pairs(pred, gt, gt_visibility, gt_area, gt_boxes_xywh, sigmas) -> np.nda
     return similarity
 
 
-def oks_matrix(pred, gt, gt_visibility, gt_area, gt_boxes_xywh, sigmas) -> np.ndarray:
+def oks_matrix(
+    pred: ArrayLike,
+    gt: ArrayLike,
+    gt_visibility: ArrayLike,
+    gt_area: ArrayLike,
+    gt_boxes_xywh: ArrayLike,
+    sigmas: ArrayLike,
+) -> np.ndarray:
     """Return the OKS of every prediction with every annotation: :func:`oks_pairs` of all pairs.
 
     Args:
@@ -158,7 +179,7 @@ def oks_matrix(pred, gt, gt_visibility, gt_area, gt_boxes_xywh, sigmas) -> np.nd
     Raises:
         ValueError: as :func:`keypoint_oks`.
     """
-    joints = len(sigmas)
+    joints = len(np.atleast_1d(sigmas))
     pred = as_array("pred", pred, ("P", joints, 2))
     gt = as_array("gt", gt, ("G", joints, 2))
     visibility = as_array("gt_visibility", gt_visibility, (len(gt), joints))

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from clickpose.checks import as_array, check_finite, check_positive
 from clickpose.skeleton import Skeleton
@@ -34,7 +35,9 @@ class PckFigures:
     counted: np.ndarray
 
 
-def correct_keypoints(keypoints, truth, visibility, scales, threshold: float) -> np.ndarray:
+def correct_keypoints(
+    keypoints: ArrayLike, truth: ArrayLike, visibility: ArrayLike, scales: ArrayLike, threshold: float
+) -> np.ndarray:
     """Tell which joints are within ``threshold`` times the person's scale of where they belong.
 
     Args:
@@ -65,7 +68,14 @@ def correct_keypoints(keypoints, truth, visibility, scales, threshold: float) ->
     return np.where(labelled, near, np.nan)
 
 
-def pck(keypoints, truth, visibility, scales, threshold: float, not_counted: Sequence[int] = ()) -> PckFigures:
+def pck(
+    keypoints: ArrayLike,
+    truth: ArrayLike,
+    visibility: ArrayLike,
+    scales: ArrayLike,
+    threshold: float,
+    not_counted: Sequence[int] = (),
+) -> PckFigures:
     """Return the share of correct joints.
 
     Args:
@@ -91,7 +101,14 @@ def shares_of(correct: np.ndarray, counted: np.ndarray) -> tuple[float, np.ndarr
     return float(_mean_of_finite(correct[:, counted].ravel())), _mean_of_finite(correct, axis=0)
 
 
-def pckh(keypoints, truth, visibility, head_boxes_xyxy, skeleton: Skeleton, threshold: float = 0.5) -> PckFigures:
+def pckh(
+    keypoints: ArrayLike,
+    truth: ArrayLike,
+    visibility: ArrayLike,
+    head_boxes_xyxy: ArrayLike,
+    skeleton: Skeleton,
+    threshold: float = 0.5,
+) -> PckFigures:
     """Return PCK relative to the head size, as MPII: 0.6 times the diagonal of the head box.
 
     Pelvis and thorax do not count in the mean, as usual on MPII.
@@ -109,14 +126,14 @@ def pckh(keypoints, truth, visibility, head_boxes_xyxy, skeleton: Skeleton, thre
     return pck(keypoints, truth, visibility, head_sizes(head_boxes_xyxy), threshold, not_counted)
 
 
-def head_sizes(head_boxes_xyxy) -> np.ndarray:
+def head_sizes(head_boxes_xyxy: ArrayLike) -> np.ndarray:
     """Return MPII's head sizes (N,) px of head boxes (N, 4)."""
     boxes = as_array("head_boxes_xyxy", head_boxes_xyxy, ("N", 4))
     extent = boxes[:, 2:] - boxes[:, :2]
     return HEAD_SIZE_OF_DIAGONAL * np.hypot(extent[:, 0], extent[:, 1])
 
 
-def _mean_of_finite(values: np.ndarray, axis: int | None = None):
+def _mean_of_finite(values: np.ndarray, axis: int | None = None) -> np.ndarray:
     """Return the mean of what is finite; NaN where nothing is."""
     known = np.isfinite(values)
     total, count = np.where(known, values, 0.0).sum(axis=axis), known.sum(axis=axis)

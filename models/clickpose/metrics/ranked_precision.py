@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from clickpose.metrics.average_precision import OKS_THRESHOLDS, RECALLS
 from clickpose.metrics.inputs import check_samples
@@ -38,7 +39,7 @@ class RankedPrecision:
         return float(self.recall.mean())
 
 
-def ranked_precision(scores, oks) -> RankedPrecision:
+def ranked_precision(scores: ArrayLike, oks: ArrayLike) -> RankedPrecision:
     """Return the curves of persons' scores.
 
     Args:

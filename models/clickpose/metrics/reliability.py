@@ -7,9 +7,11 @@ The outcome may be an OKS, anything in 0..1, or whether a joint is correct, 0 or
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.stats import norm, rankdata
 
 from clickpose.checks import as_array, check_unit_range
@@ -47,7 +49,13 @@ class ReliabilityDiagram:
 
 
 def reliability_diagram(
-    scores, outcomes, bins: int = BINS, adaptive: bool = True, level: float = 0.95, groups=None, seed: int = 0
+    scores: ArrayLike,
+    outcomes: ArrayLike,
+    bins: int = BINS,
+    adaptive: bool = True,
+    level: float = 0.95,
+    groups: Iterable[Hashable] | None = None,
+    seed: int = 0,
 ) -> ReliabilityDiagram:
     """Return the diagram.
 
@@ -89,7 +97,9 @@ def reliability_diagram(
     )
 
 
-def expected_calibration_error(scores, outcomes, bins: int = BINS, adaptive: bool = True) -> float:
+def expected_calibration_error(
+    scores: ArrayLike, outcomes: ArrayLike, bins: int = BINS, adaptive: bool = True
+) -> float:
     """Return :attr:`ReliabilityDiagram.ece` without making the bands.
 
     Args, errors as :func:`reliability_diagram`.
@@ -98,7 +108,7 @@ def expected_calibration_error(scores, outcomes, bins: int = BINS, adaptive: boo
     return _calibration_error(*_bin_means(scores, outcomes, _bin_index(scores, bins, adaptive)))
 
 
-def brier_score(scores, outcomes) -> float:
+def brier_score(scores: ArrayLike, outcomes: ArrayLike) -> float:
     """Return the mean squared difference of score and outcome; NaN without samples.
 
     For outcomes of 0 and 1 that is Brier's score, for OKS the loss that CCNet minimises.
@@ -114,7 +124,7 @@ def brier_score(scores, outcomes) -> float:
     return float(np.square(scores - outcomes).mean()) if len(scores) else float("nan")
 
 
-def wilson_interval(successes, counts, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+def wilson_interval(successes: ArrayLike, counts: ArrayLike, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
     """Return the confidence interval of shares (Wilson, JASA 1927).
 
     Args:
@@ -133,7 +143,7 @@ def wilson_interval(successes, counts, level: float = 0.95) -> tuple[np.ndarray,
     return np.clip(middle - half, 0, share), np.clip(middle + half, share, 1)
 
 
-def _check(scores, outcomes, bins: int) -> tuple[np.ndarray, np.ndarray]:
+def _check(scores: ArrayLike, outcomes: ArrayLike, bins: int) -> tuple[np.ndarray, np.ndarray]:
     if bins < 1:
         raise ValueError(f"Expected at least one bin, got {bins}")
     scores, outcomes = check_samples(scores, outcomes, "outcomes")
@@ -149,12 +159,14 @@ def _bin_index(scores: np.ndarray, bins: int, adaptive: bool) -> np.ndarray:
     return np.unique(number, return_inverse=True)[1]
 
 
-def _bin_means(scores, outcomes, index) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _bin_means(
+    scores: np.ndarray, outcomes: np.ndarray, index: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     counts = np.bincount(index)
     return counts, np.bincount(index, weights=scores) / counts, np.bincount(index, weights=outcomes) / counts
 
 
-def _calibration_error(counts, scores, outcomes) -> float:
+def _calibration_error(counts: np.ndarray, scores: np.ndarray, outcomes: np.ndarray) -> float:
     return float(np.abs(outcomes - scores) @ counts / counts.sum()) if len(counts) else float("nan")
 
 
@@ -166,7 +178,9 @@ def _bootstrap_mean(values: np.ndarray, level: float, rng: np.random.Generator) 
     return np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
 
 
-def _grouped_band(outcomes, index, groups, level: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _grouped_band(
+    outcomes: np.ndarray, index: np.ndarray, groups: np.ndarray, level: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Return lower and upper ends (B,) of the bins' mean outcomes when groups are drawn with all their samples."""
     if not len(outcomes):
         return np.empty(0), np.empty(0)
@@ -177,4 +191,5 @@ def _grouped_band(outcomes, index, groups, level: float, rng: np.random.Generato
     times_drawn = rng.multinomial(shape[0], np.full(shape[0], 1 / shape[0]), size=_RESAMPLES)  # (R, G)
     found = times_drawn @ counts
     means = np.divide(times_drawn @ sums, found, out=np.full(found.shape, np.nan), where=found > 0)
-    return tuple(np.nanquantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0))
+    low, high = np.nanquantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return low, high

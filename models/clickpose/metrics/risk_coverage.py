@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from clickpose.metrics.sparsification import sparsification
 
@@ -43,7 +44,7 @@ class RiskCoverage:
         return float(self.coverage[allowed[-1]]) if len(allowed) else 0.0
 
 
-def risk_coverage(scores, errors) -> RiskCoverage:
+def risk_coverage(scores: ArrayLike, errors: ArrayLike) -> RiskCoverage:
     """Return the curve of scores.
 
     Args:

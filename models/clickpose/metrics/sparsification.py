@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from clickpose.metrics.inputs import check_samples
 
@@ -37,7 +38,7 @@ class SparsificationCurve:
         return float((self.errors - self.oracle).mean()) if len(self.removed) else float("nan")
 
 
-def sparsification(scores, errors) -> SparsificationCurve:
+def sparsification(scores: ArrayLike, errors: ArrayLike) -> SparsificationCurve:
     """Return the curve of scores.
 
     Args:
@@ -60,7 +61,7 @@ def sparsification(scores, errors) -> SparsificationCurve:
     )
 
 
-def ause(scores, errors) -> float:
+def ause(scores: ArrayLike, errors: ArrayLike) -> float:
     """Return :attr:`SparsificationCurve.ause` of :func:`sparsification`."""
     return sparsification(scores, errors).ause
 

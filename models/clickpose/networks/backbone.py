@@ -33,7 +33,8 @@ class BackboneConfig:
     @property
     def channels(self) -> tuple[int, int, int]:
         """Channels of the maps at strides 8, 16 and 32."""
-        return tuple(BOTTLENECK_EXPANSION * self.width * 2**stage for stage in (1, 2, 3))
+        base = BOTTLENECK_EXPANSION * self.width
+        return 2 * base, 4 * base, 8 * base
 
 
 class FrozenBatchNorm(nn.Module):

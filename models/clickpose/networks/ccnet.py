@@ -46,7 +46,7 @@ class CCNet(nn.Module):
         Raises:
             ValueError: if the tensors are not a head's.
         """
-        shape = getattr(state.get("weight"), "shape", ())
+        shape: tuple[int, ...] = getattr(state.get("weight"), "shape", ())
         if len(shape) != 3 or shape[1] != 2:
             raise ValueError(f"Expected a CCNet head with weight (K, 2, F), got shape {tuple(shape)}")
         head = cls(shape[0], shape[2])
