@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
 
@@ -67,6 +69,21 @@ def check_positive(name: str, values: np.ndarray) -> np.ndarray:
 def check_not_negative(name: str, values: np.ndarray) -> np.ndarray:
     """Return ``values`` if all of them are finite and 0 or more; errors as :func:`check_finite`."""
     return _require(f"finite {name} of 0 or more", values, np.isfinite(values) & (values >= 0))
+
+
+def described(value: object) -> str:
+    """Say what a value of a user's JSON or YAML file is, in words of such files."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return repr(value if len(value) <= 40 else value[:37] + "...")
+    if isinstance(value, Mapping):
+        return "an object"
+    if isinstance(value, Sequence | np.ndarray):
+        return "a list"
+    return f"{value}"
 
 
 def _require(wanted: str, values: np.ndarray, right: np.ndarray) -> np.ndarray:

@@ -20,6 +20,7 @@ import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from clickpose.checks import described
 from clickpose.skeleton import COCO, Skeleton, normalize_joint_name
 from clickpose.text_file import read_text
 
@@ -49,14 +50,17 @@ def skeleton_from_dict(document: Mapping) -> Skeleton:
         ValueError: says what is wrong.
     """
     if not isinstance(document, Mapping):
-        raise ValueError(f"Expected a mapping with {', '.join(_REQUIRED)}, got {type(document).__name__}")
+        raise ValueError(f"Expected a mapping with {', '.join(_REQUIRED)}, got {described(document)}")
     if missing := [key for key in _REQUIRED if document.get(key) is None]:
         raise ValueError(f"Expected the entries {', '.join(_REQUIRED)}, got none for {', '.join(missing)}")
     if unknown := [str(key) for key in document if key not in (*_REQUIRED, *_OPTIONAL)]:
         raise ValueError(f"Expected the entries {', '.join((*_REQUIRED, *_OPTIONAL))}, got {', '.join(unknown)}")
     joints = document["joints"]
     if not isinstance(joints, Mapping) or not joints:
-        raise ValueError(f"Expected joints as a mapping of joint to sigma, got {joints!r}")
+        raise ValueError(f"Expected joints as a mapping of joint to sigma, got {described(joints)}")
+    for entry in ("parts", "aliases"):
+        if not isinstance(document.get(entry) or {}, Mapping):
+            raise ValueError(f"Expected {entry} as a mapping, got {described(document[entry])}")
     names = tuple(str(name) for name in joints)
     flip_pairs = _sided_pairs(names) + _pairs("flip_pairs", document, names)
     _check_names(names, flip_pairs)
@@ -134,6 +138,8 @@ def _index(entry: str, name, names: tuple[str, ...]) -> int:
 
 def _pairs(entry: str, document: Mapping, names: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
     pairs = document.get(entry) or []
+    if not isinstance(pairs, (list, tuple)):
+        raise ValueError(f"Expected {entry} as a list of pairs of joints, got {described(pairs)}")
     for pair in pairs:
         if not isinstance(pair, (list, tuple)) or len(pair) != 2 or pair[0] == pair[1]:
             raise ValueError(f"Expected {entry} as pairs of two different joints, got {pair!r}")
@@ -142,6 +148,9 @@ def _pairs(entry: str, document: Mapping, names: tuple[str, ...]) -> tuple[tuple
 
 def _parts(document: Mapping, names: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
     parts = document.get("parts") or {}
+    for part, joints in parts.items():
+        if not isinstance(joints, (list, tuple)):
+            raise ValueError(f"Expected parts.{part} as a list of joints, got {described(joints)}")
     return {str(part): tuple(_index(f"parts.{part}", joint, names) for joint in parts[part]) for part in parts}
 
 

@@ -123,7 +123,16 @@ def test_round_trip(name):
             "flip_pairs: [[left_wrist, club_head]]\nparts:",
             "one mirror joint each, got several for left_wrist",
         ),
-        (GOLF, "- golf", "Expected a mapping with name, joints, edges, got list"),
+        ("aliases: {club: club_head}", "aliases: [club]", "Expected aliases as a mapping, got a list"),
+        ("parts:", "flip_pairs: 5\nparts:", "Expected flip_pairs as a list of pairs of joints, got 5"),
+        ("parts: {hands: [left_wrist, right_wrist]}", "parts: [hands]", "Expected parts as a mapping, got a list"),
+        (
+            "parts: {hands: [left_wrist, right_wrist]}",
+            "parts: {hands: 3}",
+            "Expected parts.hands as a list of joints",
+        ),
+        (GOLF, "- golf", "Expected a mapping with name, joints, edges, got a list"),
+        (GOLF, "", "Expected a mapping with name, joints, edges, got none"),
         (GOLF, "{", "Cannot read the skeleton .*golf.yaml"),
     ],
 )

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from clickpose.calibration.aggregation import visibility_weighted
+from clickpose.checks import described
 from clickpose.data.coco_records import (
     FLAGS,
     CocoPerson,
@@ -24,7 +25,6 @@ from clickpose.data.coco_records import (
     box_of_joints,
     check_image_id,
     coco_images,
-    described,
     joint_confidences,
     note,
     person_categories,

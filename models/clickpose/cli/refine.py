@@ -13,6 +13,7 @@ import clickpose
 from clickpose.build import flip_test_options
 from clickpose.cli.options import Checkpoint, Device, FlipTest, MaxPixels, Model, Threads
 from clickpose.cli.photos import overlay_paths, parse_clicks, save_overlay
+from clickpose.data.coco_records import told
 from clickpose.data.coco_results import PhotoPoses, PoseFile, read_pose_file
 from clickpose.data.json_file import write_json
 from clickpose.image_io import DEFAULT_MAX_PIXELS, read_image, set_max_pixels
@@ -75,9 +76,8 @@ def refine(
 
 
 def _report_left_out(file: PoseFile, source: Path) -> None:
-    notes = [f"{count} {what}" for what, count in file.notes.items()]
-    if notes:
-        typer.echo(f"{source}: {'; '.join(notes)}", err=True)
+    if file.notes:
+        typer.echo(f"{source}: {told(file.notes)}", err=True)
 
 
 def _report_refinement(photo: Path, person: int, before: Pose, after: Pose, clicks: dict) -> None:

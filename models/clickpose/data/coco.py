@@ -34,26 +34,30 @@ class CocoFields:
     """Where a data set in COCO's form keeps what COCO keeps elsewhere.
 
     Attributes:
-        keypoints: returns the 3K keypoint numbers of an annotation, an empty list where it has none; None for COCO's
-            place.
-        area: returns an annotation's area in px²; None for COCO's place.
+        keypoints: returns the 3K keypoint numbers of an annotation, an empty list where it has none; gets the
+            annotation and its name for messages. None for COCO's place.
+        area: returns an annotation's area in px², likewise.
         image_path: returns the path of an image, relative to the images' folder, of its ``file_name``.
         check_names: whether the categories list the joints of the annotations.
     """
 
-    keypoints: Callable[[Mapping], list] | None = None
-    area: Callable[[Mapping], float | None] | None = None
+    keypoints: Callable[[Mapping, str], list] | None = None
+    area: Callable[[Mapping, str], float | None] | None = None
     image_path: Callable[[str], str] = str
     check_names: bool = True
 
 
-def area_of_box(annotation: Mapping) -> float | None:
+def area_of_box(annotation: Mapping, where: str) -> float | None:
     """Return :data:`~clickpose.boxes.BODY_SHARE_OF_BOX` of the annotation's box, px²; None without one.
+
+    Args:
+        annotation: of the file.
+        where: names it in messages.
 
     Raises:
         ValueError: if the box is broken.
     """
-    box = as_box(annotation.get("bbox"), f"annotation {annotation.get('id')}")
+    box = as_box(annotation.get("bbox"), where)
     return None if box is None else BODY_SHARE_OF_BOX * float(box[2]) * float(box[3])
 
 

@@ -6,7 +6,7 @@ Every reader of annotations and results goes through here, whatever it makes of 
   no category of a file names joints, those that carry keypoints. Annotations of other categories are left out and
   counted.
 - **Ignored**, neither right nor wrong, are crowds (``iscrowd``) and people whose ``num_keypoints`` is 0, or who have no
-  labelled joint where the field is absent, as in pycocotools.
+  labelled joint where it or ``keypoints`` is absent, as in pycocotools.
 - **Not there** is a joint at 0, 0 whose third number is 0, and one whose position is null or NaN.
 - **Confidences** of joints are ``keypoint_scores``; else the third numbers, unless those of the whole file are flags
   (0, 1, 2); else the person's ``score``; see :func:`joint_confidences`.
@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from clickpose.boxes import enclosing_box, xyxy_to_xywh
+from clickpose.checks import described
 from clickpose.skeleton import Skeleton
 
 PERSON_CATEGORY = 1  # COCO's id of people
@@ -343,8 +344,8 @@ def read_annotations(
     source: str = "",
     *,
     categories: PersonCategories | None = None,
-    keypoints: Callable[[Mapping], Sequence] | None = None,
-    area: Callable[[Mapping], object] | None = None,
+    keypoints: Callable[[Mapping, str], Sequence] | None = None,
+    area: Callable[[Mapping, str], object] | None = None,
     notes: Notes | None = None,
 ) -> list[CocoAnnotation]:
     """Read the people of a COCO keypoint dataset, those to ignore included.
@@ -354,8 +355,9 @@ def read_annotations(
         skeleton: the joints.
         source: the file, for messages.
         categories: which annotations are people's; found out by default.
-        keypoints: returns an annotation's keypoint numbers, where a format keeps them elsewhere.
-        area: returns an annotation's area, px², where a format keeps it elsewhere.
+        keypoints: returns an annotation's keypoint numbers, where a format keeps them elsewhere; gets the annotation
+            and its name for messages.
+        area: returns an annotation's area, px², likewise.
         notes: what is left out is counted here.
 
     Raises:
@@ -381,7 +383,7 @@ def read_annotations(
             numbers = None  # a region of many people, whose joints nobody labelled
         points, thirds = _triples(numbers, order, skeleton, where, notes)
         visibility = _visibility(thirds, where)
-        counted = _counted(entry, where)
+        counted = None if numbers is None else _counted(entry, where)
         counted = int((visibility > 0).sum()) if counted is None else counted
         people.append(
             CocoAnnotation(
@@ -396,7 +398,7 @@ def read_annotations(
                 thirds=thirds,
                 visibility=visibility,
                 box_xywh=as_box(entry.get("bbox"), where),
-                area=as_area(area(entry) if area else entry.get("area"), where, optional=True),
+                area=as_area(area(entry, where) if area else entry.get("area"), where, optional=True),
                 crowd=crowd,
                 ignored=crowd or counted == 0,
             )
@@ -790,6 +792,18 @@ def as_size(value: object, name: str, where: str) -> int:
     raise ValueError(f"Expected a whole number of pixels above 0 as {name} in {where}, got {described(value)}")
 
 
+def as_number(value: object, name: str, where: str) -> float:
+    """Return a finite number, also one written as text.
+
+    Raises:
+        ValueError: otherwise; names the entry.
+    """
+    number = _number(value)
+    if number is None or not math.isfinite(number):
+        raise ValueError(f"Expected a finite number as {name} in {where}, got {described(value)}")
+    return number
+
+
 def as_area(value: object, where: str, optional: bool = False) -> float | None:
     """Return an area, px².
 
@@ -846,21 +860,6 @@ def as_numbers(values: object, count: int, what: str, where: str) -> np.ndarray:
     return array
 
 
-def described(value: object) -> str:
-    """Say what a value of a JSON file is, in words of JSON."""
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return repr(value if len(value) <= 40 else value[:37] + "...")
-    if isinstance(value, Mapping):
-        return "an object"
-    if isinstance(value, Sequence | np.ndarray):
-        return "a list"
-    return f"{value}"
-
-
 def _number(value: object) -> float | None:
     """Return a number, also one written as text; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float | str | np.number):
@@ -890,10 +889,7 @@ def _score(entry: Mapping, where: str, wanted: bool) -> float | None:
     value = entry.get("score")
     if value is None and not wanted:
         return None
-    number = _number(value)
-    if number is None or not math.isfinite(number):
-        raise ValueError(f"Expected a finite number as score in {where}, got {described(value)}")
-    return number
+    return as_number(value, "score", where)
 
 
 def _per_joint(entry: Mapping, name: str, order: JointOrder, where: str) -> np.ndarray | None:
@@ -913,13 +909,7 @@ def _fixed(entry: Mapping, order: JointOrder, where: str) -> np.ndarray | None:
 
 def _keypoint_numbers(entry: Mapping, keypoints: Callable | None, where: str) -> Any:
     """Return the keypoint numbers of an entry as they came; None for none of them."""
-    if keypoints is None:
-        numbers = entry.get("keypoints")
-    else:
-        try:
-            numbers = keypoints(entry)
-        except ValueError as error:
-            raise ValueError(f"{error} in {where}") from None
+    numbers = entry.get("keypoints") if keypoints is None else keypoints(entry, where)
     return None if isinstance(numbers, Sequence) and not len(numbers) else numbers
 
 

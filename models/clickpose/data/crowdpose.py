@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from clickpose.checks import as_array, check_finite
 from clickpose.data.coco import CocoFields, area_of_box, read_coco_dataset
+from clickpose.data.coco_records import as_number, coco_images
 from clickpose.data.json_file import read_json
 from clickpose.data.records import PoseDataset
 from clickpose.skeleton_io import SKELETONS
@@ -27,10 +28,11 @@ def read_crowdpose(path: str | Path, images: str | Path) -> PoseDataset:
             no number.
     """
     dataset = read_coco_dataset(path, images, SKELETONS["crowdpose"], CocoFields(area=area_of_box))
-    index = {image["id"]: image.get("crowdIndex") for image in read_json(Path(path), "CrowdPose")["images"]}
+    content: Any = read_json(path, "CrowdPose")
+    index = {image.image_id: image.entry.get("crowdIndex") for image in coco_images(content, str(path))}
     groups: dict[str, list] = {level: [] for level in CROWD_LEVELS}
     for image_id, value in index.items():
         if value is not None:
-            value = check_finite(f"crowdIndex of image {image_id} of {path}", as_array("crowdIndex", value, ()))
+            value = as_number(value, "crowdIndex", f"image {image_id} of {path}")
             groups[next(level for level, bound in CROWD_LEVELS.items() if value < bound)].append(image_id)
     return replace(dataset, groups=groups)

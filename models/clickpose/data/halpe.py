@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
 from clickpose.data.coco import CocoFields, read_coco_dataset
+from clickpose.data.coco_records import as_numbers
 from clickpose.data.records import PoseDataset
 from clickpose.skeleton_io import SKELETONS
 
@@ -20,8 +23,12 @@ def read_halpe(path: str | Path, images: str | Path) -> PoseDataset:
     return read_coco_dataset(path, images, SKELETONS["halpe"], fields)
 
 
-def _keypoints(annotation: Mapping) -> list:
+def _keypoints(annotation: Mapping, where: str) -> list:
     """Return the numbers with COCO's visibility: the third number of face and hands is a score."""
-    values = list(annotation.get("keypoints") or [])
-    values[2::3] = [2 if 0 < score < 1 else score for score in values[2::3]]
-    return values
+    values = annotation.get("keypoints")
+    if not values or annotation.get("iscrowd"):
+        return values or []
+    numbers = as_numbers(values, 3 * len(SKELETONS["halpe"]), "numbers of keypoints (halpe)", where)
+    scores = numbers[2::3]
+    numbers[2::3] = np.where((scores > 0) & (scores < 1), 2, scores)
+    return numbers.tolist()

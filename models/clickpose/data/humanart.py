@@ -28,7 +28,7 @@ def read_humanart(path: str | Path, images: str | Path, joints: int = 17) -> Pos
     nested = (Path(images) / _PREFIX).is_dir()
     key = "keypoints" if joints == 17 else "keypoints_21"
     fields = CocoFields(
-        keypoints=lambda annotation: annotation.get(key) or [],
+        keypoints=lambda annotation, _: annotation.get(key) or [],
         image_path=lambda name: name if nested else name.removeprefix(_PREFIX),
         check_names=joints == 21,  # the categories list 21 joints for both
     )

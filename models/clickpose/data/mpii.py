@@ -7,12 +7,14 @@ joints; see :func:`read_mpii`.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from clickpose.boxes import BODY_SHARE_OF_BOX, box_area, enclosing_box
-from clickpose.checks import as_array
+from clickpose.boxes import BODY_SHARE_OF_BOX, box_area, xywh_to_xyxy
+from clickpose.checks import described
+from clickpose.data.coco_records import as_numbers, box_of_joints
 from clickpose.data.json_file import read_json
 from clickpose.data.records import ImageRecord, PersonRecord, PoseDataset
 from clickpose.image_io import read_sides
@@ -22,7 +24,6 @@ HEAD_SIZE_SHARE = 0.75
 """PCKh's head size over the distance from head top to upper neck. The head size is 0.6 of the diagonal of the annotated
 head box, and the two joints were put 0.8 of it apart (on every annotated person that distance over 0.8 is, squared, the
 whole number that a diagonal between pixel corners has)."""
-BOX_MARGIN = 0.1
 
 
 def read_mpii(path: str | Path, images: str | Path) -> PoseDataset:
@@ -43,20 +44,20 @@ def read_mpii(path: str | Path, images: str | Path) -> PoseDataset:
     path, images = Path(path), Path(images)
     entries = read_json(path, "MPII annotations")
     if not isinstance(entries, list):
-        raise ValueError(f"Expected a list of MPII persons in {path}, got a {type(entries).__name__}")
+        raise ValueError(f"Expected a list of MPII persons in {path}, got {described(entries)}")
     skeleton, skipped = SKELETONS["mpii"], Counter()
     found: dict[str, ImageRecord] = {}
     persons = []
     for place, entry in enumerate(entries):
-        try:
-            name = str(entry["image"])
-            if name not in found:
-                found[name] = ImageRecord(len(found), images / name, read_sides(images / name))
-            record = _person(place, entry, found[name], len(skeleton), path)
-        except (KeyError, TypeError) as error:
-            raise ValueError(
-                f"Expected an MPII person at place {place} of {path}, got one where {error} fails"
-            ) from None
+        where = f"the person at place {place} of {path}"
+        if not isinstance(entry, Mapping):
+            raise ValueError(f"Expected an object as {where}, got {described(entry)}")
+        name = entry.get("image")
+        if not isinstance(name, str):
+            raise ValueError(f"Expected the name of an image in {where}, got {described(name)}")
+        if name not in found:
+            found[name] = ImageRecord(len(found), images / name, read_sides(images / name))
+        record = _person(place, entry, found[name], len(skeleton), where)
         if record is None:
             skipped["persons without a labelled joint"] += 1
         else:
@@ -66,17 +67,14 @@ def read_mpii(path: str | Path, images: str | Path) -> PoseDataset:
     )
 
 
-def _person(place: int, entry: dict, image: ImageRecord, count: int, path: Path) -> PersonRecord | None:
-    where = f"of the person at place {place} of {path}"
-    joints = as_array(f"joints {where}", entry["joints"], (count, 2)) - 1  # counted from 1 in the file
-    labelled = as_array(f"joints_vis {where}", entry["joints_vis"], (count,)) > 0
+def _person(place: int, entry: Mapping, image: ImageRecord, count: int, where: str) -> PersonRecord | None:
+    joints = _pairs(entry.get("joints"), count, where) - 1  # counted from 1 in the file
+    labelled = as_numbers(entry.get("joints_vis"), count, "numbers of joints_vis", where) > 0
     if not labelled.any():
         return None
     if not np.isfinite(joints[labelled]).all():
-        raise ValueError(f"Expected finite joints {where}, got NaN or infinity")
-    box = enclosing_box(joints[labelled])
-    margin = np.maximum(BOX_MARGIN * (box[2:] - box[:2]), 1.0)
-    box = np.concatenate([box[:2] - margin, box[2:] + margin])
+        raise ValueError(f"Expected finite joints in {where}, got one that is null or NaN")
+    box = xywh_to_xyxy(box_of_joints(np.where(labelled[:, None], joints, np.nan)))
     return PersonRecord(
         annotation_id=place,
         image_path=image.path,
@@ -90,6 +88,14 @@ def _person(place: int, entry: dict, image: ImageRecord, count: int, path: Path)
         head_size=_head_size(joints, labelled),
         box_known=False,
     )
+
+
+def _pairs(values: object, count: int, where: str) -> np.ndarray:
+    """Return positions (count, 2)."""
+    if not isinstance(values, list) or len(values) != count:
+        found = len(values) if isinstance(values, list) else described(values)
+        raise ValueError(f"Expected {count} positions of joints in {where}, got {found}")
+    return np.stack([as_numbers(value, 2, "numbers of a position of joints", where) for value in values])
 
 
 def _head_size(joints: np.ndarray, labelled: np.ndarray) -> float | None:

@@ -16,6 +16,8 @@ import numpy as np
 
 from clickpose.boxes import enclosing_box
 from clickpose.calibration.expected_oks import with_common_tolerance
+from clickpose.checks import described
+from clickpose.data.coco_records import as_numbers, unit_confidences
 from clickpose.data.coco_results import PhotoPoses
 from clickpose.data.json_file import read_json_as
 from clickpose.skeleton import COCO, Skeleton
@@ -62,12 +64,14 @@ def from_openpose(document: Mapping, skeleton: Skeleton = COCO) -> Poses:
     dropped where the skeleton has no such joint. People without a joint of the skeleton are left out.
 
     Raises:
-        ValueError: if it is not such a document.
+        ValueError: if it is not such a document, or a confidence is on another scale than 0..1; names the person and
+            the field.
     """
-    try:
-        triples = [_triples(person, skeleton) for person in document["people"]]
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"Expected OpenPose people with BODY_25 joints, got a document where {error} fails") from None
+    people = document.get("people") if isinstance(document, Mapping) else None
+    if not isinstance(people, list):
+        found = "an object without" if isinstance(document, Mapping) else described(document)
+        raise ValueError(f"Expected OpenPose people with BODY_25 joints, got {found}")
+    triples = [_triples(person, f"person {place} of OpenPose people", skeleton) for place, person in enumerate(people)]
     return Poses.stack(skeleton, [_pose(rows, skeleton) for rows in triples if (rows[:, 2] > 0).any()])
 
 
@@ -147,10 +151,12 @@ def _body_row(name: str, rows: np.ndarray, skeleton: Skeleton) -> np.ndarray:
     return np.array([*sides[:, :2].mean(axis=0), sides[:, 2].min()])
 
 
-def _triples(person: Mapping, skeleton: Skeleton) -> np.ndarray:
+def _triples(person: object, where: str, skeleton: Skeleton) -> np.ndarray:
     """Return (K, 3) x, y, confidence of the skeleton's joints; 0 where OpenPose has none."""
+    if not isinstance(person, Mapping):
+        raise ValueError(f"Expected an object as {where}, got {described(person)}")
     rows = np.zeros((len(skeleton), 3))
-    body = np.reshape(np.asarray(person["pose_keypoints_2d"], dtype=np.float64), (len(BODY_25), 3))
+    body = _part(person.get("pose_keypoints_2d"), "pose_keypoints_2d", len(BODY_25), where)
     for name, row in zip(BODY_25, body, strict=True):
         joint = skeleton.match(name)
         if joint is not None:
@@ -158,15 +164,22 @@ def _triples(person: Mapping, skeleton: Skeleton) -> np.ndarray:
     for field, (part, joints, points) in _PARTS.items():
         indices, values = skeleton.parts.get(part, ()), person.get(field) or ()
         if len(indices) == joints and len(values):
-            rows[list(indices)] = np.reshape(np.asarray(values, dtype=np.float64), (points, 3))[:joints]
-    if not np.isfinite(rows).all():
-        raise ValueError("finite numbers")
+            rows[list(indices)] = _part(values, field, points, where)[:joints]
+    rows[:, 2] = unit_confidences(rows[:, 2], "third numbers", lambda _: where)
     return rows
+
+
+def _part(values: object, field: str, points: int, where: str) -> np.ndarray:
+    """Return (points, 3) numbers of a field."""
+    numbers = as_numbers(values, 3 * points, f"numbers of {field}", where)
+    if np.isnan(numbers).any():
+        raise ValueError(f"Expected {3 * points} finite numbers of {field} in {where}, got one that is null or NaN")
+    return numbers.reshape(points, 3)
 
 
 def _pose(rows: np.ndarray, skeleton: Skeleton) -> Pose:
     placed = rows[:, 2] > 0
-    scores = np.clip(rows[:, 2], 0.0, 1.0)
+    scores = rows[:, 2]
     box = enclosing_box(rows[placed, :2])
     keypoints = np.where(placed[:, None], rows[:, :2], np.nan)
     return Pose(

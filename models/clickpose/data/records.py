@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from clickpose.boxes import xyxy_to_xywh
-from clickpose.data.coco_records import PERSON_CATEGORY
+from clickpose.data.coco_records import PERSON_CATEGORY, told
 from clickpose.metrics.keypoint_sets import KeypointTruth
 from clickpose.skeleton import Skeleton
 
@@ -120,9 +120,9 @@ class PoseDataset:
 
     def report(self) -> str:
         """Say in one sentence what was read and what was left out."""
-        notes = [f"{count} {what}" for what, count in self.skipped.items() if count]
+        notes = told(self.skipped)
         total = f"{self.name}: {len(self.images)} images, {len(self.persons)} persons with {len(self.skeleton)} joints"
-        return total + (f" ({'; '.join(notes)})" if notes else "")
+        return total + (f" ({notes})" if notes else "")
 
     def persons_by_image(self) -> dict[Hashable, list[int]]:
         """Return the indices of every image's persons, in the file's order; an empty list for images without people."""

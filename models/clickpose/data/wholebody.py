@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from clickpose.data.coco import CocoFields, read_coco_dataset
+from clickpose.data.coco_records import as_numbers
 from clickpose.data.records import PoseDataset
 from clickpose.skeleton_io import SKELETONS
 
+_BODY = 17
 _PARTS = {"foot_kpts": 6, "face_kpts": 68, "lefthand_kpts": 21, "righthand_kpts": 21}
 
 
@@ -25,15 +27,15 @@ def read_wholebody(path: str | Path, images: str | Path) -> PoseDataset:
     return read_coco_dataset(path, images, SKELETONS["wholebody"], fields)
 
 
-def _all_keypoints(annotation: Mapping) -> list:
+def _all_keypoints(annotation: Mapping, where: str) -> list:
     """Put the parts behind the body; any labelled joint counts as visible, the parts' third number being a score."""
-    values = list(annotation.get("keypoints") or [])
-    if not values:
+    body = annotation.get("keypoints")
+    if not body:
         return []
+    values = as_numbers(body, 3 * _BODY, "numbers of keypoints", where).tolist()
     for part, joints in _PARTS.items():
         numbers = annotation.get(part) or [0] * (3 * joints)
-        if len(numbers) != 3 * joints:
-            raise ValueError(f"Expected {3 * joints} numbers of {part}, got {len(numbers)}")
-        for x, y, score in zip(numbers[0::3], numbers[1::3], numbers[2::3], strict=True):
+        rows = as_numbers(numbers, 3 * joints, f"numbers of {part}", where).reshape(-1, 3)
+        for x, y, score in rows.tolist():
             values += [x, y, 2] if score > 0 else [0, 0, 0]
     return values

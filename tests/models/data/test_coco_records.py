@@ -139,6 +139,7 @@ def test_a_lacking_category_is_the_only_one():
         ({"keypoints": [1.0, 2.0, 0] * 3, "num_keypoints": 2}, False),  # as pycocotools
         ({"keypoints": None}, True),
         ({"keypoints": []}, True),
+        ({"keypoints": None, "num_keypoints": 3}, True),
     ],
 )
 def test_whom_coco_ignores(changes, ignored):

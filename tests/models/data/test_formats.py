@@ -138,16 +138,46 @@ def test_crowdpose_levels_and_areas_on_a_small_file(tmp_path, index, level):
     assert dataset.persons[0].area == pytest.approx(0.53 * 30 * 40)
 
 
-@pytest.mark.parametrize(("index", "found"), [("0.3 %", "got str"), (float("nan"), "got nan")])
+@pytest.mark.parametrize(("index", "found"), [("0.3 %", "got '0.3 %"), (float("nan"), "got nan"), ([1], "got a list")])
 def test_a_crowd_index_is_a_number(tmp_path, index, found):
     names = ["top_head" if name == "head" else name for name in SKELETONS["crowdpose"].names]
     with pytest.raises(ValueError, match=f"Expected .*crowdIndex.*{found}"):
         read_dataset(write_coco(tmp_path, names, 14, image={"crowdIndex": index}), "crowdpose")
 
 
+@pytest.mark.parametrize(
+    ("format_name", "changes", "sentence"),
+    [
+        ("wholebody", {"foot_kpts": 5}, "Expected 18 numbers of foot_kpts in annotation 3 of .*, got 5"),
+        ("wholebody", {"foot_kpts": ["a"] * 18}, "18 numbers of foot_kpts in annotation 3 of .*, got 'a' among them"),
+        (
+            "wholebody",
+            {"keypoints": {"nose": 1}},
+            "51 numbers of keypoints in annotation 3 of .*, got an object",
+        ),
+        (
+            "halpe",
+            {"keypoints": ["a"] * 408},
+            r"408 numbers of keypoints \(halpe\) in annotation 3 of .*, got 'a'",
+        ),
+        ("halpe", {"keypoints": 5}, r"408 numbers of keypoints \(halpe\) in annotation 3 of .*, got 5"),
+        ("humanart", {"keypoints": "x"}, r"51 numbers of keypoints \(coco\) in annotation 3 of .*, got 'x'"),
+        ("aic", {"bbox": [1, 2]}, r"Expected 4 numbers of bbox \(.*\) in annotation 3 of .*, got 2"),
+        ("crowdpose", {"bbox": "wide"}, r"Expected 4 numbers of bbox \(.*\) in annotation 3 of .*, got 'wide'"),
+        ("crowdpose", {"bbox": None}, "Expected an area of 0 px² or more in annotation 3 of .*, got none"),
+    ],
+)
+def test_what_other_formats_keep_elsewhere_is_named_as_well(tmp_path, format_name, changes, sentence):
+    known = {"humanart": "coco", "wholebody": "coco", "halpe": "coco"}
+    names = SKELETONS[known.get(format_name, format_name)].names
+    folder = write_coco(tmp_path, names, 136 if format_name == "halpe" else len(names), {"area": 5.0} | changes)
+    with pytest.raises(ValueError, match=sentence):
+        read_dataset(folder, format_name)
+
+
 def test_a_broken_part_of_a_whole_body_is_named(tmp_path):
     folder = write_coco(tmp_path, COCO.names, 17, {"area": 5.0, "foot_kpts": [1.0, 2.0]})
-    with pytest.raises(ValueError, match=r"Expected 18 numbers of foot_kpts, got 2 in annotation 3 of .*annotations"):
+    with pytest.raises(ValueError, match=r"Expected 18 numbers of foot_kpts in annotation 3 of .*annotations"):
         read_dataset(folder, "wholebody")
 
 
@@ -199,9 +229,14 @@ def test_an_mpii_person_gets_box_area_and_head_size(mpii):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"joints": [[1.0, 2.0]] * 15}, r"joints of the person at place 0 of .*mpii.json of shape \(16, 2\)"),
-        ({"joints_vis": None}, "at place 0 of .*mpii.json, got one where 'joints_vis' fails"),
-        ({"joints": [[float("nan"), 2.0]] * 16}, "finite joints of the person at place 0"),
+        (
+            {"joints": [[1.0, 2.0]] * 15},
+            "16 positions of joints in the person at place 0 of .*mpii.json, got 15",
+        ),
+        ({"joints": [[1.0]] * 16}, "Expected 2 numbers of a position of joints in the person at place 0 of .*, got 1"),
+        ({"joints_vis": None}, "Expected 16 numbers of joints_vis in the person at place 0 of .*mpii.json, got none"),
+        ({"joints": [[float("nan"), 2.0]] * 16}, "finite joints in the person at place 0 of .*mpii.json"),
+        ({"image": None}, "Expected the name of an image in the person at place 0 of .*mpii.json, got none"),
     ],
 )
 def test_broken_mpii_entries_are_named(mpii, changes, sentence):

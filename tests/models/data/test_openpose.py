@@ -96,9 +96,27 @@ def test_people_without_joints_are_left_out_and_nobody_is_a_document():
 
 
 def test_bad_documents_say_what_was_expected(tmp_path):
-    for document in ({}, {"people": [{"pose_keypoints_2d": [1, 2, 3]}]}, {"people": [{"pose_keypoints_2d": "x"}]}):
-        with pytest.raises(ValueError, match="Expected OpenPose people"):
+    body = [300.0, 200.0, 0.5] * 25
+    for document, sentence in (
+        ({}, "Expected OpenPose people with BODY_25 joints, got an object without"),
+        ([], "Expected OpenPose people with BODY_25 joints, got a list"),
+        ({"people": [3]}, "Expected an object as person 0 of OpenPose people, got 3"),
+        ({"people": [{}]}, "Expected 75 numbers of pose_keypoints_2d in person 0 of OpenPose people, got none"),
+        (
+            {"people": [{"pose_keypoints_2d": [1, 2, 3]}]},
+            "Expected 75 numbers of pose_keypoints_2d in person 0 .*got 3",
+        ),
+        ({"people": [{"pose_keypoints_2d": "x"}]}, "Expected 75 numbers of pose_keypoints_2d in person 0 .*got 'x'"),
+        ({"people": [{"pose_keypoints_2d": [None, *body[1:]]}]}, "Expected 75 finite numbers of pose_keypoints_2d in"),
+        (
+            {"people": [{"pose_keypoints_2d": [3.0, 4.0, 97.0, *body[3:]]}]},
+            "numbers of person 0 .*, got 97; percent",
+        ),
+    ):
+        with pytest.raises(ValueError, match=sentence):
             from_openpose(document)
+    overshot = {"people": [{"pose_keypoints_2d": [3.0, 4.0, 1.1, *body[3:]]}]}
+    assert from_openpose(overshot).keypoint_scores[0, 0] == 1
     path = tmp_path / "broken.json"
     path.write_text("{")
     with pytest.raises(ValueError, match=r"Cannot read .*broken\.json"):
