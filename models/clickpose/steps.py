@@ -71,7 +71,7 @@ def stepwise(generator: Callable[..., Steps]) -> Callable[..., Any]:
     signature = signature.replace(parameters=parameters, return_annotation=inspect.Signature.empty)
 
     @functools.wraps(generator)
-    def run(*args, **kwargs):
+    def run(*args: Any, **kwargs: Any) -> Any:
         given = signature.bind(*args, **kwargs).arguments
         progress = given.pop("progress", None)
         return exhaust(generator(**given), progress)

@@ -22,13 +22,15 @@ def user_errors(extra: str | None = None, *more: type[Exception], positional: Co
         more: further errors whose message is a sentence for the user.
         positional: arguments of the command that are no options, see :func:`as_options`.
     """
+    # FloatingPointError: a training that diverged
+    sentences: tuple[type[Exception], ...] = (ValueError, OSError, FloatingPointError, *more)
     try:
         yield
     except ImportError as error:
         if extra is None:
             raise
         fail(f'{error}. Install the integration: pip install "clickpose[{extra}]"')
-    except (ValueError, OSError, FloatingPointError, *more) as error:  # FloatingPointError: a training that diverged
+    except sentences as error:
         fail(as_options(str(error), positional))
 
 

@@ -27,6 +27,8 @@ from clickpose.outputs import check_outputs
 from clickpose.skeleton import Skeleton
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from clickpose.commands.calibrate.report import PersonPictures
 
 RANKED = ("AP", "AR")  # of COCO's ten figures
@@ -67,13 +69,13 @@ class Outcome:
 
     def figures(self) -> dict[str, tuple[float, float]]:
         """Return the figures before and after, by name; COCO's own first."""
-        if self.before is None:
+        if self.before is None or self.after is None:
             return {}
         old, new = calibration_figures(self.before), calibration_figures(self.after)
         ranking = {} if self.average_precision else {name: (old[name], new[name]) for name in RANKED}
         return {**self.average_precision, **ranking, **{name: (old[name], new[name]) for name in SHOWN}}
 
-    def render(self):
+    def render(self) -> Table:
         """Return a ``rich`` table of the figures."""
         from rich.table import Table
 
@@ -167,7 +169,7 @@ def _list_among_shipped(path: Path) -> None:
 
 def write_outcome_report(outcome: Outcome, path: Path | None) -> Outcome:
     """Write the HTML report of an outcome that has figures; return it with the file among the written ones."""
-    if path is None:
+    if path is None or outcome.before is None or outcome.after is None:
         return outcome
     from clickpose.commands.calibrate.report import write_report
 
