@@ -8,6 +8,7 @@ import fiftyone as fo
 import fiftyone.core.media as fom
 import numpy as np
 
+from clickpose.data.coco_records import told
 from clickpose_fiftyone.field_names import PRED_OKS, USUAL_TRUTH, joints_field_of, overlay_field_of, person_path
 from clickpose_fiftyone.fiftyone_internals import dataset_of, is_generated
 
@@ -182,10 +183,10 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def told(notes: Mapping[str, int]) -> str:
+def left_out(notes: Mapping[str, int]) -> str:
     """Return a sentence on what was left out or guessed (what -> how often), after a space; empty for nothing."""
-    parts = [f"{count} {what}" for what, count in notes.items() if count]
-    return f" Left out or guessed: {'; '.join(parts)}." if parts else ""
+    text = told(notes)
+    return f" Left out or guessed: {text}." if text else ""
 
 
 def listed(names: Sequence[str], limit: int = 5) -> str:

@@ -18,7 +18,7 @@ from clickpose.data.json_file import read_json_as
 from clickpose.data.photo_files import same_shape
 from clickpose.image_io import ImageError, read_sides
 from clickpose.outputs import check_outputs
-from clickpose_fiftyone.checks import listed, plural, require_writable, told
+from clickpose_fiftyone.checks import left_out, listed, plural, require_writable
 from clickpose_fiftyone.coco_kept import (
     Kept,
     KeptDocument,
@@ -54,7 +54,7 @@ class ExchangeSummary:
     notes: Mapping[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return f"{self.persons} people in {plural(self.photos, 'photo')}.{told(self.notes)}"
+        return f"{self.persons} people in {plural(self.photos, 'photo')}.{left_out(self.notes)}"
 
 
 @dataclass(frozen=True, kw_only=True)

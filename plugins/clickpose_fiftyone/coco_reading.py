@@ -16,7 +16,6 @@ import numpy as np
 from clickpose.data.coco_records import (
     CocoImage,
     CocoPerson,
-    JointOrder,
     Notes,
     PersonCategories,
     as_box,
@@ -55,6 +54,7 @@ from clickpose_fiftyone.field_names import (
     SCORE_RAW,
     VISIBILITY,
 )
+from clickpose_fiftyone.skeletons import known_skeleton
 
 _LARGEST = 2**62  # of the whole numbers that the database takes
 _FOREIGN_SIGMA = 0.05  # of joints that no skeleton of the package names: a file needs none, its figures do
@@ -183,9 +183,8 @@ def skeleton_of_file(document: Mapping, source: str = "") -> Skeleton:
         if isinstance(category.get("keypoints"), Sequence) and category["keypoints"]
     ]
     for names in named:
-        for skeleton in SKELETONS.values():
-            if JointOrder.of_names(names, skeleton).complete:
-                return skeleton
+        if (skeleton := known_skeleton(names)) is not None:
+            return skeleton
     if not named:
         return COCO
     if len({tuple(map(str, names)) for names in named}) > 1:

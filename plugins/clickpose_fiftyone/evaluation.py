@@ -19,7 +19,7 @@ from clickpose.metrics.average_precision import (
     KeypointEvaluation,
     evaluate_keypoints,
 )
-from clickpose_fiftyone.checks import require_compared, require_samples, told
+from clickpose_fiftyone.checks import left_out, require_compared, require_samples
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.field_names import AREA, GT, PRED, PRED_OKS, person_path
 from clickpose_fiftyone.fiftyone_internals import RestoredResults, dataset_of
@@ -165,7 +165,7 @@ class PoseEvaluationResults(RestoredResults, foud.DetectionResults):
     def sentence(self) -> str:
         """Return the ten figures and what was assumed, as a sentence."""
         figures = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in self.figures.items())
-        return f"{figures}.{told(self.notes)}"
+        return f"{figures}.{left_out(self.notes)}"
 
     def pr_curve(self, threshold: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
         """Return recall (101,) and precision (101,) at one of the OKS thresholds .5:.05:.95.

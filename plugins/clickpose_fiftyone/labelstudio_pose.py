@@ -26,7 +26,7 @@ from clickpose.data.coco_records import Notes, note
 from clickpose.steps import Progress
 from clickpose.structures import Annotations, Poses
 from clickpose_fiftyone.backends import register_backends
-from clickpose_fiftyone.checks import image_sizes, plural, require_keypoints, require_samples, told
+from clickpose_fiftyone.checks import image_sizes, left_out, plural, require_keypoints, require_samples
 from clickpose_fiftyone.column_writes import label_documents, write_labels
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.conversion import HIDDEN, PERSON, absent_joints, instance_of, relative_box, stored_joints
@@ -247,7 +247,7 @@ class ExchangedWithLabelStudio:
         text = f"{plural(self.persons, 'person')} in {plural(self.photos, 'photo')} {self.where}"
         if self.added or self.deleted:
             text += f"; {self.added} added, {self.deleted} deleted"
-        return f"{text}.{told(self.notes)}"
+        return f"{text}.{left_out(self.notes)}"
 
 
 def send_to_label_studio(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fiftyone as fo
 
+from clickpose.data.coco_records import JointOrder
 from clickpose.skeleton import COCO, Skeleton
 from clickpose.skeleton_io import SKELETONS
 from clickpose_fiftyone.fiftyone_internals import dataset_of
@@ -45,10 +46,23 @@ def match_skeleton(labels, field: str) -> Skeleton:
     Raises:
         ValueError: if there is none.
     """
-    for skeleton in SKELETONS.values():
-        if len(skeleton) == len(labels) and [skeleton.match(label) for label in labels] == list(range(len(labels))):
-            return skeleton
-    raise ValueError(
-        f'Expected field "{field}" to have the joints of a known skeleton ({", ".join(SKELETONS)}), '
-        f"got {len(labels)} others: {', '.join(map(str, labels[:6]))}…"
-    )
+    skeleton = known_skeleton(labels)
+    if skeleton is None:
+        raise ValueError(
+            f'Expected field "{field}" to have the joints of a known skeleton ({", ".join(SKELETONS)}), '
+            f"got {len(labels)} others: {', '.join(map(str, labels[:6]))}…"
+        )
+    if JointOrder.of_names(labels, skeleton) != JointOrder.same(skeleton):
+        raise ValueError(
+            f'Expected the joints of field "{field}" in the order of {skeleton.name} '
+            f"({', '.join(skeleton.names[:3])}, …), got {', '.join(map(str, labels[:3]))}, …; from COCO files they are "
+            "imported in that order"
+        )
+    return skeleton
+
+
+def known_skeleton(names) -> Skeleton | None:
+    """Return the known skeleton with joints of these names, rather in this order than in another; None without one."""
+    orders = [(skeleton, JointOrder.of_names(names, skeleton)) for skeleton in SKELETONS.values()]
+    same = (skeleton for skeleton, order in orders if order == JointOrder.same(skeleton))
+    return next(same, next((skeleton for skeleton, order in orders if order.complete), None))

@@ -65,7 +65,7 @@ def flag_low_visibility(
         raise ValueError(f'Expected field "{pred_field}" to have visibility of its joints, got none; predict first')
     if overlay:
         require_writable(samples, overlay_field_of(pred_field), fo.Keypoints)
-    low = columns.placed & (visibility < threshold)
+    low = low_joints(columns, visibility, threshold)
     tags = {TAGS: changed_tags(columns, tag, low.any(axis=1))} if tag else {}
     columns.write_all(tags, low_counts(columns, visibility, threshold))
     if overlay:
@@ -77,7 +77,16 @@ def flag_low_visibility(
 def low_counts(columns: PersonColumns, visibility: np.ndarray, threshold: float) -> dict[str, np.ndarray]:
     """Return ``num_low_vis``, the joints of each photo that are there with a visibility (N, K) below the threshold, for
     :meth:`PersonColumns.write_all`."""
-    return {NUM_LOW_VIS: columns.totals((columns.placed & (visibility < threshold)).sum(axis=1))}
+    return {NUM_LOW_VIS: columns.totals(low_joints(columns, visibility, threshold).sum(axis=1))}
+
+
+def low_joints(columns: PersonColumns, visibility: np.ndarray, threshold: float) -> np.ndarray:
+    """Return which joints (N, K) are there with a visibility below the threshold.
+
+    A joint that is not there has a visibility of 0 exactly: without one, positions need not be read.
+    """
+    low = visibility < threshold
+    return low & columns.placed if (visibility == 0).any() else low
 
 
 def changed_tags(columns: PersonColumns, tag: str, chosen: np.ndarray) -> list[list[str]]:

@@ -12,11 +12,14 @@ from PIL import Image
 from pycocotools.coco import COCO as CocoFile
 from pycocotools.cocoeval import COCOeval
 
+from clickpose.data.coco_records import person_category
 from clickpose.metrics.average_precision import FIGURES
 from clickpose.skeleton import COCO
+from clickpose.skeleton_io import SKELETONS
 from clickpose_fiftyone.coco_exchange import export_coco, import_coco
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.evaluation import evaluate_poses
+from clickpose_fiftyone.skeletons import skeleton_of
 
 WIDTH, HEIGHT = 320, 240
 CATEGORY = {
@@ -605,3 +608,21 @@ def test_results_of_other_categories_are_no_people_and_come_back(content, new_da
     summary = import_coco(dataset, results, field="pred")
     assert summary.persons == 1 and "2 annotations of categories that are no people" in str(summary)
     assert exported(dataset, tmp_path / "out.json", "pred") == results
+
+
+@pytest.mark.parametrize("name", sorted(SKELETONS))
+def test_the_joints_of_every_known_skeleton_are_known(name, new_dataset, tmp_path):
+    """Two of them have the same names in different orders."""
+    skeleton = SKELETONS[name]
+    save_photo(tmp_path / "a.jpg")
+    keypoints = [number for joint in range(len(skeleton)) for number in (joint + 1.5, joint + 2.5, 2)]
+    document = {
+        "images": [{"id": 1, "file_name": "a.jpg", "width": WIDTH, "height": HEIGHT}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 50, 50], "area": 900, "iscrowd": 0,
+                         "keypoints": keypoints, "num_keypoints": len(skeleton)}],
+        "categories": [person_category(skeleton)],
+    }  # fmt: skip
+    dataset = new_dataset()
+    import_coco(dataset, document, tmp_path)
+    assert dataset.skeletons["gt"].labels == list(skeleton.names) and skeleton_of(dataset, "gt") is skeleton
+    assert exported(dataset, tmp_path / "out.json") == document

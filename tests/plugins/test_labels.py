@@ -266,6 +266,18 @@ def test_calibration_keeps_what_the_network_said_and_what_a_human_placed(person_
     np.testing.assert_allclose(after.joints("confidence"), confidence)
 
 
+def test_calibration_brings_no_joint_back_that_is_not_there(person_dataset):
+    dataset = person_dataset((3,) * 10, noise=4.0)
+    columns = PersonColumns(dataset, "pred")
+    visibility, scores = columns.joints("visibility"), columns.joints("keypoint_oks")
+    visibility[:, 15:], scores[:, 15:] = 0, 0
+    columns.write_all({"visibility": visibility, "keypoint_oks": scores})
+    calibrate(dataset, kind="temperature")
+    after = PersonColumns(dataset, "pred")
+    assert after.placed[:, :15].all() and not after.placed[:, 15:].any()
+    assert (after.joints("keypoint_oks")[:, 15:] == 0).all() and (after.joints("keypoint_oks")[:, :15] > 0).all()
+
+
 def test_calibration_is_fitted_on_the_labelled_view_only(person_dataset):
     dataset = person_dataset((4,) * 15, noise=14.0)
     PersonColumns(dataset.skip(8), "pred").write("confidence", np.full((28, 17), 0.97))

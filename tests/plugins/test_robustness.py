@@ -125,6 +125,14 @@ def test_an_unknown_skeleton_is_a_sentence_that_names_the_known_ones(person_data
     assert contents(dataset) == before
 
 
+def test_joints_in_another_order_are_refused_by_their_names(person_dataset):
+    dataset = person_dataset((1, 1))
+    dataset.skeletons["pred"] = fo.KeypointSkeleton(labels=["Right Eye", *COCO.names[:2], *COCO.names[3:]], edges=[])
+    dataset.save()
+    with pytest.raises(ValueError, match=r"in the order of coco \(nose, left_eye, .*got Right Eye, nose, left_eye, …"):
+        evaluate_poses(dataset)
+
+
 def test_another_known_skeleton_is_calibrated_and_evaluated_with_its_own_joints(new_dataset, rng):
     from clickpose.skeleton_io import SKELETONS
 
