@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from clickpose.data.coco_records import Notes, note
+from clickpose.data.coco_records import Notes, entries_of, note, unique_ids
 
 KEY = "coco"
 MAX_CHARACTERS = 400_000  # of a photo; it is loaded with the task's page, and with a list of thirty tasks
@@ -113,9 +113,14 @@ def unpack(data: Mapping) -> Carried | None:
     try:
         content = json.loads(text, parse_constant=lambda _: None)  # JSON has no NaN; a position that is null is none
         carried = Carried(dict(content["image"]), int(content["place"]), dict(content["rest"]), list(content["people"]))
+        entries_of({"categories": None, **carried.rest}, "categories", optional=True)
         for place, region, entry in content["annotations"]:
+            ids = (region, entry.get("id"), entry.get("category_id"))
+            if not all(id_ is None or isinstance(id_, str | int) for id_ in ids) or isinstance(region, int):
+                raise TypeError
             carried.annotations.append(CarriedEntry(int(place), dict(entry), region))
-    except (ValueError, TypeError, KeyError):
+        unique_ids(carried.rest.get("categories") or [], "categories")
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         raise ValueError(f"Expected the text that an import has put under {KEY!r} into the task's data") from None
     return carried
 

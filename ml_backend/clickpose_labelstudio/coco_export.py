@@ -141,9 +141,9 @@ def _labelled_tasks(
     if not isinstance(tasks, list | tuple):
         in_file = f" in {file}" if file else ""
         raise CodecError(f"Expected a list of tasks, as in Label Studio's JSON export{in_file}, got {_kind_of(tasks)}")
+    of_file = f" of {file}" if file else ""
     for index, task in enumerate(tasks):
         if not isinstance(task, Mapping) or not isinstance(task.get("data"), Mapping):
-            of_file = f" of {file}" if file else ""
             raise CodecError(f"Expected data in task {index}{of_file}, as in Label Studio's JSON export (not JSON-MIN)")
         entries = _chosen_entries(task, source)
         if not entries:
@@ -152,7 +152,7 @@ def _labelled_tasks(
         try:
             yield _read_task(task, index, entries, config, notes)
         except ValueError as error:
-            raise CodecError(f"Task {task.get('id', index)} cannot be exported: {error}") from error
+            raise CodecError(f"Task {task.get('id', index)}{of_file} cannot be exported: {error}") from error
 
 
 def _kind_of(value: object) -> str:
@@ -361,10 +361,10 @@ def _coco_annotations(task: _LabelledTask, categories: ExportCategories, notes: 
             yield _Exported(annotation, place)
     for carried in task.carried.annotations if task.carried else ():
         if carried.region is None:
-            category = (
-                {"category_id": file.known(carried.entry["category_id"])} if "category_id" in carried.entry else {}
-            )
-            yield _Exported({**carried.entry, **category}, carried.place)
+            undrawn = {**carried.entry, "image_id": task.image_id}
+            if "category_id" in undrawn:
+                undrawn["category_id"] = file.known(undrawn["category_id"])
+            yield _Exported(undrawn, carried.place)
     gone = len(task.people.keys() - given)
     if gone:
         note(notes, "imported persons whom the annotator has deleted", gone)
@@ -385,7 +385,7 @@ def _coco_annotation(
         category = categories.for_new_people(task.carried)
         return _new_annotation(person, keypoints, visible, task.image_id, category, categories.order(category))
     order = categories.order(file.known(record.category_id))
-    annotation = restored(record, person, keypoints, visible, order, task.shown_hw)
+    annotation = restored(record, person, keypoints, visible, order, task.shown_hw) | {"image_id": task.image_id}
     if annotation.get("segmentation") and box_changed(record, person, task.shown_hw):
         note(notes, "segmentations of persons whose box was changed, exported as they were")
     if "category_id" in annotation:

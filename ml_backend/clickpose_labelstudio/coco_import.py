@@ -85,6 +85,7 @@ def coco_to_tasks(
     for what, count in read.items():
         note(notes, what, count)
     carried = _carried(coco, images, categories, file, notes)
+    _note_unassigned(images, notes)
     persons: dict[Hashable, list[CocoAnnotation]] = {image.image_id: [] for image in images}
     for person in people:
         persons[person.image_id].append(person)
@@ -207,6 +208,14 @@ def _carried(
         else:
             photo.annotations.append(CarriedEntry(place, without_provenance(entry)))
     return carried
+
+
+def _note_unassigned(images: Sequence[CocoImage], notes: Notes) -> None:
+    """Count the regions that an earlier export has found no person for, and that stand with its images."""
+    about = [image.entry.get("label_studio") for image in images]
+    lists = [entry.get("unassigned") for entry in about if isinstance(entry, Mapping)]
+    if count := sum(len(regions) for regions in lists if isinstance(regions, list)):
+        note(notes, "regions that were nobody's in an earlier export, left out", count)
 
 
 def _scores(

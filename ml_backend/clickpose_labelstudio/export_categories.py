@@ -117,13 +117,13 @@ class ExportCategories:
         for annotation in annotations:
             order = self._orders.get(annotation.get("category_id"))
             triples = annotation.get("keypoints")
-            if order is None or not triples:
+            if order is None or not isinstance(triples, list) or not triples:
                 continue
             missing = len(order.joints) - len(triples) // 3
             if missing > 0:
                 annotation["keypoints"] = [*triples, *[0] * (3 * missing)]
                 for key in ("keypoint_scores", "visibility_scores", "fixed"):
-                    if annotation.get(key):
+                    if isinstance(annotation.get(key), list):
                         annotation[key] = [*annotation[key], *[0] * (len(order.joints) - len(annotation[key]))]
         if not self._entries:
             self.for_new_people(None)

@@ -11,6 +11,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from clickpose.skeleton import COCO
 from clickpose_labelstudio.carried import KEY, MAX_CHARACTERS, unpack
@@ -415,6 +417,40 @@ def test_data_that_somebody_has_edited_are_done_without(text):
     assert sorted(image["id"] for image in back["images"]) == ["a", "b", "c", "empty"]
     assert sum(a["num_keypoints"] == 15 for a in back["annotations"]) >= 5
     assert notes == {"tasks whose imported entries cannot be read any more; what is drawn is exported": 4}
+
+
+@settings(deadline=None, max_examples=150, derandomize=True)
+@given(data=st.data())
+def test_any_damage_to_what_goes_along_is_done_without_or_refused(data):
+    """Whoever can edit a task's data can put anything there."""
+    tasks = saved(coco_to_tasks(full_file(), CONFIG, kind="annotations"))
+    task = data.draw(st.sampled_from(tasks))
+    content = json.loads(task["data"][KEY])
+    for _ in range(data.draw(st.integers(1, 3))):
+        holder, key, inner = None, None, content
+        while isinstance(inner, dict | list) and inner and (holder is None or data.draw(st.integers(0, 3))):
+            holder = inner
+            key = data.draw(st.sampled_from(sorted(inner) if isinstance(inner, dict) else range(len(inner))))
+            inner = holder[key]
+        if holder is not None:
+            holder[key] = data.draw(st.sampled_from([None, True, -1, 10**400, 1.5, "x", [], [[]], {}, {"id": []}, [3]]))
+    task["data"][KEY] = json.dumps(content)
+    try:
+        back = tasks_to_coco(tasks, CONFIG)
+    except CodecError as error:
+        assert str(error)
+    else:
+        json.dumps(back, allow_nan=False)
+        assert {annotation["image_id"] for annotation in back["annotations"]} <= {
+            image["id"] for image in back["images"]
+        }
+
+
+def test_regions_of_an_earlier_export_that_were_nobodys_are_counted():
+    coco = full_file()
+    coco["images"][0]["label_studio"] = {"unassigned": [{}, {}]}
+    coco_to_tasks(coco, CONFIG, kind="annotations", notes=(notes := Counter()))
+    assert notes["regions that were nobody's in an earlier export, left out"] == 2
 
 
 def test_what_goes_along_is_bounded_and_the_longest_fields_are_left_out_first():
