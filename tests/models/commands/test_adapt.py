@@ -153,7 +153,7 @@ def test_a_larger_draw_holds_the_smaller_one(tmp_path):
         (["--skeleton", "golf.yaml", "--images", "0"], "Expected a skeleton file or one of coco, aic"),
         (["--skeleton", "crowdpose"], "Expected --data with labelled photos, or --images 0"),
         (["--skeleton", "crowdpose", "--images", "0", "--init", "nowhere"], "Expected lite weights in nowhere"),
-        (["--skeleton", "crowdpose", "--data", "nowhere"], "Expected COCO keypoints at nowhere"),
+        (["--skeleton", "crowdpose", "--data", "nowhere"], "a folder with annotations.json at nowhere, found neither"),
     ],
 )
 def test_wrong_use_is_one_sentence(options, sentence, tmp_path, monkeypatch):

@@ -78,7 +78,7 @@ def test_options_become_the_plan(folder, tmp_path, monkeypatch):
     [
         ([], "Expected at least one --data folder, got none"),
         (["--preset", "huge", "--data", "x"], "Expected a preset of paper, small, got 'huge'"),
-        (["--data", "nowhere"], "Expected COCO keypoints at"),
+        (["--data", "nowhere"], "a folder with annotations.json at nowhere, found neither"),
         (["--data", "nowhere:0"], "Expected a weight above 0, got 'nowhere:0'"),
         (["--data", "nowhere", "--format", "lspet"], "Expected a format of coco, humanart"),
         (["--data", "nowhere", "--skeleton", "none.yaml"], "Expected a skeleton file or one of"),
