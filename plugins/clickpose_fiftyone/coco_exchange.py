@@ -40,7 +40,7 @@ from clickpose_fiftyone.coco_reading import (
 )
 from clickpose_fiftyone.coco_writing import document_of
 from clickpose_fiftyone.column_writes import label_documents, write_labels
-from clickpose_fiftyone.field_names import CATEGORY_ID, COCO_ID, GT, boxes_field_of, person_path
+from clickpose_fiftyone.field_names import CATEGORY_ID, COCO_ID, GT, boxes_field_of, people_path, person_path
 from clickpose_fiftyone.photo_names import find_photo
 from clickpose_fiftyone.skeletons import set_skeleton, skeleton_of
 
@@ -131,8 +131,7 @@ def export_coco(samples, path: str | Path, field: str = GT, results: bool | None
     partial = path.with_name(path.name + ".partial")
     partial.write_text(json.dumps(document), encoding="utf-8")
     partial.replace(path)
-    people = document if isinstance(document, list) else document["annotations"]
-    return ExchangeSummary(len(samples), len(people))
+    return ExchangeSummary(len(samples), samples.count(people_path(field)))
 
 
 def to_coco(samples, field: str = GT) -> dict:

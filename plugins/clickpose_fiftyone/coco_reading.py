@@ -194,8 +194,14 @@ def skeleton_of_file(document: Mapping, source: str = "") -> Skeleton:
             + "; ".join(", ".join(map(str, names)) for names in named)
         )
     category = next(category for category in document["categories"] if category.get("keypoints"))
-    edges = category.get("skeleton") or ()
-    return foreign_skeleton(named[0], [(start - 1, end - 1) for start, end in edges])  # COCO counts joints from 1
+    return foreign_skeleton(named[0], _bones(category.get("skeleton"), len(named[0])))
+
+
+def _bones(stated: object, count: int) -> list[tuple[int, int]]:
+    """Return the 0-based bones of a category; COCO counts joints from 1. What is no bone is only not drawn."""
+    pairs = stated if isinstance(stated, Sequence) and not isinstance(stated, str) else ()
+    bones = [pair for pair in pairs if isinstance(pair, Sequence) and len(pair) == 2]
+    return [(a - 1, b - 1) for a, b in bones if all(isinstance(end, int) and 1 <= end <= count for end in (a, b))]
 
 
 def foreign_skeleton(names: Sequence[object], edges: Sequence[tuple[int, int]] = ()) -> Skeleton:

@@ -283,14 +283,15 @@ def test_joints_are_matched_by_their_names(content, new_dataset, tmp_path):
     assert exported(dataset, tmp_path / "out.json") == shuffled
 
 
-def test_joints_of_another_skeleton_are_carried(new_dataset, tmp_path):
+@pytest.mark.parametrize("bones", [[[1, 2], [2, 4]], [[0, 1], ["a", 2], 3, [1, 9]], None, "1-2"])
+def test_joints_of_another_skeleton_are_carried(new_dataset, tmp_path, bones):
     """A hand of four joints: FiftyOne shows it, the file comes back, no figure is made of it."""
     save_photo(tmp_path / "hand.jpg")
     document = {
         "images": [{"id": 1, "file_name": "hand.jpg", "width": WIDTH, "height": HEIGHT}],
         "annotations": [{"id": 1, "image_id": 1, "category_id": 5, "bbox": [10, 10, 50, 50], "area": 900, "iscrowd": 0,
                          "keypoints": [11, 12, 2, 0, 0, 0, 33.5, 34.125, 1, 20, 50, 2], "num_keypoints": 3}],
-        "categories": [{"id": 5, "name": "hand", "keypoints": ["wrist", "thumb", "index", "pinky"], "skeleton": []}],
+        "categories": [{"id": 5, "name": "hand", "keypoints": ["wrist", "thumb", "index", "pinky"], "skeleton": bones}],
     }  # fmt: skip
     dataset = new_dataset()
     import_coco(dataset, document, tmp_path, "hands")
