@@ -68,6 +68,7 @@ UNLABELLED = "without a label"
 NO_JOINT = "of a label that is no joint"
 OF_SOMETHING_ELSE = "of another label's region"
 OF_NO_PERSON = "near no person"
+UNTOLD = "with no box, parent or relation that tells whose"
 SAME_BOX_TWICE = "a box of the same id"
 
 
@@ -230,7 +231,7 @@ def _place_alone(
     left_over = []
     for index, keypoint in enumerate(orphans):
         if index not in placed:
-            near = TWICE if index in wished else OF_NO_PERSON
+            near = TWICE if index in wished else OF_NO_PERSON if persons else UNTOLD
             why = OF_SOMETHING_ELSE if elsewhere[index] else near
             left_over.append(
                 Leftover(keypoint.item, why if joints[index] is not None else _why_no_joint(keypoint.item))

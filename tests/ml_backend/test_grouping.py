@@ -170,6 +170,12 @@ def test_people_without_boxes_are_told_apart_by_relations_or_parents():
         assert not left
 
 
+def test_people_without_anything_that_tells_them_apart_are_said():
+    assert owners(joints_of("a", 4) + joints_of("b", 0)) == (
+        {}, {"with no box, parent or relation that tells whose": 8},
+    )  # fmt: skip
+
+
 def test_linked_person_without_a_box_is_not_swallowed_by_whoever_stands_there():
     boxed = [{**item, "parentID": "A"} for item in joints_of("a", 0)]
     linked = joints_of("b", 4)
