@@ -19,9 +19,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Hashable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -369,38 +369,25 @@ def read_annotations(
     entries = entries_of(document, "annotations", source)
     ids = unique_ids(entries, "annotations", source)
     known = set(unique_ids(entries_of(document, "images", source), "images", source))
-    people = []
+    rows = []
     for place, (id_, entry) in enumerate(zip(ids, entries, strict=True)):
         where = f"annotation {_shown(id_)}{_of(source)}"
         found = categories.find(entry, where)
         if found is None:
             note(notes, "annotations of other categories")
             continue
-        category_id, order = found
-        numbers = _keypoint_numbers(entry, keypoints, where)
-        crowd = as_flag(entry.get("iscrowd"), "iscrowd", where)
-        if crowd and not (_is_list(numbers) and len(numbers) == 3 * len(order.joints)):
-            numbers = None  # a region of many people, whose joints nobody labelled
-        points, thirds = _triples(numbers, order, skeleton, where, notes)
-        visibility = _visibility(thirds, where)
-        counted = None if numbers is None else _counted(entry, where)
-        counted = int((visibility > 0).sum()) if counted is None else counted
+        rows.append(_row(entry, place, where, _image_of(entry, known, where), *found, keypoints, annotation_id=id_))
+    points, thirds = _triples(rows, skeleton, notes)
+    visibility = _visibility(thirds, rows)
+    boxes = _boxes(rows)
+    people = []
+    for row, labels, shared in zip(rows, visibility, _shared_fields(rows, points, thirds, boxes), strict=True):
+        given = area(row.entry, row.where) if area else row.entry.get("area")
+        counted = None if row.numbers is None else _counted(row.entry, row.where)
+        ignored = row.crowd or not (np.count_nonzero(labels) if counted is None else counted)
         people.append(
             CocoAnnotation(
-                where=where,
-                place=place,
-                entry=entry,
-                order=order,
-                annotation_id=id_,
-                image_id=_image_of(entry, known, where),
-                category_id=category_id,
-                keypoints=points,
-                thirds=thirds,
-                visibility=visibility,
-                box_xywh=as_box(entry.get("bbox"), where),
-                area=as_area(area(entry, where) if area else entry.get("area"), where, optional=True),
-                crowd=crowd,
-                ignored=crowd or counted == 0,
+                **shared, visibility=labels, area=as_area(given, row.where, optional=True), ignored=bool(ignored)
             )
         )
     return people
@@ -431,18 +418,17 @@ def read_results(
     if not _is_list(results):
         raise ValueError(f"Expected a list of keypoint results{_of(source)}, got {described(results)}")
     categories = categories or PersonCategories({}, JointOrder.same(skeleton))
-    people = []
+    rows = []
     for place, entry in enumerate(results):
         where = f"the result at place {place}{_of(source)}"
-        if not isinstance(entry, Mapping):
+        if type(entry) is not dict and not isinstance(entry, Mapping):
             raise ValueError(f"Expected an object as {where}, got {described(entry)}")
         found = categories.find(entry, where)
         if found is None:
             note(Counter() if notes is None else notes, "results of other categories")
         else:
-            image_id = as_id(entry.get("image_id"), "image_id", where)
-            people.append(_prediction(entry, place, where, image_id, *found, skeleton, scored=True))
-    return people
+            rows.append(_row(entry, place, where, as_id(entry.get("image_id"), "image_id", where), *found))
+    return _predictions(rows, skeleton, scored=True)
 
 
 def read_predictions(
@@ -464,7 +450,7 @@ def read_predictions(
     entries = entries_of(document, "annotations", source)
     ids = iter(unique_ids([entry for entry in entries if "id" in entry], "annotations", source))
     known = set(unique_ids(entries_of(document, "images", source), "images", source))
-    people = []
+    rows = []
     for place, entry in enumerate(entries):
         id_ = next(ids) if "id" in entry else None  # which nobody needs to tell predictions apart
         name = f"the annotation at place {place}" if id_ is None else f"annotation {_shown(id_)}"
@@ -473,54 +459,84 @@ def read_predictions(
         if found is None:
             note(Counter() if notes is None else notes, "annotations of other categories")
         else:
-            image_id = _image_of(entry, known, where)
-            people.append(
-                _prediction(entry, place, where, image_id, *found, skeleton, scored=scored, annotation_id=id_)
-            )
-    return people
+            rows.append(_row(entry, place, where, _image_of(entry, known, where), *found, annotation_id=id_))
+    return _predictions(rows, skeleton, scored)
 
 
-def _prediction(
+class _Row(NamedTuple):
+    """An entry of people's, before its numbers are looked at; those of all entries are looked at together."""
+
+    entry: Mapping
+    place: int
+    where: str
+    image_id: Hashable
+    category_id: Hashable
+    order: JointOrder
+    annotation_id: Hashable
+    crowd: bool
+    numbers: Any  # of keypoints, as they came; None for none
+
+
+def _row(
     entry: Mapping,
     place: int,
     where: str,
     image_id: Hashable,
     category_id: Hashable,
     order: JointOrder,
-    skeleton: Skeleton,
-    scored: bool,
+    keypoints: Callable[[Mapping, str], Sequence] | None = None,
     annotation_id: Hashable = None,
-) -> CocoPerson:
+) -> _Row:
+    numbers: Any = entry.get("keypoints") if keypoints is None else keypoints(entry, where)
     crowd = as_flag(entry.get("iscrowd"), "iscrowd", where)
-    numbers = _keypoint_numbers(entry, None, where)
-    if numbers is None and scored and not crowd:
-        raise ValueError(f"Expected keypoints in {where}, got none")
-    if crowd and len(numbers or ()) != 3 * len(order.joints):
+    if _is_list(numbers) and not len(numbers):
         numbers = None
-    points, thirds = _triples(numbers, order, skeleton, where)
-    return CocoPerson(
-        where=where,
-        place=place,
-        entry=entry,
-        order=order,
-        annotation_id=annotation_id,
-        image_id=image_id,
-        category_id=category_id,
-        keypoints=points,
-        thirds=thirds,
-        box_xywh=as_box(entry.get("bbox"), where),
-        area=as_area(entry.get("area"), where, optional=True),
-        crowd=crowd,
-        score=_score(entry, where, scored and not crowd),
-        keypoint_scores=_per_joint(entry, "keypoint_scores", order, where),
-        visibility_scores=_per_joint(entry, "visibility_scores", order, where),
-        fixed=_fixed(entry, order, where),
-    )
+    if crowd and not (_is_list(numbers) and len(numbers) == 3 * len(order.joints)):
+        numbers = None  # a region of many people, whose joints nobody labelled
+    return _Row(entry, place, where, image_id, category_id, order, annotation_id, crowd, numbers)
+
+
+def _predictions(rows: Sequence[_Row], skeleton: Skeleton, scored: bool) -> list[CocoPerson]:
+    for row in rows:
+        if row.numbers is None and scored and not row.crowd:
+            raise ValueError(f"Expected keypoints in {row.where}, got none")
+    points, thirds = _triples(rows, skeleton)
+    return [
+        CocoPerson(
+            **shared,
+            area=as_area(row.entry.get("area"), row.where, optional=True),
+            score=_score(row.entry, row.where, scored and not row.crowd),
+            keypoint_scores=_per_joint(row.entry, "keypoint_scores", row.order, row.where),
+            visibility_scores=_per_joint(row.entry, "visibility_scores", row.order, row.where),
+            fixed=_fixed(row.entry, row.order, row.where),
+        )
+        for row, shared in zip(rows, _shared_fields(rows, points, thirds, _boxes(rows)), strict=True)
+    ]
+
+
+def _shared_fields(
+    rows: Sequence[_Row], points: np.ndarray, thirds: np.ndarray, boxes: Sequence[np.ndarray | None]
+) -> Iterator[dict[str, Any]]:
+    """Yield what annotations and predictions have both."""
+    for row, keypoints, third, box in zip(rows, points, thirds, boxes, strict=True):
+        yield {
+            "where": row.where,
+            "place": row.place,
+            "entry": row.entry,
+            "order": row.order,
+            "annotation_id": row.annotation_id,
+            "image_id": row.image_id,
+            "category_id": row.category_id,
+            "keypoints": keypoints,
+            "thirds": third,
+            "box_xywh": box,
+            "crowd": row.crowd,
+        }
 
 
 def thirds_are_flags(people: Sequence[CocoPerson]) -> bool:
     """Tell COCO's visibilities from confidences, by the third numbers of all results of a file."""
-    return all(np.isin(person.thirds, FLAGS).all() for person in people)
+    return not people or bool(np.isin(np.stack([person.thirds for person in people]), FLAGS).all())
 
 
 def joint_confidences(
@@ -548,7 +564,7 @@ def joint_confidences(
         lacking = people[int(having.argmin())]
         raise ValueError(f"Expected keypoint_scores in all results or in none, got them in {having.sum()} of "
                          f"{len(people)}; {lacking.where} has none")  # fmt: skip
-    placed = np.array([person.placed for person in people])
+    placed = np.isfinite(np.stack([person.keypoints[:, 0] for person in people]))
     flags = thirds_are_flags([person for person, own in zip(people, having, strict=True) if not own])
     confidences = np.zeros((len(people), len(skeleton)))
     for own, name in ((True, "keypoint_scores"), (False, "score" if flags else "third numbers of keypoints")):
@@ -628,29 +644,34 @@ def result_areas(people: Sequence[CocoPerson]) -> np.ndarray:
     Boxes count where the first result has one. Without, the area is the extent of the joints; one written as 0, 0, 0
     is at 0, 0 for COCO.
     """
-    if people and people[0].box_xywh is not None:
-        return np.array(
-            [_extent(person) if person.box_xywh is None else person.box_xywh[2:].prod() for person in people]
-        )
-    return np.array([_extent(person) for person in people], dtype=np.float64)
+    if not people:
+        return np.zeros(0)
+    extents = extent_areas(coco_positions(people))
+    if people[0].box_xywh is None:
+        return extents
+    boxes = [person.box_xywh for person in people]
+    return np.array([area if box is None else box[2] * box[3] for box, area in zip(boxes, extents, strict=True)])
 
 
-def coco_positions(person: CocoPerson) -> np.ndarray:
-    """Return the keypoints (K, 2) px as pycocotools takes them: those written as 0, 0, 0 at 0, 0.
+def coco_positions(people: Sequence[CocoPerson]) -> np.ndarray:
+    """Return keypoints (N, K, 2) px as pycocotools takes them: those written as 0, 0, 0 at 0, 0.
 
     Only COCO's figures want this; for all else such a joint is not there.
     """
-    points = person.keypoints
-    if np.isfinite(points).all():
-        return points
-    raw = np.array(person.entry["keypoints"], dtype=np.float64).reshape(-1, 3)
-    return person.order.to_skeleton(np.where(np.isfinite(raw).all(axis=1, keepdims=True), raw, np.nan)[:, :2])
+    points = np.stack([person.keypoints for person in people])
+    for row in np.flatnonzero(np.isnan(points).any(axis=(1, 2))).tolist():
+        raw = np.array(people[row].entry["keypoints"], dtype=np.float64).reshape(-1, 3)
+        there = np.isfinite(raw).all(axis=1, keepdims=True)
+        points[row] = people[row].order.to_skeleton(np.where(there, raw, np.nan)[:, :2])
+    return points
 
 
-def _extent(person: CocoPerson) -> float:
-    points = coco_positions(person)
-    points = points[np.isfinite(points[:, 0])]
-    return float(np.ptp(points, axis=0).prod()) if len(points) else 0.0
+def extent_areas(keypoints: np.ndarray) -> np.ndarray:
+    """Return (P,) px² of the boxes around the placed joints of (P, K, 2) keypoints; 0 without one."""
+    placed = np.isfinite(keypoints).all(axis=2, keepdims=True)
+    low = np.where(placed, keypoints, np.inf).min(axis=1, initial=np.inf)
+    high = np.where(placed, keypoints, -np.inf).max(axis=1, initial=-np.inf)
+    return np.clip(np.where(np.isfinite(low), high - low, 0.0), 0, None).prod(axis=1)
 
 
 def box_of_joints(keypoints: np.ndarray, margin: float = BOX_MARGIN) -> np.ndarray | None:
@@ -745,7 +766,7 @@ def as_id(value: object, name: str, where: str) -> Hashable:
     Raises:
         ValueError: otherwise; names the entry.
     """
-    if isinstance(value, str) or (isinstance(value, int | np.integer) and not isinstance(value, bool)):
+    if type(value) in (int, str) or isinstance(value, str | np.integer):  # bool is none of these
         return value
     raise ValueError(f"Expected {_an(name)} that is a whole number or text in {where}, got {described(value)}")
 
@@ -770,7 +791,7 @@ def as_flag(value: object, name: str, where: str) -> bool:
     Raises:
         ValueError: otherwise; names the entry.
     """
-    if value is None:
+    if value is None or value is False:
         return False
     if isinstance(value, str):
         if value in ("0", "1"):
@@ -862,6 +883,8 @@ def as_numbers(values: object, count: int, what: str, where: str) -> np.ndarray:
 
 def _number(value: object) -> float | None:
     """Return a number, also one written as text; None for anything else."""
+    if type(value) is float:
+        return value
     if isinstance(value, bool) or not isinstance(value, int | float | str | np.number):
         return None
     try:
@@ -907,39 +930,66 @@ def _fixed(entry: Mapping, order: JointOrder, where: str) -> np.ndarray | None:
     return order.to_skeleton(np.array([as_flag(value, "fixed", where) for value in values]), absent=False)
 
 
-def _keypoint_numbers(entry: Mapping, keypoints: Callable | None, where: str) -> Any:
-    """Return the keypoint numbers of an entry as they came; None for none of them."""
-    numbers = entry.get("keypoints") if keypoints is None else keypoints(entry, where)
-    return None if isinstance(numbers, Sequence) and not len(numbers) else numbers
+def _stacked(values: Sequence[Any], count: int, what: str, where: Sequence[str]) -> np.ndarray:
+    """Return :func:`as_numbers` of N entries as (N, count), at once where nothing is wrong."""
+    if all(isinstance(value, list) and len(value) == count for value in values):
+        try:
+            array = np.array(values, dtype=np.float64).reshape(len(values), -1)
+        except (TypeError, ValueError, OverflowError):
+            array = np.full((len(values), count), np.inf)
+        if array.shape == (len(values), count) and not np.isinf(array).any():
+            return array
+    rows = [as_numbers(value, count, what, place) for value, place in zip(values, where, strict=True)]
+    return np.reshape(rows, (len(rows), count))
 
 
-def _triples(
-    numbers: object, order: JointOrder, skeleton: Skeleton, where: str, notes: Notes | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return positions (K, 2), NaN where a joint is not there, and third numbers (K,), 0 there."""
-    if numbers is None:
-        return np.full((order.count, 2), np.nan), np.zeros(order.count)
-    wanted = 3 * len(order.joints)
-    triples = as_numbers(numbers, wanted, f"numbers of keypoints ({skeleton.name})", where).reshape(-1, 3)
-    there = np.isfinite(triples[:, 0]) & np.isfinite(triples[:, 1])
-    if notes is not None and (lost := int((~there & (triples[:, 2] > 0)).sum())):
-        note(notes, "labelled joints whose position is null or NaN, taken as not there", lost)
-    if np.isnan(triples[there, 2]).any():
-        raise ValueError(f"Expected a third number with each position of keypoints in {where}, got null or NaN")
-    there &= triples.any(axis=1)
-    triples = order.to_skeleton(np.where(there[:, None], triples, [np.nan, np.nan, 0.0]))
-    return triples[:, :2], np.nan_to_num(triples[:, 2])
+def _boxes(rows: Sequence[_Row]) -> list[np.ndarray | None]:
+    """Return the (4,) box of each row; None for one without."""
+    given = [row.entry.get("bbox") for row in rows]
+    if all(isinstance(box, list) and len(box) == 4 for box in given):
+        boxes = _stacked(given, 4, "numbers of bbox (left, top, width, height)", [row.where for row in rows])
+        if not np.isnan(boxes).any():
+            return list(boxes)
+    return [as_box(box, row.where) for box, row in zip(given, rows, strict=True)]
 
 
-def _visibility(thirds: np.ndarray, where: str) -> np.ndarray:
-    if not set(thirds.tolist()) <= {0, 1, 2}:
-        wrong = next(third for third in thirds.tolist() if third not in FLAGS)
-        raise ValueError(f"Expected visibility of 0, 1 or 2 in {where}, got {wrong:g}")
+def _triples(rows: Sequence[_Row], skeleton: Skeleton, notes: Notes | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Return positions (N, K, 2), NaN where a joint is not there, and third numbers (N, K), 0 there."""
+    points, thirds = np.full((len(rows), len(skeleton), 2), np.nan), np.zeros((len(rows), len(skeleton)))
+    by_order: dict[JointOrder, list[int]] = {}
+    for number, row in enumerate(rows):
+        if row.numbers is not None:
+            by_order.setdefault(row.order, []).append(number)
+    for order, numbers in by_order.items():
+        chosen = [rows[number] for number in numbers]
+        joints, where = len(order.joints), [row.where for row in chosen]
+        what = f"numbers of keypoints ({skeleton.name})"
+        triples = _stacked([row.numbers for row in chosen], 3 * joints, what, where).reshape(-1, joints, 3)
+        there = np.isfinite(triples[..., :2]).all(axis=2)
+        if notes is not None and (lost := int((~there & (triples[..., 2] > 0)).sum())):
+            note(notes, "labelled joints whose position is null or NaN, taken as not there", lost)
+        if (untold := (there & np.isnan(triples[..., 2])).any(axis=1)).any():
+            raise ValueError("Expected a third number with each position of keypoints in "
+                             f"{where[int(untold.argmax())]}, got null or NaN")  # fmt: skip
+        there &= triples.any(axis=2)
+        for place, joint in enumerate(order.joints):
+            if joint is not None:
+                points[numbers, joint] = np.where(there[:, place, None], triples[:, place, :2], np.nan)
+                thirds[numbers, joint] = np.where(there[:, place], triples[:, place, 2], 0.0)
+    return points, thirds
+
+
+def _visibility(thirds: np.ndarray, rows: Sequence[_Row]) -> np.ndarray:
+    """Return (N, K) int of third numbers that are COCO's flags."""
+    wrong = ~np.isin(thirds, FLAGS)
+    if wrong.any():
+        row = int(wrong.any(axis=1).argmax())
+        raise ValueError(f"Expected visibility of 0, 1 or 2 in {rows[row].where}, got {thirds[row][wrong[row]][0]:g}")
     return thirds.astype(int)
 
 
 def _is_list(value: object) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, str)
+    return type(value) is list or (isinstance(value, Sequence) and not isinstance(value, str))
 
 
 def _of(source: str) -> str:

@@ -17,6 +17,7 @@ from clickpose.data.coco_records import (
     coco_positions,
     count_ignored,
     entries_of,
+    extent_areas,
     person_categories,
     read_annotations,
     read_results,
@@ -108,7 +109,7 @@ class KeypointPredictions:
         if np.isinf(keypoints).any():
             raise ValueError("Expected finite keypoints, or NaN where a joint is not placed, got infinity")
         scores = check_finite("scores", as_array("scores", self.scores, (count,)))
-        areas = _extents(keypoints) if self.areas is None else self.areas
+        areas = extent_areas(keypoints) if self.areas is None else self.areas
         areas = check_finite("areas", as_array("areas", areas, (count,)))
         object.__setattr__(self, "keypoints", keypoints)
         object.__setattr__(self, "scores", scores)
@@ -186,7 +187,7 @@ def predictions_from_coco(
     for row in rows:
         check_image_id(row.image_id, known, row.where)
     return KeypointPredictions(
-        keypoints=np.reshape([coco_positions(row) for row in rows], (len(rows), len(skeleton), 2)),
+        keypoints=coco_positions(rows) if rows else np.zeros((0, len(skeleton), 2)),
         scores=np.array([row.score for row in rows], dtype=np.float64),
         image_ids=as_ids("image_ids", [row.image_id for row in rows], len(rows)),
         areas=result_areas(rows),
@@ -201,14 +202,6 @@ def image_ids_of(annotations: Mapping, source: str = "") -> list:
         ValueError: if there is no list of images, or one of them has no id, or another's.
     """
     return unique_ids(entries_of(annotations, "images", source), "images", source)
-
-
-def _extents(keypoints: np.ndarray) -> np.ndarray:
-    """Return (P,) px² of the boxes around the placed joints of (P, K, 2) keypoints; 0 without one."""
-    placed = np.isfinite(keypoints).all(axis=2, keepdims=True)
-    low = np.where(placed, keypoints, np.inf).min(axis=1, initial=np.inf)
-    high = np.where(placed, keypoints, -np.inf).max(axis=1, initial=-np.inf)
-    return np.clip(np.where(np.isfinite(low), high - low, 0.0), 0, None).prod(axis=1)
 
 
 def _category_ids(values: Iterable[Hashable] | None, count: int) -> np.ndarray:

@@ -18,6 +18,7 @@ from clickpose.data.coco_records import (
     person_category,
     person_confidences,
     read_annotations,
+    read_predictions,
     read_results,
     result_areas,
 )
@@ -146,9 +147,11 @@ def test_whom_coco_ignores(changes, ignored):
     assert read_annotations(document(person(**changes)), TRIO)[0].ignored is ignored
 
 
-def test_a_crowd_may_have_any_keypoints_or_none():
-    (found,) = read_annotations(document(person(iscrowd=1, keypoints=[1.0])), TRIO)
-    assert found.crowd and not found.placed.any()
+@pytest.mark.parametrize("keypoints", [[1.0], None, 5, "x", {}])
+def test_a_crowd_may_have_any_keypoints_or_none(keypoints):
+    crowd = document(person(iscrowd=1, keypoints=keypoints))
+    for (found,) in (read_annotations(crowd, TRIO), read_predictions(crowd, TRIO)):
+        assert found.crowd and not found.placed.any()
 
 
 def test_joints_that_are_not_there():
@@ -357,7 +360,7 @@ def test_areas_of_results_are_cocos():
     gap["keypoints"][:3] = [0, 0, 0]
     people = read_results([gap, result(bbox=[0, 0, 2, 3])], TRIO)
     assert result_areas(people).tolist() == [30.0, 16.0]  # 0, 0 belongs to the extent; the first has no box
-    np.testing.assert_array_equal(coco_positions(people[0])[0], [0, 0])
+    np.testing.assert_array_equal(coco_positions(people)[0, 0], [0, 0])
     assert np.isnan(people[0].keypoints[0]).all()
     assert result_areas(people[::-1]).tolist() == [6.0, 30.0]
 
