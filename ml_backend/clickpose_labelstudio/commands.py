@@ -26,6 +26,7 @@ from clickpose_labelstudio.references import reference_to
 
 if TYPE_CHECKING:
     from clickpose.skeleton import Skeleton
+    from clickpose_labelstudio.label_studio_client import LabelStudioClient
     from clickpose_labelstudio.labeling_config import LabelingConfig
 
 TASKS_PER_IMPORT = 100
@@ -150,7 +151,7 @@ def serve(
         run_server(settings, host, port, threads)
 
 
-def _exit(*_) -> None:
+def _exit(*_: object) -> None:
     raise SystemExit(0)
 
 
@@ -367,7 +368,7 @@ def _check_results(labels: list, file: Path) -> None:
         raise ValueError(f"Expected COCO keypoints or results in {file}, got a list that begins with {got}")
 
 
-def _parse_config(path: Path | None, project_xml: str | None):
+def _parse_config(path: Path | None, project_xml: str | None) -> LabelingConfig:
     from clickpose.skeleton import COCO
     from clickpose_labelstudio.labeling_config import build_labeling_config, parse_labeling_config
 
@@ -375,7 +376,7 @@ def _parse_config(path: Path | None, project_xml: str | None):
     return parse_labeling_config(xml, COCO)
 
 
-def _client(url: str | None, api_key: str):
+def _client(url: str | None, api_key: str) -> LabelStudioClient:
     """Return a client; see :func:`_login`."""
     from clickpose_labelstudio.label_studio_client import LabelStudioClient
 

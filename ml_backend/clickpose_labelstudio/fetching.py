@@ -52,9 +52,9 @@ class Fetcher:
             ImageError: if it is not allowed, not there, too large or too slow.
         """
         with deadline(self._settings.fetch_timeout_s):
-            target = _normalize(url)
+            target: str | None = _normalize(url)
             for _ in range(MAX_REDIRECTS + 1):
-                url = target
+                url = target or url
                 self._policy.check_url(url)
                 body, target = self._ask(url)
                 if target is None:
@@ -133,7 +133,7 @@ def _normalize(url: str) -> str:
     if "\\" in url or any(ord(character) < 32 for character in url):
         raise ImageError("Expected an image address without backslashes or control characters")
     try:
-        prepared = requests.Request("GET", url).prepare().url
+        prepared = requests.Request("GET", url).prepare().url or ""
         origin_of(prepared)
     except (ValueError, requests.RequestException):
         raise ImageError("Expected a valid http or https address") from None

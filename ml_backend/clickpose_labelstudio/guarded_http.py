@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from http.cookiejar import DefaultCookiePolicy
+from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -76,7 +77,7 @@ class _GuardedAdapter(HTTPAdapter):
         self._policy = policy
         super().__init__(max_retries=0)
 
-    def init_poolmanager(self, *args, **kwargs):
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {
             "http": _guarded_pool(HTTPConnectionPool, HTTPConnection, self._policy),
@@ -88,7 +89,7 @@ def _guarded_pool(pool_class: type, connection_class: type, policy: HostPolicy) 
     class GuardedConnection(connection_class):
         response_class = _DeadlineResponse
 
-        def _new_conn(self):
+        def _new_conn(self) -> socket.socket:
             return _connect(self, policy)
 
     return type(f"Guarded{pool_class.__name__}", (pool_class,), {"ConnectionCls": GuardedConnection})
@@ -119,7 +120,7 @@ def _connect(connection: HTTPConnection, policy: HostPolicy) -> socket.socket:
 class _DeadlineResponse(http.client.HTTPResponse):
     """An answer whose every byte, the status line's too, is read before the deadline or not at all."""
 
-    def __init__(self, sock, *args, **kwargs):
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any):
         super().__init__(sock, *args, **kwargs)
         self.fp = io.BufferedReader(_DeadlineReader(sock, self.fp.detach(), _deadline.get()))
 
@@ -140,7 +141,7 @@ class _DeadlineReader(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer) -> int | None:
+    def readinto(self, buffer: Any) -> int | None:
         left = self._until - time.monotonic()
         if left <= 0:
             raise TimeoutError("the deadline has passed")

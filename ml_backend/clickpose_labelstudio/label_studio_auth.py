@@ -73,8 +73,9 @@ class LabelStudioAuth:
             )
         claims = _jwt_claims(token) or {}
         expires_at = claims.get("exp")
-        lifetime_known = isinstance(expires_at, (int, float))
-        self._expires_at = float(expires_at) if lifetime_known else time.time() + DEFAULT_ACCESS_LIFETIME_S
+        self._expires_at = (
+            float(expires_at) if isinstance(expires_at, int | float) else time.time() + DEFAULT_ACCESS_LIFETIME_S
+        )
         self._access_token = token
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import requests
 
@@ -32,7 +33,7 @@ class LabelStudioClient:
     def __enter__(self) -> LabelStudioClient:
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -40,8 +41,8 @@ class LabelStudioClient:
         self._session.close()
 
     def call(
-        self, method: str, path: str, *, missing_ok: bool = False, timeout_s: float = ANSWER_SECONDS, **request
-    ) -> object:
+        self, method: str, path: str, *, missing_ok: bool = False, timeout_s: float = ANSWER_SECONDS, **request: Any
+    ) -> Any:
         """Call the interface and return the decoded answer, None where there is none.
 
         Args:
@@ -91,11 +92,11 @@ class LabelStudioClient:
             raise LabelStudioError(f"Expected the number of a project, got {project_id}, which is not there")
         return found["label_config"]
 
-    def create_project(self, **fields) -> dict:
+    def create_project(self, **fields: object) -> dict:
         """Create a project."""
         return self.call("POST", "/api/projects/", json=fields)
 
-    def update_project(self, project_id: int, **fields) -> dict:
+    def update_project(self, project_id: int, **fields: object) -> dict:
         """Change fields of a project."""
         return self.call("PATCH", f"/api/projects/{project_id}/", json=fields)
 
@@ -107,7 +108,7 @@ class LabelStudioClient:
         """Return the local-files storages of a project."""
         return self.call("GET", "/api/storages/localfiles/", params={"project": project_id})
 
-    def create_local_storage(self, **fields) -> dict:
+    def create_local_storage(self, **fields: object) -> dict:
         """Connect a folder to a project."""
         return self.call("POST", "/api/storages/localfiles/", json=fields)
 
@@ -120,15 +121,15 @@ class LabelStudioClient:
         """Return the machine-learning backends of a project, their state freshly checked."""
         return self.call("GET", "/api/ml/", params={"project": project_id})
 
-    def create_backend(self, **fields) -> dict:
+    def create_backend(self, **fields: object) -> dict:
         """Register a backend; Label Studio checks that it answers."""
         return self.call("POST", "/api/ml/", json=fields)
 
-    def update_backend(self, backend_id: int, **fields) -> dict:
+    def update_backend(self, backend_id: int, **fields: object) -> dict:
         """Change a backend."""
         return self.call("PATCH", f"/api/ml/{backend_id}", json=fields)
 
-    def tasks(self, project_id: int, **query) -> Iterator[dict]:
+    def tasks(self, project_id: int, **query: object) -> Iterator[dict]:
         """Yield the tasks of a project, with whole annotations and predictions unless ``query`` asks for less.
 
         Label Studio's export holds only the numbers of predictions; its list of tasks holds everything.

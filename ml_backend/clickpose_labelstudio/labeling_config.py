@@ -235,8 +235,8 @@ def _find_box(controls: list[ElementTree.Element], image_name: str) -> tuple[Ele
             if {written.strip().lower(), shown.strip().lower()} & PERSON_NAMES:
                 return control, written
     if len(fitting) > 1 or len(fitting[0][1]) > 1:
-        labels = [label for _, labels in fitting for label in labels]
-        raise LabelingConfigError(f"No RectangleLabels label is called person; its labels are: {', '.join(labels)}.")
+        found = [label for _, labels in fitting for label in labels]
+        raise LabelingConfigError(f"No RectangleLabels label is called person; its labels are: {', '.join(found)}.")
     control, labels = fitting[0]
     return control, next(iter(labels))
 

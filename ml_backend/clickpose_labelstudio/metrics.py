@@ -18,7 +18,7 @@ SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 10
 class ServiceMetrics:
     """Counters of one app, in a registry of its own. Under gunicorn each worker process counts for itself."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._requests = Counter(
             "clickpose_requests", "Requests by route and status.", ["route", "status"], registry=self.registry

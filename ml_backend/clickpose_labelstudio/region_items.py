@@ -11,6 +11,7 @@ import hashlib
 import math
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -70,7 +71,8 @@ def labels_of(item: Mapping, kind: str) -> list[str]:
 def image_hw_of(items: Sequence[Mapping]) -> tuple[int, int] | None:
     """Return the (height, width) in pixels that the first item with an image size gives, or None."""
     for item in items:
-        height, width = item.get("original_height"), item.get("original_width")
+        height: Any = item.get("original_height")
+        width: Any = item.get("original_width")
         if all(isinstance(n, int | float) and not isinstance(n, bool) and 1 <= n <= 1e6 for n in (height, width)):
             return int(height), int(width)
     return None
@@ -115,7 +117,7 @@ def is_percentage(number: object) -> bool:
 
 def _percent(item: Mapping, key: str) -> float:
     value = item.get("value")
-    number = value.get(key) if isinstance(value, Mapping) else None
+    number: Any = value.get(key) if isinstance(value, Mapping) else None
     if not is_percentage(number):
         raise CodecError(
             f"Expected value.{key} of region {str(item.get('id'))[:80]!r} to be a percentage, got {str(number)[:80]}"

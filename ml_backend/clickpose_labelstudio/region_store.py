@@ -21,6 +21,7 @@ import zlib
 from collections import OrderedDict
 from dataclasses import astuple
 from pathlib import Path
+from typing import Any
 
 import diskcache
 from diskcache.core import MODE_PICKLE
@@ -42,25 +43,25 @@ logger = logging.getLogger(__name__)
 class PlainDisk(diskcache.Disk):
     """A diskcache store of bytes, text and whole numbers, without pickle."""
 
-    def put(self, key):
+    def put(self, key: Any) -> Any:
         """Return the database form of a key, which must be text."""
         if type(key) is not str:
             raise TypeError(f"Expected a cache key of type str, got {type(key).__name__}")
         return super().put(key)
 
-    def get(self, key, raw):
+    def get(self, key: Any, raw: Any) -> Any:
         """Return the key behind its database form."""
         if not raw:
             raise ValueError("Expected a plain cache key, got a pickled one")
         return super().get(key, raw)
 
-    def store(self, value, read, key=diskcache.UNKNOWN):
+    def store(self, value: Any, read: Any, key: Any = diskcache.UNKNOWN) -> Any:
         """Write a value of one of the plain types."""
         if type(value) not in PLAIN_TYPES or (type(value) is int and value.bit_length() > 63):
             raise TypeError(f"Expected a cache value of type bytes, str or int, got {type(value).__name__}")
         return super().store(value, read, key)
 
-    def fetch(self, mode, filename, value, read):
+    def fetch(self, mode: Any, filename: Any, value: Any, read: Any) -> Any:
         """Read a value; a pickled one is refused unread."""
         if mode == MODE_PICKLE:
             raise ValueError("Expected a plain cache value, got a pickled one")
@@ -200,7 +201,7 @@ class DiskRegionStore:
 class _SpareTexts:
     """What could not be written to disk: texts by key, the latest ones, each for its lifetime."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._entries: OrderedDict[str, tuple[str, float | None]] = OrderedDict()
         self._lock = threading.Lock()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import waitress
 from flask import Flask
@@ -37,7 +38,7 @@ def run_server(settings: ServiceSettings, host: str, port: int, threads: int) ->
         server.close()
 
 
-def make_server(app: Flask, settings: ServiceSettings, host: str, port: int, threads: int):
+def make_server(app: Flask, settings: ServiceSettings, host: str, port: int, threads: int) -> Any:
     """Return a waitress server that listens but does not run yet; see :func:`listening_on` for its addresses."""
     app.extensions["clickpose"].start_loading()
     return waitress.create_server(
@@ -51,7 +52,7 @@ def make_server(app: Flask, settings: ServiceSettings, host: str, port: int, thr
     )
 
 
-def listening_on(server) -> list[str]:
+def listening_on(server: Any) -> list[str]:
     """Return the addresses of a waitress server; a name such as localhost may stand for two."""
     single = hasattr(server, "effective_port")
     pairs = [(server.effective_host, server.effective_port)] if single else server.effective_listen

@@ -74,7 +74,7 @@ class ServiceSettings:
     train_dir: Path | None = None
     train_arguments: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         url = urlsplit(self.label_studio_url)
         if url.scheme not in ("http", "https") or not url.hostname or url.username or url.password:
             raise ValueError(

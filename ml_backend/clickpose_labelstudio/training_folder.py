@@ -103,7 +103,7 @@ def _save_photos(
         try:
             pixels = images.load(through_label_studio(config.image_reference(task["data"]), task.get("id"))).pixels
         except ImageError as error:
-            missing[task.get("id")] = str(error)
+            missing[task["id"]] = str(error)
             continue
         Image.fromarray(pixels).save(folder / "images" / name, quality=JPEG_QUALITY, subsampling=0)
         kept.append({**image, "file_name": name})

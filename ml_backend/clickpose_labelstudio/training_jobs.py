@@ -133,7 +133,8 @@ class TrainingJobs:
         settings = self._settings
         command = [sys.executable, "-c", RUN_CLICKPOSE, "labelstudio", "train", "--project", str(project)]
         command += ["--out", str(place), *(["--init", str(settings.checkpoint)] if settings.checkpoint else [])]
-        polite = [shutil.which("nice"), "-n", "10"] if shutil.which("nice") else []
+        nice = shutil.which("nice")
+        polite = [nice, "-n", "10"] if nice else []
         return [*polite, *command, *shlex.split(settings.train_arguments)]
 
     def _environment(self) -> Mapping[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from clickpose.device import check_device
 from clickpose.predictor import PosePredictor
@@ -14,7 +15,7 @@ def load(
     checkpoint: str | Path | None = None,
     device: str = "cpu",
     threads: int | None = None,
-    **options,
+    **options: Any,
 ) -> PosePredictor:
     """Load a pose predictor.
 
@@ -70,13 +71,13 @@ def flip_test_options(name: str, flip_test: bool) -> dict[str, bool]:
     return {"flip_test": False}
 
 
-def _load_lite(checkpoint, device, threads, **options) -> PosePredictor:
+def _load_lite(checkpoint: str | Path | None, device: str, threads: int | None, **options: Any) -> PosePredictor:
     from clickpose.lite.predictor import LitePredictor  # imports torch: only when it is wanted
 
     return LitePredictor.load(checkpoint, device=device, threads=threads, **options)
 
 
-def _load_r50(checkpoint, device, threads, **options) -> PosePredictor:
+def _load_r50(checkpoint: str | Path | None, device: str, threads: int | None, **options: Any) -> PosePredictor:
     from clickpose.r50.predictor import R50Predictor  # imports torch: only when it is wanted
 
     return R50Predictor.load(checkpoint, device=device, threads=threads, **options)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 
-def as_array(name: str, value, shape: tuple, dtype=np.float64) -> np.ndarray:
+def as_array(name: str, value: ArrayLike | None, shape: tuple, dtype: DTypeLike = np.float64) -> np.ndarray:
     """Convert ``value`` to an array and check its shape.
 
     Args:
@@ -35,7 +36,7 @@ def as_array(name: str, value, shape: tuple, dtype=np.float64) -> np.ndarray:
     return _require(f"whole numbers in {name}", array, np.isfinite(array) & (array == np.rint(array))).astype(dtype)
 
 
-def check_image(image) -> np.ndarray:
+def check_image(image: ArrayLike) -> np.ndarray:
     """Return ``image`` as an array if it is (H, W, 3) uint8, as RGB photos are, and has a pixel.
 
     Raises:

@@ -10,7 +10,7 @@ import math
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -132,7 +132,7 @@ class PersonDetector:
         self._lock = threading.Lock()
 
     @classmethod
-    def load(cls, path: str | Path | None = None, **options) -> PersonDetector:
+    def load(cls, path: str | Path | None = None, **options: Any) -> PersonDetector:
         """Return the shipped detector, or the one of ``path``; ``options`` as for the class. Reads nothing yet."""
         return cls(DEFAULT_FILE if path is None else path, **options)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from clickpose.checks import as_array
 
@@ -27,7 +28,7 @@ class CropFrame:
     input_side: int
 
     @classmethod
-    def around_box(cls, box_xyxy, input_side: int, margin: float = 1.25) -> CropFrame:
+    def around_box(cls, box_xyxy: ArrayLike, input_side: int, margin: float = 1.25) -> CropFrame:
         """Return the square of ``margin`` times the longer box side, centred on the box.
 
         Args:

@@ -58,7 +58,7 @@ def corrupt_poses(
     batch, joints, _ = keypoints_norm.shape
     device = keypoints_norm.device
 
-    def uniform(*shape):
+    def uniform(*shape: int) -> Tensor:
         return torch.rand(*shape, generator=generator, device=device)
 
     low, high = config.keep

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -51,7 +51,7 @@ class Skeleton:
     parts: dict[str, tuple[int, ...]] = field(default_factory=dict, hash=False)
     aliases: dict[str, str] = field(default_factory=dict, hash=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         count, where = len(self.names), f"for skeleton {self.name!r}"
         if len(set(self.names)) != count:
             raise ValueError(f"Expected joints with different names {where}, got {', '.join(self.names)}")
@@ -111,7 +111,7 @@ class Skeleton:
             raise ValueError(f"Expected joint indices in 0..{len(self) - 1}, got {list(joints)}")
         place = {joint: i for i, joint in enumerate(joints)}
 
-        def kept(pairs):
+        def kept(pairs: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
             return tuple((place[a], place[b]) for a, b in pairs if a in place and b in place)
 
         names = tuple(self.names[joint] for joint in joints)

@@ -19,6 +19,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from clickpose.checks import described
 from clickpose.skeleton import COCO, Skeleton, normalize_joint_name
@@ -101,12 +102,12 @@ def _read(path: Path) -> Skeleton:
         raise ValueError(f"Cannot read the skeleton {path}: {error}") from None
 
 
-def _strict_loader():
+def _strict_loader() -> type:
     """Return YAML's safe loader, made to refuse a key given twice (it would keep the last without a word)."""
     import yaml
 
     class StrictLoader(yaml.SafeLoader):
-        def construct_mapping(self, node, deep=False):
+        def construct_mapping(self, node: Any, deep: bool = False) -> dict:
             keys = [self.construct_object(key, deep=True) for key, _ in node.value]
             if twice := {str(key) for key in keys if keys.count(key) > 1}:
                 raise ValueError(f"Expected each entry once, got {', '.join(sorted(twice))} twice")
@@ -115,7 +116,7 @@ def _strict_loader():
     return StrictLoader
 
 
-def _sigma(name: str, value) -> float:
+def _sigma(name: str, value: Any) -> float:
     if value is None:
         joint = COCO.match(name)
         if joint is None:
@@ -130,7 +131,7 @@ def _sigma(name: str, value) -> float:
     return sigma
 
 
-def _index(entry: str, name, names: tuple[str, ...]) -> int:
+def _index(entry: str, name: object, names: tuple[str, ...]) -> int:
     if str(name) not in names:
         raise ValueError(f"Expected {entry} to name joints ({', '.join(names)}), got {name!r}")
     return names.index(str(name))
@@ -174,7 +175,7 @@ def _check_names(names: tuple[str, ...], flip_pairs: tuple[tuple[int, int], ...]
 class _Library(Mapping):
     """The shipped skeletons by name; a file is read when its skeleton is first asked for."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._loaded = {COCO.name: COCO}
 
     def __getitem__(self, name: str) -> Skeleton:

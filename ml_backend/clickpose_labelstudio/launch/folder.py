@@ -8,6 +8,7 @@ import os
 import secrets
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TextIO
 from urllib.parse import urlsplit
 
 from clickpose_labelstudio.launch.errors import LaunchError
@@ -102,17 +103,17 @@ class FolderLock:
 
     def __init__(self, folder: DataFolder):
         self._path = folder.path / "running.json"
-        self._file = None
+        self._file: TextIO | None = None  # open as long as the lock is held
 
     def acquire(self) -> dict | None:
         """Take the lock; return None, or what the launcher that holds it has announced."""
-        self._file = open(self._path, "a+", encoding="utf-8")  # noqa: SIM115 - open as long as the lock is held
+        file = open(self._path, "a+", encoding="utf-8")  # noqa: SIM115 - open as long as the lock is held
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            self._file.close()
-            self._file = None
+            file.close()
             return self._announced()
+        self._file = file
         self.announce({"pid": os.getpid()})
         return None
 
@@ -124,6 +125,7 @@ class FolderLock:
 
     def announce(self, facts: dict) -> None:
         """Write what a second launcher should tell its user."""
+        assert self._file is not None, "the lock is held by whoever announces"
         self._file.seek(0)
         self._file.truncate()
         json.dump(facts, self._file)

@@ -102,7 +102,7 @@ def start(options: LaunchOptions) -> int:
     """
     stopping = threading.Event()
 
-    def interrupt(*_) -> None:
+    def interrupt(*_: object) -> None:
         if not stopping.is_set():
             stopping.set()
             raise KeyboardInterrupt
@@ -266,7 +266,12 @@ def start_label_studio(
 ) -> Child:
     """Start Label Studio on a port, with the bridge in its pages; ``instance`` is what it answers who it is."""
     folder.bridge_script.write_text(bridge_script(), encoding="utf-8")
-    command = [Path(options.label_studio_python).absolute(), RUN_LABEL_STUDIO, "start", "--no-browser"]
+    command: list[str | Path] = [
+        Path(options.label_studio_python).absolute(),
+        RUN_LABEL_STUDIO,
+        "start",
+        "--no-browser",
+    ]
     command += ["--internal-host", HOST, "--port", str(port)]
     environment = label_studio_environment(os.environ, folder, credentials) | {"CLICKPOSE_INSTANCE": instance}
     return Child("Label Studio", command, environment, folder.logs / "label-studio.log")

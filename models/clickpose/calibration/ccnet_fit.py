@@ -72,7 +72,7 @@ class FeatureTable:
     groups: Tensor
     visibility_scores: Tensor = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.visibility_scores is None:
             object.__setattr__(self, "visibility_scores", torch.ones_like(self.oks))
         persons, joints = self.oks.shape if self.oks.ndim == 2 else (-1, -1)

@@ -29,5 +29,5 @@ class PredNet(Protocol):
     """A pose network as CCNet sees it; :mod:`clickpose.networks.pred_nets` adapts heatmap networks, regression, lite,
     and any torch module by the name of a layer."""
 
-    def predict(self, *inputs) -> PredNetOutput:
+    def predict(self, *inputs: Tensor) -> PredNetOutput:
         """Run the frozen network, without gradients, on what it takes."""

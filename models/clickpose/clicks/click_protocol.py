@@ -47,7 +47,7 @@ class ClickProtocol:
     loop: str = "progressive"
     joints: tuple[str, ...] | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.strategy not in STRATEGIES:
             raise ValueError(f"Expected strategy to be one of {', '.join(STRATEGIES)}, got {self.strategy!r}")
         if self.loop not in LOOPS:

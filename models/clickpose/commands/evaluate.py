@@ -50,7 +50,7 @@ class EvaluationPlan:
     protocol: ClickProtocol = field(default_factory=ClickProtocol)
     first: int | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.boxes not in BOXES:
             raise ValueError(f"Expected boxes to be one of {', '.join(BOXES)}, got {self.boxes!r}")
 

@@ -111,7 +111,7 @@ class LitePlan:
     keep: float = 0.0
     augmentation: Augmentation = _AUGMENTATION
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not 0 <= self.keep < 1:
             raise ValueError(f"Expected to keep a share of the weights from 0 to below 1, got {self.keep}")
 

@@ -32,7 +32,7 @@ class MoveNetBackboneConfig:
 class MoveNetBackbone(nn.Module):
     """Trunk, pyramid and heads of MoveNet for COCO's joints, read as features."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.trunk = MoveNetThunder()
         self.trunk.offset.requires_grad_(False)  # the one head that is not read

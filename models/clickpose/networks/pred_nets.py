@@ -68,7 +68,7 @@ class HookedPredNet:
         self.layer, self.decode, self.side, self.pooling, self.input_hw = layer, decode, side, pooling, input_hw
 
     @torch.inference_mode()
-    def predict(self, *inputs) -> PredNetOutput:
+    def predict(self, *inputs: Tensor) -> PredNetOutput:
         """Run the network on ``inputs``.
 
         Raises:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -70,7 +70,7 @@ class TrainingTask(Protocol):
     def parameter_groups(self, config: TrainConfig) -> list[dict]:
         """Return AdamW parameter groups, each with its base rate ``lr``."""
 
-    def losses(self, batch, generator: torch.Generator) -> dict[str, Tensor]:
+    def losses(self, batch: Any, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the weighted loss terms of a batch by name."""
 
 
@@ -126,7 +126,7 @@ def rate_factor(step: int, config: TrainConfig) -> float:
     return warmup * max(0.0, 1 - ((step - start) / (config.steps - start)) ** 0.5)
 
 
-def _next_batch(batches: Iterator):
+def _next_batch(batches: Iterator) -> Any:
     """Return the next batch; of an error of a loading process, which comes with its traceback, the sentence is kept."""
     try:
         return next(batches)
@@ -135,7 +135,7 @@ def _next_batch(batches: Iterator):
         raise type(error)(re.sub(rf"^([\w.]+\.)?{type(error).__name__}: ", "", sentence)) from None
 
 
-def _to_device(value, device: torch.device):
+def _to_device(value: Any, device: torch.device) -> Any:
     """Move a tensor, or a (named) tuple of such values."""
     if isinstance(value, Tensor):
         return value.to(device)
@@ -244,7 +244,7 @@ class Trainer:
                     self.save()
                     self._log(smooth)
 
-    def train_step(self, batch) -> dict[str, float]:
+    def train_step(self, batch: Any) -> dict[str, float]:
         """Take one optimiser step and return the loss terms."""
         self.model.train()
         factor = rate_factor(self.step, self.config)

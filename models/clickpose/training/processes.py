@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -100,5 +100,5 @@ class _Losses(nn.Module):
         super().__init__()
         self.model, self.losses = model, losses
 
-    def forward(self, *args) -> dict[str, Tensor]:
+    def forward(self, *args: Any) -> dict[str, Tensor]:
         return self.losses(*args)

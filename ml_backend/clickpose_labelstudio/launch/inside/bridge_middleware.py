@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
+from typing import Any
 
 from django.core.exceptions import MiddlewareNotUsed
 from django.http import HttpResponse
@@ -22,7 +23,7 @@ CLOSING_TAG = b"</body>"
 class BridgeMiddleware:
     """Adds ``<script src="/clickpose/bridge.js">`` before the end of the body of HTML pages."""
 
-    def __init__(self, get_response):
+    def __init__(self, get_response: Any):
         path = os.environ.get("CLICKPOSE_BRIDGE_SCRIPT")
         if not path:
             raise MiddlewareNotUsed("CLICKPOSE_BRIDGE_SCRIPT names no file")
@@ -31,7 +32,7 @@ class BridgeMiddleware:
         self.instance = os.environ.get("CLICKPOSE_INSTANCE", "")
         self.version = hashlib.sha256(self.script).hexdigest()[:12]
 
-    def __call__(self, request):
+    def __call__(self, request: Any) -> Any:
         """Answer for the script, pass everything else on."""
         if request.path == SCRIPT_PATH:
             return self._serve()
@@ -45,7 +46,7 @@ class BridgeMiddleware:
         response["X-Content-Type-Options"] = "nosniff"
         return response
 
-    def _add_tag(self, request, response):
+    def _add_tag(self, request: Any, response: Any) -> None:
         is_page = not response.streaming and response.get("Content-Type", "").startswith("text/html")
         if not is_page or response.get("Content-Encoding"):
             return response

@@ -18,13 +18,14 @@ def main() -> int | None:
     """Put the bridge into Label Studio's settings and hand over to its command line."""
     sys.path = [entry for entry in sys.path if entry != str(HERE)]
     package = importlib.util.find_spec("label_studio")
-    if package is None:
+    if package is None or package.submodule_search_locations is None:
         print("Label Studio is not installed here. Run `make setup`, which installs the tested version.")
         return 1
     sys.path.insert(0, package.submodule_search_locations[0])
     os.environ["DJANGO_SETTINGS_MODULE"] = "label_studio.core.settings.label_studio"
 
     spec = importlib.util.spec_from_file_location("clickpose_bridge_middleware", HERE / "bridge_middleware.py")
+    assert spec is not None and spec.loader is not None, "a file beside this one"
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)

@@ -48,7 +48,7 @@ class PersonPictures:
     truth: np.ndarray
     boxes_xyxy: np.ndarray
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         count = len(self.image_paths)
         keypoints = as_array("keypoints", self.keypoints, (count, "K", 2))
         object.__setattr__(self, "keypoints", keypoints)
