@@ -124,7 +124,7 @@ def _sigma(name: str, value: Any) -> float:
         return COCO.sigmas[joint]
     try:
         sigma = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # of hundreds of digits
         sigma = math.nan
     if not (math.isfinite(sigma) and sigma > 0):
         raise ValueError(f"Expected a sigma above 0 for {name!r}, got {value!r}")

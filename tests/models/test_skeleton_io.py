@@ -110,6 +110,7 @@ def test_round_trip(name):
         ("name: golf", "", "Expected the entries name, joints, edges, got none for name"),
         ("club_head: 0.08", "club_head:", "Expected a sigma for 'club_head', got none"),
         ("club_head: 0.08", "club_head: -1", "Expected a sigma above 0 for 'club_head', got -1"),
+        ("club_head: 0.08", f"club_head: {10**400}", "Expected a sigma above 0 for 'club_head', got 1000"),
         ("club_head: 0.08", "club_head: wide", "Expected a sigma above 0 for 'club_head', got 'wide'"),
         ("  right_wrist:\n", "  right_wrist:\n  RightWrist:\n", "different names, got right_wrist, RightWrist"),
         ("  right_wrist:\n", "  right_wrist:\n  right_wrist:\n", "Expected each entry once, got right_wrist twice"),

@@ -162,8 +162,8 @@ def _triples(person: object, where: str, skeleton: Skeleton) -> np.ndarray:
         if joint is not None:
             rows[joint] = row
     for field, (part, joints, points) in _PARTS.items():
-        indices, values = skeleton.parts.get(part, ()), person.get(field) or ()
-        if len(indices) == joints and len(values):
+        indices, values = skeleton.parts.get(part, ()), person.get(field)
+        if len(indices) == joints and values:
             rows[list(indices)] = _part(values, field, points, where)[:joints]
     rows[:, 2] = unit_confidences(rows[:, 2], "third numbers", lambda _: where)
     return rows

@@ -397,6 +397,56 @@ def test_evaluate_and_calibrate_find_the_same_confidences(tmp_path, change, join
         np.testing.assert_array_equal(labelled.sample.scores[row], np.resize(joints, 17))
 
 
+ANYTHING = [None, True, 0, -1, 1.5, "", "1", "x", [], [1], {}, {"a": 1}, float("nan"), float("inf"), 10**400,
+            [None] * 51, [[1, 2]] * 4, [1, 2, 3, 4]]  # fmt: skip
+PYTHON = (
+    "KeyError",
+    "NoneType",
+    "shape (",
+    "ufunc",
+    "object is not",
+    "could not",
+    "reshape",
+    "dtype",
+    "broadcast",
+    "<class",
+)
+
+
+def spoil(rng, dataset, results):
+    """Put anything anywhere."""
+    name = str(rng.choice(["images", "annotations", "categories", "results"]))
+    entries = results if name == "results" else dataset[name]
+    value = ANYTHING[rng.integers(len(ANYTHING))]
+    if rng.random() < 0.1:
+        dataset[name if name in dataset else "images"] = value
+        return
+    field = str(rng.choice([*entries[0], "score", "keypoint_scores", "visibility_scores", "fixed", "area", "iscrowd"]))
+    if isinstance(entries[0].get(field), list) and rng.random() < 0.4:
+        entries[0][field][rng.integers(len(entries[0][field]))] = value
+    else:
+        entries[0][field] = value
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_no_file_is_a_traceback(tmp_path, seed):
+    dataset, results = people()
+    spoil(np.random.default_rng(seed), dataset, results)
+    annotations, found = write(tmp_path, dataset, results)
+    for read in (
+        lambda: c0(annotations, found),
+        lambda: calibrated_figures(annotations, found),
+        lambda: c0(annotations, annotations),
+        lambda: calibrated_figures(annotations, annotations),
+        lambda: average_precision(dataset, results),
+        lambda: read_pose_file(annotations, COCO),
+    ):
+        try:
+            read()
+        except ValueError as error:
+            assert not any(word in str(error) for word in PYTHON), error
+
+
 def test_predictions_come_out_of_refine_and_calibrate_as_they_went_in(tmp_path):
     dataset, _ = people()
     for entry in dataset["annotations"]:

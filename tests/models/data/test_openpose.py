@@ -115,6 +115,9 @@ def test_bad_documents_say_what_was_expected(tmp_path):
     ):
         with pytest.raises(ValueError, match=sentence):
             from_openpose(document)
+    face = {"pose_keypoints_2d": body, "face_keypoints_2d": 5}
+    with pytest.raises(ValueError, match=r"Expected 210 numbers of face_keypoints_2d in person 0 .*, got 5"):
+        from_openpose({"people": [face]}, SKELETONS["wholebody"])
     overshot = {"people": [{"pose_keypoints_2d": [3.0, 4.0, 1.1, *body[3:]]}]}
     assert from_openpose(overshot).keypoint_scores[0, 0] == 1
     path = tmp_path / "broken.json"
