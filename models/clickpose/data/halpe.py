@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from clickpose.data.coco import CocoFields, read_coco_dataset
-from clickpose.data.coco_records import as_numbers
+from clickpose.data.coco_records import as_flag, as_numbers
 from clickpose.data.records import PoseDataset
 from clickpose.skeleton_io import SKELETONS
 
@@ -26,7 +26,7 @@ def read_halpe(path: str | Path, images: str | Path) -> PoseDataset:
 def _keypoints(annotation: Mapping, where: str) -> list:
     """Return the numbers with COCO's visibility: the third number of face and hands is a score."""
     values = annotation.get("keypoints")
-    if not values or annotation.get("iscrowd"):
+    if not values or as_flag(annotation.get("iscrowd"), "iscrowd", where):
         return values or []
     numbers = as_numbers(values, 3 * len(SKELETONS["halpe"]), "numbers of keypoints (halpe)", where)
     scores = numbers[2::3]

@@ -175,6 +175,15 @@ def test_what_other_formats_keep_elsewhere_is_named_as_well(tmp_path, format_nam
         read_dataset(folder, format_name)
 
 
+def test_the_scores_of_halpes_hands_are_visibilities_whatever_says_that_it_is_no_crowd(tmp_path):
+    keypoints = [15.0, 30.0, 0.75] * 136
+    names = SKELETONS["halpe"].names
+    (person,) = read_dataset(
+        write_coco(tmp_path, names, 136, {"area": 5.0, "keypoints": keypoints, "iscrowd": "0"}), "halpe"
+    ).persons
+    assert (person.visibility == 2).all()
+
+
 def test_a_broken_part_of_a_whole_body_is_named(tmp_path):
     folder = write_coco(tmp_path, COCO.names, 17, {"area": 5.0, "foot_kpts": [1.0, 2.0]})
     with pytest.raises(ValueError, match=r"Expected 18 numbers of foot_kpts in annotation 3 of .*annotations"):
