@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from clickpose.build import flip_test_options
@@ -157,7 +158,7 @@ def _yes_or_no(text: str) -> bool:
 
 _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 LABEL_STUDIO_VARIABLES = {"label_studio_url": "LABEL_STUDIO_URL", "label_studio_api_key": "LABEL_STUDIO_API_KEY"}
-CONVERTERS = {
+CONVERTERS: Mapping[str, Callable[[str], Any]] = {
     "cache_dir": Path,
     "label_studio_url": str,
     "label_studio_api_key": str,

@@ -3,31 +3,42 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 BODY_SHARE_OF_BOX = 0.53
 """Area of a person as a share of the box's where none is annotated; CrowdPose's and AI Challenger's tools say so."""
 
 
-def xywh_to_xyxy(boxes_xywh: np.ndarray) -> np.ndarray:
-    """Convert (..., 4) boxes from (left, top, width, height) to (left, top, right, bottom)."""
+def xywh_to_xyxy(boxes_xywh: ArrayLike) -> np.ndarray:
+    """Convert (..., 4) boxes from (left, top, width, height) to (left, top, right, bottom).
+
+    Example:
+        >>> xywh_to_xyxy([10, 20, 30, 40]).tolist()
+        [10.0, 20.0, 40.0, 60.0]
+    """
     boxes = np.asarray(boxes_xywh, dtype=np.float64)
     return np.concatenate([boxes[..., :2], boxes[..., :2] + boxes[..., 2:]], axis=-1)
 
 
-def xyxy_to_xywh(boxes_xyxy: np.ndarray) -> np.ndarray:
+def xyxy_to_xywh(boxes_xyxy: ArrayLike) -> np.ndarray:
     """Convert (..., 4) boxes from (left, top, right, bottom) to (left, top, width, height)."""
     boxes = np.asarray(boxes_xyxy, dtype=np.float64)
     return np.concatenate([boxes[..., :2], boxes[..., 2:] - boxes[..., :2]], axis=-1)
 
 
-def box_area(boxes_xyxy: np.ndarray) -> np.ndarray:
+def box_area(boxes_xyxy: ArrayLike) -> np.ndarray:
     """Return the areas (...,) in px² of (..., 4) boxes; a reversed box has area 0."""
     boxes = np.asarray(boxes_xyxy, dtype=np.float64)
     return np.clip(boxes[..., 2:] - boxes[..., :2], 0, None).prod(axis=-1)
 
 
-def box_iou(boxes_a_xyxy: np.ndarray, boxes_b_xyxy: np.ndarray) -> np.ndarray:
-    """Return the (A, B) intersection over union of boxes (A, 4) and (B, 4); 0 where both are empty."""
+def box_iou(boxes_a_xyxy: ArrayLike, boxes_b_xyxy: ArrayLike) -> np.ndarray:
+    """Return the (A, B) intersection over union of boxes (A, 4) and (B, 4); 0 where both are empty.
+
+    Example:
+        >>> box_iou([[0, 0, 2, 2]], [[0, 0, 2, 2], [1, 0, 3, 2], [5, 5, 6, 6]]).round(3).tolist()
+        [[1.0, 0.333, 0.0]]
+    """
     a = np.asarray(boxes_a_xyxy, dtype=np.float64).reshape(-1, 1, 4)
     b = np.asarray(boxes_b_xyxy, dtype=np.float64).reshape(1, -1, 4)
     top_left = np.maximum(a[..., :2], b[..., :2])
@@ -37,17 +48,21 @@ def box_iou(boxes_a_xyxy: np.ndarray, boxes_b_xyxy: np.ndarray) -> np.ndarray:
     return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
 
 
-def clip_boxes(boxes_xyxy: np.ndarray, image_hw: tuple[int, int]) -> np.ndarray:
+def clip_boxes(boxes_xyxy: ArrayLike, image_hw: tuple[int, int]) -> np.ndarray:
     """Clip (..., 4) boxes to an image of ``image_hw`` = (height, width)."""
     height, width = image_hw
     return np.clip(np.asarray(boxes_xyxy, dtype=np.float64), 0, [width, height, width, height])
 
 
-def enclosing_box(points: np.ndarray) -> np.ndarray:
+def enclosing_box(points: ArrayLike) -> np.ndarray:
     """Return the (4,) xyxy box around (M, 2) points; NaN points are ignored.
 
     Raises:
         ValueError: if no point is finite.
+
+    Example:
+        >>> enclosing_box([[3, 1], [np.nan, np.nan], [2, 5]]).tolist()
+        [2.0, 1.0, 3.0, 5.0]
     """
     points = np.asarray(points, dtype=np.float64).reshape(-1, 2)
     finite = points[np.isfinite(points).all(axis=1)]

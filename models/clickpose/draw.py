@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw, ImageFont
 
 from clickpose.checks import check_image
@@ -87,12 +88,12 @@ class _Layer:
         self.pixels = Image.new("RGBA", (self.wh[0] * self.factor, self.wh[1] * self.factor), (0, 0, 0, 0))
         self.pen = ImageDraw.Draw(self.pixels)
 
-    def points(self, points) -> list[tuple[float, float]]:
+    def points(self, points: ArrayLike) -> list[tuple[float, float]]:
         """Map (M, 2) photo pixels to the surface."""
         mapped = (np.asarray(points, np.float64).reshape(-1, 2) - self.origin) * self.factor
-        return [tuple(point) for point in mapped.tolist()]
+        return [(x, y) for x, y in mapped.tolist()]
 
-    def line(self, start, end, width: float, color) -> None:
+    def line(self, start: np.ndarray, end: np.ndarray, width: float, color: tuple[int, ...]) -> None:
         """Draw a straight line with round ends, ``width`` photo pixels wide."""
         direction = np.asarray(end) - start
         length = np.hypot(*direction)
@@ -101,11 +102,11 @@ class _Layer:
         for point in (start, end):
             self.disc(point, width / 2, color)
 
-    def disc(self, center, radius: float, color) -> None:
+    def disc(self, center: ArrayLike, radius: float, color: tuple[int, ...]) -> None:
         """Fill a circle; a transparent colour cuts a hole into what the layer holds."""
         self.pen.ellipse(self._square(center, radius), fill=color)
 
-    def _square(self, center, radius: float) -> list[tuple[float, float]]:
+    def _square(self, center: ArrayLike, radius: float) -> list[tuple[float, float]]:
         return self.points([np.asarray(center) - radius, np.asarray(center) + radius])
 
     def merge_into(self, image: Image.Image) -> None:
@@ -129,7 +130,7 @@ def _draw_person(image: Image.Image, pose: Pose, style: DrawStyle) -> None:
     if style.boxes:
         _draw_box(layer, pose, width)
     _draw_bones(layer, pose, shown, width, style)
-    for joint in np.flatnonzero(shown):
+    for joint in np.flatnonzero(shown).tolist():
         _draw_joint(layer, pose, joint, width, style)
     layer.merge_into(image)
     if style.scores:
@@ -155,7 +156,7 @@ def _draw_bones(layer: _Layer, pose: Pose, shown: np.ndarray, width: float, styl
         layer.line(start, end, width, (*color, 255))
 
 
-def _bone_pieces(pose: Pose, bone: tuple[int, int], width: float, style: DrawStyle):
+def _bone_pieces(pose: Pose, bone: tuple[int, int], width: float, style: DrawStyle) -> list[tuple]:
     """Return (start, end, colour) of the short pieces of a bone: a colour gradient, with gaps when it is occluded."""
     (start, end), scores = pose.keypoints[list(bone)], pose.keypoint_scores[list(bone)]
     dashed = (pose.visibility_scores[list(bone)] < style.visible_from).any()
@@ -194,7 +195,9 @@ def _draw_score(image: Image.Image, pose: Pose, size: float) -> None:
     _draw_tag(image, (left, top), f"{pose.instance_score:.2f}", font, score_color(pose.instance_score))
 
 
-def _draw_tag(image: Image.Image, corner_xy, text: str, font, color) -> None:
+def _draw_tag(
+    image: Image.Image, corner_xy: ArrayLike, text: str, font: ImageFont.FreeTypeFont, color: tuple[int, ...]
+) -> None:
     """Write text on a dark rounded tag whose upper left corner is given, inside the image where it fits."""
     pad = font.size * 0.3
     width, height = font.getlength(text) + 2 * pad, font.size + 2 * pad

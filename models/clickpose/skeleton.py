@@ -41,6 +41,12 @@ class Skeleton:
         sigmas: K per-joint standard deviations of OKS (COCO convention: the nose is 0.026).
         parts: joint indices by body part.
         aliases: other spellings of joint names (normalised) -> joint name.
+
+    Example:
+        >>> len(COCO), COCO.names[9], COCO.sigmas[0]
+        (17, 'left_wrist', 0.026)
+        >>> COCO.subset([5, 7, 9], "left arm").names
+        ('left_shoulder', 'left_elbow', 'left_wrist')
     """
 
     name: str

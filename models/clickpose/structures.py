@@ -18,7 +18,14 @@ from clickpose.skeleton import Skeleton
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Pose:
-    """One predicted person; the fields of :class:`Poses` without the leading axis N."""
+    """One predicted person; the fields of :class:`Poses` without the leading axis N.
+
+    Example:
+        >>> from clickpose.skeleton import COCO
+        >>> pose = Pose.from_keypoints(COCO, np.zeros((17, 2)), [0, 0, 60, 180])  # nobody has scored it yet
+        >>> pose.keypoint_scores.shape, pose.instance_score, int(pose.fixed.sum())
+        ((17,), 0.0, 0)
+    """
 
     skeleton: Skeleton
     keypoints: np.ndarray  # (K, 2)

@@ -68,7 +68,7 @@ def adapt(
         from clickpose.commands.adapt import Adaptation, LiteOptions, R50Options, adapt_from_options
         from clickpose.skeleton_io import load_skeleton
 
-        options = {
+        options: dict[str, LiteOptions | R50Options] = {
             "lite": LiteOptions(trunk_steps, decoder_steps),
             "r50": R50Options(model_skeleton, preset, steps),
         }

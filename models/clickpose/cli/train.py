@@ -99,7 +99,7 @@ def train(
     with user_errors():
         from clickpose.commands.train import LiteOptions, R50Options, train_from_options
 
-        options = {
+        options: dict[str, LiteOptions | R50Options] = {
             "lite": LiteOptions(trunk_steps, decoder_steps, trust_labels, keep),
             "r50": R50Options(preset, steps, batch_size, format_name, photos, skeleton, backbone),
         }

@@ -45,7 +45,7 @@ def read_mpii(path: str | Path, images: str | Path) -> PoseDataset:
     entries = read_json(path, "MPII annotations")
     if not isinstance(entries, list):
         raise ValueError(f"Expected a list of MPII persons in {path}, got {described(entries)}")
-    skeleton, skipped = SKELETONS["mpii"], Counter()
+    skeleton, skipped = SKELETONS["mpii"], Counter[str]()
     found: dict[str, ImageRecord] = {}
     persons = []
     for place, entry in enumerate(entries):

@@ -12,6 +12,7 @@ import numpy as np
 
 from clickpose.boxes import xyxy_to_xywh
 from clickpose.data.coco_records import PERSON_CATEGORY, told
+from clickpose.metrics.inputs import as_ids
 from clickpose.metrics.keypoint_sets import KeypointTruth
 from clickpose.skeleton import Skeleton
 
@@ -140,10 +141,10 @@ class PoseDataset:
             visibility=np.reshape([p.visibility for p in everybody], (count, joints)),
             areas=np.array([p.area for p in everybody], dtype=np.float64),
             boxes_xywh=xyxy_to_xywh(np.reshape([p.box_xyxy for p in everybody], (count, 4))),
-            image_ids=[p.image_id for p in everybody],
+            image_ids=as_ids("image_ids", [p.image_id for p in everybody], count),
             crowd=np.array([p.crowd for p in everybody], dtype=bool),
             ignored=np.array([i >= len(self.persons) and not p.counted for i, p in enumerate(everybody)], dtype=bool),
-            category_ids=[p.category_id for p in everybody],
+            category_ids=as_ids("category_ids", [p.category_id for p in everybody], count),
         )
 
     def with_joints(self, joints: Sequence[int]) -> PoseDataset:

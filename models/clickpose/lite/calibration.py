@@ -84,7 +84,7 @@ class PosthocScores:
 def calibration_files(weights: str | Path) -> tuple[Path, Path]:
     """Return where the calibration of a weights file may lie: (CCNet head, post-hoc calibrator)."""
     stem = Path(weights).with_suffix("")
-    return tuple(stem.with_name(f"{stem.name}.calibration{suffix}") for suffix in (".safetensors", ".json"))
+    return stem.with_name(f"{stem.name}.calibration.safetensors"), stem.with_name(f"{stem.name}.calibration.json")
 
 
 def find_calibration(weights: str | Path) -> Path | None:

@@ -51,6 +51,9 @@ class FlipTestLite(nn.Module):
             a joint that is not exchanged is taken to be the same one in a mirror.
     """
 
+    sigmas: Tensor
+    mirror_joints: Tensor
+
     def __init__(self, network: LiteNetwork, skeleton: Skeleton):
         super().__init__()
         self.network = network

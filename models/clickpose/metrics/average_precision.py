@@ -97,6 +97,16 @@ def average_precision(
     Raises:
         ValueError: if ``annotations`` is no such dataset, a result names an image that it lacks, or has another number
             of joints, or its score is not finite.
+
+    Example:
+        >>> person = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [0, 0, 60, 180], "area": 5000.0, "iscrowd": 0,
+        ...           "keypoints": [30, 20, 2] * 17}
+        >>> dataset = {"images": [{"id": 1, "width": 60, "height": 180}], "annotations": [person],
+        ...            "categories": [{"id": 1, "name": "person"}]}
+        >>> found = {"image_id": 1, "category_id": 1, "keypoints": [30, 21, 1] * 17, "score": 0.9}  # a pixel lower
+        >>> figures = average_precision(dataset, [found])
+        >>> round(figures["AP"], 2), round(figures["AP50"], 2)
+        (1.0, 1.0)
     """
     truth = truth_from_coco(annotations, skeleton)
     predictions = predictions_from_coco(annotations, results, skeleton)

@@ -42,6 +42,11 @@ class FrozenBatchNorm(nn.Module):
 
     eps = 1e-5
 
+    weight: Tensor
+    bias: Tensor
+    running_mean: Tensor
+    running_var: Tensor
+
     def __init__(self, channels: int):
         super().__init__()
         self.register_buffer("weight", torch.ones(channels))
@@ -88,6 +93,11 @@ class Bottleneck(nn.Module):
 
 class ResNetBackbone(nn.Module):
     """Stem and four stages; see the module docstring."""
+
+    layer1: nn.Sequential
+    layer2: nn.Sequential
+    layer3: nn.Sequential
+    layer4: nn.Sequential
 
     def __init__(self, config: BackboneConfig | None = None):
         super().__init__()

@@ -30,6 +30,9 @@ class CCNet(nn.Module):
         num_features: F.
     """
 
+    feature_mean: Tensor
+    feature_scale: Tensor
+
     def __init__(self, num_keypoints: int, num_features: int):
         super().__init__()
         if num_keypoints < 1 or num_features < 1:

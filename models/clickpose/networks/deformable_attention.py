@@ -9,7 +9,7 @@ queries, the raw memory is summed first and projected afterwards, and the projec
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -174,7 +174,8 @@ class DeformableAttention(nn.Module):
         values = values.to(x.dtype)  # mixed precision leaves places whole
         grids = (torch.stack([x, y], -1) * 2 - 1).transpose(1, 2).flatten(0, 1)  # (B · heads, Q, L · P, 2)
         attention = weights.transpose(1, 2).flatten(0, 1)[:, None]  # (B · heads, 1, Q, L · P)
-        result, start = 0, 0
+        result: Any = 0
+        start = 0
         for level, (height, width) in enumerate(memory.level_hw):
             points = slice(level * self.points, (level + 1) * self.points)
             level_map = values[..., start : start + height * width].reshape(*values.shape[:2], height, width)

@@ -32,7 +32,7 @@ class Linear(nn.Linear):
     def forward(self, x: Tensor, relu: bool = False) -> Tensor:
         """Map (..., in_features) to (..., out_features)."""
         many = x.numel() >= _FEWEST_ROWS * self.in_features
-        if self.packed is not None and many and not torch.is_grad_enabled():
+        if _ONEDNN is not None and self.packed is not None and many and not torch.is_grad_enabled():
             return _ONEDNN(x, self.packed, self.bias, "relu" if relu else "none", [], "")
         return linear(x, self.weight, self.bias, relu)
 
@@ -61,7 +61,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor, relu: bool = False) -> Tenso
         bias: (out_features,).
         relu: cut off what is below 0.
     """
-    if _by_onednn(x, weight):
+    if _ONEDNN is not None and _by_onednn(x, weight):
         return _ONEDNN(x, weight, bias, "relu" if relu else "none", [], "")
     y = F.linear(x, weight, bias)
     return F.relu(y) if relu else y
@@ -69,8 +69,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor, relu: bool = False) -> Tenso
 
 def _by_onednn(x: Tensor, weight: Tensor) -> bool:
     return (
-        _ONEDNN is not None
-        and not torch.is_grad_enabled()
+        not torch.is_grad_enabled()
         and x.numel() * weight.shape[0] >= _LEAST_WORK
         and x.dtype == weight.dtype == torch.float32
         and x.device.type == "cpu"

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -132,6 +132,8 @@ class DeformablePatch(nn.Module):
     where in the patch something is: a weighted sum would lose that.
     """
 
+    mirror: Tensor
+
     def __init__(self, config: DecoderConfig):
         super().__init__()
         self.config = config
@@ -175,7 +177,7 @@ class DeformablePatch(nn.Module):
         offsets = self.offset(query).float().unflatten(-1, (-1, 2)).split(self.points, dim=-2)
         gates = self.gate(query).sigmoid().split(self.points, dim=-1)
         spacing = self.spacing(query).float().clamp(-3, 3).exp()
-        result = 0
+        result: Any = 0
         for level, feature_map in enumerate(person.maps):
             height, width = feature_map.shape[-2:]
             cell = reference.new_tensor([1.0 / width, 1.0 / height])

@@ -15,7 +15,9 @@ class SelfAttention(nn.MultiheadAttention):
     def __init__(self, dim: int, heads: int):
         super().__init__(dim, heads, batch_first=True)
 
-    def forward(self, content: Tensor, position: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(  # type: ignore[override]  # the layer's own call, on purpose: one content, its position
+        self, content: Tensor, position: Tensor, mask: Tensor | None = None
+    ) -> Tensor:
         """Return what (B, Q, C) queries gather from each other.
 
         Args:
