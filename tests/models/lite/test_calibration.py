@@ -175,3 +175,26 @@ def test_a_calibration_of_one_view_does_not_suit_the_flip_test(weights, beside):
     assert isinstance(LitePredictor.load(weights, flip_test=False).read_scores, CCNetScores)
     with pytest.raises(WeightsError, match=f"Expected weights {one_view} of 'lite'.*got {one_view}-flip: fit again"):
         LitePredictor.load(weights)
+
+
+def test_the_box_grows_to_hold_the_clicks_and_no_other_joint(network, records, monkeypatch):
+    """As the predictor's does: a click far outside is inside the box of the next decoding; what drifts out is not."""
+    far = [replace(record, keypoints=record.keypoints + np.array([0, 3 * record.image_hw[0]])) for record in records]
+    seen, decode = [], network.decode
+
+    def watched(person, queries):
+        output = decode(person, queries)
+        seen.append((queries, output))
+        return output
+
+    monkeypatch.setattr(network, "decode", watched)
+    collect_lite(network, far, COCO, clicks=2, batch_size=len(far))
+    (_, before), (first, after), (second, _) = seen
+    for output, queries in ((before, first), (after, second)):
+        box, wanted = output.boxes_norm[-1, :, 0], queries.box_norm[:, 0]
+        for person in range(len(far)):
+            placed = queries.keypoints_norm[person, 0][queries.fixed[person, 0]]
+            corners = torch.cat([box[person].view(2, 2), placed])
+            assert torch.equal(wanted[person], torch.cat([corners.amin(0), corners.amax(0)]))
+    assert first.fixed.sum() == len(far) and second.fixed.sum() == 2 * len(far) - 1  # one has one label
+    assert (first.box_norm[..., 3] > before.boxes_norm[-1, ..., 3] + 1).all()  # the clicks are a crop's side below
