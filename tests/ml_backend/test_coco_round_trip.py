@@ -419,6 +419,7 @@ def test_data_that_somebody_has_edited_are_done_without(text):
     assert notes == {"tasks whose imported entries cannot be read any more; what is drawn is exported": 4}
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150, derandomize=True)
 @given(data=st.data())
 def test_any_damage_to_what_goes_along_is_done_without_or_refused(data):

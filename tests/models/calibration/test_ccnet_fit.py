@@ -107,6 +107,7 @@ def coco(test, found, scores):
     return average_precision(dataset, results, skeleton=skeleton)
 
 
+@pytest.mark.slow
 def test_map_rises_and_mar_cannot_change(fitted):
     net, head, _, test, table = fitted
     found = net.predict(test[0])

@@ -320,6 +320,7 @@ def test_the_limit_of_pixels_is_an_option(calls, photo, tmp_path):
     assert_one_sentence(run("predict", tmp_path / "panorama.png"), "at most 80,000,000 pixels, got 30000 x 2800 (--max")
 
 
+@pytest.mark.slow
 def test_pillows_remarks_are_not_shown(photo, tmp_path):
     Image.new("RGB", (40, 30)).save(tmp_path / "a.jpg", exif=b"Exif\0\0II*\0\x08\0\0\0\x20\0\x12\x01\x03\0\x01\0")
     arguments = ["predict", str(tmp_path / "a.jpg"), "--no-flip-test"]

@@ -37,6 +37,7 @@ def run_adapt(*options):
     return result.output
 
 
+@pytest.mark.slow
 def test_without_photos_the_shipped_network_gains_a_joint_and_keeps_its_answers(golf, tmp_path):
     printed = run_adapt("--skeleton", golf, "--images", "0", "--out", tmp_path / "out")
     weights = tmp_path / "out" / "untrained.safetensors"
@@ -68,6 +69,7 @@ def test_the_weights_remember_skeleton_and_start(golf, tmp_path):
     assert skeleton.name == "crowdpose" and network.config.decoder.added == (12, 13)
 
 
+@pytest.mark.slow
 def test_photos_are_shown_in_many_views_and_what_new_channels_learn_is_kept(golf, tmp_path, monkeypatch):
     plans = []
     monkeypatch.setattr(adapt, "train_lite", lambda plan, device: plans.append(plan) or plan.out / "w")
@@ -82,6 +84,7 @@ def test_photos_are_shown_in_many_views_and_what_new_channels_learn_is_kept(golf
     assert plan.skeleton.name == "golf" and plan.network.decoder.num_keypoints == 18
 
 
+@pytest.mark.slow
 def test_an_adaptation_goes_on_with_its_own_weights_and_data_alone(golf, tmp_path, monkeypatch):
     def keep(plan, device):
         keep_plan(plan.out, describe_plan(plan, MAY_DIFFER))

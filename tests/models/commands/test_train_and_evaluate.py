@@ -107,6 +107,7 @@ def test_evaluate_refuses_results_of_other_photos(folder, tmp_path):
     assert few.exit_code == 0, few.output
 
 
+@pytest.mark.slow
 def test_evaluate_keeps_data_sets_of_one_name_apart(folder, tmp_path):
     moved = [Path(shutil.copytree(folder, tmp_path / side / "val")) for side in ("left", "right")]
     content = json.loads((moved[1] / "annotations.json").read_text())

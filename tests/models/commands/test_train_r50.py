@@ -43,6 +43,7 @@ def run(*arguments):
     return RUNNER.invoke(app, ["train", "--model", "r50", *map(str, arguments)])
 
 
+@pytest.mark.slow
 def test_a_run_says_what_it_reads_and_writes_weights_that_load(folder, tmp_path, monkeypatch):
     train = dataclasses.replace(PRESETS["small"].train, workers=0, batch_size=4)
     monkeypatch.setitem(

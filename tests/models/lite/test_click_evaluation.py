@@ -129,6 +129,7 @@ def make_record(path, image_hw, keypoints, visibility, box_xyxy) -> PersonRecord
     )
 
 
+@pytest.mark.slow
 def test_the_shipped_network_has_the_same_curves_both_ways():
     """On the demo photos: the labels are the network's own poses, moved by up to a sixth of the box."""
     predictor = clickpose.load("lite", threads=1)

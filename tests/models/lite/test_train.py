@@ -254,6 +254,7 @@ def test_four_people_to_a_weights_file_and_a_folder_of_another_plan_is_refused(f
             train_lite(dataclasses.replace(plan, **change))
 
 
+@pytest.mark.slow
 def test_a_run_may_be_made_longer_but_not_shorter(folder, tmp_path):
     start = tmp_path / "start.safetensors"
     save_weights(start, LiteNetwork(TINY).state_dict(), {"kind": "lite", "skeleton": "coco"})
@@ -266,6 +267,7 @@ def test_a_run_may_be_made_longer_but_not_shorter(folder, tmp_path):
         train_lite(plan)
 
 
+@pytest.mark.slow
 def test_a_feature_cache_of_another_trunk_or_other_views_is_built_anew(folder, tmp_path, monkeypatch):
     torch.manual_seed(0)
     trunk, other = LiteNetwork(TINY).trunk, LiteNetwork(TINY).trunk

@@ -198,6 +198,7 @@ def test_a_calibrator_among_the_shipped_files_is_listed_with_its_checksum(world,
     verify_checksum(folder / "x.calibration.json")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("world", [8], indirect=True)
 def test_a_report_is_written(world):
     pytest.importorskip("matplotlib")
