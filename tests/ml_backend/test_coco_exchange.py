@@ -95,6 +95,7 @@ def test_score_of_the_last_refinement_is_exported():
     assert found["keypoint_scores"] == [0, 0.8] + [0] * 15
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.tuples(

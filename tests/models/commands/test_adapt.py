@@ -58,6 +58,7 @@ def test_without_photos_the_shipped_network_gains_a_joint_and_keeps_its_answers(
     assert refined.keypoints[17].tolist() == [70.0, 90.0] and refined.fixed.tolist() == [False] * 17 + [True]
 
 
+@pytest.mark.slow
 def test_the_weights_remember_skeleton_and_start(golf, tmp_path):
     run_adapt("--skeleton", golf, "--images", "0", "--out", tmp_path / "golf")
     weights = tmp_path / "golf" / "untrained.safetensors"
@@ -118,6 +119,7 @@ def test_an_adaptation_goes_on_with_its_own_weights_and_data_alone(golf, tmp_pat
     assert result.exit_code == 2 and "0.1.0 wrote down only a part" in " ".join(result.output.split())
 
 
+@pytest.mark.slow
 def test_data_of_another_format_with_its_photos_elsewhere(tmp_path, monkeypatch):
     plans = []
     monkeypatch.setattr(adapt, "train_lite", lambda plan, device: plans.append(plan) or plan.out / "w")

@@ -44,6 +44,7 @@ def run_evaluate(*arguments):
     return result.output
 
 
+@pytest.mark.slow
 def test_evaluate_prints_the_tables_and_writes_figures_and_curves(folder, tmp_path):
     out, plot = tmp_path / "out" / "figures.json", tmp_path / "out" / "curves.svg"
     printed = run_evaluate(folder, "--json", out, "--plot", plot)

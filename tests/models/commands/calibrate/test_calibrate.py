@@ -346,6 +346,7 @@ def test_auto_wants_people_enough(world):
     assert result.exit_code == 0 and "18 labelled people are few for platt" in output
 
 
+@pytest.mark.slow
 def test_the_old_spelling_is_understood(world):
     folder, *_ = world
     expected = fit(folder, "--method", "platt", "--out", folder / "c.json")[1]

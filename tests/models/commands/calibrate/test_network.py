@@ -92,6 +92,7 @@ def test_what_cannot_be_fitted_is_refused_before_the_network_runs(labelled_folde
     assert result.exit_code == 2 and "No such file or directory" in output
 
 
+@pytest.mark.slow
 def test_own_scores_that_are_kept_are_read_as_they_are(labelled_folder, weights, tmp_path, monkeypatch):
     """A network whose scores are the OKS: auto writes what changes nothing, and the network reads it."""
     from clickpose.lite.tokens import collect_lite
