@@ -11,6 +11,7 @@ import numpy as np
 
 from clickpose.boxes import box_area, clip_boxes, xywh_to_xyxy
 from clickpose.data.coco_records import (
+    OTHER_ANNOTATIONS,
     CocoAnnotation,
     CocoImage,
     CocoPerson,
@@ -18,11 +19,14 @@ from clickpose.data.coco_records import (
     PersonCategories,
     box_of_joints,
     box_of_person,
+    categories_of_results,
+    check_image_id,
     coco_images,
     entries_of,
     flat_triples,
     joint_confidences,
     note,
+    note_orders,
     person_categories,
     person_category,
     person_confidences,
@@ -80,8 +84,9 @@ def coco_to_tasks(
     categories = person_categories(coco, config.skeleton, file, partial=True)
     read: Counter[str] = Counter()
     people = read_annotations(coco, config.skeleton, file, categories=categories, notes=read)
-    read.pop("annotations of other categories", None)  # counted as what comes back
-    scores = _scores(coco, categories, config.skeleton, file, read) if kind == "predictions" else {}
+    read.pop(OTHER_ANNOTATIONS, None)  # counted as what comes back
+    told = Counter() if predicted else read  # of results all has been said
+    scores = _scores(coco, categories, config.skeleton, file, told) if kind == "predictions" else {}
     for what, count in read.items():
         note(notes, what, count)
     carried = _carried(coco, images, categories, file, notes)
@@ -135,20 +140,22 @@ def coco_results_to_tasks(
         ValueError: if the results are not of that form.
     """
     described = {"images": images, "annotations": [], "categories": list(categories)}
+    notes = Counter() if notes is None else notes
     known = person_categories(described, config.skeleton, images_file, partial=True)
-    people = read_results(results, config.skeleton, file, categories=known, notes=notes)
+    note_orders(known, config.skeleton, notes)
+    people = read_results(results, config.skeleton, file, categories=known.of_results, notes=notes)
     ids = {image.image_id for image in coco_images(described, images_file)}
     for person in people:
-        if person.image_id not in ids:
-            raise CodecError(
-                f"Expected image {person.image_id!r} of {person.where} among the images, got no such image"
-            )
+        check_image_id(person.image_id, ids, person.where)
+    person_confidences(people, notes)  # refuses, and names the results' file
     confidences = joint_confidences(people, config.skeleton, notes)
     own = not thirds_are_flags(people)
     annotations = [_as_annotation(p, c, own) for p, c in zip(people, confidences, strict=True)]
-    if not all("id" in person.entry for person in people):
+    ids_given = [id_ for person in people if type(id_ := person.entry.get("id")) in (int, str)]
+    if len(set(ids_given)) < len(people):  # results need no ids of their own
         annotations = [{**annotation, "id": number} for number, annotation in enumerate(annotations, 1)]
-    coco = {"images": images, "annotations": annotations, "categories": described["categories"]}
+    listed = categories_of_results(categories, config.skeleton)
+    coco = {"images": images, "annotations": annotations, "categories": listed}
     if not categories:
         coco["categories"] = [person_category(config.skeleton)]
     return coco_to_tasks(
@@ -266,7 +273,7 @@ def _drawn(people: Sequence[CocoAnnotation], image: CocoImage, carried: Carried,
                 note(notes, f"persons outside their photo or of no size {COMES_BACK}")
     others = len(carried.annotations) - len(people)
     if others:
-        note(notes, f"annotations of other categories {COMES_BACK}", others)
+        note(notes, f"{OTHER_ANNOTATIONS} {COMES_BACK}", others)
     regions = _region_ids(chosen)
     region_of = {person.place: region for person, region in zip(chosen, regions, strict=True)}
     for entry in carried.annotations:

@@ -84,7 +84,7 @@ def described(value: object) -> str:
         return "an object"
     if isinstance(value, Sequence | np.ndarray):
         return "a list"
-    return f"{value}"
+    return f"{value}" if not isinstance(value, int) or abs(value) < 10**20 else "a number of more than 20 digits"
 
 
 def _require(wanted: str, values: np.ndarray, right: np.ndarray) -> np.ndarray:

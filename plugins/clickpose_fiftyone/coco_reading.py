@@ -19,10 +19,12 @@ from clickpose.data.coco_records import (
     Notes,
     PersonCategories,
     as_box,
+    categories_of_results,
     coco_images,
     entries_of,
     joint_confidences,
     note,
+    note_orders,
     person_categories,
     person_confidences,
     read_annotations,
@@ -148,6 +150,9 @@ def read_list(
         ValueError: if it is none, or for other photos; names the place, the field and the file.
     """
     notes: Notes = Counter()
+    listed = entries_of(rest, "categories", optional=True)
+    note_orders(person_categories({**rest, "annotations": []}, skeleton), skeleton, notes)
+    rest = {**rest, "categories": categories_of_results(listed, skeleton)} if listed else rest
     categories = person_categories({**rest, "annotations": []}, skeleton)
     people = read_results(results, skeleton, source, categories=categories, notes=notes)
     _require_images(people, {image.image_id for image in images})

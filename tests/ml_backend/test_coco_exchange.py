@@ -337,12 +337,52 @@ def test_results_that_cannot_be_read_say_why():
         ({"score": "high"}, "finite number as score in the result at place 0 of r.json, got 'high'"),
         ({"score": None}, "finite number as score in the result at place 0 of r.json, got none"),
         ({"score": 87}, "0..1 as score of the result at place 0 of r.json, got 87; percent"),
-        ({"image_id": 43}, "image 43 of the result at place 0 of r.json among the images"),
+        ({"image_id": 43}, "image 43 of the result at place 0 of r.json, got no such image$"),
+        ({"image_id": "42"}, "image '42' of the result at place 0 of r.json, got .*; ids of images are numbers there"),
         ({"keypoints": [1, 2, 60] * 17}, "0..1 as third numbers .* got 60; percent"),
     ):
         result = {"image_id": 42, "keypoints": [1, 2, 1] * 17, "score": 0.5, **change}
         with pytest.raises(ValueError, match=message):
-            coco_results_to_tasks([result], images, CONFIG, file="r.json")
+            coco_results_to_tasks([result], images, CONFIG, file="r.json", images_file="gt.json")
+
+
+def test_results_beside_a_file_of_another_order_stand_in_the_skeletons():
+    swapped = [COCO.names[joint] for joint in COCO.flip_indices]  # every right joint before the left one
+    keypoints = [number for joint in range(17) for number in (10.0 * joint + 5, 20.0, 0.5)]
+    result = {"image_id": 42, "category_id": 1, "keypoints": keypoints, "score": 0.5}
+    notes = Counter()
+    category = {**person_category(COCO), "keypoints": swapped}
+    tasks = coco_results_to_tasks(
+        [result], two_people()["images"], CONFIG, categories=[category], images_file="gt.json", notes=notes
+    )
+    assert sum("in another order, matched by name" in what for what in notes) == 1
+    left_wrist = next(
+        item["value"] for item in tasks[0]["predictions"][0]["result"]
+        if item["type"] == "keypointlabels" and item["value"]["keypointlabels"] == ["left_wrist"]
+    )  # fmt: skip
+    assert left_wrist["x"] == pytest.approx(100 * (10 * COCO.index("left_wrist") + 5) / 640)
+    back = tasks_to_coco([{**tasks[0], "id": 1}], CONFIG, source="prediction")
+    assert back["categories"][0]["keypoints"] == list(COCO.names)
+    np.testing.assert_allclose(back["annotations"][0]["keypoints"][::3], keypoints[::3], atol=1e-9)
+
+
+def test_what_results_say_is_counted_once_and_their_ids_are_their_own():
+    result = {"id": 1, "image_id": 42, "keypoints": [9.0, 9.0, 1] * 17, "score": 0.5, "bbox": [1, 2, 30, 40]}
+    over = {**result, "score": 1.1, "keypoint_scores": [1.1] + [0.5] * 16}
+    under = {**result, "keypoint_scores": [0.5] * 17}
+    notes = Counter()
+    tasks = coco_results_to_tasks([over, under], two_people()["images"], CONFIG, notes=notes)
+    assert notes == {"confidences above 1 (overshoot of a heatmap), taken as 1": 2}  # a person's and a joint's
+    scores = [item["score"] for item in tasks[0]["predictions"][0]["result"] if item["type"] == "rectanglelabels"]
+    assert scores == [1.0, 0.5]
+
+
+def test_joints_that_the_project_lacks_are_said():
+    coco = two_people()
+    coco["categories"][0]["keypoints"][16] = "hat"
+    notes = Counter()
+    coco_to_tasks(coco, CONFIG, notes=notes)
+    assert notes["joints of category 1 that coco lacks, left out: hat"] == 1
 
 
 @pytest.mark.parametrize(("function", "options"), [(tasks_to_coco, {"source": "best"}), (coco_to_tasks, {"kind": "x"})])

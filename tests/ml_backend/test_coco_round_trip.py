@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clickpose.data.coco_records import person_category
 from clickpose.skeleton import COCO
 from clickpose_labelstudio.carried import KEY, MAX_CHARACTERS, unpack
 from clickpose_labelstudio.coco_exchange import coco_results_to_tasks, coco_to_tasks, tasks_to_coco
@@ -485,7 +486,8 @@ def test_results_come_back_with_all_their_digits():
     tasks = coco_results_to_tasks(results, images, CONFIG, categories=[CAR, PERSON])
     assert [task["predictions"][0]["score"] for task in tasks] == [0.1235, 0.0]
     back = tasks_to_coco(saved(tasks), CONFIG, source="prediction")
-    assert back["categories"] == [CAR, PERSON]
+    own = {key: person_category(COCO)[key] for key in ("keypoints", "skeleton")}
+    assert back["categories"] == [CAR, PERSON | own]  # results stand in the skeleton's order
     for annotation, result in zip(back["annotations"], results, strict=True):
         numbers = np.reshape(result["keypoints"], (-1, 3))
         assert np.reshape(annotation["keypoints"], (-1, 3))[:, :2].tolist() == numbers[:, :2].tolist()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clickpose.calibration.results_file import ResultsFile
-from clickpose.data.coco_records import JointOrder, PersonCategories, note
+from clickpose.data.coco_records import JointOrder, PersonCategories, kind_hint, note, shown_id
 from clickpose.data.coco_results import poses_of_results
 from clickpose.data.records import PoseDataset
 from clickpose.structures import Poses
@@ -54,8 +54,9 @@ def read_result_poses(path: Path, dataset: PoseDataset, whole: bool = True) -> R
     kept = [(row, ids[row.image_id]) for row in file.people if ids[row.image_id] is not None]
     if whole and file.people and not kept:
         raise ValueError(
-            f"Expected results for images of {dataset.name}, such as {dataset.images[0].image_id}, got none in {path}, "
-            f"but for others, such as {file.people[0].image_id}"
+            f"Expected results for images of {dataset.name}, such as {shown_id(dataset.images[0].image_id)}, got none "
+            f"in {path}, but for others, such as {shown_id(file.people[0].image_id)}"
+            + (kind_hint(file.people[0].image_id, names) if isinstance(file.content, list) else "")
         )
     if whole and len(kept) < len(file.people):
         note(file.notes, "results of photos that the data set lacks, left out", len(file.people) - len(kept))

@@ -21,6 +21,7 @@ from clickpose.data.coco_records import (
     coco_images,
     count_ignored,
     note,
+    note_orders,
     person_categories,
     read_annotations,
 )
@@ -129,6 +130,7 @@ class _Reader:
         source, fields = str(self.path), self.fields
         all_images = coco_images(content, source)
         categories = person_categories(content, self.skeleton, source, named=fields.check_names)
+        note_orders(categories, self.skeleton, self.skipped)
         people = read_annotations(
             content,
             self.skeleton,

@@ -33,6 +33,7 @@ PERSON_CATEGORY = 1  # COCO's id of people
 PERSON_NAMES = frozenset({"person", "people", "human", "body", "pedestrian", "man", "woman", "instance"})
 FLAGS = (0, 1, 2)  # COCO's visibilities
 OVERSHOOT = 1.2  # confidences up to here are those of a heatmap whose peak was sharpened; they are taken as 1
+OTHER_ANNOTATIONS = "annotations of other categories"
 BOX_MARGIN = 0.1  # of the sides of a box that is made around joints, on each side; at least a pixel
 
 Notes = MutableMapping[str, int]
@@ -111,8 +112,13 @@ class PersonCategories:
 
     @property
     def of_results(self) -> PersonCategories:
-        """The same for a results list, whose joints stand in the skeleton's order whatever the dataset's is."""
-        return PersonCategories(dict.fromkeys(self.orders, self.default), self.default)
+        """The same for a results list, which names no joints.
+
+        They stand in the skeleton's order whatever the dataset's is, since networks are trained on COCO's; but where
+        the dataset has only some of the skeleton's joints, or others, in the dataset's.
+        """
+        orders = {id_: self.default if order.complete else order for id_, order in self.orders.items()}
+        return PersonCategories(orders, self.default)
 
     def find(self, entry: Mapping, where: str) -> tuple[Hashable, JointOrder] | None:
         """Return the category and joint order of an annotation or result; None where it is not people's.
@@ -297,6 +303,24 @@ def person_categories(
     return PersonCategories(fitting, same)
 
 
+def categories_of_results(categories: Sequence[Mapping], skeleton: Skeleton) -> list[dict]:
+    """Return the categories of a dataset as its results lists have them, see :attr:`PersonCategories.of_results`.
+
+    Args:
+        categories: as :func:`person_categories` takes them.
+        skeleton: the joints.
+    """
+    changed = []
+    for category in categories:
+        names = category.get("keypoints")
+        own = {}
+        if names and JointOrder.of_names(names, skeleton).complete:
+            own = {key: person_category(skeleton)[key] for key in ("keypoints", "skeleton")}
+            own = {} if JointOrder.of_names(names, skeleton) == JointOrder.same(skeleton) else own
+        changed.append({**category, **own})
+    return changed
+
+
 def _is_part(order: JointOrder, category: Mapping) -> bool:
     """Tell whether a category that lacks joints of the skeleton, or has others, is people's all the same."""
     is_person = str(category.get("name")).strip().lower() in PERSON_NAMES
@@ -324,7 +348,7 @@ def coco_images(document: Mapping, source: str = "") -> list[CocoImage]:
     ids = unique_ids(entries, "images", source)
     images = []
     for id_, entry in zip(ids, entries, strict=True):
-        where = f"image {_shown(id_)}{_of(source)}"
+        where = f"image {shown_id(id_)}{_of(source)}"
         name = entry.get("file_name")
         if name is not None and not isinstance(name, str):
             raise ValueError(f"Expected text as file_name in {where}, got {described(name)}")
@@ -369,12 +393,13 @@ def read_annotations(
     entries = entries_of(document, "annotations", source)
     ids = unique_ids(entries, "annotations", source)
     known = set(unique_ids(entries_of(document, "images", source), "images", source))
+    _note_lacking(document, categories, skeleton, notes)
     rows = []
     for place, (id_, entry) in enumerate(zip(ids, entries, strict=True)):
-        where = f"annotation {_shown(id_)}{_of(source)}"
+        where = f"annotation {shown_id(id_)}{_of(source)}"
         found = categories.find(entry, where)
         if found is None:
-            note(notes, "annotations of other categories")
+            _note_other(entry, OTHER_ANNOTATIONS, categories, notes)
             continue
         rows.append(_row(entry, place, where, _image_of(entry, known, where), *found, keypoints, annotation_id=id_))
     points, thirds = _triples(rows, skeleton, notes)
@@ -425,7 +450,7 @@ def read_results(
             raise ValueError(f"Expected an object as {where}, got {described(entry)}")
         found = categories.find(entry, where)
         if found is None:
-            note(Counter() if notes is None else notes, "results of other categories")
+            _note_other(entry, "results of other categories", categories, Counter() if notes is None else notes)
         else:
             rows.append(_row(entry, place, where, as_id(entry.get("image_id"), "image_id", where), *found))
     return _predictions(rows, skeleton, scored=True)
@@ -453,14 +478,45 @@ def read_predictions(
     rows = []
     for place, entry in enumerate(entries):
         id_ = next(ids) if "id" in entry else None  # which nobody needs to tell predictions apart
-        name = f"the annotation at place {place}" if id_ is None else f"annotation {_shown(id_)}"
+        name = f"the annotation at place {place}" if id_ is None else f"annotation {shown_id(id_)}"
         where = f"{name}{_of(source)}"
         found = categories.find(entry, where)
         if found is None:
-            note(Counter() if notes is None else notes, "annotations of other categories")
+            _note_other(entry, OTHER_ANNOTATIONS, categories, Counter() if notes is None else notes)
         else:
             rows.append(_row(entry, place, where, _image_of(entry, known, where), *found, annotation_id=id_))
     return _predictions(rows, skeleton, scored)
+
+
+def _note_other(entry: Mapping, what: str, categories: PersonCategories, notes: Notes) -> None:
+    """Count an entry of none of the categories of people, and one that would be of one if its id were no text."""
+    note(notes, what)
+    id_ = entry.get("category_id")
+    alike = next((known for known in categories.orders if str(known) == str(id_)), None)
+    if alike is not None:
+        kinds = ["text" if isinstance(value, str) else "a number" for value in (id_, alike)]
+        note(notes, f"of these with a category_id that is {kinds[0]}, while that of the category is {kinds[1]}")
+
+
+def note_orders(categories: PersonCategories, skeleton: Skeleton, notes: Notes) -> None:
+    """Count in ``notes`` the categories of people whose joints stand in another order than the skeleton's."""
+    moved = sum(order.complete and order != categories.default for order in categories.orders.values())
+    if moved:
+        note(notes, f"categories with the joints of {skeleton.name} in another order, matched by name; those of a "
+                    f"results list are taken to stand in that of {skeleton.name}", moved)  # fmt: skip
+
+
+def _note_lacking(document: Mapping, categories: PersonCategories, skeleton: Skeleton, notes: Notes) -> None:
+    """Count the joints of people's categories that the skeleton lacks."""
+    for category in entries_of(document, "categories", optional=True):
+        order = categories.orders.get(category["id"])
+        if order is None or order.complete:
+            continue
+        names = zip(category.get("keypoints") or (), order.joints, strict=False)
+        lacking = [str(name) for name, joint in names if joint is None]
+        if lacking:
+            note(notes, f"joints of category {shown_id(category['id'])} that {skeleton.name} lacks, left out: "
+                        f"{', '.join(lacking)}", len(lacking))  # fmt: skip
 
 
 class _Row(NamedTuple):
@@ -724,6 +780,8 @@ def area_of_person(person: CocoAnnotation, notes: Notes) -> float:
 def count_ignored(people: Sequence[CocoAnnotation], notes: Notes) -> None:
     """Count in ``notes`` why people are ignored."""
     for person in people:
+        if person.annotation_id == 0 and not person.ignored:
+            note(notes, "persons whose annotation has the id 0, found like others; pycocotools takes them for missed")
         if person.crowd:
             note(notes, "crowds")
         elif not person.labelled.any():
@@ -756,7 +814,7 @@ def unique_ids(entries: Sequence[Mapping], name: str, source: str = "") -> list[
     ]
     if len(set(ids)) < len(ids):
         twice = next(id_ for id_, count in Counter(ids).items() if count > 1)
-        raise ValueError(f"Expected {name}{_of(source)} with different ids, got {_shown(twice)} more than once")
+        raise ValueError(f"Expected {name}{_of(source)} with different ids, got {shown_id(twice)} more than once")
     return ids
 
 
@@ -779,10 +837,14 @@ def check_image_id(image_id: Hashable, known: Collection[Hashable], where: str) 
     """
     if image_id in known:
         return image_id
+    raise ValueError(f"Expected image {shown_id(image_id)} of {where}, got no such image{kind_hint(image_id, known)}")
+
+
+def kind_hint(image_id: Hashable, known: Collection[Hashable]) -> str:
+    """Say where the ids of images are of another kind than one that is not among them; empty where they are not."""
     kinds = {isinstance(id_, str) for id_ in known}
     kind = "text" if kinds == {True} else "numbers"
-    hint = f"; ids of images are {kind} there" if len(kinds) == 1 and isinstance(image_id, str) not in kinds else ""
-    raise ValueError(f"Expected image {_shown(image_id)} of {where}, got no such image{hint}")
+    return f"; ids of images are {kind} there" if len(kinds) == 1 and isinstance(image_id, str) not in kinds else ""
 
 
 def as_flag(value: object, name: str, where: str) -> bool:
@@ -996,7 +1058,8 @@ def _of(source: str) -> str:
     return f" of {source}" if source else ""
 
 
-def _shown(id_: Hashable) -> str:
+def shown_id(id_: Hashable) -> str:
+    """Return an id as messages have it: text in quotes, which tells ``'1'`` from 1."""
     return repr(id_) if isinstance(id_, str) else str(id_)
 
 

@@ -18,6 +18,7 @@ from clickpose.data.coco_records import (
     count_ignored,
     entries_of,
     extent_areas,
+    note_orders,
     person_categories,
     read_annotations,
     read_results,
@@ -141,7 +142,9 @@ def truth_from_coco(
             number of joints.
     """
     notes = Counter() if notes is None else notes
-    rows = read_annotations(annotations, skeleton, source, notes=notes)
+    categories = person_categories(annotations, skeleton, source)
+    note_orders(categories, skeleton, notes)
+    rows = read_annotations(annotations, skeleton, source, categories=categories, notes=notes)
     count_ignored(rows, notes)
     boxes = [box_of_person(row, notes) for row in rows]
     rows = [row for row, box in zip(rows, boxes, strict=True) if box is not None]

@@ -104,6 +104,9 @@ def test_evaluate_refuses_results_of_other_photos(folder, tmp_path):
     assert refused.exit_code == 2
     assert "results for images of people, such as 7, got none in" in refused.stderr
     assert refused.stderr.rstrip().endswith("but for others, such as 1")
+    (tmp_path / "theirs.json").write_text(json.dumps([{**results[0], "image_id": "7"}]))
+    refused = CliRunner().invoke(app, arguments)
+    assert refused.stderr.rstrip().endswith("but for others, such as '7'; ids of images are numbers there")
     few = CliRunner().invoke(app, [*arguments, "--first", "1"])  # among a few photos there may be nobody
     assert few.exit_code == 0, few.output
 

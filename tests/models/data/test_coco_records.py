@@ -10,10 +10,13 @@ from clickpose.data.coco_records import (
     as_flag,
     as_id,
     as_size,
+    categories_of_results,
     coco_images,
     coco_positions,
+    count_ignored,
     flat_triples,
     joint_confidences,
+    note_orders,
     person_categories,
     person_category,
     person_confidences,
@@ -114,8 +117,52 @@ def test_where_no_category_names_joints_people_carry_them(categories, people):
 
 def test_a_category_of_another_kind_of_id_is_not_the_same():
     notes = Counter()
-    assert read_annotations(document(person(category_id="1")), TRIO, notes=notes) == []
-    assert notes == {"annotations of other categories": 1}
+    assert read_annotations(document(person(category_id="1"), person(id=8, category_id=3)), TRIO, notes=notes) == []
+    kinds = "of these with a category_id that is text, while that of the category is a number"
+    assert notes == {"annotations of other categories": 2, kinds: 1}
+    content, notes = document(categories=[category("1")]), Counter()
+    assert read_results([result()], TRIO, categories=person_categories(content, TRIO), notes=notes) == []
+    kinds = "of these with a category_id that is a number, while that of the category is text"
+    assert notes == {"results of other categories": 1, kinds: 1}
+
+
+def test_results_stand_in_the_order_of_the_skeleton_and_that_is_said():
+    mirrored = category(names=("nose", "right_hip", "left_hip")) | {"skeleton": [[1, 3]], "colour": "red"}
+    notes = Counter()
+    content = document(person(), categories=[mirrored])
+    note_orders(person_categories(content, TRIO), TRIO, notes)
+    assert notes == {
+        "categories with the joints of trio in another order, matched by name; those of a results list are taken to "
+        "stand in that of trio": 1
+    }
+    (found,) = read_results([result()], TRIO, categories=person_categories(content, TRIO).of_results)
+    np.testing.assert_array_equal(found.keypoints, [[1, 2], [3, 4], [5, 6]])
+    (listed,) = categories_of_results([mirrored], TRIO)
+    assert listed == mirrored | {"keypoints": list(TRIO.names), "skeleton": [[1, 2], [1, 3]]}
+    assert categories_of_results([category(names=TRIO.names), {"id": 2}], TRIO) == [
+        category(names=TRIO.names),
+        {"id": 2},
+    ]
+
+
+def test_results_of_a_part_of_the_joints_stand_in_the_order_of_their_file_and_what_lacks_is_said():
+    part = category(names=("tail", "right_hip", "nose"))
+    categories = person_categories(document(categories=[part]), TRIO, partial=True)
+    (found,) = read_results([result()], TRIO, categories=categories.of_results)
+    np.testing.assert_array_equal(found.keypoints, [[5, 6], [NAN, NAN], [3, 4]])
+    assert categories_of_results([part], TRIO) == [part]
+    notes = Counter()
+    read_annotations(document(person(), categories=[part]), TRIO, categories=categories, notes=notes)
+    assert notes == {"joints of category 1 that trio lacks, left out: tail": 1}
+
+
+def test_a_person_of_id_0_is_one_that_pycocotools_never_finds():
+    notes = Counter()
+    count_ignored(read_annotations(document(person(id=0), person(id=1)), TRIO), notes)
+    assert notes == {"persons whose annotation has the id 0, found like others; pycocotools takes them for missed": 1}
+    notes = Counter()
+    count_ignored(read_annotations(document(person(id=0, iscrowd=1), person(id="0")), TRIO), notes)
+    assert notes == {"crowds": 1}
 
 
 def test_a_lacking_category_is_the_only_one():
@@ -193,7 +240,7 @@ def test_joints_that_are_not_there():
         ({"keypoints": ["a"] * 9}, r"9 numbers of keypoints .* of gt.json, got 'a' among them"),
         ({"keypoints": {"nose": 1}}, r"9 numbers of keypoints .* of gt.json, got an object"),
         ({"keypoints": [float("inf")] * 9}, "9 finite numbers of keypoints .* of gt.json, got infinity"),
-        ({"keypoints": [10**400] * 9}, "9 numbers of keypoints .* of gt.json, got 1000"),
+        ({"keypoints": [10**400] * 9}, "9 numbers of keypoints .* of gt.json, got a number of more than 20 digits"),
         ({"keypoints": [1.0, 2.0, 3] * 3}, "visibility of 0, 1 or 2 in annotation 7 of gt.json, got 3"),
         ({"keypoints": [1.0, 2.0, None] * 3}, "a third number with each position of keypoints in annotation 7"),
     ],

@@ -145,8 +145,9 @@ class LabelledResults:
 
     @property
     def source_and_notes(self) -> str:
-        """The annotations' file for messages, with what was left out or is odd of it: that may be why."""
-        return f"{self.source} ({told(self.left_out)})" if self.left_out else str(self.source)
+        """The annotations' file for messages, with what was left out or is odd of both files: that may be why."""
+        odd = [*([told(self.left_out)] if self.left_out else []), *self.results.notes]
+        return f"{self.source} ({'; '.join(odd)})" if odd else str(self.source)
 
     @property
     def described(self) -> str:

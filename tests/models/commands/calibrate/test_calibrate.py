@@ -390,6 +390,14 @@ def test_who_is_found_by_nobody_is_said_with_the_reason(world):
     assert "80 persons with an area of 0, whom only an exact pose matches" in output
 
 
+def test_results_of_another_category_are_the_reason_why_nobody_is_found(world):
+    folder, _, results = world
+    (folder / "val.json").write_text(json.dumps([{**result, "category_id": "1"} for result in results]))
+    result, output = fit(folder)
+    assert result.exit_code == 2 and "that the predictions found, got none" in output
+    assert f"val.json: {len(results)} results of other categories; {len(results)} of these with a category_id" in output
+
+
 def test_only_a_calibrator_is_replaced(world):
     folder, dataset, _ = world
     (folder / "other.json").write_text(json.dumps(dataset))
