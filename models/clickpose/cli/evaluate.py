@@ -75,11 +75,22 @@ def evaluate(
     """
     with user_errors():
         from clickpose.clicks.click_protocol import ClickProtocol
-        from clickpose.commands.evaluate import EvaluationPlan, load_network, parse_results, run_evaluation
+        from clickpose.commands.evaluate import (
+            EvaluationPlan,
+            is_one_plot,
+            load_network,
+            parse_results,
+            run_evaluation,
+        )
 
         set_max_pixels(max_pixels, "--max-pixels")
-        inputs = [*sources, *parse_results(results or []).values()]
-        check_outputs({"--json": json}, inputs=inputs)
+        inputs = [*sources, *(source / "annotations.json" for source in sources)]
+        picture = plot is not None and is_one_plot(plot, len(sources))
+        check_outputs(
+            {"--json": json, "--plot": plot if picture else None},
+            {"--plot": None if picture else plot},
+            [*inputs, *parse_results(results or []).values()],
+        )
         protocol = ClickProtocol(
             strategy, clicks, noise, loop=loop, joints=tuple(joints.split(",")) if joints else None
         )

@@ -204,8 +204,13 @@ def _progress_bar(images):
     return tqdm(images, desc="clicking", unit="photo", leave=False)
 
 
+def is_one_plot(path: Path, count: int) -> bool:
+    """Tell whether a path for plots of so many data sets is a picture's; else it is a folder's."""
+    return count == 1 and bool(path.suffix)
+
+
 def _plot_path(given: Path, name: str, count: int) -> Path:
-    path = given if count == 1 and given.suffix else given / f"{name}.png"
+    path = given if is_one_plot(given, count) else given / f"{name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
 

@@ -215,6 +215,15 @@ def test_what_cannot_be_is_refused_before_the_work(tmp_path, monkeypatch):
     assert "Expected a picture of a kind of" in refused(truth, *results, "--plot", tmp_path / "a.xyz")
     assert "Expected --json to be a file to write, got the folder" in refused(truth, *results, "--json", tmp_path)
     assert "Expected --json to leave the input alone" in refused(truth, *results, "--json", path)
+    (tmp_path / "annotations.json").write_bytes(truth.read_bytes())  # what a folder is read from
+    of_folder = refused(tmp_path, *results, "--json", tmp_path / "annotations.json")
+    assert "Expected --json to leave the input alone" in of_folder
+    assert "where a file stands in the way" in refused(truth, *results, "--plot", truth / "a.png")
+    assert "where a file stands in the way" in refused(truth, truth, *results, "--plot", path)  # a folder for several
+    (tmp_path / "a.png").mkdir()
+    assert "Expected --plot to be a file to write" in refused(truth, *results, "--plot", tmp_path / "a.png")
+    both = ["--plot", tmp_path / "b.png", "--json", tmp_path / "b.png"]
+    assert "Expected different files for --json and --plot" in refused(truth, *results, *both)
     assert "Expected a joint of skeleton 'coco'" in refused(truth, *results, "--joints", "tail")
     assert "at nowhere" in refused(truth, "nowhere", *results)  # the second data set
     (tmp_path / "broken.json").write_text("{}")
