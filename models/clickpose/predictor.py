@@ -198,9 +198,11 @@ class PosePredictor(ABC):
                 decoding it once more would move it, and zero clicks are the prediction.
 
         Raises:
-            ValueError: for an unknown joint or a position that is not finite.
+            ValueError: for an unknown joint, a position that is not finite, or several poses.
             RuntimeError: if no image has been set.
         """
+        if not isinstance(pose, Pose):
+            raise ValueError(f"Expected one Pose, such as poses[0] of what predict returns, got {type(pose).__name__}")
         image = self._current_image()
         clicked = Clicks.from_mapping(self.skeleton, clicks)
         if not clicked.mask.any():

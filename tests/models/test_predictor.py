@@ -173,6 +173,8 @@ def test_a_network_of_whole_images_encodes_one_once_whatever_is_asked_of_it():
     network.set_image(np.zeros((*IMAGE_HW, 3), np.uint8))
     assert len(network.predict(own)) == 3 and len(network.predict(own[:2])) == 2
     assert len(network.encoded) == 2
+    with pytest.raises(ValueError, match=r"Expected one Pose, such as poses\[0\] of what predict returns, got Poses"):
+        network.refine(everybody, {"nose": (590.0, 390.0)})
 
 
 @pytest.mark.parametrize("region", [crop_region([100, 100, 200, 300]), whole_region()])

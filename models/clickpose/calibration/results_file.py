@@ -282,7 +282,7 @@ def match_to_truth(
         skeleton: the joints, whose sigmas count.
         min_oks: what counts as found, above 0 to 1.
         source: the annotations' file, for messages.
-        notes: what is left out of the annotations is counted here.
+        notes: what is left out of the annotations is counted here, and photos whose people all count as missed.
 
     Raises:
         ValueError: if a result names an image that the dataset lacks, a result or an annotation lacks a field or has
@@ -290,6 +290,10 @@ def match_to_truth(
     """
     persons = truth_from_coco(annotations, skeleton, source, notes)
     found = predictions_from_coco(annotations, results, skeleton, notes=notes)
+    if notes is not None:
+        bare = set(persons.image_ids[~persons.ignored]) - {result["image_id"] for result in results}
+        if bare:
+            note(notes, "photos whose people have no results and count as missed in COCO's figures", len(bare))
     categories = person_categories(annotations, skeleton, source).of_results
     of_people = [categories.find(result, f"the result at place {i}") is not None for i, result in enumerate(results)]
     owner = np.full(len(results), -1)

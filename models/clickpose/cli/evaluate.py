@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from clickpose.cli.options import Checkpoint, Device, FlipTest, MaxPixels, Threads
+from clickpose.data.formats import FORMATS
 from clickpose.image_io import DEFAULT_MAX_PIXELS, set_max_pixels
 from clickpose.outputs import check_outputs
 from clickpose.skeleton_io import load_skeleton
@@ -21,10 +22,15 @@ def evaluate(
     ],
     format_name: Annotated[
         str,
-        typer.Option("--format", help="coco, humanart, humanart21, ochuman, crowdpose, mpii, wholebody, aic or halpe."),
+        typer.Option("--format", help=f"Format of the data: {', '.join(FORMATS)}."),
     ] = "coco",
     images: Annotated[
-        Path | None, typer.Option("--images", "--photos", help="Folder of the photos. By default beside the file.")
+        Path | None,
+        typer.Option(
+            "--images",
+            "--photos",
+            help="Folder that the photos' names start from. By default images/ beside the file, or the file's own.",
+        ),
     ] = None,
     skeleton: Annotated[str | None, typer.Option(help="Skeleton file of COCO-format data with other joints.")] = None,
     boxes: Annotated[str, typer.Option(help="Where the persons come from: ground-truth or detected.")] = "ground-truth",

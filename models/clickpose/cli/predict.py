@@ -19,7 +19,10 @@ from clickpose.user_errors import complain, user_errors
 
 
 def predict(
-    photos: Annotated[list[Path], typer.Argument(help="Photos, or folders of photos.", show_default=False)],
+    photos: Annotated[
+        list[Path],
+        typer.Argument(help="Photos, or folders of photos; their sub-folders are left out.", show_default=False),
+    ],
     out: Annotated[
         Path | None, typer.Option(help="Photo with the skeletons drawn in; a folder where there are several photos.")
     ] = None,

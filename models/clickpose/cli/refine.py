@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -72,12 +72,20 @@ def refine(
             write_json(json, file.with_pose(index, person, after))
         save_overlay(overlays.get(photo), image, Poses.stack(people.skeleton, refined))
     _report_left_out(file, poses)
+    _report_clicks_outside(photo, image.shape[:2], clicks)
     _report_refinement(photo, person, before, after, clicks)
 
 
 def _report_left_out(file: PoseFile, source: Path) -> None:
     if file.notes:
         typer.echo(f"{source}: {told(file.notes)}", err=True)
+
+
+def _report_clicks_outside(photo: Path, image_hw: tuple[int, int], clicks: Mapping[str, Sequence[float]]) -> None:
+    """Say which clicks lie outside the photo: COCO has such joints, but a digit too much is likelier."""
+    height, width = image_hw
+    if outside := [name for name, (x, y) in clicks.items() if not (0 <= x <= width and 0 <= y <= height)]:
+        typer.echo(f"{photo}: {', '.join(outside)} placed outside the photo of {width} x {height} pixels", err=True)
 
 
 def _report_refinement(photo: Path, person: int, before: Pose, after: Pose, clicks: dict) -> None:

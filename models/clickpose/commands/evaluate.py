@@ -201,7 +201,7 @@ def parse_results(texts: Sequence[str]) -> dict[str, Path]:
 def _progress_bar(images):
     from tqdm import tqdm
 
-    return tqdm(images, desc="clicking", unit="photo", leave=False)
+    return tqdm(images, desc="clicking", unit="photo", leave=False, disable=None)
 
 
 def is_one_plot(path: Path, count: int) -> bool:

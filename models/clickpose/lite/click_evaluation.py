@@ -106,7 +106,7 @@ def evaluate_clicks(
     loader = DataLoader(dataset, batch_size, num_workers=1)
     generator = torch.Generator().manual_seed(protocol.seed)
     parts, start = [], 0
-    for batch in tqdm(loader, desc=f"clicks ({protocol.strategy})", unit="batch", leave=False):
+    for batch in tqdm(loader, desc=f"clicks ({protocol.strategy})", unit="batch", leave=False, disable=None):
         people = _people(records[start : start + len(batch.image)], batch)
         start += len(batch.image)
         person = network.encode(batch.image.contiguous(memory_format=torch.channels_last), batch.prompt_norm).person

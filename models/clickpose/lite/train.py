@@ -238,7 +238,7 @@ def predict_with_trunk(trunk: MoveNetThunder, records: Sequence[PersonRecord], b
     trunk = trunk.eval().to(memory_format=torch.channels_last)
     poses = []
     with torch.inference_mode():
-        for batch in tqdm(loader, desc="predicting with the trunk", unit="batch", leave=False):
+        for batch in tqdm(loader, desc="predicting with the trunk", unit="batch", leave=False, disable=None):
             image = batch.image.contiguous(memory_format=torch.channels_last)
             poses.append(decode_heads(trunk(scale_pixels(image))).keypoints_input.numpy() / batch.image.shape[-1])
     frames = [CropFrame.around_box(record.box_xyxy, 1) for record in records]

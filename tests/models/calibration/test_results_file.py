@@ -109,6 +109,13 @@ def test_crowds_and_unlabelled_persons_say_nothing():
     assert found.ignored.all() and not found.matched.any()
 
 
+def test_photos_of_people_without_results_are_counted():
+    people = [person(11, 0), person(12, 0, image=2), person(13, 9, image=2), person(14, 0, image=3, visibility=0)]
+    notes = Counter()
+    match_to_truth(dataset(*people, images=(1, 2, 3, 4)), [result(0, 0.9)], COCO, notes=notes)
+    assert notes["photos whose people have no results and count as missed in COCO's figures"] == 1  # 2; 3 is ignored
+
+
 def test_more_than_twenty_in_an_image_do_not_count():
     given = [result(900, 0.9 - 0.01 * i) for i in range(20)] + [result(0, 0.1)]
     assert not match_to_truth(dataset(person(11, 0)), given, COCO).matched.any()

@@ -209,6 +209,14 @@ def test_refine_moves_one_person_and_keeps_clicks_over_several_runs(calls, photo
     assert np.flatnonzero(after.fixed[1]).tolist() == [0, 9] and not after.fixed[0].any()
 
 
+def test_refine_says_which_clicks_are_outside_the_photo(calls, photo, tmp_path):
+    poses = tmp_path / "poses.json"
+    run("predict", photo, "--json", poses)
+    result = run("refine", photo, "--poses", poses, "--click", "nose=100,120", "--click", "left_wrist=705,33")
+    assert result.exit_code == 0 and "nose, left_wrist placed, " in result.stdout
+    assert result.stderr == f"{photo}: left_wrist placed outside the photo of 100 x 120 pixels\n"
+
+
 @pytest.mark.parametrize(
     ("changes", "parts"),
     [
