@@ -26,6 +26,7 @@ from clickpose.metrics.oks import keypoint_oks
 from clickpose.networks.movenet import MoveNetThunder
 from clickpose.networks.movenet_onnx import read_movenet_onnx
 
+THUNDER = "movenet-thunder-heads.onnx"
 CLICKS = (0, 1, 2, 3, 4, 6, 8)
 NOISE_SIGMAS = 0.25  # of a click along each axis, in units of 2 sigma · sqrt(area): half the joint's OKS sigma
 
@@ -66,7 +67,7 @@ def print_rows(title: str, rows: dict[str, dict[str, float]]) -> None:
 def evaluate_set(name: str, args: argparse.Namespace, network: torch.nn.Module) -> dict:
     """Evaluate one data set; print and return its tables."""
     records = read_coco_persons(args.shared / "data" / name)
-    thunder = thunder_terms_of(records, args.shared / "weights" / "movenet-thunder-heads.onnx")
+    thunder = thunder_terms_of(records, args.shared / "weights" / THUNDER)
     worst = evaluate_clicks(network, records, clickpose.COCO)
     baseline = manual_correction_curve(thunder, worst.labelled)
     everyone = np.ones(len(records), bool)
@@ -122,6 +123,9 @@ def main() -> None:
     parser.add_argument("--no-flip-test", action="store_true", help="see nobody mirrored: half the time")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
+    wanted = [args.shared / "weights" / THUNDER, *(args.shared / "data" / name for name in args.sets)]
+    if absent := [str(path) for path in wanted if not path.exists()]:
+        parser.error(f"Expected {', '.join(absent)}, got nothing there; CONTRIBUTING.md says what belongs there")
     predictor = clickpose.load(
         "lite", checkpoint=args.checkpoint, threads=args.threads, flip_test=not args.no_flip_test
     )
