@@ -12,9 +12,11 @@ import threading
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flask import Flask, Response, abort, current_app, g, request
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -29,6 +31,9 @@ from clickpose_labelstudio.metrics import ServiceMetrics
 from clickpose_labelstudio.service import AnnotationService, RequestError
 from clickpose_labelstudio.settings import ServiceSettings
 from clickpose_labelstudio.slow_bodies import body_deadline
+
+if TYPE_CHECKING:
+    from clickpose_labelstudio.training_jobs import TrainingJobs
 
 SETUP_WAIT_S = 2.0  # Label Studio gives up on /setup after 3 s
 BATCH_WAIT_S = 80.0  # and on /predict after 100 s
@@ -57,7 +62,7 @@ class Backend:
         self.service = service
         self.predictor = predictor
         self.metrics = ServiceMetrics()
-        self.jobs = None if settings.train_dir is None else _training_jobs(settings)
+        self.jobs = None if settings.train_dir is None else _training_jobs(settings.train_dir, settings)
         # Batches take turns: two would only slow each other down, and take the threads that edits need.
         self.batch_turn = threading.BoundedSemaphore(1)
         self._configs: OrderedDict[str, str] = OrderedDict()
@@ -91,10 +96,10 @@ class Backend:
             return self._configs.get(project) if isinstance(project, str) else None
 
 
-def _training_jobs(settings: ServiceSettings):
+def _training_jobs(folder: Path, settings: ServiceSettings) -> TrainingJobs:
     from clickpose_labelstudio.training_jobs import TrainingJobs  # needs POSIX, which the service itself does not
 
-    return TrainingJobs(settings.train_dir, settings)
+    return TrainingJobs(folder, settings)
 
 
 def create_app(
@@ -137,7 +142,7 @@ def _backend() -> Backend:
 # Handlers
 
 
-def index():
+def index() -> Response:
     """Say what this is."""
     return _json(
         {
@@ -150,12 +155,12 @@ def index():
     )
 
 
-def health():
+def health() -> Response:
     """Answer at once, and load the weights meanwhile."""
     return _json({"status": "UP", "ready": _backend().is_ready, "v2": True})
 
 
-def setup():
+def setup() -> Response:
     """Check a project's labelling configuration and name the model version."""
     body = _json_object()
     project, label_config = body.get("project"), body.get("schema") or body.get("label_config")
@@ -164,12 +169,12 @@ def setup():
         # The weights need longer than Label Studio waits; the next set-up gives the whole version.
         return _json({"model_version": f"clickpose-{backend.settings.model}-{clickpose.__version__}"})
     backend.service.check_config(label_config)
-    if isinstance(project, str):
+    if isinstance(project, str) and isinstance(label_config, str):
         backend.remember_config(project, label_config)
     return _json({"model_version": backend.service.model_version})
 
 
-def predict():
+def predict() -> Response:
     """Pre-annotate a batch of tasks, or refine what a human edits."""
     backend = _backend()
     body = _json_object()
@@ -186,13 +191,13 @@ def predict():
     return _json({"results": results, "model_version": backend.service.model_version})
 
 
-def versions():
+def versions() -> Response:
     """List the one model version that this service has."""
     _backend().wait_until_ready(SETUP_WAIT_S)
     return _json({"versions": [_backend().service.model_version] if _backend().is_ready else []})
 
 
-def webhook():
+def webhook() -> Response:
     """Take note of an event; nothing slow happens here, because Label Studio waits one second.
 
     "Start training" arrives here too. Where the operator has named a folder for it, a job starts beside the service;
@@ -205,8 +210,9 @@ def webhook():
     project = body.get("project")
     number = project.get("id") if isinstance(project, dict) else None
     number = number if isinstance(number, int) and not isinstance(number, bool) and 0 < number < MAX_ID else None
-    if _backend().jobs is not None:
-        return _start_job(number)
+    jobs = _backend().jobs
+    if jobs is not None:
+        return _start_job(jobs, number)
     sentence = how_to_train(number)
     logger.info("%s", sentence)
     return _json({"status": "recorded", "message": sentence})
@@ -222,7 +228,7 @@ def how_to_train(project: int | None) -> str:
     )
 
 
-def _start_job(project: int | None) -> Response:
+def _start_job(jobs: TrainingJobs, project: int | None) -> Response:
     """Start a training job. Unlike other webhooks, Label Studio sends this wish with the login."""
     if request.endpoint == "webhook" and _backend().settings.basic_auth_user and not _has_login():
         abort(401)
@@ -230,25 +236,25 @@ def _start_job(project: int | None) -> Response:
         abort(415, "Expected Content-Type: application/json")
     if project is None:
         raise RequestError("Expected project.id to be the number of a project")
-    job = _backend().jobs.start(project)
+    job = jobs.start(project)
     return _json({"status": "training", "job": job})
 
 
-def job_status():
+def job_status() -> Response:
     """Tell how a training job is; Label Studio takes 410 for one that is there no more."""
     jobs = _backend().jobs
     status = None if jobs is None else jobs.status(_json_object().get("job"))
     return _say(410, "There is no such training job") if status is None else _json(status)
 
 
-def secret_webhook(secret: str):
+def secret_webhook(secret: str) -> Response:
     """Take note of an event that came to the webhook's secret address."""
     if not _same_text(secret, _backend().settings.webhook_secret):
         abort(404)
     return webhook()
 
 
-def metrics():
+def metrics() -> Response:
     """Give Prometheus its numbers."""
     _backend().metrics.model_loaded.set(_backend().is_ready)
     return Response(_backend().metrics.render(), content_type=CONTENT_TYPE_LATEST)
@@ -325,7 +331,7 @@ def _forget_request_id(error: BaseException | None) -> None:
 
 
 @contextlib.contextmanager
-def _batch_turn(backend: Backend):
+def _batch_turn(backend: Backend) -> Iterator[None]:
     if not backend.batch_turn.acquire(timeout=BATCH_WAIT_S):
         abort(503, "Other batches are still being predicted; try again later")
     try:

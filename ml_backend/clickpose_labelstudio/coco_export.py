@@ -87,7 +87,7 @@ class _Exported:
 
 
 def tasks_to_coco(
-    tasks: Sequence[Mapping],
+    tasks: object,
     config: LabelingConfig,
     *,
     source: Source = "newest",
@@ -135,7 +135,7 @@ def tasks_to_coco(
 
 
 def _labelled_tasks(
-    tasks: Sequence[Mapping], config: LabelingConfig, source: Source, file: str, notes: Notes
+    tasks: object, config: LabelingConfig, source: Source, file: str, notes: Notes
 ) -> Iterator[_LabelledTask]:
     """Choose and read what is exported of each task; count the tasks without."""
     if not isinstance(tasks, list | tuple):

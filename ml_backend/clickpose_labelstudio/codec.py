@@ -82,6 +82,17 @@ class DecodedResult:
         """The items of :attr:`left_over`."""
         return tuple(item for item, _ in self.left_over)
 
+    @property
+    def known_hw(self) -> tuple[int, int]:
+        """:attr:`image_hw`, which a result with regions always has.
+
+        Raises:
+            CodecError: if it is one without regions, and was read without an image size.
+        """
+        if self.image_hw is None:
+            raise CodecError("Expected an image size to place regions with, got a result without regions")
+        return self.image_hw
+
 
 def encode_poses(
     poses: Poses,
@@ -196,12 +207,10 @@ def _check_can_hold(annotations: Annotations, config: LabelingConfig) -> None:
     missing = [config.skeleton.names[joint] for joint in labelled if joint not in config.label_by_joint]
     if missing:
         raise CodecError(f"The labelling configuration has no label for joints that are labelled: {', '.join(missing)}")
-    if (annotations.visibility == 1).any() and config.visibility_name is None:
-        raise CodecError("The labelling configuration has no per-region Choices to mark occluded joints with")
 
 
 def _new_keypoint(
-    person_id: str, joint: int, value: dict, config: LabelingConfig, image_hw: tuple[int, int], **extra
+    person_id: str, joint: int, value: dict, config: LabelingConfig, image_hw: tuple[int, int], **extra: object
 ) -> dict:
     region_id = keypoint_region_id(person_id, config.skeleton.names[joint])
     return region_item(region_id, config.keypoint_name, config.image_name, "keypointlabels", value, image_hw, **extra)
@@ -214,7 +223,7 @@ def _new_box(
     image_hw: tuple[int, int],
     *,
     score: float | None = None,
-    **extra,
+    **extra: object,
 ) -> dict:
     if score is not None:
         extra["score"] = as_score(score)
@@ -222,7 +231,13 @@ def _new_box(
 
 
 def _occluded_choice(keypoint: dict, config: LabelingConfig, image_hw: tuple[int, int]) -> dict:
-    """Return the Choices item that marks a keypoint item as occluded; it repeats the keypoint's id and place."""
+    """Return the Choices item that marks a keypoint item as occluded; it repeats the keypoint's id and place.
+
+    Raises:
+        CodecError: if the configuration has no such Choices.
+    """
+    if config.visibility_name is None:
+        raise CodecError("The labelling configuration has no per-region Choices to mark occluded joints with")
     place = {key: keypoint["value"][key] for key in ("x", "y", "width")}
     value = {**place, "choices": [config.occluded_choice]}
     extra = {key: keypoint[key] for key in ("parentID", "origin") if key in keypoint}
@@ -255,8 +270,17 @@ def decode_result(
     touched = frozenset(touched_ids)
     ours = [item for item in items if item.get("from_name") in (config.box_name, config.keypoint_name)]
     hw = image_hw or image_hw_of(ours)
-    if hw is None and ours:
-        raise CodecError("Expected original_width and original_height in the regions, since no image size is known")
+    if hw is None:
+        if ours:
+            raise CodecError("Expected original_width and original_height in the regions, since no image size is known")
+        return DecodedResult(
+            persons=(),
+            annotations=_to_annotations((), {}, config),
+            image_hw=None,
+            companions={},
+            left_over=(),
+            others=_count_others(items, config),
+        )
     persons, doubled = _read_boxes([item for item in ours if item["from_name"] == config.box_name], config, hw)
     keypoints = [
         Keypoint(item, read_point(item, hw), touched_by_human(item, touched))
@@ -301,11 +325,11 @@ def place_keypoint(
         item = {**old, "origin": "manual", "value": {**old["value"], **place}}
     else:
         parent = {"parentID": person.id} if person.box_item is not None else {}
-        value = {**point_value(np.zeros(2), decoded.image_hw, config.label_by_joint[joint]), **place}
-        item = _new_keypoint(person.id, joint, value, config, decoded.image_hw, origin="manual", **parent)
+        value = {**point_value(np.zeros(2), decoded.known_hw, config.label_by_joint[joint]), **place}
+        item = _new_keypoint(person.id, joint, value, config, decoded.known_hw, origin="manual", **parent)
         while item["id"] in decoded.companions:  # a region of that id has been given to somebody else
             item["id"] += "+"
-    placed = Keypoint(item, read_point(item, decoded.image_hw), touched=True)
+    placed = Keypoint(item, read_point(item, decoded.known_hw), touched=True)
     changed = replace(person, joints={**person.joints, joint: placed})
     persons = tuple(changed if other is person else other for other in decoded.persons)
     companions = {item["id"]: [], **decoded.companions}
@@ -313,7 +337,7 @@ def place_keypoint(
     return replace(decoded, persons=persons, annotations=annotations, companions=companions)
 
 
-def _with_ids(result: Sequence[Mapping]) -> list[dict]:
+def _with_ids(result: object) -> list[dict]:
     """Return shallow copies of the items, each with an id (relations have none)."""
     if not isinstance(result, Sequence) or isinstance(result, str | bytes):
         raise CodecError(f"Expected a result that is a list of regions, got {type(result).__name__}")
@@ -331,7 +355,7 @@ def _with_ids(result: Sequence[Mapping]) -> list[dict]:
 
 
 def _read_boxes(
-    items: Sequence[dict], config: LabelingConfig, image_hw: tuple[int, int] | None
+    items: Sequence[dict], config: LabelingConfig, image_hw: tuple[int, int]
 ) -> tuple[list[Person], list[dict]]:
     """Return the persons of the rectangles, and the rectangles that double an id. Boxes of other things are ignored."""
     persons: dict[str, Person] = {}
@@ -361,11 +385,11 @@ def _count_others(items: Sequence[Mapping], config: LabelingConfig) -> int:
     return len({item["id"] for item in drawn} - known)
 
 
-def _other_boxes(items: Sequence[Mapping], config: LabelingConfig, image_hw: tuple[int, int] | None) -> np.ndarray:
+def _other_boxes(items: Sequence[Mapping], config: LabelingConfig, image_hw: tuple[int, int]) -> np.ndarray:
     """Return the (B, 4) px boxes of other labels, whatever their control; those that cannot be read are no boxes."""
     boxes = []
     for item in items:
-        if image_hw and labels_of(item, "rectanglelabels") and not _is_person(item, config):
+        if labels_of(item, "rectanglelabels") and not _is_person(item, config):
             with suppress(CodecError):
                 boxes.append(read_box(item, image_hw))
     return np.reshape(boxes, (-1, 4))
@@ -417,13 +441,13 @@ def encode_refined(
     Returns:
         keypoints, then the rectangle if there is one.
     """
-    height, width = decoded.image_hw
+    image_hw = height, width = decoded.known_hw
     items = []
     for joint, keypoint in sorted(person.joints.items()):
         value = dict(keypoint.item["value"])
         if not pose.fixed[joint]:
             point = np.clip(pose.keypoints[joint], 0, [width, height])
-            moved = point_value(point, decoded.image_hw, "")
+            moved = point_value(point, image_hw, "")
             value.update(x=moved["x"], y=moved["y"])
         if joint in config.label_by_joint:
             value["keypointlabels"] = [config.label_by_joint[joint]]
@@ -431,7 +455,7 @@ def encode_refined(
     if person.box_item is not None:
         value = dict(person.box_item["value"])
         if not keep_box:
-            value.update(box_value(clip_boxes(pose.box_xyxy, decoded.image_hw), decoded.image_hw, config.person_label))
+            value.update(box_value(clip_boxes(pose.box_xyxy, image_hw), image_hw, config.person_label))
         value["rectanglelabels"] = [config.person_label]
         items += _echo(person.box_item, value, pose.instance_score, decoded.companions)
     return items
@@ -456,7 +480,12 @@ def encode_new_person(
     """Write all keypoints of a person of whom only a rectangle was drawn, and that rectangle as it is.
 
     The keypoint ids derive from the rectangle's id, their ``parentID`` is the rectangle.
+
+    Raises:
+        CodecError: if the person has no rectangle.
     """
-    keypoints = _new_keypoints(person.id, pose, config, decoded.image_hw, occluded_below)
+    if person.box_item is None:
+        raise CodecError(f"Expected a rectangle of person {person.id}, whose keypoints are to be drawn, got none")
+    keypoints = _new_keypoints(person.id, pose, config, decoded.known_hw, occluded_below)
     box = dict(person.box_item["value"], rectanglelabels=[config.person_label])
     return keypoints + _echo(person.box_item, box, pose.instance_score, decoded.companions)

@@ -14,7 +14,7 @@ from dataclasses import replace
 from enum import Enum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -132,7 +132,7 @@ def serve(
         from clickpose_labelstudio.serve import configure_logging, run_server
         from clickpose_labelstudio.settings import ServiceSettings
 
-        given = {
+        given: dict[str, Any] = {
             "model": model,
             "checkpoint": checkpoint,
             "flip_test": flip_test,
@@ -191,9 +191,11 @@ def export_coco(
         out = out or Path("coco.json" if format is Format.coco else "yolo")
         is_file = format is Format.coco
         check_outputs({"--out": out} if is_file else {}, {} if is_file else {"--out": out}, [source] if source else [])
-        if project is None:
-            tasks, project_xml = read_json(source, "a Label Studio export"), None
-        else:
+        tasks: object = []
+        project_xml = None
+        if source is not None:
+            tasks = read_json(source, "a Label Studio export")
+        elif project is not None:
             tasks, project_xml = _fetch_project(url, api_key, project)
         parsed = _parse_config(config, project_xml)
         notes: Counter[str] = Counter()
@@ -264,7 +266,7 @@ def import_coco(
         tasks = _make_tasks(coco, images, parsed, kind, notes, options)
         if out is not None:
             _write_json(out, tasks)
-        else:
+        elif project is not None:
             _post_tasks(url, api_key, project, tasks)
         typer.echo(f"{len(tasks)} tasks -> {out if out is not None else f'project {project}'}")
         _print_notes(notes)
@@ -340,7 +342,7 @@ def _make_tasks(
     from clickpose.data.coco_records import entries_of
     from clickpose_labelstudio.coco_exchange import coco_results_to_tasks, coco_to_tasks
 
-    labels = read_json(coco, "COCO keypoints or results")
+    labels: Any = read_json(coco, "COCO keypoints or results")  # whoever converts it says what is wrong with it
     if not isinstance(labels, list):
         if images is not None:
             raise ValueError(f"Expected --images with a list of results only, but {coco} has images of its own")

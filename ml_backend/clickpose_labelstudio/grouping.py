@@ -203,8 +203,9 @@ def _person_of_group(persons: Sequence[Person], group: Sequence[Keypoint], confi
     costs = []
     for index, person in enumerate(persons if joints else ()):
         each = [_cost(person, k.point, next(iter(joints)), config.skeleton, KEYPOINT_REACH) for k in group]
-        if None not in each and not joints & person.joints.keys():
-            costs.append((sum(each), index))
+        known = [cost for cost in each if cost is not None]
+        if len(known) == len(each) and not joints & person.joints.keys():
+            costs.append((sum(known), index))
     return persons[min(costs)[1]] if costs else None
 
 
@@ -215,16 +216,20 @@ def _place_alone(
 
     What lies in the box of another label comes last within a person's box, and outside it is not the person's.
     """
-    wishes, joints = [], [_joint_in_label(keypoint.item, config) for keypoint in orphans]
+    wishes: list[tuple[bool, float, int, int, Person]] = []
+    joints = [_joint_in_label(keypoint.item, config) for keypoint in orphans]
     elsewhere = [_is_inside(other_boxes, keypoint.point) for keypoint in orphans]
     for index, (keypoint, joint) in enumerate(zip(orphans, joints, strict=True)):
-        for person in persons if joint is not None else ():
+        if joint is None:
+            continue
+        for person in persons:
             cost = _cost(person, keypoint.point, joint, config.skeleton, KEYPOINT_REACH)
-            if cost is not None and not (elsewhere[index] and not _is_inside(person.extent()[None], keypoint.point)):
-                wishes.append((elsewhere[index], cost, index, person))
-    placed, wished = set(), {index for _, _, index, _ in wishes}
-    for _, _, index, person in sorted(wishes, key=lambda wish: wish[:3]):
-        joint = joints[index]
+            if cost is None or (box := person.extent()) is None:
+                continue
+            if not elsewhere[index] or _is_inside(box[None], keypoint.point):
+                wishes.append((elsewhere[index], cost, index, joint, person))
+    placed, wished = set(), {index for _, _, index, *_ in wishes}
+    for _, _, index, joint, person in sorted(wishes, key=lambda wish: wish[:3]):
         if index not in placed and joint not in person.joints:
             person.joints[joint] = orphans[index]
             placed.add(index)

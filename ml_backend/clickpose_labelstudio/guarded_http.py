@@ -101,8 +101,9 @@ def _connect(connection: HTTPConnection, policy: HostPolicy) -> socket.socket:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError) as error:  # UnicodeError: a label too long for a name
-        raise NameResolutionError(host, connection, error) from error
-    addresses = list(dict.fromkeys(sockaddr[0] for *_, sockaddr in found))
+        reason = error if isinstance(error, socket.gaierror) else socket.gaierror(str(error))
+        raise NameResolutionError(host, connection, reason) from error
+    addresses = list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
     allowed = [address for address in addresses if policy.allows_address(host, port, address)]
     if not allowed:
         raise NewConnectionError(connection, PRIVATE_ADDRESS)
@@ -110,7 +111,9 @@ def _connect(connection: HTTPConnection, policy: HostPolicy) -> socket.socket:
         if deadline_has_passed():
             raise ConnectTimeoutError(connection, "the deadline has passed")
         try:
-            timeout = min(connection.timeout, _deadline.get() - time.monotonic())
+            wait = math.inf if connection.timeout is None else connection.timeout
+            seconds = min(wait, _deadline.get() - time.monotonic())
+            timeout = None if seconds == math.inf else seconds
             return create_connection((address, port), timeout, socket_options=connection.socket_options)
         except OSError as error:
             failure = error

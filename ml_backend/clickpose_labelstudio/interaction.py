@@ -46,7 +46,7 @@ class Interaction:
     edited: np.ndarray
     boxed: np.ndarray
     human_boxes: np.ndarray
-    dynamic: tuple[dict, ...] = ()
+    dynamic: tuple[Mapping, ...] = ()
 
     def edited_persons(self) -> list[int]:
         """Return the indices of the persons with a change."""
@@ -96,7 +96,7 @@ def _id_list(context: Mapping, key: str) -> frozenset[str]:
 
 
 def _interaction(
-    decoded: DecodedResult, edited_ids: frozenset[str], human_ids: frozenset[str], dynamic: Sequence[dict] = ()
+    decoded: DecodedResult, edited_ids: frozenset[str], human_ids: frozenset[str], dynamic: Sequence[Mapping] = ()
 ) -> Interaction:
     """Mark in arrays which joints and boxes carry the given ids."""
     edited = np.zeros(decoded.annotations.touched.shape, bool)
@@ -201,10 +201,10 @@ def _changed(ours: Sequence[Mapping], state: Mapping) -> frozenset[str]:
 
 
 def _moved(before: Mapping, after: Mapping) -> bool:
-    values = before.get("value"), after.get("value")
-    if not all(isinstance(value, Mapping) for value in values):
+    was, now = before.get("value"), after.get("value")
+    if not isinstance(was, Mapping) or not isinstance(now, Mapping):
         return False
-    numbers = ([value.get(key) for value in values] for key in _GEOMETRY)
+    numbers = ((was.get(key), now.get(key)) for key in _GEOMETRY)
     return any(is_percentage(old) and is_percentage(new) and abs(old - new) > _MOVED_PCT for old, new in numbers)
 
 
@@ -226,7 +226,7 @@ def _give_to_person(decoded: DecodedResult, click: Mapping, config: LabelingConf
     """
     joints = (config.joint_by_label.get(label) for label in labels_of(click, "keypointlabels"))
     joint = next((joint for joint in joints if joint is not None), None)
-    point = read_point(click, decoded.image_hw)
+    point = read_point(click, decoded.known_hw)
     if joint is None or click.get("is_positive") is False:
         return None
     person = nearest_person(decoded.persons, point, joint, config.skeleton, CLICK_REACH)

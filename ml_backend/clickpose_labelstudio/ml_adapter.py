@@ -18,7 +18,7 @@ from __future__ import annotations
 import os
 import threading
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from flask import has_request_context, request
 from label_studio_ml.model import LabelStudioMLBase
@@ -60,7 +60,7 @@ class ClickPoseModel(LabelStudioMLBase):
         """Tell label-studio-ml 2.x, which calls this, the model version."""
         self.set("model_version", self.shared_service().model_version)
 
-    def predict(self, tasks: list[dict], context: dict | None = None, **kwargs):
+    def predict(self, tasks: list[dict], context: dict | None = None, **kwargs: object) -> Any:
         """Pre-annotate tasks, or refine what a human edits where a context is given.
 
         Args:

@@ -11,7 +11,7 @@ import hashlib
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -110,7 +110,7 @@ def read_box(item: Mapping, image_hw: tuple[int, int]) -> np.ndarray:
     return np.concatenate([corners.min(axis=0), corners.max(axis=0)])
 
 
-def is_percentage(number: object) -> bool:
+def is_percentage(number: object) -> TypeGuard[float]:
     """Tell whether a number from JSON can be a coordinate; one like 10**400 cannot even be subtracted from a float."""
     return isinstance(number, int | float) and not isinstance(number, bool) and abs(number) <= _FAR_PCT
 
@@ -153,7 +153,7 @@ def box_value(box_xyxy: np.ndarray, image_hw: tuple[int, int], label: str) -> di
 
 
 def region_item(
-    region_id: str, from_name: str, to_name: str, kind: str, value: dict, image_hw: tuple[int, int], **extra
+    region_id: str, from_name: str, to_name: str, kind: str, value: dict, image_hw: tuple[int, int], **extra: object
 ) -> dict:
     """Return a new item; ``kind`` is its type, ``extra`` further keys such as ``parentID``, ``origin``, ``score``."""
     height, width = image_hw

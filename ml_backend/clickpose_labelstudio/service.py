@@ -28,7 +28,7 @@ from clickpose_labelstudio.codec import (
 )
 from clickpose_labelstudio.interaction import Interaction, RequestError, read_interaction, result_of
 from clickpose_labelstudio.labeling_config import LabelingConfig, LabelingConfigError, parse_labeling_config
-from clickpose_labelstudio.ports import ImageError, ImageSource, PredictorFactory, RegionStore
+from clickpose_labelstudio.ports import ImageError, ImageSource, LoadedImage, PredictorFactory, RegionStore
 from clickpose_labelstudio.references import through_label_studio
 from clickpose_labelstudio.region_items import CodecError, as_score
 
@@ -181,10 +181,9 @@ class AnnotationService:
             raise RequestError("Expected the box of a person to lie inside the image")
         regions = [_region_with_box(known, box) for box in boxes_xyxy]
         missing = [i for i, region in enumerate(regions) if region is None]
-        if missing:
-            for i, region in zip(missing, self._encode(predictor, image, boxes_xyxy[missing]), strict=True):
-                regions[i] = region
-        return regions
+        encoded = self._encode(predictor, image, boxes_xyxy[missing]) if missing else []
+        fresh = dict(zip(missing, encoded, strict=True))
+        return [fresh[i] if region is None else region for i, region in enumerate(regions)]
 
     def _encode(
         self, predictor: PosePredictor, image: _TaskImage, boxes_xyxy: np.ndarray | None
@@ -212,8 +211,8 @@ class AnnotationService:
         if not result:
             return {}
         answered = {item["id"] for item in result}
-        result += [item for item in interaction.dynamic if item["id"] not in answered]
-        result = [_settled(item) for item in result]
+        kept = [item for item in interaction.dynamic if item["id"] not in answered]
+        result = [_settled(item) for item in (*result, *kept)]
         result.sort(key=lambda item: item.get("from_name") == config.box_name)  # keypoints stay before boxes
         return self._reply(result, scores)
 
@@ -275,7 +274,7 @@ class _TaskImage:
         self._regions = regions
 
     @cached_property
-    def _loaded(self):
+    def _loaded(self) -> LoadedImage:
         loaded = self._images.load(self._reference)
         self._regions.remember(self._reference, loaded.content_hash, loaded.pixels.shape[:2])
         return loaded
@@ -288,7 +287,9 @@ class _TaskImage:
     @cached_property
     def _known(self) -> tuple[str, tuple[int, int]] | None:
         content_hash = self._regions.content_hash(self._reference)
-        image_hw = None if content_hash is None else self._regions.image_hw(content_hash)
+        if content_hash is None:
+            return None
+        image_hw = self._regions.image_hw(content_hash)
         return None if image_hw is None else (content_hash, image_hw)
 
     @property
@@ -311,6 +312,8 @@ def _current_pose(interaction: Interaction, row: int) -> Pose:
     annotations = interaction.decoded.annotations
     person = interaction.decoded.persons[row]
     box = person.extent()
+    if box is None:
+        raise RequestError(f"Expected a rectangle or keypoints of person {person.id}, got neither")
     if person.box_item is None:
         box = box + np.array([-1, -1, 1, 1]) * _KEYPOINT_MARGIN * (box[2:] - box[:2]).max()
     fixed = annotations.touched[row] & (annotations.visibility[row] > 0)

@@ -162,6 +162,14 @@ def test_a_slow_drip_meets_the_deadline(fetcher, elsewhere):
         fetcher(allowed_hosts=("127.0.0.1",), fetch_timeout_s=0.2).fetch(elsewhere.url("/slow"))
 
 
+def test_a_session_may_be_asked_without_a_timeout(elsewhere, tmp_path):
+    policy = HostPolicy("http://localhost:8080", ("127.0.0.1",))
+    with guarded_http.guarded_session(policy, ServiceSettings(cache_dir=tmp_path)) as session:
+        assert session.get(elsewhere.url("/a.png")).content == b"from elsewhere"
+        with guarded_http.deadline(60):
+            assert session.get(elsewhere.url("/a.png")).content == b"from elsewhere"
+
+
 def test_nobody_there_is_a_sentence(fetcher, elsewhere):
     elsewhere.answers["/gone?signature=s3cret"] = (410, {}, b"")
     with pytest.raises(ImageError, match=r"^Image host 127\.0\.0\.1 answered with status 410$"):
