@@ -13,7 +13,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from clickpose.data.coco_records import Notes, entries_of, note, unique_ids
+from clickpose.data.coco_fields import entries_of, unique_ids
+from clickpose.data.notes import Notes, note
 
 KEY = "coco"
 MAX_CHARACTERS = 400_000  # of a photo; it is loaded with the task's page, and with a list of thirty tasks

@@ -7,22 +7,15 @@ import math
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
 from typing import Literal
 
 import numpy as np
 
 from clickpose.boxes import xyxy_to_xywh
-from clickpose.data.coco_records import (
-    CocoAnnotation,
-    JointOrder,
-    Notes,
-    coco_images,
-    flat_triples,
-    note,
-    person_categories,
-    read_annotations,
-)
+from clickpose.data.coco_categories import JointOrder, person_categories
+from clickpose.data.coco_records import CocoAnnotation, coco_images, read_annotations
+from clickpose.data.coco_writing import fresh_ids, person_record
+from clickpose.data.notes import Notes, note
 from clickpose_labelstudio.carried import Carried, only_one_file, unpack
 from clickpose_labelstudio.codec import DecodedResult, decode_result
 from clickpose_labelstudio.export_categories import ExportCategories, FileCategories
@@ -262,7 +255,7 @@ def _give_image_ids(tasks: Sequence[_LabelledTask]) -> None:
     _check_unique([task.task.get("id") for task in tasks if isinstance(task.task.get("id"), int)])
     taken = set(fixed)
     own = [task.task.get("id") for task in tasks if task.fixed_id is None]
-    free = _free_numbers(taken | {id_ for id_ in own if isinstance(id_, int)})
+    free = fresh_ids(taken | {id_ for id_ in own if isinstance(id_, int)})
     for task in tasks:
         id_ = task.task.get("id")
         if task.fixed_id is not None:
@@ -278,11 +271,6 @@ def _check_unique(ids: Sequence[Hashable]) -> None:
     doubled = [id_ for id_, count in Counter(ids).items() if count > 1]
     if doubled:
         raise CodecError(f"Expected tasks with different ids, got several with {', '.join(map(str, doubled[:10]))}")
-
-
-def _free_numbers(taken: set) -> Iterator[int]:
-    """Give whole numbers above those that are taken."""
-    return count(max((number for number in taken if isinstance(number, int)), default=0) + 1)
 
 
 def _file_names(tasks: Sequence[_LabelledTask], notes: Notes) -> dict[int, str]:
@@ -402,16 +390,16 @@ def _new_annotation(
     order: JointOrder,
 ) -> dict:
     """Return the annotation of a person who was drawn in Label Studio, without an id."""
-    left, top, width, height = xyxy_to_xywh(np.asarray(person.extent())).tolist()
-    annotation = {
-        "image_id": image_id,
-        "category_id": category,
-        "keypoints": flat_triples(order.to_file(keypoints, np.nan), order.to_file(visible, 0).astype(int)),
-        "num_keypoints": int((visible > 0).sum()),
-        "bbox": [left, top, width, height],
-        "area": width * height,
-        "iscrowd": 0,
-    }
+    box = xyxy_to_xywh(np.asarray(person.extent()))
+    annotation = person_record(
+        keypoints,
+        visible,
+        image_id=image_id,
+        category_id=category,
+        area=box[2:].prod(),
+        box_xywh=box,
+        order=order,
+    )
     scores = [predicted_oks(person.joints[j].item) or 0.0 if j in person.joints else 0.0 for j in order.joints]
     score = None if person.box_item is None else predicted_oks(person.box_item)
     if score is not None:
@@ -430,7 +418,7 @@ def _give_annotation_ids(annotations: Sequence[dict], notes: Notes) -> None:
             del annotation["id"]
         elif "id" in annotation:
             seen.add(annotation["id"])
-    free = _free_numbers(seen)
+    free = fresh_ids(seen)
     for annotation in annotations:
         content = {"id": annotation.get("id", None), **annotation}
         content["id"] = next(free) if content["id"] is None else content["id"]

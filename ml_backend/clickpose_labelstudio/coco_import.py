@@ -10,30 +10,27 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from clickpose.boxes import box_area, clip_boxes, xywh_to_xyxy
+from clickpose.data.coco_categories import (
+    PersonCategories,
+    categories_of_results,
+    note_orders,
+    person_categories,
+    person_category,
+)
+from clickpose.data.coco_extents import box_of_joints, box_of_person
+from clickpose.data.coco_fields import check_image_id, entries_of
 from clickpose.data.coco_records import (
     OTHER_ANNOTATIONS,
     CocoAnnotation,
     CocoImage,
     CocoPerson,
-    Notes,
-    PersonCategories,
-    box_of_joints,
-    box_of_person,
-    categories_of_results,
-    check_image_id,
     coco_images,
-    entries_of,
-    flat_triples,
-    joint_confidences,
-    note,
-    note_orders,
-    person_categories,
-    person_category,
-    person_confidences,
     read_annotations,
     read_results,
-    thirds_are_flags,
 )
+from clickpose.data.coco_writing import person_record
+from clickpose.data.confidences import joint_confidences, person_confidences, thirds_are_flags
+from clickpose.data.notes import Notes, note
 from clickpose.skeleton import Skeleton
 from clickpose.structures import Annotations
 from clickpose_labelstudio.carried import KEY, Carried, CarriedEntry, pack, rest_of, without_provenance
@@ -167,15 +164,22 @@ def _as_annotation(person: CocoPerson, confidences: np.ndarray, thirds_are_confi
     """Return a result as an annotation of a file of predictions: flags as third numbers, confidences beside them."""
     visible = np.ones(len(confidences)) if person.visibility_scores is None else person.visibility_scores
     flags = np.where(person.placed, np.where(visible < OCCLUDED_BELOW, 1, 2), 0)
-    points = person.order.to_file(person.keypoints, np.nan)
     box = person.box_xywh if person.box_xywh is not None else box_of_joints(person.keypoints)
-    entry = {"category_id": person.category_id, "iscrowd": 0, **person.entry}
-    entry["keypoints"] = flat_triples(points, person.order.to_file(flags, 0).astype(int))
+    record = person_record(
+        person.keypoints,
+        flags,
+        image_id=person.image_id,
+        category_id=person.category_id,
+        area=None if box is None else box[2:].prod(),
+        box_xywh=box,
+        order=person.order,
+    )
+    entry = {**record, **person.entry, "keypoints": record["keypoints"], "num_keypoints": record["num_keypoints"]}
     if thirds_are_confidences and person.keypoint_scores is None:
         entry["keypoint_scores"] = person.order.to_file(confidences).tolist()
-    if box is not None:
-        entry |= {"bbox": entry.get("bbox") or box.tolist(), "area": entry.get("area", float(box[2:].prod()))}
-    return entry | {"num_keypoints": int(person.placed.sum())}
+    if box is not None and not entry["bbox"]:
+        entry["bbox"] = record["bbox"]
+    return entry
 
 
 def _references(images: Sequence[CocoImage], reference: Callable[[str], str], file: str) -> dict[Hashable, str]:

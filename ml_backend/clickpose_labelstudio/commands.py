@@ -339,7 +339,7 @@ def _make_tasks(
     coco: Path, images: Path | None, config: LabelingConfig, kind: Kind, notes: Counter[str], options: dict
 ) -> list[dict]:
     """Make tasks of a COCO file (an object) or of results (a list), which need the images of another file."""
-    from clickpose.data.coco_records import entries_of
+    from clickpose.data.coco_fields import entries_of
     from clickpose_labelstudio.coco_exchange import coco_results_to_tasks, coco_to_tasks
 
     labels: Any = read_json(coco, "COCO keypoints or results")  # whoever converts it says what is wrong with it

@@ -6,7 +6,8 @@ import json
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from clickpose.data.coco_records import PERSON_CATEGORY, JointOrder, Notes, note, person_categories, person_category
+from clickpose.data.coco_categories import PERSON_CATEGORY, JointOrder, person_categories, person_category
+from clickpose.data.notes import Notes, note
 from clickpose.skeleton import Skeleton
 from clickpose_labelstudio.carried import Carried
 

@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import defusedxml.ElementTree
 from defusedxml import DefusedXmlException
 
-from clickpose.data.coco_records import PERSON_NAMES
+from clickpose.data.coco_categories import PERSON_NAMES
 from clickpose.skeleton import COCO, Skeleton
 
 MAX_CHARACTERS = 200_000  # a hundred times a usual one; configurations are remembered and come with every request

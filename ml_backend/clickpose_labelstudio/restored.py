@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from clickpose.boxes import clip_boxes, xywh_to_xyxy, xyxy_to_xywh
-from clickpose.data.coco_records import CocoAnnotation, JointOrder, box_of_person
+from clickpose.data.coco_categories import JointOrder
+from clickpose.data.coco_extents import box_of_person
+from clickpose.data.coco_records import CocoAnnotation
+from clickpose.data.coco_writing import replace_joints
 from clickpose_labelstudio.carried import without_provenance
 from clickpose_labelstudio.grouping import Person
 from clickpose_labelstudio.region_items import as_score, predicted_oks
@@ -82,13 +85,8 @@ def _restore_joints(
     changed = joints_changed(record, keypoints, visibility, image_hw)
     if not changed.any():
         return
-    triples = [*(entry.get("keypoints") or []), *[0] * (3 * len(order.joints))][: 3 * len(order.joints)]
-    for place, joint in enumerate(order.joints):
-        if joint is not None and changed[joint]:
-            x, y = keypoints[joint].tolist()
-            triples[3 * place : 3 * place + 3] = [x, y, int(visibility[joint])] if visibility[joint] else [0, 0, 0]
-    entry["keypoints"] = triples
-    entry["num_keypoints"] = sum(1 for third in triples[2::3] if third)
+    points = np.where(visibility[:, None] > 0, keypoints, np.nan)
+    entry |= replace_joints(entry.get("keypoints") or [], order, changed, points, visibility.astype(int))
 
 
 def _restore_box(entry: dict, record: CocoAnnotation, person: Person, image_hw: tuple[int, int]) -> None:

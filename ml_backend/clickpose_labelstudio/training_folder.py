@@ -10,7 +10,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from clickpose.data.coco_records import box_of_person, person_categories, read_annotations
+from clickpose.data.coco_categories import person_categories
+from clickpose.data.coco_extents import box_of_person
+from clickpose.data.coco_records import read_annotations
 from clickpose_labelstudio.coco_exchange import tasks_to_coco
 from clickpose_labelstudio.labeling_config import LabelingConfig
 from clickpose_labelstudio.ports import ImageError, ImageSource

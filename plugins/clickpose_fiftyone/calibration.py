@@ -21,7 +21,8 @@ from clickpose.calibration.fit import AUTO, OWN, CalibrationFit, fit_calibration
 from clickpose.calibration.posthoc import CALIBRATORS, PosthocCalibrator
 from clickpose.calibration.provenance import Provenance
 from clickpose.calibration.sample import FitSample
-from clickpose.data.coco_records import Notes, note, told, unit_confidences
+from clickpose.data.confidences import unit_confidences
+from clickpose.data.notes import Notes, note, told
 from clickpose.metrics.calibration_figures import CalibrationSample
 from clickpose.metrics.oks import keypoint_oks
 from clickpose.metrics.reliability import brier_score, expected_calibration_error

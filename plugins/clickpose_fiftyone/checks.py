@@ -8,7 +8,7 @@ import fiftyone as fo
 import fiftyone.core.media as fom
 import numpy as np
 
-from clickpose.data.coco_records import told
+from clickpose.data.notes import told
 from clickpose_fiftyone.field_names import PRED_OKS, USUAL_TRUTH, joints_field_of, overlay_field_of, person_path
 from clickpose_fiftyone.fiftyone_internals import dataset_of, is_generated
 

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import fiftyone as fo
 
-from clickpose.data.coco_records import CocoImage, Notes, coco_images, note, thirds_are_flags
+from clickpose.data.coco_records import CocoImage, coco_images
+from clickpose.data.confidences import thirds_are_flags
 from clickpose.data.json_file import read_json_as
+from clickpose.data.notes import Notes, note
 from clickpose.data.photo_files import same_shape
 from clickpose.image_io import ImageError, read_sides
 from clickpose.outputs import check_outputs

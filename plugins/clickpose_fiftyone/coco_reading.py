@@ -13,27 +13,20 @@ from dataclasses import dataclass, field
 import fiftyone as fo
 import numpy as np
 
+from clickpose.data.coco_categories import PersonCategories, categories_of_results, note_orders, person_categories
+from clickpose.data.coco_extents import result_areas
+from clickpose.data.coco_fields import as_box, entries_of, unique_ids
 from clickpose.data.coco_records import (
     CocoImage,
     CocoPerson,
-    Notes,
-    PersonCategories,
-    as_box,
-    categories_of_results,
     coco_images,
-    entries_of,
-    joint_confidences,
-    note,
-    note_orders,
-    person_categories,
-    person_confidences,
+    counted_joints,
     read_annotations,
     read_predictions,
     read_results,
-    result_areas,
-    thirds_are_flags,
-    unique_ids,
 )
+from clickpose.data.confidences import joint_confidences, person_confidences, thirds_are_flags
+from clickpose.data.notes import Notes, note
 from clickpose.skeleton import COCO, Skeleton
 from clickpose.skeleton_io import SKELETONS
 from clickpose_fiftyone.coco_kept import Kept, keep_entry
@@ -359,8 +352,8 @@ def id_storage(values: Iterable, existing: fo.Field | None) -> Callable:
 
 
 def _counted(entry: Mapping) -> int | None:
-    counted = entry.get("num_keypoints")
-    return None if counted is None else min(int(counted), _LARGEST)
+    counted = counted_joints(entry, "")
+    return None if counted is None else min(counted, _LARGEST)
 
 
 def image_of(entry: Mapping) -> Hashable:

@@ -7,16 +7,11 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 import numpy as np
 
 from clickpose.boxes import box_area, xyxy_to_xywh
-from clickpose.data.coco_records import (
-    JointOrder,
-    PersonCategories,
-    as_area,
-    as_box,
-    flat_triples,
-    person_categories,
-    person_category,
-)
+from clickpose.data.coco_categories import JointOrder, PersonCategories, person_categories, person_category
+from clickpose.data.coco_fields import as_area, as_box
+from clickpose.data.coco_records import joints_there
 from clickpose.data.coco_results import VISIBLE_FROM
+from clickpose.data.coco_writing import fresh_ids, person_record, replace_joints
 from clickpose.skeleton import Skeleton
 from clickpose_fiftyone.checks import image_sizes, require_keypoints, require_samples
 from clickpose_fiftyone.coco_kept import Kept, KeptDocument, kept_document, kept_entry, kept_images
@@ -103,7 +98,7 @@ def _images(samples, records: Sequence[Kept | None], sizes: np.ndarray) -> list[
     """Return the record of each photo of a view: that of its file, or a new one."""
     known = [None if kept is None else str(kept.entry.get("file_name")) for kept in records]
     names = photo_names(samples.values("filepath"), known)
-    fresh = _fresh_ids(kept.entry["id"] for kept in records if kept is not None)
+    fresh = fresh_ids(kept.entry["id"] for kept in records if kept is not None)
     images = []
     for kept, name, size in zip(records, names, sizes, strict=True):
         if kept is None:
@@ -149,14 +144,20 @@ class _People:
         placed, flags = self.columns.placed[person], self.flags[person]
         points = np.where(placed[:, None], self.pixels[person], np.nan)
         box = xyxy_to_xywh(self.columns.boxes_xyxy[person])
-        entry = {"id": None, "image_id": image_id, "category_id": category_id, "iscrowd": own[ISCROWD] or 0}
-        triples = flat_triples(order.to_file(points, np.nan), order.to_file(flags))
-        entry |= {"keypoints": _clean(triples), "num_keypoints": int((flags > 0).sum())}
-        if np.isfinite(box).all():
-            entry["bbox"] = _clean(box)
         scored = own[PRED_OKS] is not None
         area = box_area(self.columns.boxes_xyxy[person]) if scored and own[AREA] is None else self.areas[person]
-        entry["area"] = float(np.nan_to_num(area))
+        record = person_record(
+            points,
+            flags,
+            image_id=image_id,
+            category_id=category_id,
+            area=np.nan_to_num(area),
+            box_xywh=box if np.isfinite(box).all() else None,
+            order=order,
+            crowd=own[ISCROWD] or 0,
+        )
+        cleaned = {name: _clean(record[name]) for name in ("keypoints", "bbox") if name in record}
+        entry: dict = {"id": None, **record, **cleaned}
         if scored:
             entry["score"] = own[PRED_OKS]
         if scored and own[KEYPOINT_OKS] is not None:
@@ -195,7 +196,7 @@ class _People:
         numbers = list(numbers) if known else [0] * count
         came = np.array([np.nan if number is None else number for number in numbers], np.float64).reshape(-1, 3)
         came = order.to_skeleton(came)
-        there = np.isfinite(came[:, :2]).all(axis=1) & came.any(axis=1)
+        there = joints_there(came)
         thirds = np.where(there, np.nan_to_num(came[:, 2]), 0)
         now, flags, pixels = self.columns.placed[person], self.flags[person], self.pixels[person]
         moved = np.abs(np.nan_to_num(pixels) - np.nan_to_num(came[:, :2])).max(axis=1) > _SAME_PX
@@ -209,12 +210,8 @@ class _People:
             return False
         confidences = own[PRED_OKS] is not None and not self.document.flags
         written = np.array(own[KEYPOINT_OKS]) if confidences else flags
-        for place, joint in enumerate(order.joints):
-            if joint is not None and changed[joint]:
-                position = pixels[joint] if now[joint] and flags[joint] > 0 else np.full(2, np.nan)
-                numbers[3 * place : 3 * place + 3] = _clean(flat_triples(position[None], written[[joint]]))
-        entry["keypoints"] = numbers
-        entry["num_keypoints"] = int((flags > 0).sum())
+        points = np.where((now & (flags > 0))[:, None], np.round(pixels, _DIGITS), np.nan)
+        entry |= replace_joints(numbers, order, changed, points, written)
         return True
 
     def _annotated(self, person: int) -> np.ndarray:
@@ -287,22 +284,10 @@ def _number(annotations: list[dict]) -> None:
         if entry.get("id") in seen:
             entry["id"] = None
         seen.add(entry.get("id"))
-    fresh = _fresh_ids(entry.get("id") for entry in annotations)
+    fresh = fresh_ids(entry.get("id") for entry in annotations)
     for entry in annotations:
         if entry.get("id") is None:
             entry["id"] = next(fresh)
-
-
-def _fresh_ids(taken) -> Iterator[Hashable]:
-    """Yield ids that are not taken: whole numbers, as text where all others are text."""
-    taken = {id_ for id_ in taken if id_ is not None}
-    as_text = bool(taken) and all(isinstance(id_, str) for id_ in taken)
-    number = 0
-    while True:
-        number += 1
-        fresh = str(number) if as_text else number
-        if fresh not in taken:
-            yield fresh
 
 
 def _as_result(entry: dict) -> dict:

@@ -22,7 +22,7 @@ import fiftyone.utils.annotations as foua
 import numpy as np
 
 from clickpose.boxes import box_iou, xywh_to_xyxy
-from clickpose.data.coco_records import Notes, note
+from clickpose.data.notes import Notes, note
 from clickpose.steps import Progress
 from clickpose.structures import Annotations, Poses
 from clickpose_fiftyone.backends import register_backends

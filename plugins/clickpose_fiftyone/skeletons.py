@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fiftyone as fo
 
-from clickpose.data.coco_records import JointOrder
+from clickpose.data.coco_categories import JointOrder
 from clickpose.skeleton import COCO, Skeleton
 from clickpose.skeleton_io import SKELETONS
 from clickpose_fiftyone.fiftyone_internals import dataset_of

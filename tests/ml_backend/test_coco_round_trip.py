@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clickpose.data.coco_records import person_category
+from clickpose.data.coco_categories import person_category
 from clickpose.skeleton import COCO
 from clickpose_labelstudio.carried import KEY, MAX_CHARACTERS, unpack
 from clickpose_labelstudio.coco_exchange import coco_results_to_tasks, coco_to_tasks, tasks_to_coco

@@ -12,7 +12,7 @@ from PIL import Image
 from pycocotools.coco import COCO as CocoFile
 from pycocotools.cocoeval import COCOeval
 
-from clickpose.data.coco_records import person_category
+from clickpose.data.coco_categories import person_category
 from clickpose.metrics.average_precision import FIGURES
 from clickpose.skeleton import COCO
 from clickpose.skeleton_io import SKELETONS

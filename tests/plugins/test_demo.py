@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import clickpose_fiftyone.predict as predict
-from clickpose.data.coco_records import person_category
+from clickpose.data.coco_categories import person_category
 from clickpose.skeleton import COCO
 from clickpose.structures import Poses
 from clickpose_fiftyone.demo import ReviewOptions, prepare_dataset

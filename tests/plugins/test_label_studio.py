@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clickpose.data.coco_records import person_category
+from clickpose.data.coco_categories import person_category
 from clickpose.skeleton import COCO
 from clickpose_fiftyone import labelstudio_pose, refinement
 from clickpose_fiftyone.coco_exchange import import_coco, to_coco

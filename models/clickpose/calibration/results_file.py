@@ -1,8 +1,8 @@
 """A results file as a calibrator sees it: confidences out, ground truth beside them, calibrated confidences in.
 
 A results file is COCO's list, or a dataset of predictions such as ``clickpose predict --json`` writes. What stands in
-it is decided in :mod:`clickpose.data.coco_records`: whose results count, in which order their joints stand, and where
-the confidences are.
+it is decided in :mod:`clickpose.data.coco_records` and :mod:`clickpose.data.confidences`: whose results count, in which
+order their joints stand, and where the confidences are.
 """
 
 from __future__ import annotations
@@ -17,22 +17,13 @@ import numpy as np
 
 from clickpose.calibration.aggregation import visibility_weighted
 from clickpose.checks import described
-from clickpose.data.coco_records import (
-    FLAGS,
-    CocoPerson,
-    Notes,
-    PersonCategories,
-    box_of_joints,
-    check_image_id,
-    coco_images,
-    joint_confidences,
-    note,
-    person_categories,
-    person_confidences,
-    read_predictions,
-    read_results,
-)
+from clickpose.data.coco_categories import PersonCategories, person_categories
+from clickpose.data.coco_extents import box_of_joints
+from clickpose.data.coco_fields import check_image_id
+from clickpose.data.coco_records import FLAGS, CocoPerson, coco_images, joints_there, read_predictions, read_results
+from clickpose.data.confidences import joint_confidences, person_confidences
 from clickpose.data.json_file import read_json, write_json
+from clickpose.data.notes import Notes, note
 from clickpose.data.photo_names import match_photos
 from clickpose.metrics.average_precision import match_predictions
 from clickpose.metrics.keypoint_sets import predictions_from_coco, truth_from_coco
@@ -253,14 +244,18 @@ def with_scores(results: Sequence[dict], keypoint_scores: np.ndarray, scores: np
         keypoint_scores: (N, K), written to ``keypoint_scores`` and, where they stood there, to ``keypoints``' thirds.
         scores: (N,) of the persons.
     """
-    third_are_scores = not np.isin([result["keypoints"][2::3] for result in results], FLAGS).all()
+    if not results:
+        return []
+    triples = np.array([result["keypoints"] for result in results], np.float64).reshape(*keypoint_scores.shape, 3)
+    there = joints_there(triples)
+    third_are_scores = not np.isin(np.where(there, triples[..., 2], 0), FLAGS).all()
     changed = []
-    for result, joints, score in zip(results, keypoint_scores.tolist(), scores.tolist(), strict=True):
+    written = np.where(there, keypoint_scores, 0.0).tolist()
+    for result, placed, joints, score in zip(results, there.tolist(), written, scores.tolist(), strict=True):
         numbers = list(result["keypoints"])
-        absent = [_is_absent(*numbers[3 * joint : 3 * joint + 3]) for joint in range(len(joints))]
-        joints = [0.0 if gone else value for gone, value in zip(absent, joints, strict=True)]
         if third_are_scores:
-            numbers[2::3] = [old if gone else new for gone, old, new in zip(absent, numbers[2::3], joints, strict=True)]
+            thirds = zip(placed, numbers[2::3], joints, strict=True)
+            numbers[2::3] = [new if is_there else old for is_there, old, new in thirds]
         changed.append({**result, "keypoints": numbers, "keypoint_scores": joints, "score": score})
     return changed
 
@@ -318,11 +313,6 @@ def match_to_truth(
         instance_oks=visibility_weighted(terms, labelled),
         truth=truth,
     )
-
-
-def _is_absent(x: float | None, y: float | None, third: float | None) -> bool:
-    """Tell a joint of a result that is not there from its numbers."""
-    return x is None or y is None or bool(np.isnan([x, y]).any()) or not (x or y or third)
 
 
 def _visibility_scores(people: Sequence[CocoPerson]) -> np.ndarray | None:

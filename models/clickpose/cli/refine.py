@@ -13,9 +13,9 @@ import clickpose
 from clickpose.build import flip_test_options
 from clickpose.cli.options import Checkpoint, Device, FlipTest, MaxPixels, Model, Threads
 from clickpose.cli.photos import overlay_paths, parse_clicks, save_overlay
-from clickpose.data.coco_records import told
 from clickpose.data.coco_results import PhotoPoses, PoseFile, read_pose_file
 from clickpose.data.json_file import write_json
+from clickpose.data.notes import told
 from clickpose.image_io import DEFAULT_MAX_PIXELS, read_image, set_max_pixels
 from clickpose.outputs import check_outputs
 from clickpose.structures import Pose, Poses

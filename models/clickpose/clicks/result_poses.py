@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clickpose.calibration.results_file import ResultsFile
-from clickpose.data.coco_records import JointOrder, PersonCategories, kind_hint, note, shown_id
+from clickpose.data.coco_categories import JointOrder, PersonCategories
+from clickpose.data.coco_fields import kind_hint, shown_id
 from clickpose.data.coco_results import poses_of_results
+from clickpose.data.notes import note
 from clickpose.data.records import PoseDataset
 from clickpose.structures import Poses
 

@@ -11,21 +11,12 @@ from typing import Any
 import numpy as np
 
 from clickpose.boxes import BODY_SHARE_OF_BOX, xywh_to_xyxy
-from clickpose.data.coco_records import (
-    CocoAnnotation,
-    CocoImage,
-    area_of_person,
-    as_box,
-    as_size,
-    box_of_person,
-    coco_images,
-    count_ignored,
-    note,
-    note_orders,
-    person_categories,
-    read_annotations,
-)
+from clickpose.data.coco_categories import note_orders, person_categories
+from clickpose.data.coco_extents import area_of_person, box_of_person, count_ignored
+from clickpose.data.coco_fields import as_box, as_size
+from clickpose.data.coco_records import CocoAnnotation, CocoImage, coco_images, read_annotations
 from clickpose.data.json_file import read_json
+from clickpose.data.notes import note
 from clickpose.data.records import ImageRecord, PersonRecord, PoseDataset
 from clickpose.skeleton import COCO, Skeleton
 

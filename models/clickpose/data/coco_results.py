@@ -16,23 +16,13 @@ from pathlib import Path
 import numpy as np
 
 from clickpose.boxes import box_area, xywh_to_xyxy, xyxy_to_xywh
-from clickpose.data.coco_records import (
-    OVERSHOOT,
-    PERSON_CATEGORY,
-    CocoPerson,
-    Notes,
-    box_of_joints,
-    coco_images,
-    flat_triples,
-    joint_confidences,
-    note,
-    person_category,
-    person_confidences,
-    read_predictions,
-    read_results,
-    thirds_are_flags,
-)
+from clickpose.data.coco_categories import PERSON_CATEGORY, person_category
+from clickpose.data.coco_extents import box_of_joints
+from clickpose.data.coco_records import CocoPerson, coco_images, read_predictions, read_results
+from clickpose.data.coco_writing import flat_triples, person_record
+from clickpose.data.confidences import OVERSHOOT, joint_confidences, person_confidences, thirds_are_flags
 from clickpose.data.json_file import read_json_as
+from clickpose.data.notes import Notes, note
 from clickpose.skeleton import COCO, Skeleton
 from clickpose.structures import Pose, Poses
 
@@ -104,8 +94,7 @@ def to_coco(photos: Iterable[PhotoPoses], skeleton: Skeleton = COCO) -> dict:
         size = {} if photo.image_hw is None else {"width": photo.image_hw[1], "height": photo.image_hw[0]}
         images.append({"id": len(images) + 1, "file_name": photo.file_name, **size})
         for pose in photo.poses:
-            ids = {"id": len(annotations) + 1, "image_id": len(images), "category_id": PERSON_CATEGORY}
-            annotations.append({**ids, **_annotation(pose)})
+            annotations.append({"id": len(annotations) + 1, **_annotation(pose, len(images))})
     return {"images": images, "annotations": annotations, "categories": [person_category(skeleton)]}
 
 
@@ -180,7 +169,7 @@ def from_coco(document: Mapping, skeleton: Skeleton = COCO) -> list[PhotoPoses]:
     """Read a COCO keypoint dataset, ours or another's, as poses.
 
     Where another's file lacks our fields, the score is 1, the joints have the confidences that
-    :func:`~clickpose.data.coco_records.joint_confidences` finds, the visibility score is 1 for visible joints and 0 for
+    :func:`~clickpose.data.confidences.joint_confidences` finds, the visibility score is 1 for visible joints and 0 for
     others, and no joint counts as placed by a human. Crowds and other categories are left out, joints are matched by
     name.
 
@@ -283,15 +272,17 @@ def _box(person: CocoPerson, keypoints: np.ndarray, notes: Notes) -> np.ndarray:
     return xywh_to_xyxy(box)
 
 
-def _annotation(pose: Pose) -> dict:
+def _annotation(pose: Pose, image_id: Hashable) -> dict:
     """Return COCO's fields and ours of one person."""
-    placed = np.isfinite(pose.keypoints).all(axis=1)
-    return {
-        "bbox": xyxy_to_xywh(pose.box_xyxy).tolist(),
-        "area": float(box_area(pose.box_xyxy)),
-        "iscrowd": 0,
-        "num_keypoints": int(placed.sum()),
-        "keypoints": flat_triples(pose.keypoints, _visibilities(pose)),
+    record = person_record(
+        pose.keypoints,
+        _visibilities(pose),
+        image_id=image_id,
+        category_id=PERSON_CATEGORY,
+        area=box_area(pose.box_xyxy),
+        box_xywh=xyxy_to_xywh(pose.box_xyxy),
+    )
+    return record | {
         "score": pose.instance_score,
         "keypoint_scores": pose.keypoint_scores.tolist(),
         "visibility_scores": pose.visibility_scores.tolist(),
@@ -306,7 +297,7 @@ def _visibilities(pose: Pose) -> np.ndarray:
 
 def _changed_fields(old: CocoPerson, pose: Pose, flags: bool) -> dict:
     """Return what a new pose changes of an annotation, joints in the file's order."""
-    order, fields = old.order, _annotation(pose)
+    order, fields = old.order, _annotation(pose, old.image_id)
     thirds = _visibilities(pose) if flags else pose.keypoint_scores
     fields["keypoints"] = flat_triples(order.to_file(pose.keypoints, np.nan), order.to_file(thirds))
     for name in ("keypoint_scores", "visibility_scores", "fixed"):
@@ -314,7 +305,8 @@ def _changed_fields(old: CocoPerson, pose: Pose, flags: bool) -> dict:
     box = old.box_xywh
     if old.area is not None and not (box is not None and np.isclose(old.area, box[2] * box[3])):
         fields["area"] = old.entry["area"]  # of a mask, say
-    del fields["iscrowd"]  # it stays as it is written
+    for name in ("image_id", "category_id", "iscrowd"):  # they stay as they are written
+        del fields[name]
     if "num_keypoints" not in old.entry:
         del fields["num_keypoints"]
     return fields

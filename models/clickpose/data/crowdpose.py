@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from clickpose.data.coco import CocoFields, area_of_box, read_coco_dataset
-from clickpose.data.coco_records import as_number, coco_images
+from clickpose.data.coco_fields import as_number
+from clickpose.data.coco_records import coco_images
 from clickpose.data.json_file import read_json
 from clickpose.data.records import PoseDataset
 from clickpose.skeleton_io import SKELETONS

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from clickpose.data.coco import CocoFields, read_coco_dataset
-from clickpose.data.coco_records import as_flag, as_numbers
+from clickpose.data.coco_fields import as_flag, as_numbers
 from clickpose.data.records import PoseDataset
 from clickpose.skeleton_io import SKELETONS
 

@@ -14,7 +14,8 @@ import numpy as np
 
 from clickpose.boxes import BODY_SHARE_OF_BOX, box_area, xywh_to_xyxy
 from clickpose.checks import described
-from clickpose.data.coco_records import as_numbers, box_of_joints
+from clickpose.data.coco_extents import box_of_joints
+from clickpose.data.coco_fields import as_numbers
 from clickpose.data.json_file import read_json
 from clickpose.data.records import ImageRecord, PersonRecord, PoseDataset
 from clickpose.image_io import read_sides

@@ -17,8 +17,9 @@ import numpy as np
 from clickpose.boxes import enclosing_box
 from clickpose.calibration.expected_oks import with_common_tolerance
 from clickpose.checks import described
-from clickpose.data.coco_records import as_numbers, unit_confidences
+from clickpose.data.coco_fields import as_numbers
 from clickpose.data.coco_results import PhotoPoses
+from clickpose.data.confidences import unit_confidences
 from clickpose.data.json_file import read_json_as
 from clickpose.skeleton import COCO, Skeleton
 from clickpose.structures import Pose, Poses

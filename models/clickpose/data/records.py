@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from clickpose.boxes import xyxy_to_xywh
-from clickpose.data.coco_records import PERSON_CATEGORY, told
+from clickpose.data.coco_categories import PERSON_CATEGORY
+from clickpose.data.notes import told
 from clickpose.metrics.inputs import as_ids
 from clickpose.metrics.keypoint_sets import KeypointTruth
 from clickpose.skeleton import Skeleton

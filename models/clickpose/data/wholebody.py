@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from clickpose.data.coco import CocoFields, read_coco_dataset
-from clickpose.data.coco_records import as_numbers
+from clickpose.data.coco_fields import as_numbers
 from clickpose.data.records import PoseDataset
 from clickpose.skeleton_io import SKELETONS
 

@@ -14,16 +14,10 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from clickpose.boxes import clip_boxes, xywh_to_xyxy
-from clickpose.data.coco_records import (
-    CocoAnnotation,
-    CocoImage,
-    Notes,
-    box_of_person,
-    coco_images,
-    note,
-    person_categories,
-    read_annotations,
-)
+from clickpose.data.coco_categories import person_categories
+from clickpose.data.coco_extents import box_of_person
+from clickpose.data.coco_records import CocoAnnotation, CocoImage, coco_images, read_annotations
+from clickpose.data.notes import Notes, note
 from clickpose.skeleton import COCO, Skeleton
 
 DIGITS = 8  # of a share: within a ten-thousandth of a pixel on photos of up to 20,000

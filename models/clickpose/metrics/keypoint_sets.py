@@ -9,22 +9,18 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from clickpose.checks import as_array, check_finite, check_not_negative
-from clickpose.data.coco_records import (
-    Notes,
+from clickpose.data.coco_categories import note_orders, person_categories
+from clickpose.data.coco_extents import (
     area_of_person,
     box_of_person,
-    check_image_id,
     coco_positions,
     count_ignored,
-    entries_of,
     extent_areas,
-    note_orders,
-    person_categories,
-    read_annotations,
-    read_results,
     result_areas,
-    unique_ids,
 )
+from clickpose.data.coco_fields import check_image_id, entries_of, unique_ids
+from clickpose.data.coco_records import read_annotations, read_results
+from clickpose.data.notes import Notes
 from clickpose.metrics.inputs import as_ids
 from clickpose.skeleton import COCO, Skeleton
 

@@ -13,7 +13,7 @@ from clickpose.clicks.click_protocol import ClickProtocol
 from clickpose.clicks.interactive import evaluate_poses
 from clickpose.clicks.result_poses import read_result_poses
 from clickpose.commands.evaluate import EvaluationPlan, evaluate_plan
-from clickpose.data.coco_records import person_category
+from clickpose.data.coco_categories import person_category
 from clickpose.data.formats import read_dataset
 from clickpose.skeleton import COCO
 from helpers.reference import corner_dataset, pycocotools_evaluation

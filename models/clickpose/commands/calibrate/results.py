@@ -17,8 +17,11 @@ from clickpose.calibration.sample import FitSample
 from clickpose.commands.calibrate.outcome import RANKED
 from clickpose.commands.calibrate.report import PersonPictures
 from clickpose.data.coco import stored_hw_of
-from clickpose.data.coco_records import CocoPerson, box_of_joints, coco_images, person_categories, told
+from clickpose.data.coco_categories import person_categories
+from clickpose.data.coco_extents import box_of_joints
+from clickpose.data.coco_records import CocoPerson, coco_images
 from clickpose.data.json_file import read_json
+from clickpose.data.notes import told
 from clickpose.data.photo_files import check_photos
 from clickpose.data.records import ImageRecord
 from clickpose.metrics.average_precision import average_precision
