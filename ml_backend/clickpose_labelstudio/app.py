@@ -23,6 +23,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from werkzeug.exceptions import HTTPException
 
 import clickpose
+from clickpose.checks import described
 from clickpose.predictor import PosePredictor
 from clickpose_labelstudio import build
 from clickpose_labelstudio.labeling_config import LabelingConfigError
@@ -181,7 +182,7 @@ def predict() -> Response:
     g.parsed = time.perf_counter()
     params = body.get("params") or {}
     if not isinstance(params, dict):
-        raise RequestError(f"Expected params to be an object, got {type(params).__name__}")
+        raise RequestError(f"Expected params to be an object, got {described(params)}")
     context, tasks = params.get("context"), body.get("tasks")
     label_config = body.get("label_config") or backend.config_of(body.get("project"))
     with contextlib.nullcontext() if context else _batch_turn(backend):
@@ -353,7 +354,7 @@ def _json_object() -> dict:
     except (ValueError, RecursionError):
         raise RequestError("Expected a JSON object as the request body") from None
     if not isinstance(body, dict):
-        raise RequestError(f"Expected a JSON object as the request body, got {type(body).__name__}")
+        raise RequestError(f"Expected a JSON object as the request body, got {described(body)}")
     return body
 
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from clickpose.boxes import clip_boxes
+from clickpose.checks import described
 from clickpose.structures import Annotations, Pose, Poses
 from clickpose_labelstudio.grouping import (
     SAME_BOX_TWICE,
@@ -340,16 +341,14 @@ def place_keypoint(
 def _with_ids(result: object) -> list[dict]:
     """Return shallow copies of the items, each with an id (relations have none)."""
     if not isinstance(result, Sequence) or isinstance(result, str | bytes):
-        raise CodecError(f"Expected a result that is a list of regions, got {type(result).__name__}")
+        raise CodecError(f"Expected a result that is a list of regions, got {described(result)}")
     items = []
     for index, item in enumerate(result):
         if not isinstance(item, Mapping):
-            raise CodecError(f"Expected item {index} of the result to be an object, got {type(item).__name__}")
+            raise CodecError(f"Expected item {index} of the result to be an object, got {described(item)}")
         region_id = item.get("id")
         if region_id is not None and not isinstance(region_id, str):
-            raise CodecError(
-                f"Expected the id of item {index} of the result to be text, got {type(region_id).__name__}"
-            )
+            raise CodecError(f"Expected the id of item {index} of the result to be text, got {described(region_id)}")
         items.append({**item, "id": region_id or f"region-{index}"})
     return items
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, unquote_to_bytes, urlsplit
 
 from clickpose import image_io
+from clickpose.checks import described
 from clickpose_labelstudio.fetching import Fetcher
 from clickpose_labelstudio.label_studio_auth import origin_of
 from clickpose_labelstudio.ports import ImageError, LoadedImage
@@ -65,7 +66,7 @@ class TaskImages:
 
     def _read(self, reference: str) -> bytes:
         if not isinstance(reference, str) or not reference:
-            raise ImageError(f"Expected an image address in the task, got {type(reference).__name__}")
+            raise ImageError(f"Expected an image address in the task, got {described(reference)}")
         if reference[:5].lower() == "data:":
             return self._decode_data_uri(reference)
         if len(reference) > MAX_REFERENCE_CHARACTERS:

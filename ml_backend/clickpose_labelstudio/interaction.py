@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from clickpose.checks import described
 from clickpose_labelstudio.codec import DecodedResult, decode_result, place_keypoint
 from clickpose_labelstudio.grouping import CLICK_REACH, nearest_person
 from clickpose_labelstudio.labeling_config import LabelingConfig
@@ -82,7 +83,7 @@ def result_of(context: Mapping) -> Sequence[Mapping]:
     """
     result = context.get("result")
     if not isinstance(result, list):
-        raise RequestError(f"Expected context.result to be a list of regions, got {type(result).__name__}")
+        raise RequestError(f"Expected context.result to be a list of regions, got {described(result)}")
     return result
 
 

@@ -15,6 +15,8 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
+from clickpose.checks import described
+
 _PREFIX = "cp-"
 _PERSON_ID = re.compile(re.escape(_PREFIX) + r"([^-]+)")
 _KEYPOINT_ID = re.compile(re.escape(_PREFIX) + r"([^-]+)-(.+)")
@@ -120,7 +122,7 @@ def _percent(item: Mapping, key: str) -> float:
     number: Any = value.get(key) if isinstance(value, Mapping) else None
     if not is_percentage(number):
         raise CodecError(
-            f"Expected value.{key} of region {str(item.get('id'))[:80]!r} to be a percentage, got {str(number)[:80]}"
+            f"Expected value.{key} of region {str(item.get('id'))[:80]!r} to be a percentage, got {described(number)}"
         )
     return float(number)
 

@@ -15,6 +15,7 @@ import numpy as np
 
 import clickpose
 from clickpose.boxes import clip_boxes
+from clickpose.checks import described
 from clickpose.postprocess import suppress_duplicate_poses
 from clickpose.predictor import EncodedRegion, PosePredictor, place_clicks, prompt_box, refine_among
 from clickpose.structures import Clicks, Pose
@@ -102,7 +103,7 @@ class AnnotationService:
         if len(tasks) > _MAX_TASKS:
             raise RequestError(f"Expected at most {_MAX_TASKS} tasks, got {len(tasks)}")
         if context is not None and not isinstance(context, Mapping):
-            raise RequestError(f"Expected context to be an object or null, got {type(context).__name__}")
+            raise RequestError(f"Expected context to be an object or null, got {described(context)}")
         config = self.check_config(label_config)
         if not context:
             return self._preannotate_all(tasks, config)
@@ -121,7 +122,7 @@ class AnnotationService:
             RequestError: if it is no text.
         """
         if not isinstance(label_config, str):
-            raise RequestError(f"Expected label_config to be XML text, got {type(label_config).__name__}")
+            raise RequestError(f"Expected label_config to be XML text, got {described(label_config)}")
         return _parse_cached(label_config, self._get_predictor().skeleton)
 
     def _image_of(self, task: Mapping, config: LabelingConfig) -> _TaskImage:

@@ -15,7 +15,7 @@ import numpy as np
 
 from clickpose.data.coco_categories import PersonCategories, categories_of_results, note_orders, person_categories
 from clickpose.data.coco_extents import result_areas
-from clickpose.data.coco_fields import as_box, entries_of, unique_ids
+from clickpose.data.coco_fields import as_box, check_image_id, entries_of, unique_ids
 from clickpose.data.coco_records import (
     CocoImage,
     CocoPerson,
@@ -216,8 +216,7 @@ def foreign_skeleton(names: Sequence[object], edges: Sequence[tuple[int, int]] =
 
 def _require_images(people: Sequence[CocoPerson], known: set) -> None:
     for person in people:
-        if person.image_id not in known:
-            raise ValueError(f"Expected image {person.image_id!r} of {person.where}, got no such image")
+        check_image_id(person.image_id, known, person.where)
 
 
 def photo_labels(

@@ -185,7 +185,7 @@ def test_a_label_does_not_write_log_lines(client, caplog):
         (b"", "Expected a JSON object"),
         (b"{", "Expected a JSON object"),
         (b"[" * 100_000, "Expected a JSON object"),
-        (b"[]", "got list"),
+        (b"[]", "got a list"),
         (b'{"tasks": [], "label_config": NaN}', "Expected a JSON object"),
         (b'{"tasks": 1' + b"0" * 5000 + b"}", "Expected a JSON object"),
         (b'{"tasks": [{"id": 1e999}]}', "Expected a JSON object"),

@@ -381,13 +381,13 @@ def test_image_size_given_by_the_caller_wins():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"value": {}}, r"value\.x of region 'k1' to be a percentage, got None"),
+        ({"value": {}}, r"value\.x of region 'k1' to be a percentage, got none"),
         ({"value": None}, r"value\.x of region 'k1'"),
-        ({"value": {"x": "5", "y": 3}}, r"value\.x .* got 5"),
+        ({"value": {"x": "5", "y": 3}}, r"value\.x .* got '5'"),
         ({"value": {"x": 5, "y": float("nan")}}, r"value\.y .* got nan"),
-        ({"value": {"x": True, "y": 5}}, r"value\.x .* got True"),
+        ({"value": {"x": True, "y": 5}}, r"value\.x .* got true"),
         ({"value": {"x": 10**400, "y": 5}}, r"value\.x"),
-        ({"id": 5}, "id of item 0 of the result to be text, got int"),
+        ({"id": 5}, "id of item 0 of the result to be text, got 5"),
         ({"original_width": None}, "Expected original_width and original_height"),
         ({"original_height": 0}, "Expected original_width and original_height"),
     ],
@@ -397,7 +397,7 @@ def test_malformed_region_is_refused_with_its_id(change, message):
         decode_result([{**point("k1", "nose", 1, 1), **change}], CONFIG)
 
 
-@pytest.mark.parametrize(("result", "message"), [(None, "list of regions"), ("abc", "list of"), ([3], "item 0 .* int")])
+@pytest.mark.parametrize(("result", "message"), [(None, "list of regions"), ("abc", "list of"), ([3], "item 0 .* got 3")])
 def test_malformed_result_is_refused(result, message):
     with pytest.raises(CodecError, match=message):
         decode_result(result, CONFIG)
