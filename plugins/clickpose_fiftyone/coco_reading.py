@@ -351,7 +351,7 @@ def id_storage(values: Iterable, existing: fo.Field | None) -> Callable:
 
 
 def _counted(entry: Mapping) -> int | None:
-    counted = counted_joints(entry, "")
+    counted = counted_joints(entry, "") if entry.get("keypoints") else None  # a count of nothing counts for nothing
     return None if counted is None else min(counted, _LARGEST)
 
 

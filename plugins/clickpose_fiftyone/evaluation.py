@@ -24,7 +24,7 @@ from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.field_names import AREA, GT, PRED, PRED_OKS, person_path
 from clickpose_fiftyone.fiftyone_internals import RestoredResults, dataset_of
 from clickpose_fiftyone.matching import Matches, match_persons
-from clickpose_fiftyone.truth import read_predictions, read_truth
+from clickpose_fiftyone.truth import read_predictions, read_truth, within_categories
 
 METHOD = "coco-pose"
 TRUE_POSITIVE, FALSE_POSITIVE, FALSE_NEGATIVE, IGNORED = "tp", "fp", "fn", "ignored"
@@ -227,7 +227,9 @@ def _evaluate_columns(samples, config: PoseEvaluationConfig) -> _Outcome:
     require_compared(samples, config.pred_field, config.gt_field)
     truth_columns = PersonColumns(samples, config.gt_field)
     prediction_columns = PersonColumns(samples, config.pred_field)
-    truth, predictions = read_truth(truth_columns), read_predictions(prediction_columns, config.score)
+    truth, predictions = within_categories(
+        read_truth(truth_columns), read_predictions(prediction_columns, config.score), truth_columns, prediction_columns
+    )
     sigmas = truth_columns.skeleton.sigma_array
     evaluation = evaluate_keypoints(truth, predictions, sigmas, range(len(truth_columns.counts)))
     matches = match_persons(truth, predictions, sigmas, config.iou)

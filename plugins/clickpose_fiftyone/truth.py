@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from clickpose.boxes import BODY_SHARE_OF_BOX, box_area, xyxy_to_xywh
 from clickpose.data.coco_results import VISIBLE_FROM
 from clickpose.metrics.keypoint_sets import KeypointPredictions, KeypointTruth
+from clickpose_fiftyone.coco_kept import kept_document
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.field_names import (
     AREA,
+    CATEGORY_ID,
     CONFIDENCE,
     ISCROWD,
     NUM_KEYPOINTS,
@@ -99,3 +103,23 @@ def read_predictions(columns: PersonColumns, score: str = PRED_OKS) -> KeypointP
     areas = columns.scalars(RESULT_AREA)
     areas = areas if len(columns) and np.isfinite(areas).all() else None
     return KeypointPredictions(keypoints=columns.keypoints, scores=scores, image_ids=columns.rows, areas=areas)
+
+
+def within_categories(
+    truth: KeypointTruth,
+    predictions: KeypointPredictions,
+    truth_columns: PersonColumns,
+    prediction_columns: PersonColumns,
+) -> tuple[KeypointTruth, KeypointPredictions]:
+    """Have people compared within their categories, as COCO does, where there are several of people.
+
+    That asks for predictions of a results list, whose categories are those of the labels; networks that know people
+    only, and labels made here, say nothing of categories: everybody is then compared with everybody.
+    """
+    document = kept_document(prediction_columns.samples, prediction_columns.field)
+    ids = [columns.values(CATEGORY_ID) for columns in (truth_columns, prediction_columns)]
+    known = not any(id_ is None for column in ids for id_ in column)
+    if document is None or not document.is_list or not known or len(set(ids[0])) < 2:
+        return truth, predictions
+    own, found = (np.array([str(id_) for id_ in column], dtype=object) for column in ids)
+    return replace(truth, category_ids=own), replace(predictions, category_ids=found)

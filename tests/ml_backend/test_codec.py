@@ -397,7 +397,9 @@ def test_malformed_region_is_refused_with_its_id(change, message):
         decode_result([{**point("k1", "nose", 1, 1), **change}], CONFIG)
 
 
-@pytest.mark.parametrize(("result", "message"), [(None, "list of regions"), ("abc", "list of"), ([3], "item 0 .* got 3")])
+@pytest.mark.parametrize(
+    ("result", "message"), [(None, "list of regions"), ("abc", "list of"), ([3], "item 0 .* got 3")]
+)
 def test_malformed_result_is_refused(result, message):
     with pytest.raises(CodecError, match=message):
         decode_result(result, CONFIG)

@@ -13,7 +13,7 @@ from pycocotools.coco import COCO as CocoFile
 from pycocotools.cocoeval import COCOeval
 
 from clickpose.data.coco_categories import person_category
-from clickpose.metrics.average_precision import FIGURES
+from clickpose.metrics.average_precision import FIGURES, average_precision
 from clickpose.skeleton import COCO
 from clickpose.skeleton_io import SKELETONS
 from clickpose_fiftyone.coco_exchange import export_coco, import_coco
@@ -627,3 +627,50 @@ def test_the_joints_of_every_known_skeleton_are_known(name, new_dataset, tmp_pat
     import_coco(dataset, document, tmp_path)
     assert dataset.skeletons["gt"].labels == list(skeleton.names) and skeleton_of(dataset, "gt") is skeleton
     assert exported(dataset, tmp_path / "out.json") == document
+
+
+def test_people_of_several_categories_are_compared_within_theirs_as_coco_does(tmp_path, rng, new_dataset):
+    dataset = new_dataset()
+    images, people = [], []
+    for number in range(1, 5):
+        save_photo(tmp_path / f"{number}.jpg")
+        images.append({"id": number, "file_name": f"{number}.jpg", "width": WIDTH, "height": HEIGHT})
+        for category_id in (1, 2):
+            keypoints, visibility, box = make_person(rng)
+            people.append(
+                {"id": len(people) + 1, "image_id": number, "category_id": category_id, "bbox": box, "iscrowd": 0,
+                 "keypoints": triples(keypoints, visibility), "num_keypoints": int((visibility > 0).sum()),
+                 "area": box[2] * box[3]}
+            )  # fmt: skip
+    categories = [{**CATEGORY, "name": "adult"}, {**CATEGORY, "id": 2, "name": "child"}]
+    truth = {"images": images, "annotations": people, "categories": categories}
+    results = [
+        {"image_id": person["image_id"], "category_id": 1 if number < 4 else person["category_id"],
+         "keypoints": [value + 1.5 for value in person["keypoints"]], "score": 1 / number}
+        for number, person in enumerate(people, 1)
+    ]  # fmt: skip
+    for result in results:
+        result["keypoints"][2::3] = [0.5] * 17
+    import_coco(dataset, truth, tmp_path, "gt")
+    import_coco(dataset, results, field="found")
+    wanted = average_precision(truth, results)
+    same_figures(evaluate_poses(dataset, "found", "gt", eval_key=None).metrics(), wanted)
+    assert wanted["AR50"] == pytest.approx((1 + 3 / 4) / 2)  # of the children one was taken for an adult
+    as_dataset = {**truth, "annotations": [{**entry, "id": n, "category_id": 1} for n, entry in enumerate(results)]}
+    import_coco(dataset, as_dataset, tmp_path, "people")  # of a network that knows people only
+    assert evaluate_poses(dataset, "people", "gt", eval_key=None).metrics()["AR50"] == pytest.approx(1)
+
+
+def test_a_count_of_joints_beside_no_keypoints_makes_nobody_to_be_found(tmp_path, rng, new_dataset):
+    dataset = new_dataset()
+    save_photo(tmp_path / "1.jpg")
+    keypoints, visibility, box = make_person(rng)
+    person = {"id": 1, "image_id": 1, "category_id": 1, "bbox": box, "iscrowd": 0, "area": 900.0, "num_keypoints": 17}
+    person["keypoints"] = triples(keypoints, visibility)
+    truth = {
+        "images": [{"id": 1, "file_name": "1.jpg", "width": WIDTH, "height": HEIGHT}], "categories": [CATEGORY],
+        "annotations": [person, {**person, "id": 2, "keypoints": None}],
+    }  # fmt: skip
+    import_coco(dataset, truth, tmp_path, "gt")
+    import_coco(dataset, [{"image_id": 1, "category_id": 1, "score": 0.5, "keypoints": person["keypoints"]}], field="p")
+    assert evaluate_poses(dataset, "p", "gt", eval_key=None).metrics()["AR"] == pytest.approx(1)  # of one person
