@@ -163,6 +163,36 @@ def name_of(requirement: str) -> str:
     return re.match(r"[\w-]+", requirement)[0].lower().replace("_", "-")
 
 
+# Names of COCO's form that only its writer gives to a record -> the modules that do.
+WRITERS = {
+    "supercategory": {"clickpose.data.coco_categories"},
+    "num_keypoints": {"clickpose.data.coco_writing"},
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_cocos_records_have_one_writer(name):
+    """A new record is a dict with these keys: whoever writes one of its own decides anew what COCO's form means."""
+    writers = {
+        module
+        for module, path in modules().items()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for key in ([*node.keys] if isinstance(node, ast.Dict) else [])
+        + ([node.slice] if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store) else [])
+        if isinstance(key, ast.Constant) and key.value == name
+    }
+    assert writers == WRITERS[name]
+
+
+def test_the_parts_of_cocos_home_import_one_way():
+    parts = {name: path for name, path in modules().items() if name.startswith("clickpose.data.")}
+    wanted = {name: imports_of(path) & parts.keys() for name, path in parts.items()}
+    done: set[str] = set()
+    while ready := {name for name in parts if name not in done and wanted[name] <= done}:
+        done |= ready
+    assert done == parts.keys(), f"a circle among {sorted(parts.keys() - done)}"
+
+
 def run_python(code: str):
     """Run code in a fresh interpreter, without settings of ours, and return the JSON it prints."""
     # a library that copies the whole environment would seem to read them

@@ -174,7 +174,8 @@ def _as_annotation(person: CocoPerson, confidences: np.ndarray, thirds_are_confi
         box_xywh=box,
         order=person.order,
     )
-    entry = {**record, **person.entry, "keypoints": record["keypoints"], "num_keypoints": record["num_keypoints"]}
+    joints = {name: record[name] for name in ("keypoints", "num_keypoints")}
+    entry = {**record, **person.entry, **joints}
     if thirds_are_confidences and person.keypoint_scores is None:
         entry["keypoint_scores"] = person.order.to_file(confidences).tolist()
     if box is not None and not entry["bbox"]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from clickpose_fiftyone.field_names import COCO_IMAGE, COCO_INFO
+from clickpose_fiftyone.field_names import AREA, CATEGORY_ID, COCO_EXTRA, COCO_ID, COCO_IMAGE, COCO_INFO, ISCROWD
 from clickpose_fiftyone.fiftyone_internals import dataset_of
 
 _BY_FIELD = "by_field"
@@ -106,16 +106,17 @@ def keep_entry(place: int, entry: Mapping) -> str:
     return json.dumps({"place": place, "entry": entry})
 
 
-def kept_entry(text: str | None, legacy: Mapping) -> Kept | None:
+def kept_entry(own: Mapping) -> Kept | None:
     """Return what a label keeps of its annotation; None for a label that was not read from a file.
 
     Args:
-        text: what is kept.
-        legacy: what version 0.1 kept beside it: id, category, flags.
+        own: the label's attributes by name; beside what is kept those that version 0.1 kept apart, id, category, flag
+            and area.
     """
-    content = json.loads(text) if text else None
+    content = json.loads(own[COCO_EXTRA]) if own[COCO_EXTRA] else None
     if content is None:
         return None
     if set(content) == {"place", "entry"}:
         return Kept(content["place"], content["entry"])
-    return Kept(-1, {**content, **{name: value for name, value in legacy.items() if value is not None}})
+    apart = {"id": own[COCO_ID], "category_id": own[CATEGORY_ID], "iscrowd": own[ISCROWD], "area": own[AREA]}
+    return Kept(-1, {**content, **{name: value for name, value in apart.items() if value is not None}})

@@ -124,8 +124,7 @@ class _People:
         """Yield each person's annotation and its place in the file."""
         for person in range(len(self.columns)):
             own = {name: values[person] for name, values in self.stored.items()}
-            legacy = {"id": own[COCO_ID], "category_id": own[CATEGORY_ID], "iscrowd": own[ISCROWD], "area": own[AREA]}
-            kept = kept_entry(own[COCO_EXTRA], legacy)
+            kept = kept_entry(own)
             image_id = images[self.columns.rows[person]].entry["id"]
             if kept is None:
                 yield Kept(_LAST, self._new(person, own, image_id))
@@ -260,8 +259,7 @@ def _other_boxes(samples, field: str, images: Sequence[Kept], sizes: np.ndarray)
     for row, image in enumerate(images):
         for values in zip(*(column[row] or () for column in columns), strict=True):
             own = dict(zip(names, values, strict=True))
-            legacy = {"id": own[COCO_ID], "category_id": own[CATEGORY_ID], "iscrowd": own[ISCROWD], "area": own[AREA]}
-            kept = kept_entry(own[COCO_EXTRA], legacy)
+            kept = kept_entry(own)
             if kept is None or (kept.place < 0 and own[COCO_ID] in people):  # version 0.1 kept it with the person's box
                 continue
             entry = {**kept.entry, "image_id": image.entry["id"]}
