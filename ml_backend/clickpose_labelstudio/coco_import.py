@@ -127,7 +127,8 @@ def coco_results_to_tasks(
             is, :func:`.joint_confidences` tells.
         images: the ``images`` of the COCO file that the results belong to.
         config: the labelling configuration of the project.
-        categories: the ``categories`` of that file, which tell the order of the joints; the skeleton's without.
+        categories: the ``categories`` of that file; those with all joints are written in the order of results, which is
+            the skeleton's.
         reference: file name -> what the task's data shall name as its image.
         model_version: name for the predictions.
         file, images_file: names of the files, for messages.

@@ -118,12 +118,14 @@ def parse_boxes(texts: Sequence[str] | None) -> np.ndarray | None:
 
 def parse_clicks(texts: Sequence[str], skeleton: Skeleton) -> dict[str, tuple[float, ...]]:
     """Read ``joint=x,y``; the joint in any usual spelling."""
-    clicks = {}
+    clicks: dict[str, tuple[float, ...]] = {}
     for text in texts:
         name, _, position = text.partition("=")
         joint = skeleton.match(name)
         if joint is None:
             raise ValueError(f"Expected --click joint=x,y with a joint of {', '.join(skeleton.names)}, got {text!r}")
+        if skeleton.names[joint] in clicks:
+            raise ValueError(f"Expected --click once for a joint, got {skeleton.names[joint]} twice")
         clicks[skeleton.names[joint]] = _parse_numbers("--click", position, 2, "joint=x,y", text)
     return clicks
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -13,9 +14,10 @@ import clickpose
 from clickpose.build import flip_test_options
 from clickpose.cli.options import Checkpoint, Device, FlipTest, MaxPixels, Model, Threads
 from clickpose.cli.photos import overlay_paths, parse_clicks, save_overlay
-from clickpose.data.coco_results import PhotoPoses, PoseFile, read_pose_file
+from clickpose.data.coco_results import PhotoPoses, read_pose_file
 from clickpose.data.json_file import write_json
-from clickpose.data.notes import told
+from clickpose.data.notes import Notes, note, told
+from clickpose.data.photo_names import match_photos
 from clickpose.image_io import DEFAULT_MAX_PIXELS, read_image, set_max_pixels
 from clickpose.outputs import check_outputs
 from clickpose.structures import Pose, Poses
@@ -55,7 +57,8 @@ def refine(
         options = flip_test_options(model, flip_test)
         predictor = clickpose.load(model, checkpoint=checkpoint, device=device, threads=threads, **options)
         file = read_pose_file(poses, predictor.skeleton)
-        index = _find_photo(file.photos, photo, poses)
+        notes = Counter(file.notes)
+        index = _find_photo(file.photos, photo, poses, notes)
         people = file.photos[index].poses
         if person >= len(people):
             raise ValueError(
@@ -71,14 +74,14 @@ def refine(
         if json is not None:
             write_json(json, file.with_pose(index, person, after))
         save_overlay(overlays.get(photo), image, Poses.stack(people.skeleton, refined))
-    _report_left_out(file, poses)
+    _report_left_out(notes, poses)
     _report_clicks_outside(photo, image.shape[:2], clicks)
     _report_refinement(photo, person, before, after, clicks)
 
 
-def _report_left_out(file: PoseFile, source: Path) -> None:
-    if file.notes:
-        typer.echo(f"{source}: {told(file.notes)}", err=True)
+def _report_left_out(notes: Notes, source: Path) -> None:
+    if notes:
+        typer.echo(f"{source}: {told(notes)}", err=True)
 
 
 def _report_clicks_outside(photo: Path, image_hw: tuple[int, int], clicks: Mapping[str, Sequence[float]]) -> None:
@@ -97,13 +100,20 @@ def _report_refinement(photo: Path, person: int, before: Pose, after: Pose, clic
     )
 
 
-def _find_photo(photos: Sequence[PhotoPoses], photo: Path, source: Path) -> int:
-    """Return the index of a photo in a COCO file: by path, else by file name, else the only one."""
-    for same in (lambda name: Path(name) == photo, lambda name: Path(name).name == photo.name):
-        found = [i for i, entry in enumerate(photos) if same(entry.file_name)]
-        if len(found) == 1:
-            return found[0]
+def _find_photo(photos: Sequence[PhotoPoses], photo: Path, source: Path, notes: Notes) -> int:
+    """Return the index of a photo in a COCO file: the one whose path ends alike in the most parts, else the only one.
+
+    Raises:
+        ValueError: if it is not there, or the file's names do not tell which it is.
+    """
+    try:
+        found = match_photos({0: photo.absolute().as_posix()}, {i: each.file_name for i, each in enumerate(photos)})[0]
+    except ValueError as error:
+        raise ValueError(f"Cannot tell which photo of {source} is meant: {error}") from None
+    if isinstance(found, int):
+        return found
     if len(photos) == 1:
+        note(notes, f"photo of another name, {photos[0].file_name}, taken for {photo}")
         return 0
     raise ValueError(f"Expected {source} to hold the people of {photo.name}, got {len(photos)} photos and not that one")
 

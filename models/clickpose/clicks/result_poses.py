@@ -10,6 +10,7 @@ from pathlib import Path
 from clickpose.calibration.results_file import ResultsFile
 from clickpose.data.coco_categories import JointOrder, PersonCategories
 from clickpose.data.coco_fields import kind_hint, shown_id
+from clickpose.data.coco_records import coco_images
 from clickpose.data.coco_results import poses_of_results
 from clickpose.data.notes import note
 from clickpose.data.records import PoseDataset
@@ -55,11 +56,7 @@ def read_result_poses(path: Path, dataset: PoseDataset, whole: bool = True) -> R
     ids = file.image_ids({**dict.fromkeys(dataset.unsized_ids), **names})
     kept = [(row, ids[row.image_id]) for row in file.people if ids[row.image_id] is not None]
     if whole and file.people and not kept:
-        raise ValueError(
-            f"Expected results for images of {dataset.name}, such as {shown_id(dataset.images[0].image_id)}, got none "
-            f"in {path}, but for others, such as {shown_id(file.people[0].image_id)}"
-            + (kind_hint(file.people[0].image_id, names) if isinstance(file.content, list) else "")
-        )
+        raise ValueError(f"Expected results for images of {dataset.name}, such as {_examples(dataset, file)}")
     if whole and len(kept) < len(file.people):
         note(file.notes, "results of photos that the data set lacks, left out", len(file.people) - len(kept))
     by_own_id = poses_of_results([row for row, _ in kept], skeleton, file.notes)
@@ -70,3 +67,14 @@ def read_result_poses(path: Path, dataset: PoseDataset, whole: bool = True) -> R
     return ResultPoses(
         {ids[image_id]: poses for image_id, poses in by_own_id.items()}, found if listed else None, file.notes
     )
+
+
+def _examples(dataset: PoseDataset, file: ResultsFile) -> str:
+    """Name a photo of each of two files that have none in common, by what tells: ids, or names."""
+    wanted, other = dataset.images[0], file.people[0].image_id
+    none = f"got none in {file.source}, but for"
+    if isinstance(file.content, list):
+        hint = kind_hint(other, [image.image_id for image in dataset.images])
+        return f"{shown_id(wanted.image_id)}, {none} others, such as {shown_id(other)}{hint}"
+    names = {image.image_id: image.file_name for image in coco_images(file.content)}
+    return f"{wanted.path.name}, {none} photos of other names, such as {names[other] or shown_id(other)}"

@@ -257,6 +257,41 @@ def test_refine_finds_the_photo_by_path_then_name(calls, photo, tmp_path):
     assert_one_sentence(result, "to hold the people of third.jpg, got 2 photos and not that one")
 
 
+@pytest.mark.parametrize("names", [["a/1.jpg", "b/1.jpg"], ["a\\1.jpg", "b\\1.jpg"], ["/x/a/1.jpg", "/x/b/1.jpg"]])
+def test_refine_tells_photos_of_one_name_by_their_folders(calls, photo, tmp_path, monkeypatch, names):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        Image.open(photo).save(tmp_path / folder / "1.jpg")
+    poses, out = tmp_path / "poses.json", tmp_path / "out.json"
+    assert run("predict", tmp_path / "a", tmp_path / "b", "--json", poses).exit_code == 0
+    document = json.loads(poses.read_text())
+    for image, name in zip(document["images"], names, strict=True):
+        image["file_name"] = name
+    poses.write_text(json.dumps(document))
+    monkeypatch.chdir(tmp_path / "b")
+    assert run("refine", "1.jpg", "--poses", poses, "--click", "nose=1,2", "--json", out).exit_code == 0
+    changed = [
+        new["image_id"]
+        for new, old in zip(json.loads(out.read_text())["annotations"], document["annotations"], strict=True)
+        if new != old
+    ]
+    assert changed == [2]
+    Image.open(photo).save(tmp_path / "1.jpg")
+    result = run("refine", tmp_path / "1.jpg", "--poses", poses, "--click", "nose=1,2")
+    assert_one_sentence(result, "Cannot tell which photo", "poses.json is meant", "whose folders do not tell")
+
+
+def test_refine_says_that_the_only_photo_has_another_name(calls, photo, tmp_path):
+    poses = tmp_path / "poses.json"
+    assert run("predict", photo, "--json", poses).exit_code == 0
+    photo.rename(tmp_path / "renamed.jpg")
+    result = run("refine", tmp_path / "renamed.jpg", "--poses", poses, "--click", "nose=1,2")
+    assert result.exit_code == 0
+    assert "1 photo of another name, " in result.stderr and "photo.jpg, taken for " in result.stderr
+    twice = run("refine", tmp_path / "renamed.jpg", "--poses", poses, "--click", "nose=1,2", "--click", "Nose=3,4")
+    assert_one_sentence(twice, "--click once for a joint, got nose twice")
+
+
 def test_refine_writes_everything_else_as_it_was_read(calls, photo, tmp_path):
     poses = tmp_path / "poses.json"
     assert run("predict", photo, "--json", poses).exit_code == 0

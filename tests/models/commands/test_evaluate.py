@@ -144,6 +144,14 @@ def test_results_of_other_photos_are_counted_and_scores_may_be_any_numbers(tmp_p
     ]
 
 
+def test_predictions_of_photos_of_other_names_are_refused_by_a_name(tmp_path):
+    truth, path = write(tmp_path, 1, [make_person(1, 1)], [])
+    theirs = {"images": [{"id": 1, "file_name": "x/other.jpg"}], "annotations": [{"id": 1, **make_result(1)}]}
+    path.write_text(json.dumps(theirs))
+    with pytest.raises(ValueError, match=r"such as 1\.jpg, got none .* of other names, such as x/other\.jpg"):
+        evaluate(truth, path)
+
+
 def test_photos_of_a_file_of_predictions_are_known_by_their_names(tmp_path):
     """``predict --json`` counts its photos by itself; the ids of its file are not those of the labels."""
     truth, path = write(tmp_path, 2, [make_person(1, 1), make_person(2, 2, 300.0)], [])
