@@ -55,7 +55,7 @@ review: $(FO_VENV)/.installed ## Open FiftyOne with photos in it: confidence, re
 	@exec $(FO_VENV)/bin/clickpose fiftyone review --data-dir "$(DATA_DIR)/fiftyone" $(if $(IMAGES),--images "$(IMAGES)") $(REVIEW_ARGS)
 
 # From nothing but .venv: no browser, no Label Studio, no FiftyOne, no shared data; the three run side by side.
-quick: $(VENV)/.installed ## Check style and types, run the tests that take less than a minute
+quick: $(VENV)/.installed ## Check style and types, run the quick tests (a minute or two)
 	@$(MAKE) --no-print-directory -j3 lint types quick-tests
 
 quick-tests: $(VENV)/.installed
