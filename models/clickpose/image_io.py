@@ -182,7 +182,8 @@ def _decoding(image: Image.Image) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # they raise anything: SyntaxError for a broken PNG
-        raise ImageError(f"Expected a whole {image.format} image, got one that cannot be decoded: {error}") from None
+        reason = re.sub(r" \([^()]*\bb['\"].*\)", "", str(error), flags=re.DOTALL)  # bytes as Python writes them
+        raise ImageError(f"Expected a whole {image.format} image, got one that cannot be decoded: {reason}") from None
 
 
 def _upright_hw(image: Image.Image) -> tuple[int, int]:
