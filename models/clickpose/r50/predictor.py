@@ -233,7 +233,13 @@ class R50Predictor(PosePredictor):
         else:
             scores = visibility = np.full(keypoints.shape[:2], NO_CONFIDENCE, np.float32)
         persons = reading.class_logits[0, :, PERSON_CLASS].sigmoid().cpu().numpy()
-        return _People(keypoints, center_to_corners(reading.boxes_norm[0]).cpu().numpy(), persons, scores, visibility)
+        return _People(
+            keypoints_norm=keypoints,
+            boxes_norm=center_to_corners(reading.boxes_norm[0]).cpu().numpy(),
+            instance_scores=persons,
+            keypoint_scores=scores,
+            visibility_scores=visibility,
+        )
 
     def _pose(self, frame: ImageFrame, people: _People, index: int) -> Pose:
         """Return person ``index`` in original pixels."""
