@@ -31,7 +31,7 @@ def folder(tmp_path):
         left, top, right, bottom = person.box_xyxy.tolist()
         triples = np.concatenate([person.keypoints, person.visibility[:, None]], 1).ravel().tolist()
         annotations.append(
-            {"id": person.annotation_id, "image_id": person.image_id, "category_id": 1, "iscrowd": 0,
+            {"id": 1 + person.annotation_id, "image_id": person.image_id, "category_id": 1, "iscrowd": 0,
              "bbox": [left, top, right - left, bottom - top], "area": person.area, "keypoints": triples}
         )  # fmt: skip
     hidden = annotations[0] | {"id": 50, "keypoints": [0] * 51}
