@@ -113,4 +113,4 @@ def test_a_broken_annotation_is_named(folder):
     path.write_text(json.dumps(content))
     result = run("--preset", "small", "--data", folder)
     assert result.exit_code == 2
-    assert "annotation 2 of" in result.output.replace("\n", " ") and "50" in result.output
+    assert "annotation 3 of" in result.output.replace("\n", " ") and "50" in result.output
