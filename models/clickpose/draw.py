@@ -190,13 +190,20 @@ def _draw_joint(layer: _Layer, pose: Pose, joint: int, width: float, style: Draw
 
 def _draw_score(image: Image.Image, pose: Pose, size: float) -> None:
     """Write the instance score on a dark tag in the upper left corner of the box."""
-    font = ImageFont.load_default(float(np.clip(0.05 * size, 10, 26)))
+    font = _font(float(np.clip(0.05 * size, 10, 26)))
     left, top = np.clip(pose.box_xyxy[:2], 0, np.array(image.size) - 1)
     _draw_tag(image, (left, top), f"{pose.instance_score:.2f}", font, score_color(pose.instance_score))
 
 
+def _font(size: float) -> ImageFont.FreeTypeFont:
+    font = ImageFont.load_default(size)
+    if not isinstance(font, ImageFont.FreeTypeFont):
+        raise RuntimeError("Expected a Pillow with FreeType to write figures on photos, got one without")
+    return font
+
+
 def _draw_tag(
-    image: Image.Image, corner_xy: ArrayLike, text: str, font: ImageFont.FreeTypeFont, color: tuple[int, ...]
+    image: Image.Image, corner_xy: tuple[float, float], text: str, font: ImageFont.FreeTypeFont, color: tuple[int, ...]
 ) -> None:
     """Write text on a dark rounded tag whose upper left corner is given, inside the image where it fits."""
     pad = font.size * 0.3
@@ -206,7 +213,7 @@ def _draw_tag(
     layer = _Layer(np.array([left, top, left + width, top + height]), image.size)
     box = layer.points([(left, top), (left + width, top + height)])
     layer.pen.rounded_rectangle([*box[0], *box[1]], radius=pad * layer.factor, fill=(*_OUTLINE, 200))
-    large = ImageFont.load_default(font.size * layer.factor)
+    large = _font(font.size * layer.factor)
     middle = layer.points([(left + width / 2, top + height / 2)])[0]
     layer.pen.text(middle, text, font=large, fill=(*color, 255), anchor="mm")
     layer.merge_into(image)

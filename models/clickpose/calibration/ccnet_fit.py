@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import ArrayLike
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -70,11 +71,11 @@ class FeatureTable:
     visibility: Tensor
     scores: Tensor
     groups: Tensor
-    visibility_scores: Tensor = None
+    visibility_scores: Tensor = field(default=None)  # type: ignore[assignment]  # None becomes ones
 
     def __post_init__(self) -> None:
-        if self.visibility_scores is None:
-            object.__setattr__(self, "visibility_scores", torch.ones_like(self.oks))
+        seen = torch.ones_like(self.oks) if self.visibility_scores is None else self.visibility_scores
+        object.__setattr__(self, "visibility_scores", seen)
         persons, joints = self.oks.shape if self.oks.ndim == 2 else (-1, -1)
         shape = tuple(self.features.shape)
         if shape[:1] != (persons,) or not (len(shape) == 2 or (len(shape) == 3 and shape[1] == joints)):
@@ -96,7 +97,7 @@ class FeatureTable:
     def __len__(self) -> int:
         return len(self.oks)
 
-    def select(self, rows) -> FeatureTable:
+    def select(self, rows: np.ndarray) -> FeatureTable:
         """Return the persons at ``rows`` (an index or bool array)."""
         index = torch.as_tensor(np.arange(len(self))[rows])
         return FeatureTable(**{name: getattr(self, name)[index] for name in self.__dataclass_fields__})
@@ -178,7 +179,7 @@ def _halved(features: Tensor) -> Tensor:
 
 
 def label_detections(
-    output: PredNetOutput, truth: KeypointTruth, sigmas, group: int, min_oks: float = MATCH_FROM
+    output: PredNetOutput, truth: KeypointTruth, sigmas: ArrayLike, group: int, min_oks: float = MATCH_FROM
 ) -> PersonLabels:
     """Label the people whom a network found in one image; who is nobody's is left out of the fit.
 
@@ -194,8 +195,8 @@ def label_detections(
     """
     keypoints = output.keypoints_input.double().cpu().numpy()
     confidences = output.scores.double().mean(dim=1).cpu().numpy()
-    alone = replace(truth, image_ids=[group] * len(truth), category_ids=None)
-    found = KeypointPredictions(keypoints=keypoints, scores=confidences, image_ids=[group] * len(keypoints))
+    alone = replace(truth, image_ids=np.full(len(truth), group), category_ids=np.ones(len(truth), int))
+    found = KeypointPredictions(keypoints=keypoints, scores=confidences, image_ids=np.full(len(keypoints), group))
     owner = match_predictions(alone, found, sigmas, min_oks)
     matched = owner >= 0
     matched[matched] = ~truth.ignored[owner[matched]]
@@ -207,7 +208,31 @@ def label_detections(
     return PersonLabels(torch.from_numpy(oks), torch.from_numpy(visibility), torch.full((len(keypoints),), group))
 
 
-def ccnet_loss(output, oks: Tensor, visibility: Tensor, visibility_weight: float = VISIBILITY_WEIGHT) -> Tensor:
+class HeadOutput(Protocol):
+    """What a head says of B persons: logits (B, K)."""
+
+    @property
+    def score_logits(self) -> Tensor: ...
+
+    @property
+    def visibility_logits(self) -> Tensor: ...
+
+
+class FittedHead(Protocol):
+    """What :func:`fit_ccnet` needs of a head, a torch module such as :class:`~clickpose.networks.ccnet.CCNet`."""
+
+    def initialize(self, features: Tensor, oks: Tensor, visibility: Tensor) -> None: ...
+
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+
+    def eval(self) -> object: ...
+
+    def __call__(self, features: Tensor) -> HeadOutput: ...
+
+
+def ccnet_loss(
+    output: HeadOutput, oks: Tensor, visibility: Tensor, visibility_weight: float = VISIBILITY_WEIGHT
+) -> Tensor:
     """Return the loss of a batch.
 
     Args:
@@ -225,7 +250,7 @@ def ccnet_loss(output, oks: Tensor, visibility: Tensor, visibility_weight: float
 
 
 def fit_ccnet(
-    head: nn.Module,
+    head: FittedHead,
     table: FeatureTable,
     config: CCNetConfig | None = None,
     loss_function: Callable[..., Tensor] = ccnet_loss,
@@ -271,5 +296,5 @@ def fit_ccnet(
 @torch.inference_mode()
 def apply_ccnet(head: nn.Module, features: Tensor) -> tuple[np.ndarray, np.ndarray]:
     """Return predicted OKS and visibility of each joint, both (N, K) in 0..1, of (N, F) or (N, K, F) features."""
-    output = head(features)
-    return tuple(logits.sigmoid().cpu().numpy().astype(np.float64) for logits in output)
+    scores, visibility = (logits.sigmoid().cpu().numpy().astype(np.float64) for logits in head(features))
+    return scores, visibility

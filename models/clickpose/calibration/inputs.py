@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from clickpose.checks import as_array, check_finite, check_positive, check_unit_range
 
@@ -23,7 +24,9 @@ class LabelledScores(NamedTuple):
     area: np.ndarray | None
 
 
-def check_labelled_scores(scores, oks, visibility, area=None) -> LabelledScores:
+def check_labelled_scores(
+    scores: ArrayLike, oks: ArrayLike, visibility: ArrayLike, area: ArrayLike | None = None
+) -> LabelledScores:
     """Check what calibrators are fitted on.
 
     Args:

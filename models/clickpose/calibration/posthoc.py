@@ -17,9 +17,10 @@ identity       none: what :mod:`clickpose.calibration.fit` comes to where the co
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from clickpose.calibration.inputs import LabelledScores, check_labelled_scores
 from clickpose.checks import as_array, check_positive, check_unit_range
@@ -51,7 +52,9 @@ class PosthocCalibrator(ABC):
         self.per_joint = per_joint
         self.min_samples = min_samples
 
-    def fit(self, scores, oks, visibility, area=None) -> PosthocCalibrator:
+    def fit(
+        self, scores: ArrayLike, oks: ArrayLike, visibility: ArrayLike, area: ArrayLike | None = None
+    ) -> PosthocCalibrator:
         """Fit on labelled persons.
 
         Args:
@@ -77,7 +80,7 @@ class PosthocCalibrator(ABC):
         self.curves_, self.num_joints_ = curves, joints
         return self
 
-    def predict(self, scores, area=None) -> np.ndarray:
+    def predict(self, scores: ArrayLike, area: ArrayLike | None = None) -> np.ndarray:
         """Return the predicted OKS of each joint.
 
         Args:
@@ -137,7 +140,7 @@ class PosthocCalibrator(ABC):
     def _options(self) -> dict:
         return {"per_joint": self.per_joint, "min_samples": self.min_samples}
 
-    def _used_area(self, area):
+    def _used_area(self, area: ArrayLike | None) -> ArrayLike | None:
         if not self.needs_area:
             return None
         if area is None:
@@ -176,10 +179,10 @@ class IsotonicCalibrator(PosthocCalibrator):
         regression.fit(data.scores[mask], data.oks[mask])
         return np.stack([regression.X_thresholds_, regression.y_thresholds_])
 
-    def _apply_curve(self, curve, scores, area, joint):
+    def _apply_curve(self, curve: np.ndarray, scores: np.ndarray, area: np.ndarray | None, joint: int) -> np.ndarray:
         return np.interp(scores, curve[0], curve[1])
 
-    def _is_curve(self, curve):
+    def _is_curve(self, curve: np.ndarray) -> bool:
         fits = curve.ndim == 2 and curve.shape[0] == 2 and curve.shape[1] >= 1 and np.isfinite(curve).all()
         return bool(fits and (np.diff(curve) >= 0).all())
 
@@ -189,7 +192,9 @@ class _LogisticCalibrator(PosthocCalibrator):
 
     prior: ClassVar[tuple[float, ...]]
 
-    def _design(self, scores: np.ndarray, area: np.ndarray | None, joint) -> tuple[np.ndarray, np.ndarray]:
+    def _design(
+        self, scores: np.ndarray, area: np.ndarray | None, joint: np.ndarray | int
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return (M, P) design and (M,) offset of M scores with their areas and joint indices."""
         raise NotImplementedError
 
@@ -199,13 +204,13 @@ class _LogisticCalibrator(PosthocCalibrator):
         design, offset = self._design(data.scores[mask], area, joints)
         return fit_logistic(design, data.oks[mask], offset, np.array(self.prior))
 
-    def _apply_curve(self, curve, scores, area, joint):
+    def _apply_curve(self, curve: np.ndarray, scores: np.ndarray, area: np.ndarray | None, joint: int) -> np.ndarray:
         from scipy.special import expit
 
         design, offset = self._design(scores, area, joint)
         return expit(design @ curve + offset)
 
-    def _is_curve(self, curve):
+    def _is_curve(self, curve: np.ndarray) -> bool:
         return curve.shape == (len(self.prior),) and bool(np.isfinite(curve).all())
 
 
@@ -215,7 +220,9 @@ class PlattCalibrator(_LogisticCalibrator):
     kind = "platt"
     prior = (1.0, 0.0)
 
-    def _design(self, scores, area, joint):
+    def _design(
+        self, scores: np.ndarray, area: np.ndarray | None, joint: np.ndarray | int
+    ) -> tuple[np.ndarray, np.ndarray]:
         evidence = logit(scores)
         return np.stack([evidence, np.ones_like(evidence)], axis=1), np.zeros_like(evidence)
 
@@ -226,7 +233,9 @@ class TemperatureCalibrator(_LogisticCalibrator):
     kind = "temperature"
     prior = (1.0,)
 
-    def _design(self, scores, area, joint):
+    def _design(
+        self, scores: np.ndarray, area: np.ndarray | None, joint: np.ndarray | int
+    ) -> tuple[np.ndarray, np.ndarray]:
         evidence = logit(scores)
         return evidence[:, None], np.zeros_like(evidence)
 
@@ -251,7 +260,7 @@ class ClosedFormCalibrator(_LogisticCalibrator):
     prior = (1.0, 1.0, 0.0)
     _AREA_UNIT = 1e4  # px^2: keeps log(area) near 0, so that the constant is of order 1
 
-    def __init__(self, sigmas, score_kind: str = "heatmap", per_joint: bool = False, min_samples: int = 50):
+    def __init__(self, sigmas: ArrayLike, score_kind: str = "heatmap", per_joint: bool = False, min_samples: int = 50):
         super().__init__(per_joint, min_samples)
         if score_kind not in _SCORE_KINDS:
             raise ValueError(f"Expected score_kind to be one of {', '.join(_SCORE_KINDS)}, got {score_kind!r}")
@@ -265,7 +274,11 @@ class ClosedFormCalibrator(_LogisticCalibrator):
         if joints != len(self.sigmas):
             raise ValueError(f"Expected scores of {len(self.sigmas)} joints, one for each sigma, got {joints}")
 
-    def _design(self, scores, area, joint):
+    def _design(
+        self, scores: np.ndarray, area: np.ndarray | None, joint: np.ndarray | int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        if area is None:
+            raise ValueError(f"Expected area of shape (N,) for the {self.kind} calibrator, got None")
         clipped = np.clip(scores, _LOGIT_CLIP, 1 - _LOGIT_CLIP)
         evidence = logit(scores) if self.score_kind == "heatmap" else -2 * np.log1p(-clipped)
         offset = np.broadcast_to(2 * np.log(2 * self.sigmas[joint]), evidence.shape)
@@ -280,10 +293,10 @@ class IdentityCalibrator(PosthocCalibrator):
     def _fit_curve(self, data: LabelledScores, mask: np.ndarray) -> np.ndarray:
         return np.empty(0)
 
-    def _apply_curve(self, curve, scores, area, joint):
+    def _apply_curve(self, curve: np.ndarray, scores: np.ndarray, area: np.ndarray | None, joint: int) -> np.ndarray:
         return scores
 
-    def _is_curve(self, curve):
+    def _is_curve(self, curve: np.ndarray) -> bool:
         return curve.shape == (0,)
 
 
@@ -293,7 +306,7 @@ CALIBRATORS: dict[str, type[PosthocCalibrator]] = {
 KINDS_IN_FILES: dict[str, type[PosthocCalibrator]] = {**CALIBRATORS, IdentityCalibrator.kind: IdentityCalibrator}
 
 
-def make_calibrator(kind: str, skeleton: Skeleton, per_joint: bool = False, **options) -> PosthocCalibrator:
+def make_calibrator(kind: str, skeleton: Skeleton, per_joint: bool = False, **options: Any) -> PosthocCalibrator:
     """Make an unfitted calibrator by name.
 
     Args:
@@ -330,13 +343,13 @@ def fit_logistic(design: np.ndarray, target: np.ndarray, offset: np.ndarray, pri
     from scipy.optimize import minimize
     from scipy.special import expit
 
-    def loss(coefficients):
+    def loss(coefficients: np.ndarray) -> tuple[float, np.ndarray]:
         logits = design @ coefficients + offset
         change = coefficients - prior
         value = np.logaddexp(0.0, logits).sum() - target @ logits + _RIDGE * change @ change
         return value, design.T @ (expit(logits) - target) + 2 * _RIDGE * change
 
-    def hessian(coefficients):
+    def hessian(coefficients: np.ndarray) -> np.ndarray:
         probability = expit(design @ coefficients + offset)
         return (design.T * (probability * (1 - probability))) @ design + 2 * _RIDGE * np.eye(len(prior))
 

@@ -143,10 +143,13 @@ def _in_order(row: Mapping, places: Sequence[int | None]) -> dict:
     changed = dict(row)
     if list(places) == list(range(len(places))):
         return changed
+    whole = [place for place in places if place is not None]
+    if len(whole) < len(places):
+        raise ValueError(f"Expected all {len(places)} joints of the skeleton and no other, got {len(whole)} of them")
     for name in _OF_JOINTS:
         if changed.get(name) is not None:
             values, size = changed[name], 3 if name == "keypoints" else 1
-            changed[name] = [value for place in places for value in values[size * place : size * (place + 1)]]
+            changed[name] = [value for place in whole for value in values[size * place : size * (place + 1)]]
     return changed
 
 
@@ -221,7 +224,9 @@ def _scores_of(people: Sequence[CocoPerson], skeleton: Skeleton, notes: Notes | 
     )
 
 
-def instance_scores(keypoint_scores: np.ndarray, visibility_scores: np.ndarray | None, raw_scores) -> np.ndarray:
+def instance_scores(
+    keypoint_scores: np.ndarray, visibility_scores: np.ndarray | None, raw_scores: np.ndarray
+) -> np.ndarray:
     """Return the persons' scores (N,), the joints' weighted by visibility (Eq. 7).
 
     Where no visibility was predicted, a joint's raw confidence stands in for it: heatmap and regression networks are

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -141,7 +141,7 @@ def _parse_numbers(option: str, text: str, count: int, form: str, given: str | N
     return numbers
 
 
-def track_photos(paths: Sequence[Path]):
+def track_photos(paths: Sequence[Path]) -> Iterable[Path]:
     """Show a progress bar on the terminal while many photos are worked on."""
     from rich.console import Console
     from rich.progress import track

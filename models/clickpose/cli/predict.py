@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
 import clickpose
@@ -15,6 +16,7 @@ from clickpose.data.coco_results import PhotoPoses, write_coco
 from clickpose.data.openpose import openpose_paths, write_openpose
 from clickpose.image_io import DEFAULT_MAX_PIXELS, read_image, set_max_pixels
 from clickpose.outputs import check_outputs
+from clickpose.predictor import PosePredictor
 from clickpose.user_errors import complain, user_errors
 
 
@@ -100,7 +102,12 @@ def predict(
 
 
 def _predict_photo(
-    predictor, path: Path, boxes_xyxy, find_others: bool, threshold: float, overlay: Path | None
+    predictor: PosePredictor,
+    path: Path,
+    boxes_xyxy: np.ndarray | None,
+    find_others: bool,
+    threshold: float,
+    overlay: Path | None,
 ) -> PhotoPoses:
     """Predict, draw and report one photo."""
     image = read_image(path)

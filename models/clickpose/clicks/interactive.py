@@ -37,7 +37,7 @@ from clickpose.metrics.average_precision import (
     make_engine,
 )
 from clickpose.metrics.clicks import CLICK_CAP, ClickCurve
-from clickpose.metrics.inputs import sorted_ids
+from clickpose.metrics.inputs import as_ids, sorted_ids
 from clickpose.metrics.keypoint_sets import KeypointPredictions, KeypointTruth
 from clickpose.metrics.oks import oks
 from clickpose.metrics.pck import MPII_NOT_COUNTED, pck
@@ -46,6 +46,7 @@ from clickpose.skeleton import Skeleton
 from clickpose.structures import Clicks, Pose, Poses
 
 Refine = Callable[[Pose, Clicks], Pose]
+Progress = Callable[[Sequence[ImageRecord]], Iterable[ImageRecord]]
 FirstPoses = Callable[[ImageRecord, list[PersonRecord]], Poses]
 MATCH_IOU = 0.3
 REASONS = (
@@ -91,16 +92,16 @@ class ClickedPoses:
     def truth(self) -> KeypointTruth:
         """The annotated persons as arrays; of one category where the poses are."""
         truth = self.dataset.truth()
-        return truth if self.category_ids is not None else replace(truth, category_ids=None)
+        return truth if self.category_ids is not None else replace(truth, category_ids=np.ones(len(truth), int))
 
     def predictions(self, clicks: int) -> KeypointPredictions:
         """Return the poses after ``clicks`` clicks a person; joints that are not placed at 0, 0, as COCO takes them."""
-        n = min(clicks, self.clicks)
+        n, count = min(clicks, self.clicks), len(self.image_ids)
         return KeypointPredictions(
             keypoints=np.nan_to_num(self.keypoints[n]),
             scores=self.scores[n],
-            image_ids=self.image_ids,
-            category_ids=self.category_ids,
+            image_ids=as_ids("image_ids", self.image_ids, count),
+            category_ids=as_ids("category_ids", [1] * count if self.category_ids is None else self.category_ids, count),
         )
 
     def average_precision(self, clicks: int, image_ids: Iterable[Hashable] | None = None) -> float:
@@ -140,7 +141,8 @@ class ClickedPoses:
         not_counted = [joint for joint, name in enumerate(skeleton.names) if name in MPII_NOT_COUNTED]
         figures = pck(
             keypoints[measured], np.reshape([r.keypoints for r in records], (-1, len(skeleton), 2)),
-            np.reshape([r.visibility for r in records], (-1, len(skeleton))), [r.head_size for r in records],
+            np.reshape([r.visibility for r in records], (-1, len(skeleton))),
+            np.array([r.head_size for r in records], float),
             threshold, not_counted,
         )  # fmt: skip
         return 100 * figures.mean
@@ -181,11 +183,17 @@ class ClickedPoses:
     def _image_precisions(self, clicks: int) -> np.ndarray:
         ids, sigmas = self.image_ids_with_people, self.dataset.skeleton.sigma_array
         engine = make_engine(self.truth, self.predictions(clicks), sigmas, ids, keep_images=True)
+        if engine is None:  # there is nobody to find
+            return np.empty(0)
         return np.array([engine.figures_of(np.array([number]))[0] for number in range(len(ids))])
 
 
 def evaluate_predictor(
-    predictor: PosePredictor, dataset: PoseDataset, protocol: ClickProtocol, detect: bool = False, progress=iter
+    predictor: PosePredictor,
+    dataset: PoseDataset,
+    protocol: ClickProtocol,
+    detect: bool = False,
+    progress: Progress = iter,
 ) -> dict[str, ClickedPoses]:
     """Simulate clicks with a network.
 
@@ -268,11 +276,11 @@ def shared_joints(dataset: PoseDataset, skeleton: Skeleton) -> tuple[PoseDataset
         ValueError: if there is none.
     """
     places = [skeleton.match(name) for name in dataset.skeleton.names]
-    shared = [joint for joint, place in enumerate(places) if place is not None]
+    shared = {joint: place for joint, place in enumerate(places) if place is not None}
     if not shared:
         theirs = ", ".join(dataset.skeleton.names)
         raise ValueError(f"Expected joints of {dataset.name} among {', '.join(skeleton.names)}, got {theirs}")
-    return dataset.with_joints(shared), [places[joint] for joint in shared]
+    return dataset.with_joints(list(shared)), list(shared.values())
 
 
 def match_people(boxes_xyxy: np.ndarray, people: list[PersonRecord]) -> np.ndarray:
@@ -306,7 +314,7 @@ class _Simulation:
         first_poses: FirstPoses,
         corrections: Mapping[str, Refine],
         in_order: bool,
-        progress: Callable[[Sequence[ImageRecord]], Iterable[ImageRecord]],
+        progress: Progress,
         photos: Sequence[ImageRecord] | None = None,
     ) -> dict[str, ClickedPoses]:
         """Click through the photos, by default all of the data set.

@@ -15,6 +15,7 @@ from clickpose.lite.adaptation import adapt_network as adapt_lite
 from clickpose.lite.predictor import DEFAULT_FILE
 from clickpose.lite.train import LitePlan, TrainingFolder, train_lite
 from clickpose.lite.weights import describe_skeleton, load_lite
+from clickpose.networks.lite import LiteConfig
 from clickpose.r50.adaptation import adapt_network as adapt_r50_network
 from clickpose.r50.checkpoint import load_network, read_skeleton, save_network
 from clickpose.r50.train import R50Plan, WeightedData, preset_named, train_r50
@@ -113,10 +114,12 @@ def adapt(plan: AdaptPlan, device: str = "cpu") -> Path:
     notes = {"start": plan.start.name, "training": "none: adapted to another skeleton"}
     metadata = {"kind": "lite"} | described | notes
     untrained = plan.write_untrained(origin, lambda path: save_weights(path, adapted.state_dict(), metadata))
-    return train_lite(_training_plan(plan, untrained, adapted.config), device) if plan.trains else untrained
+    if plan.data is None or not plan.trains:
+        return untrained
+    return train_lite(_training_plan(plan, plan.data, untrained, adapted.config), device)
 
 
-def _training_plan(plan: AdaptPlan, start: Path, config) -> LitePlan:
+def _training_plan(plan: AdaptPlan, data: Path, start: Path, config: LiteConfig) -> LitePlan:
     """Choose how often to show the photos, and keep all of what the trunk's new channels learn (no blend)."""
     views = max(1, min(_MOST_VIEWS, _VIEWS_IN_ALL // plan.images)) if plan.images else 1
     trunk = TrainConfig(
@@ -125,7 +128,7 @@ def _training_plan(plan: AdaptPlan, start: Path, config) -> LitePlan:
     decoder = TrainConfig(
         steps=plan.decoder_steps, warmup_steps=50, clip_norm=2.0, learning_rate=4e-4, ema_decay=0.98, seed=plan.seed
     )
-    folder = TrainingFolder(plan.data, float(views), plan.images, plan.format_name, plan.photos)
+    folder = TrainingFolder(data, float(views), plan.images, plan.format_name, plan.photos)
     return LitePlan(
         [folder], start, plan.out, trunk=trunk, trunk_blend=1.0, decoder=decoder, network=config, skeleton=plan.skeleton
     )
@@ -161,7 +164,7 @@ def adapt_r50(plan: R50AdaptPlan, device: str = "cpu") -> Path:
     known = plan.known or read_skeleton(plan.start)
     adapted, origin = adapt_r50_network(load_network(plan.start, known), known, plan.skeleton)
     untrained = plan.write_untrained(origin, lambda path: save_network(path, adapted, plan.skeleton))
-    if not plan.trains:
+    if plan.data is None or not plan.trains:
         return untrained
     data = read_dataset(plan.data, plan.format_name, plan.photos, plan.skeleton)
     if plan.images is not None:

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from clickpose.boxes import BODY_SHARE_OF_BOX, box_area
 from clickpose.clicks.click_protocol import ClickProtocol
-from clickpose.clicks.interactive import REASONS, ClickedPoses, evaluate_poses, evaluate_predictor, shared_joints
+from clickpose.clicks.interactive import (
+    REASONS,
+    ClickedPoses,
+    Progress,
+    evaluate_poses,
+    evaluate_predictor,
+    shared_joints,
+)
 from clickpose.clicks.result_poses import ResultPoses, read_result_poses
 from clickpose.data.formats import read_dataset
 from clickpose.data.photo_files import check_photos
@@ -21,6 +29,9 @@ from clickpose.metrics.clicks import CLICK_CAP, NOC_TARGETS
 from clickpose.predictor import PosePredictor
 from clickpose.skeleton import Skeleton
 from clickpose.skeleton_io import load_skeleton
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 COLUMNS = (0, 1, 2, 3, 4, 6, 8)  # clicks that the tables show
 BOXES = ("ground-truth", "detected")
@@ -67,7 +78,7 @@ class FigureTable:
     title: str
     rows: dict[str, dict[str, float]]
 
-    def render(self):
+    def render(self) -> Table:
         """Return a ``rich`` table, without the title (it would be broken at the table's width)."""
         from rich import box
         from rich.table import Table
@@ -173,7 +184,7 @@ def load_network(
     """
     from clickpose.build import flip_test_options, load
 
-    options = flip_test_options(name, flip_test)
+    options: dict[str, Any] = flip_test_options(name, flip_test)
     if name == "none":
         return None
     if name == "r50":  # AP takes poses of every score; leaving out the doubtful ones is for showing
@@ -198,7 +209,7 @@ def parse_results(texts: Sequence[str]) -> dict[str, Path]:
     return found
 
 
-def _progress_bar(images):
+def _progress_bar(images: Sequence[ImageRecord]) -> Iterable[ImageRecord]:
     from tqdm import tqdm
 
     return tqdm(images, desc="clicking", unit="photo", leave=False, disable=None)
@@ -215,7 +226,9 @@ def _plot_path(given: Path, name: str, count: int) -> Path:
     return path
 
 
-def evaluate_plan(plan: EvaluationPlan, predictor: PosePredictor | None, progress=iter) -> dict[str, DatasetFigures]:
+def evaluate_plan(
+    plan: EvaluationPlan, predictor: PosePredictor | None, progress: Progress = iter
+) -> dict[str, DatasetFigures]:
     """Evaluate each data set.
 
     Args:
@@ -273,7 +286,9 @@ def _unused_name(name: str, used: Mapping[str, DatasetFigures]) -> str:
     return next(other for other in names if other not in used)
 
 
-def _rows(plan: EvaluationPlan, data: _Prepared, predictor, progress) -> dict[str, ClickedPoses]:
+def _rows(
+    plan: EvaluationPlan, data: _Prepared, predictor: PosePredictor | None, progress: Progress
+) -> dict[str, ClickedPoses]:
     """Simulate the clicks of every row of the tables."""
     rows = {
         f"{name} + manual": evaluate_poses(data.dataset, found.poses, plan.protocol, found.category_ids)

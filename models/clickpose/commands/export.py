@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from clickpose.extras import require_extra
+from clickpose.networks.clickpose import ClickPose
 from clickpose.r50.checkpoint import load_network
 from clickpose.r50.onnx import OnnxEngine, export_network
 
@@ -37,7 +38,7 @@ def export_from_options(checkpoint: Path, out: Path) -> float:
 
 
 @torch.inference_mode()
-def largest_difference(network, engine: OnnxEngine) -> float:
+def largest_difference(network: ClickPose, engine: OnnxEngine) -> float:
     """Encode an image of noise and refine one person with both, and compare everything that comes out."""
     generator = torch.Generator().manual_seed(0)
     image = torch.randn(1, 3, *_CHECK_HW, generator=generator)

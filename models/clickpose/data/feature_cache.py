@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from clickpose.data.persons import PersonDataset, PersonLabels
 from clickpose.data.records import labels_digest
+from clickpose.networks.channels_last import channels_last
 from clickpose.networks.movenet import MoveNetFeatures, MoveNetPose, MoveNetThunder, decode_heads, scale_pixels
 
 MAPS = ("fine", "middle", "coarse", "top", "pyramid4", "pyramid8", "pyramid16", "heatmap_logits")
@@ -43,7 +44,8 @@ class FeatureBatch(NamedTuple):
         """Return the float maps; the heads other than the heatmap are None, the pose holds what they said."""
         pairs = zip(MAPS, self.maps, self.scales, strict=True)
         maps = {name: values.float() * scale[..., None, None] for name, values, scale in pairs}
-        return MoveNetFeatures(**maps, center_logits=None, regression=None, offset=None)
+        no: Any = None
+        return MoveNetFeatures(**maps, center_logits=no, regression=no, offset=no)
 
 
 def build_feature_cache(
@@ -67,9 +69,9 @@ def build_feature_cache(
         return
     done.unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
-    trunk = trunk.eval().to(memory_format=torch.channels_last)
+    trunk = channels_last(trunk.eval())
     loader = DataLoader(dataset, batch_size, sampler=views, num_workers=1)
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, np.memmap] = {}
     start = 0
     for batch in tqdm(loader, desc="caching trunk features", unit="batch", mininterval=5):
         labels = {"prompt_norm": batch.prompt_norm, **batch.labels._asdict()}

@@ -71,11 +71,12 @@ def read_mpii(path: str | Path, images: str | Path) -> PoseDataset:
 def _person(place: int, entry: Mapping, image: ImageRecord, count: int, where: str) -> PersonRecord | None:
     joints = _pairs(entry.get("joints"), count, where) - 1  # counted from 1 in the file
     labelled = as_numbers(entry.get("joints_vis"), count, "numbers of joints_vis", where) > 0
-    if not labelled.any():
-        return None
     if not np.isfinite(joints[labelled]).all():
         raise ValueError(f"Expected finite joints in {where}, got one that is null or NaN")
-    box = xywh_to_xyxy(box_of_joints(np.where(labelled[:, None], joints, np.nan)))
+    box_xywh = box_of_joints(np.where(labelled[:, None], joints, np.nan))
+    if box_xywh is None:  # no joint is labelled
+        return None
+    box = xywh_to_xyxy(box_xywh)
     return PersonRecord(
         annotation_id=place,
         image_path=image.path,

@@ -57,7 +57,7 @@ def to_openpose(poses: Poses, tolerance: float | None = None) -> dict:
     return {"version": VERSION, "people": [_person(pose, tolerance) for pose in poses]}
 
 
-def from_openpose(document: Mapping, skeleton: Skeleton = COCO) -> Poses:
+def from_openpose(document: object, skeleton: Skeleton = COCO) -> Poses:
     """Read a photo's people.
 
     OpenPose has neither boxes, visibilities nor a person's score: the box is that of the joints, visibility scores are
@@ -143,8 +143,9 @@ def _body_row(name: str, rows: np.ndarray, skeleton: Skeleton) -> np.ndarray:
     joint = skeleton.match(name)
     if joint is not None:
         return rows[joint]
-    pair = [skeleton.match(side) for side in _MIDDLES.get(name, ())]
-    if not pair or None in pair:
+    names = _MIDDLES.get(name, ())
+    pair = [joint for side in names if (joint := skeleton.match(side)) is not None]
+    if not pair or len(pair) < len(names):
         return np.zeros(3)
     sides = rows[pair]
     if (sides == 0).all(axis=1).any():  # a side that is not placed

@@ -92,9 +92,10 @@ class PhotoScales:
         def scaled(sides: Sequence[int]) -> tuple[int, ...]:
             return tuple(max(1, round(side * ratio)) for side in sides)
 
+        low, high = scaled(paper.cut_sides)
         return cls(
             scaled(paper.short_sides), round(paper.long_side * ratio),
-            cut_short_sides=scaled(paper.cut_short_sides), cut_sides=scaled(paper.cut_sides),
+            cut_short_sides=scaled(paper.cut_short_sides), cut_sides=(low, high),
         )  # fmt: skip
 
 
@@ -153,10 +154,8 @@ class PhotoDataset(Dataset):
         pixels = _resample(photo, record, window, (height, width), flip)
         labels = _Labels.of([*persons, *ignored], len(persons), window, flip, self.skeleton)
         seed = torch.from_numpy(rng.integers(0, 2**62, 1))
-        return PhotoBatch(
-            torch.from_numpy(pixels)[None], torch.zeros(1, height, width, dtype=torch.bool),
-            *labels.tensors(np.sqrt([width / height, height / width])), seed,
-        )  # fmt: skip
+        shown = torch.from_numpy(pixels)[None], torch.zeros(1, height, width, dtype=torch.bool)
+        return PhotoBatch._make([*shown, *labels.tensors(np.sqrt([width / height, height / width])), seed])
 
     def _shape(self, rng: np.random.Generator) -> tuple[int, np.ndarray | None]:
         """Draw a step's short side in px, and (2,) width and height of its cuts in short sides of a photo, or None."""
@@ -266,5 +265,6 @@ def _padded(value: Tensor, size: tuple[int, ...], fill: bool) -> Tensor:
     if tuple(value.shape[1 : 1 + len(size)]) == size:
         return value
     grown = value.new_full((1, *size, *value.shape[1 + len(size) :]), fill)
-    grown[(slice(None), *(slice(0, length) for length in value.shape[1 : 1 + len(size)]))] = value
+    filled = (slice(None), *(slice(0, length) for length in value.shape[1 : 1 + len(size)]))
+    grown[filled] = value
     return grown

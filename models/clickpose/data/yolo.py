@@ -86,7 +86,7 @@ def _line(person: CocoAnnotation, image: CocoImage, notes: Notes) -> str:
         raise ValueError(f"Expected {image.file_name} to have a width and height")
     found = box_of_person(person, {})
     left, top, right, bottom = np.zeros(4) if found is None else clip_boxes(xywh_to_xyxy(found[0]), image.image_hw)
-    if not (right > left and bottom > top):
+    if found is None or not (right > left and bottom > top):
         note(notes, "persons outside their photo or of no size, left out")
         return ""
     if not found[1]:

@@ -27,11 +27,11 @@ from clickpose.clicks.click_protocol import (
 from clickpose.data.persons import PersonBatch, PersonDataset
 from clickpose.data.records import PersonRecord
 from clickpose.frames import CropFrame
-from clickpose.lite.mirrored_views import FlipTestLite
+from clickpose.lite.mirrored_views import FlipTestLite, OwnPerson
 from clickpose.metrics.clicks import ClickCurve, manual_correction_curve
 from clickpose.metrics.reliability import expected_calibration_error
 from clickpose.networks.lite import LiteNetwork
-from clickpose.networks.lite_decoder import DecoderOutput, EncodedPerson, PoseQueries
+from clickpose.networks.lite_decoder import DecoderOutput, PoseQueries
 from clickpose.skeleton import Skeleton
 from clickpose.terms import grow_boxes_tensor, oks_terms
 
@@ -150,7 +150,7 @@ class _State(NamedTuple):
 
 
 def _simulate(
-    network: LiteNetwork | FlipTestLite, person: EncodedPerson, annotator: SimulatedAnnotator
+    network: LiteNetwork | FlipTestLite, person: OwnPerson, annotator: SimulatedAnnotator
 ) -> dict[str, np.ndarray]:
     """Click on a batch of persons, who are decoded all at once."""
     people, sigmas = annotator.people, annotator.sigmas

@@ -7,14 +7,15 @@ not, neither can be trusted, and the predicted OKS says so.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from clickpose.boxes import BODY_SHARE_OF_BOX
-from clickpose.networks.lite import EncoderOutput, LiteConfig, LiteNetwork
+from clickpose.networks.lite import LiteConfig, LiteNetwork
 from clickpose.networks.lite_decoder import DecoderOutput, EncodedPerson, PoseQueries
+from clickpose.networks.movenet import MoveNetFeatures
 from clickpose.skeleton import Skeleton
 from clickpose.terms import oks_terms
 
@@ -38,6 +39,16 @@ class PairedPerson(NamedTuple):
     def of_views(cls, views: EncodedPerson) -> PairedPerson:
         """Pair 2 · B rows."""
         return cls(views, views.initial_norm[::VIEWS], views.prompt_norm[::VIEWS])
+
+
+class PairedOutput(NamedTuple):
+    """As :class:`~clickpose.networks.lite.EncoderOutput`; ``trunk`` saw both views."""
+
+    person: PairedPerson
+    trunk: MoveNetFeatures
+
+
+OwnPerson: TypeAlias = Any  # an EncodedPerson or a PairedPerson, which the network that encoded it takes, and no other
 
 
 class FlipTestLite(nn.Module):
@@ -65,7 +76,7 @@ class FlipTestLite(nn.Module):
         """Of the network."""
         return self.network.config
 
-    def encode(self, image: Tensor, prompt_norm: Tensor) -> EncoderOutput:
+    def encode(self, image: Tensor, prompt_norm: Tensor) -> PairedOutput:
         """Run trunk and neck on both views.
 
         Args:
@@ -74,7 +85,7 @@ class FlipTestLite(nn.Module):
         """
         both = _interleave(image, image.flip(-1)).contiguous(memory_format=torch.channels_last)
         encoded, trunk = self.network.encode(both, _interleave(prompt_norm, mirror_boxes(prompt_norm)))
-        return EncoderOutput(PairedPerson.of_views(encoded), trunk)
+        return PairedOutput(PairedPerson.of_views(encoded), trunk)
 
     @staticmethod
     def initial_queries(person: PairedPerson) -> PoseQueries:

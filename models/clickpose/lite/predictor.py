@@ -17,8 +17,9 @@ from clickpose.data.crops import frame_matrix, warp_crop
 from clickpose.detector import PersonDetector
 from clickpose.frames import CropFrame
 from clickpose.lite.calibration import LiteScores, ScoreReader, find_calibration, load_score_reader, raw_scores
-from clickpose.lite.mirrored_views import VIEWS, FlipTestLite, PairedPerson
+from clickpose.lite.mirrored_views import VIEWS, FlipTestLite, OwnPerson, PairedPerson
 from clickpose.lite.weights import load_lite, read_skeleton
+from clickpose.networks.channels_last import channels_last
 from clickpose.networks.lite import LiteNetwork
 from clickpose.networks.lite_decoder import DecoderOutput, EncodedPerson, PoseQueries
 from clickpose.predictor import EncodedRegion, PosePredictor, place_clicks, prompt_box, visible_boxes
@@ -55,7 +56,7 @@ class LitePredictor(PosePredictor):
         skeleton: Skeleton = COCO,
     ):
         self.device = torch.device(device)
-        self.network = network.eval().to(self.device, memory_format=torch.channels_last)
+        self.network = channels_last(network.eval(), self.device)
         self.detector = detector
         self.fingerprint = fingerprint
         self.read_scores = read_scores
@@ -88,7 +89,8 @@ class LitePredictor(PosePredictor):
         network, skeleton, mark = load_network(path, flip_test), read_skeleton(path), network_mark(path, flip_test)
         if threads is not None:
             torch.set_num_threads(threads)
-        calibration, read_scores = find_calibration(path), raw_scores
+        calibration = find_calibration(path)
+        read_scores: ScoreReader = raw_scores
         if calibration is not None:
             if path == DEFAULT_FILE:
                 verify_checksum(calibration)
@@ -107,6 +109,8 @@ class LitePredictor(PosePredictor):
             ValueError: if a box is not finite, has no area, or lies wholly outside the image.
         """
         image = check_image(image)
+        if boxes_xyxy is None:
+            raise ValueError("Expected boxes_xyxy of the people, whom the network lite sees one by one, got none")
         boxes = visible_boxes(boxes_xyxy, image.shape[:2])
         photo, side = Image.fromarray(image), self.network.config.input_side
         frames = [CropFrame.around_box(box, side) for box in boxes]
@@ -144,24 +148,24 @@ class LitePredictor(PosePredictor):
             output = self.network.decode(person, queries)
             fixed = queries.fixed.cpu().numpy()
             scores = self.read_scores(output)
-            poses += [self._pose(region.frame, output, scores, i, fixed[i, 0]) for i, region in enumerate(chosen)]
+            poses += [self._pose(_square(region), output, scores, i, fixed[i, 0]) for i, region in enumerate(chosen)]
         return Poses.stack(self.skeleton, poses)
 
     def covers(self, region: EncodedRegion, pose: Pose) -> bool:
         """See :meth:`PosePredictor.covers`: the person's box centre and every fixed joint must be well inside."""
         center = (pose.box_xyxy[:2] + pose.box_xyxy[2:]) / 2
-        return region.frame.contains(np.vstack([center, pose.keypoints[pose.fixed]]), _CLICK_BORDER)
+        return _square(region).contains(np.vstack([center, pose.keypoints[pose.fixed]]), _CLICK_BORDER)
 
     @torch.inference_mode()
     def refine_region(self, region: EncodedRegion, pose: Pose, clicks: Clicks) -> Pose:
         """See :meth:`PosePredictor.refine_region`."""
         placed = place_clicks(pose, clicks)
-        person = self._person([region])
-        keypoints = self._tensor(region.frame.to_norm(placed.keypoints))[None]
+        person, frame = self._person([region]), _square(region)
+        keypoints = self._tensor(frame.to_norm(placed.keypoints))[None]
         fixed = torch.from_numpy(placed.fixed).to(self.device)[None, None]
-        box = self._tensor(_box_to_norm(region.frame, prompt_box(placed)))[None, None]
+        box = self._tensor(_box_to_norm(frame, prompt_box(placed)))[None, None]
         output = self.network.decode(person, PoseQueries(keypoints[:, None], fixed, box))
-        refined = self._pose(region.frame, output, self.read_scores(output), 0, placed.fixed)
+        refined = self._pose(frame, output, self.read_scores(output), 0, placed.fixed)
         # Held through the decoder in float32 crop units; the caller gets the very numbers the human gave.
         exact = np.where(placed.fixed[:, None], placed.keypoints, refined.keypoints)
         box_xyxy = grow_boxes(refined.box_xyxy, exact, placed.fixed)
@@ -170,7 +174,7 @@ class LitePredictor(PosePredictor):
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(np.asarray(array, dtype=np.float32)).to(self.device)
 
-    def _person(self, regions: Sequence[EncodedRegion]) -> EncodedPerson | PairedPerson:
+    def _person(self, regions: Sequence[EncodedRegion]) -> OwnPerson:
         """Rebuild the decoder's input from cached regions.
 
         Raises:
@@ -178,10 +182,10 @@ class LitePredictor(PosePredictor):
         """
         wanted = VIEWS if isinstance(self.network, FlipTestLite) else 1
         for region in regions:
-            views = len(region.features["prompt_norm"])
-            if views != wanted:
+            count = len(region.features["prompt_norm"])
+            if count != wanted:
                 many = "1 view" if wanted == 1 else f"{wanted} views"
-                raise ValueError(f"Expected regions with {many} of a person, got one with {views}: encode them again")
+                raise ValueError(f"Expected regions with {many} of a person, got one with {count}: encode them again")
         fields = {name: self._rows(regions, name) for name in _SMALL_FIELDS}
         levels = len(self.network.config.decoder.level_channels)
         views = EncodedPerson(maps=tuple(self._rows(regions, f"map{level}") for level in range(levels)), **fields)
@@ -207,6 +211,13 @@ class LitePredictor(PosePredictor):
             instance_score=instance,
             fixed=fixed,
         )
+
+
+def _square(region: EncodedRegion) -> CropFrame:
+    """Return a region's place, which must be one person's square."""
+    if not isinstance(region.frame, CropFrame):
+        raise ValueError("Expected a region that the network lite encoded, got one that is a whole image")
+    return region.frame
 
 
 def load_network(path: Path, flip_test: bool = True) -> LiteNetwork | FlipTestLite:

@@ -15,6 +15,7 @@ from clickpose.data.feature_cache import FeatureBatch
 from clickpose.data.persons import PersonBatch, PersonLabels
 from clickpose.feedback import Clicked, click_worst
 from clickpose.lite.losses import LossWeights, pose_losses, trunk_losses
+from clickpose.networks.channels_last import channels_last
 from clickpose.networks.lite import LiteNetwork
 from clickpose.networks.lite_decoder import DecoderOutput, EncodedPerson, PoseQueries
 from clickpose.networks.movenet import MoveNetThunder, scale_pixels
@@ -55,7 +56,7 @@ class TrunkTask:
     """
 
     def __init__(self, trunk: MoveNetThunder, frozen_blocks: int = 6, weights: LossWeights | None = None):
-        self.model = trunk.to(memory_format=torch.channels_last)
+        self.model = channels_last(trunk)
         self.weights = weights or LossWeights()
         _freeze(trunk, frozen_blocks)
 
@@ -85,7 +86,7 @@ class LiteTask:
     """
 
     def __init__(self, model: LiteNetwork, skeleton: Skeleton, config: LiteTaskConfig | None = None):
-        self.model = model.to(memory_format=torch.channels_last)
+        self.model = channels_last(model)
         self.skeleton = skeleton
         self.config = config or LiteTaskConfig()
         self.sigmas = torch.tensor(skeleton.sigmas, dtype=torch.float32)
@@ -181,5 +182,7 @@ class CachedLiteTask(LiteTask):
         """One rate, for neck and decoder."""
         return super().parameter_groups(config)[1:]
 
-    def _encode(self, batch: FeatureBatch) -> tuple[EncodedPerson, dict[str, Tensor]]:
+    def _encode(  # type: ignore[override]  # who trains the task gives it batches of its own kind
+        self, batch: FeatureBatch
+    ) -> tuple[EncodedPerson, dict[str, Tensor]]:
         return self.model.describe(batch.features(), batch.pose, batch.prompt_norm), {}

@@ -17,11 +17,11 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from clickpose.calibration.ccnet_fit import LEFT_OUT, FeatureTable
-from clickpose.data.persons import PersonDataset
+from clickpose.data.persons import PersonBatch, PersonDataset
 from clickpose.data.records import PersonRecord, labels_digest
 from clickpose.feedback import click_worst
 from clickpose.frames import CropFrame
-from clickpose.lite.mirrored_views import FlipTestLite
+from clickpose.lite.mirrored_views import FlipTestLite, OwnPerson
 from clickpose.networks.lite import LiteNetwork
 from clickpose.networks.lite_decoder import PoseQueries
 from clickpose.skeleton import Skeleton
@@ -67,7 +67,11 @@ def collect_lite(
 
 
 def iterate_lite(
-    network: LiteNetwork, records: Sequence[PersonRecord], skeleton: Skeleton, clicks: int = 3, batch_size: int = 32
+    network: LiteNetwork | FlipTestLite,
+    records: Sequence[PersonRecord],
+    skeleton: Skeleton,
+    clicks: int = 3,
+    batch_size: int = 32,
 ) -> Steps[TokenTables]:
     """Do :func:`collect_lite`'s work step by step: yields (persons done, persons in all), returns the data."""
     dataset = PersonDataset(list(records), skeleton, network.config.input_side)
@@ -104,13 +108,20 @@ def _frame(record: PersonRecord) -> CropFrame:
 
 
 @torch.inference_mode()
-def _run_batch(network, batch, truth: _Truth, skeleton: Skeleton, groups: Tensor, parts: list) -> np.ndarray:
+def _run_batch(
+    network: LiteNetwork | FlipTestLite,
+    batch: PersonBatch,
+    truth: _Truth,
+    skeleton: Skeleton,
+    groups: Tensor,
+    parts: list[list[FeatureTable]],
+) -> np.ndarray:
     """Append a table for each number of clicks to ``parts``; returns the (B, K, 2) first predictions in 0..1."""
     sigmas = torch.tensor(skeleton.sigmas, dtype=torch.float32)
     image = batch.image.contiguous(memory_format=torch.channels_last)
-    person = network.encode(image, batch.prompt_norm).person
+    person: OwnPerson = network.encode(image, batch.prompt_norm).person
     queries = network.initial_queries(person)
-    first = None
+    first: Tensor | None = None
     for tables in parts:
         output = network.decode(person, queries)
         keypoints, fixed = output.keypoints_norm[-1, :, 0], queries.fixed[:, 0]
@@ -126,6 +137,7 @@ def _run_batch(network, batch, truth: _Truth, skeleton: Skeleton, groups: Tensor
         clicked = click_worst(keypoints, truth.keypoints, truth.visibility > 0, fixed, truth.area, sigmas, one)
         box = grow_boxes_tensor(output.boxes_norm[-1, :, 0], clicked.keypoints_norm, clicked.fixed)
         queries = PoseQueries(clicked.keypoints_norm[:, None], clicked.fixed[:, None], box[:, None])
+    assert first is not None, "there is a table at least, of no click"
     return first.numpy()
 
 
@@ -134,9 +146,10 @@ def _read_cache(cache: Path | None, source: dict[str, str], clicks: int) -> Toke
         return None
     tables = [FeatureTable.load(cache / f"clicks{number}.safetensors", source) for number in range(clicks + 1)]
     positions = cache / "keypoints.npy"
-    if None in tables or not positions.is_file():
+    found = tuple(table for table in tables if table is not None)
+    if len(found) < len(tables) or not positions.is_file():
         return None
-    return TokenTables(tuple(tables), np.load(positions))
+    return TokenTables(found, np.load(positions))
 
 
 def _write_cache(cache: Path | None, source: dict[str, str], data: TokenTables) -> None:

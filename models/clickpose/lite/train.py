@@ -28,6 +28,7 @@ from clickpose.data.records import PersonRecord
 from clickpose.frames import CropFrame
 from clickpose.lite.task import CachedLiteTask, LiteTaskConfig, TrunkTask
 from clickpose.lite.weights import describe_skeleton
+from clickpose.networks.channels_last import channels_last
 from clickpose.networks.lite import LiteConfig, LiteNetwork
 from clickpose.networks.movenet import MoveNetThunder, decode_heads, scale_pixels
 from clickpose.networks.movenet_onnx import read_movenet_onnx
@@ -235,7 +236,7 @@ def export_weights(
 def predict_with_trunk(trunk: MoveNetThunder, records: Sequence[PersonRecord], batch_size: int = 32) -> np.ndarray:
     """Return the trunk's own keypoints (N, K, 2) px, from ground-truth boxes, in float32."""
     loader = DataLoader(PersonDataset(list(records), COCO), batch_size, num_workers=1)
-    trunk = trunk.eval().to(memory_format=torch.channels_last)
+    trunk = channels_last(trunk.eval())
     poses = []
     with torch.inference_mode():
         for batch in tqdm(loader, desc="predicting with the trunk", unit="batch", leave=False, disable=None):
@@ -259,8 +260,8 @@ def _read_persons(plan: LitePlan, folder: TrainingFolder, trunk: MoveNetThunder,
         bad = [record.annotation_id for record, pose in pairs if exchanged_labels(record, pose, plan.skeleton)]
         verdicts.write_text(json.dumps(bad))
     wait_for_all()
-    bad = set(json.loads(verdicts.read_text()))
-    kept = [record for record in records if record.annotation_id not in bad]
+    exchanged = set(json.loads(verdicts.read_text()))
+    kept = [record for record in records if record.annotation_id not in exchanged]
     left_out = len(records) - len(kept)
     print(f"step 1 of 4: {folder.path.name}, {len(kept)} persons, {left_out} left out (left and right exchanged)")
     return kept

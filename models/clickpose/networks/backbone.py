@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -147,15 +148,16 @@ def fold_batch_norm(backbone: nn.Module) -> None:
                 folded = _folded(getattr(block, f"conv{number}"), getattr(block, f"bn{number}"))
                 setattr(block, f"conv{number}", folded)
                 setattr(block, f"bn{number}", nn.Identity())
-        if getattr(block, "downsample", None) is not None:
-            block.downsample = nn.Sequential(OrderedDict([("0", _folded(*block.downsample))]))
+        downsample = getattr(block, "downsample", None)
+        if downsample is not None:
+            block.downsample = nn.Sequential(OrderedDict([("0", _folded(*downsample))]))
 
 
 def _folded(conv: nn.Conv2d, norm: FrozenBatchNorm) -> nn.Conv2d:
     scale, shift = norm.affine()
-    folded = nn.Conv2d(
-        conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, conv.padding, device=conv.weight.device
-    )
+    shape: dict[str, Any] = {name: getattr(conv, name) for name in ("kernel_size", "stride", "padding")}
+    folded = nn.Conv2d(conv.in_channels, conv.out_channels, **shape, device=conv.weight.device)
+    assert folded.bias is not None, "a convolution has one unless told otherwise"
     with torch.no_grad():
         folded.weight.copy_(conv.weight * scale[:, None, None, None])
         folded.bias.copy_(shift)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -71,8 +73,8 @@ class ClickPose(nn.Module):
         super().__init__()
         self.config = config = config or ClickPoseConfig()
         layer_sizes = (config.dim, config.heads, config.levels, config.points, config.ffn_dim)
-        movenet = isinstance(config.backbone, MoveNetBackboneConfig)
-        self.backbone = MoveNetBackbone() if movenet else ResNetBackbone(config.backbone)
+        backbone = config.backbone
+        self.backbone = MoveNetBackbone() if isinstance(backbone, MoveNetBackboneConfig) else ResNetBackbone(backbone)
         self.input_projection = _input_projection(config)
         self.encoder = Encoder(*layer_sizes, config.encoder_layers)
         self.proposals = ProposalStage(config.dim, config.classes)
@@ -109,8 +111,10 @@ class ClickPose(nn.Module):
             normalise_padding: count the padding as image when the projections are normalised, as the published code
                 does (parity mode), although then a photo's features depend on the others of its batch.
         """
-        projected, masks = [], None if padding_masks is None else list(padding_masks)
-        for level, (conv, norm) in enumerate(self.input_projection):
+        projected: list[Tensor] = []
+        masks = None if padding_masks is None else list(padding_masks)
+        pairs: Iterable[Any] = self.input_projection
+        for level, (conv, norm) in enumerate(pairs):
             source = maps[level] if level < len(maps) else (maps[-1] if level == len(maps) else projected[-1])
             features = conv(source)
             if masks is not None and level >= len(masks):

@@ -127,7 +127,7 @@ class LiteNetwork(nn.Module):
         maps = tuple(x.float().contiguous() for x in (torch.cat([fine, trunk.heatmap_logits], 1), *others))
         side = HEAD_STRIDE * trunk.heatmap_logits.shape[-1]
         peaks, peak_scores = heatmap_peaks(trunk.heatmap_logits, self.config.decoder.peaks)
-        mirror = self.decoder.layers[0].patch.mirror
+        mirror = self.decoder.mirror
         regressed = pose.regressed_input / side
         candidates = torch.cat([peaks, peaks[:, mirror], regressed[:, :, None]], 2)
         scores = torch.cat([peak_scores, peak_scores[:, mirror], pose.heatmap_scores[..., None]], 2)

@@ -267,6 +267,12 @@ class PoseDecoder(nn.Module):
             nn.init.zeros_(head[-1].weight)
             nn.init.zeros_(head[-1].bias)
 
+    @property
+    def mirror(self) -> Tensor:
+        """(K,) each joint's mirror joint, itself for one in the middle."""
+        first: Any = self.layers[0]
+        return first.patch.mirror
+
     def forward(self, person: EncodedPerson, queries: PoseQueries) -> DecoderOutput:
         """Refine every variant of every person.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -44,7 +45,7 @@ def _layer_names() -> Iterator[tuple[str, str]]:
         yield f"{graph}/{conv}", f"{head}.1"
 
 
-def _graph_layer(node) -> str:
+def _graph_layer(node: Any) -> str:
     """Name a convolution by its bias, or by its output when it has none, without the operation's suffixes."""
     name = (node.input[2] if len(node.input) > 2 else node.output[0]).removesuffix(":0")
     return name.removesuffix("_bn_offset").removesuffix("/BiasAdd/ReadVariableOp")

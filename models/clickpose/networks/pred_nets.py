@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -86,7 +87,7 @@ class HookedPredNet:
         if features.ndim != 4:
             return features
         mean = features.mean(dim=(2, 3))
-        if self.pooling == "mean":
+        if self.pooling == "mean" or self.input_hw is None:
             return mean
         at_joints = sample_maps(features, keypoints, self.input_hw)
         return torch.cat([at_joints, mean[:, None].expand_as(at_joints)], dim=2)
@@ -97,7 +98,7 @@ def capture(module: nn.Module, side: str) -> Iterator[list]:
     """Collect the first input, or the output, of every call of ``module`` while the context is open."""
     seen: list = []
 
-    def note(_, inputs, output):
+    def note(_: nn.Module, inputs: tuple, output: object) -> None:
         seen.append(inputs[0] if side == "input" and inputs else output)
 
     handle = module.register_forward_hook(note)
@@ -128,7 +129,12 @@ def rle_pred_net(network: nn.Module, final_layer: str, input_hw: tuple[int, int]
         final_layer: the linear layer that gives positions; its input, after global pooling, are the features.
         input_hw: height and width of the network's input, px.
     """
-    return HookedPredNet(network, final_layer, lambda output: decode_regression(*output, input_hw), "input")
+
+    def decode(output: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        positions, scales = output
+        return decode_regression(positions, scales, input_hw)
+
+    return HookedPredNet(network, final_layer, decode, "input")
 
 
 class LitePredNet:
@@ -147,7 +153,7 @@ class LitePredNet:
         person = self.network.encode(image.contiguous(memory_format=torch.channels_last), prompt_norm).person
         return self.decode(person, self.network.initial_queries(person))
 
-    def decode(self, person, queries: PoseQueries) -> PredNetOutput:
+    def decode(self, person: Any, queries: PoseQueries) -> PredNetOutput:
         """Decode variant 0 of encoded persons, also after clicks: the tokens, and so the scores, follow them."""
         output = self.network.decode(person, queries)
         keypoints = output.keypoints_norm[-1, :, 0] * self.network.config.input_side
@@ -177,7 +183,7 @@ class ClickPosePredNet:
         """
         memory = self.network.encode(images)
         reading = self.network.decode_humans(memory, self.network.prompt_humans(memory, boxes_norm), same_rank=True)
-        return self.read(reading, tuple(images.shape[-2:]))
+        return self.read(reading, (images.shape[-2], images.shape[-1]))
 
     @staticmethod
     def read(reading: PersonReading, input_hw: tuple[int, int]) -> PredNetOutput:

@@ -201,6 +201,9 @@ def _config_from_state(path: Path, state: Mapping[str, Tensor], args: Mapping) -
         numbers = [int(match[1]) for name in state if (match := re.match(pattern, name))]
         return 1 + max(numbers, default=-1)
 
+    def blocks(stage: int) -> int:
+        return count(rf"backbone\.0\.body\.layer{stage}\.(\d+)\.")
+
     try:
         levels, dim = state["transformer.level_embed"].shape
         keypoints = len(state["label_enc_pose.weight"]) - 1
@@ -222,7 +225,7 @@ def _config_from_state(path: Path, state: Mapping[str, Tensor], args: Mapping) -
             classes=len(state["class_embed.0.bias"]),
             human_codes=len(state["label_enc.weight"]),
             backbone=BackboneConfig(
-                tuple(count(rf"backbone\.0\.body\.layer{stage}\.(\d+)\.") for stage in (1, 2, 3, 4)),
+                (blocks(1), blocks(2), blocks(3), blocks(4)),
                 len(state["backbone.0.body.conv1.weight"]),
             ),
         )

@@ -81,8 +81,9 @@ def draw_noise(seeds: Tensor, targets: Targets, skeleton: Skeleton, human_codes:
     boxes, codes, person, weight, *rest = zip(
         *(_of_photo(seed, Targets(*photo), skeleton, human_codes, config) for seed, *photo in photos), strict=True
     )
-    padded = [pad_sequence(part, batch_first=True) for part in (boxes, codes)]
-    padded += [pad_sequence(person, batch_first=True, padding_value=NOBODY), pad_sequence(weight, batch_first=True)]
+    padded = [pad_sequence(list(part), batch_first=True) for part in (boxes, codes)]
+    padded.append(pad_sequence(list(person), batch_first=True, padding_value=NOBODY))
+    padded.append(pad_sequence(list(weight), batch_first=True))
     return Noise(*(values.to(targets.boxes_norm.device) for values in (*padded, *map(torch.stack, rest))))
 
 
@@ -99,7 +100,7 @@ def _of_photo(
     """Draw one photo's part of :class:`Noise`, for the people that are there; ``photo`` without the batch's axis."""
     generator, places = torch.Generator().manual_seed(seed), len(photo.present)
     count = int(photo.present.sum())
-    people = Targets(*(values[:count] for values in photo[:4]), photo.aspect, photo.present)
+    people = Targets._make([*(values[:count] for values in photo[:4]), photo.aspect, photo.present])
     boxes = _denoising(people, places, human_codes, config, generator)
     poses, held = _poses(people, skeleton, config, generator)
     variants, joints = config.pose_variants, photo.labelled.shape[1]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,9 @@ from clickpose.networks.clickpose import ClickPose
 from clickpose.networks.deformable_attention import Memory
 from clickpose.networks.keypoint_decoder import PersonReading
 from clickpose.weights_io import WeightsError, check_present
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 ENCODE_FILE, CLICK_FILE = "encode.onnx", "click.onnx"
 CHECKPOINT_SUFFIXES = (".pth", ".safetensors")
@@ -149,7 +153,7 @@ class OnnxEngine:
         return PersonReading(*(torch.from_numpy(output) for output in outputs))
 
 
-def _open(path: Path, threads: int | None):
+def _open(path: Path, threads: int | None) -> onnxruntime.InferenceSession:
     import onnxruntime
 
     check_present(path, "an exported network")

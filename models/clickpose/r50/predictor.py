@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from clickpose.calibration.aggregation import visibility_weighted
 from clickpose.checks import as_array, check_image
 from clickpose.frames import ImageFrame, input_hw
 from clickpose.networks.backbone import fold_batch_norm, normalise_pixels
+from clickpose.networks.channels_last import channels_last
 from clickpose.networks.clickpose import PERSON_CLASS, ClickPose, prepare_clicks
 from clickpose.networks.deformable_attention import Memory
 from clickpose.networks.keypoint_decoder import PersonReading
@@ -86,7 +87,7 @@ class R50Predictor(PosePredictor):
             raise ValueError(f"Expected a network for {len(skeleton)} keypoints, got {network.config.num_keypoints}")
         fold_batch_norm(network.backbone)
         self.device = torch.device(device)
-        self.network = network.eval().to(self.device, memory_format=torch.channels_last)
+        self.network = channels_last(network.eval(), self.device)
         if self.device.type == "cpu":
             prepare_clicks(self.network)
         self.skeleton = skeleton
@@ -99,7 +100,7 @@ class R50Predictor(PosePredictor):
     @classmethod
     def load(
         cls, checkpoint: str | Path | None, device: str = "cpu", threads: int | None = None,
-        skeleton: Skeleton | None = None, **options,
+        skeleton: Skeleton | None = None, **options: Any,
     ) -> R50Predictor:  # fmt: skip
         """Load a checkpoint; no weights of this network are shipped.
 
@@ -157,16 +158,15 @@ class R50Predictor(PosePredictor):
     def decode(self, regions: Sequence[EncodedRegion], boxes_xyxy: np.ndarray | None = None) -> Poses:
         """See :meth:`PosePredictor.decode`; a box enters the network as a human query."""
         if boxes_xyxy is None:
-            poses = [pose for region in regions for pose in self._everybody(region)]
-            return Poses.stack(self.skeleton, poses)
+            return Poses.stack(self.skeleton, [pose for region in regions for pose in self._everybody(region)])
         boxes = as_array("boxes_xyxy", boxes_xyxy, (len(regions), 4))
-        poses: list[Pose | None] = [None] * len(regions)
+        poses: dict[int, Pose] = {}
         for region in {id(region): region for region in regions}.values():
             rows = [i for i, other in enumerate(regions) if other is region]
-            inside = visible_boxes(boxes[rows], (region.frame.height, region.frame.width))
-            for row, pose in zip(rows, self._prompted(region, inside), strict=True):
-                poses[row] = pose
-        return Poses.stack(self.skeleton, poses)
+            frame = _image(region)
+            inside = visible_boxes(boxes[rows], (frame.height, frame.width))
+            poses.update(zip(rows, self._prompted(region, inside), strict=True))
+        return Poses.stack(self.skeleton, [poses[row] for row in range(len(regions))])
 
     def covers(self, region: EncodedRegion, pose: Pose) -> bool:
         """Return True: an encoded image holds everybody. See :meth:`PosePredictor.covers`."""
@@ -184,7 +184,7 @@ class R50Predictor(PosePredictor):
             self._tensor(_corners_to_center(region.frame.to_norm(box.reshape(2, 2)).reshape(4)))[None, None],
             torch.from_numpy(placed.fixed).to(self.device)[None, None],
         )
-        refined = self._pose(region.frame, self._people(reading), 0)
+        refined = self._pose(_image(region), self._people(reading), 0)
         # Held through the decoder in float32 image units; the caller gets the very numbers the human gave.
         exact = np.where(placed.fixed[:, None], placed.keypoints, refined.keypoints)
         box_xyxy = grow_boxes(refined.box_xyxy, exact, placed.fixed)
@@ -258,8 +258,8 @@ class R50Predictor(PosePredictor):
     def _everybody(self, region: EncodedRegion) -> list[Pose]:
         """Return the people of the first pass, best first."""
         people = self._first_pass(region)
-        found = np.flatnonzero(people.instance_scores >= self.min_score)
-        return sorted((self._pose(region.frame, people, i) for i in found), key=lambda pose: -pose.instance_score)
+        found, frame = np.flatnonzero(people.instance_scores >= self.min_score).tolist(), _image(region)
+        return sorted((self._pose(frame, people, i) for i in found), key=lambda pose: -pose.instance_score)
 
     @staticmethod
     def _first_pass(region: EncodedRegion) -> _People:
@@ -272,7 +272,7 @@ class R50Predictor(PosePredictor):
         corners = region.frame.to_norm(boxes_xyxy.reshape(-1, 2, 2)).reshape(-1, 4)
         humans = self.network.prompt_humans(memory, self._tensor(_corners_to_center(corners))[None])
         people = self._people(self.network.decode_humans(memory, humans, same_rank=True))
-        return [self._pose(region.frame, people, i) for i in range(len(boxes_xyxy))]
+        return [self._pose(_image(region), people, i) for i in range(len(boxes_xyxy))]
 
     def _with_estimates(self, region: EncodedRegion, pose: Pose) -> np.ndarray:
         """Return the (K, 2) px keypoints, those without a position from this person's first pass, or from its box."""
@@ -283,10 +283,17 @@ class R50Predictor(PosePredictor):
         boxes = region.frame.from_norm(people.boxes_norm.reshape(-1, 2, 2)).reshape(-1, 4)
         overlaps = box_iou(prompt_box(pose)[None], boxes)[0]
         if overlaps.max(initial=0.0) >= _SAME_PERSON_IOU:
-            estimate = self._pose(region.frame, people, int(overlaps.argmax()))
+            estimate = self._pose(_image(region), people, int(overlaps.argmax()))
         else:
             (estimate,) = self._prompted(region, prompt_box(pose)[None])
         return np.where(placed, pose.keypoints, estimate.keypoints)
+
+
+def _image(region: EncodedRegion) -> ImageFrame:
+    """Return a region's place, which must be the whole image."""
+    if not isinstance(region.frame, ImageFrame):
+        raise ValueError("Expected a region that the network r50 encoded, got one that is a person's square")
+    return region.frame
 
 
 def _corners_to_center(boxes_xyxy: np.ndarray) -> np.ndarray:

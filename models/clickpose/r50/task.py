@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from clickpose.data.photos import PhotoBatch
 from clickpose.feedback import click_worst
 from clickpose.networks.backbone import Bottleneck, FrozenBatchNorm, ResNetBackbone, normalise_pixels
+from clickpose.networks.channels_last import channels_last
 from clickpose.networks.clickpose import PERSON_CLASS, ClickPose, center_to_corners, corners_to_center
 from clickpose.networks.deformable_attention import Memory
 from clickpose.networks.human_decoder import BoxReading, HumanQueries, prompt_mask
@@ -65,7 +67,7 @@ class R50Task:
     def __init__(self, model: ClickPose, skeleton: Skeleton, config: R50TaskConfig | None = None):
         if model.config.num_keypoints != len(skeleton):
             raise ValueError(f"Expected a network for {len(skeleton)} keypoints, got {model.config.num_keypoints}")
-        self.model = model.to(memory_format=torch.channels_last)
+        self.model = channels_last(model)
         self.skeleton = skeleton
         self.config = config or R50TaskConfig()
         self.sigmas = torch.tensor(skeleton.sigmas, dtype=torch.float32)
@@ -197,7 +199,8 @@ class R50Task:
         terms = stage_losses(reading, assignment, targets, self.sigmas, self.config.costs)
         task = self.config
         factors = {"person": task.denoising_person, "box": task.denoising_box}
-        return {"denoising": sum(factors.get(name, task.denoising_pose) * term for name, term in terms.items())}
+        total: Any = sum(factors.get(name, task.denoising_pose) * term for name, term in terms.items())
+        return {"denoising": total}
 
     def _reconstruction(self, reading: PersonReading, people: Tensor, targets: Targets) -> dict[str, Tensor]:
         """Return Lr: the L1 of the pose, and the box's terms as its box was noisy."""
@@ -218,7 +221,8 @@ def _click(
     aspect = targets.aspect[:, None, None]
     flat = [keypoints * aspect, targets.keypoints_norm[image, rows] * aspect, targets.labelled[image, rows], fixed]
     flat.append(targets.area_norm[image, rows])
-    clicked = click_worst(*(value.flatten(0, 1) for value in flat), sigmas, count.flatten())
+    poses, truth, labelled, held, area = (value.flatten(0, 1) for value in flat)
+    clicked = click_worst(poses, truth, labelled, held, area, sigmas, count.flatten())
     new = clicked.fixed.view_as(fixed)
     return torch.where((new & ~fixed)[..., None], targets.keypoints_norm[image, rows], keypoints), new
 
@@ -252,16 +256,18 @@ def _sum_terms(terms: Iterable[dict[str, Tensor]]) -> dict[str, Tensor]:
 
 
 def _total(terms: Iterable[dict[str, Tensor]]) -> Tensor:
-    return sum(value for part in terms for value in part.values())
+    total: Any = sum(value for part in terms for value in part.values())
+    return total
 
 
 def prepare_for_training(network: ClickPose) -> None:
     """Start the heads of a fresh network as DETR's kin do: nobody is a person, and no box or keypoint moves yet."""
     bias = -math.log((1 - _PERSON_PRIOR) / _PERSON_PRIOR)
     decoders = (network.human_decoder, network.keypoint_decoder)
-    for head in [network.proposals.class_head, *(head for decoder in decoders for head in decoder.class_heads)]:
+    surest: list[Any] = [network.proposals.class_head, *(head for decoder in decoders for head in decoder.class_heads)]
+    for head in surest:
         nn.init.constant_(head.bias, bias)
-    moving = [network.proposals.box_head, *(head for decoder in decoders for head in decoder.box_heads)]
+    moving: list[Any] = [network.proposals.box_head, *(head for decoder in decoders for head in decoder.box_heads)]
     for head in [*moving, *network.keypoint_decoder.keypoint_heads]:
         nn.init.zeros_(head.layers[-1].weight)
         nn.init.zeros_(head.layers[-1].bias)
@@ -278,7 +284,7 @@ def fit_normalisation(backbone: ResNetBackbone, images: Tensor) -> None:
         images: (B, 3, H, W) normalised.
     """
 
-    def fit(norm: nn.Module, inputs: tuple[Tensor]) -> None:
+    def fit(norm: FrozenBatchNorm, inputs: tuple[Tensor, ...]) -> None:
         norm.running_mean.copy_(inputs[0].mean((0, 2, 3)))
         norm.running_var.copy_(inputs[0].var((0, 2, 3)).clamp(min=1e-6))
 

@@ -14,6 +14,7 @@ from clickpose.data.photo_files import read_pixels
 from clickpose.data.records import PersonRecord
 from clickpose.feedback import click_worst
 from clickpose.networks.clickpose import center_to_corners, corners_to_center
+from clickpose.networks.keypoint_decoder import PersonReading
 from clickpose.networks.pred_nets import ClickPosePredNet
 from clickpose.r50.predictor import R50Predictor
 from clickpose.terms import grow_boxes_tensor, oks_terms
@@ -58,7 +59,8 @@ def _collect_photo(predictor: R50Predictor, persons: list[PersonRecord], number:
     truth, visibility, boxes, area = _labels(persons, predictor.device)
     sigmas = torch.tensor(predictor.skeleton.sigmas, dtype=torch.float32, device=predictor.device)
     reading = network.decode_humans(memory, network.prompt_humans(memory, boxes / extent.repeat(2)[None]), True)
-    fixed, first = torch.zeros_like(visibility, dtype=torch.bool), None
+    first: Tensor | None = None
+    fixed = torch.zeros_like(visibility, dtype=torch.bool)
     for tables in parts:
         keypoints = reading.keypoints_norm[0] * extent
         first = keypoints if first is None else first
@@ -68,6 +70,7 @@ def _collect_photo(predictor: R50Predictor, persons: list[PersonRecord], number:
         placed, fixed = (clicked.keypoints_norm / extent)[None], clicked.fixed
         grown = corners_to_center(grow_boxes_tensor(center_to_corners(reading.boxes_norm), placed))
         reading = network.refine(memory, placed, grown, fixed[None])
+    assert first is not None, "there is a table at least, of no click"
     return first.cpu().numpy().astype(np.float64)
 
 
@@ -82,7 +85,7 @@ def _labels(persons: list[PersonRecord], device: torch.device) -> tuple[Tensor, 
     return truth, visibility, torch.cat([(low + high) / 2, high - low], dim=1)[None], area
 
 
-def _table(reading, terms: Tensor, visibility: Tensor, fixed: Tensor, number: int) -> FeatureTable:
+def _table(reading: PersonReading, terms: Tensor, visibility: Tensor, fixed: Tensor, number: int) -> FeatureTable:
     output = ClickPosePredNet.read(reading, (1, 1))
     table = FeatureTable(
         features=output.features.half(),

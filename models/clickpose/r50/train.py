@@ -10,7 +10,7 @@ import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -153,7 +153,8 @@ def train_r50(plan: R50Plan, device: str = "cpu") -> Path:
     trainer.run()
     weights = plan.out / "r50.safetensors"
     if rank_and_world()[0] == 0:
-        averaged = ClickPose(trainer.model.config)
+        config: Any = trainer.model.config
+        averaged = ClickPose(config)
         averaged.load_state_dict(trainer.average)
         save_network(weights, averaged, plan.skeleton)
     return weights

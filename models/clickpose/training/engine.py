@@ -65,7 +65,9 @@ class TrainConfig:
 class TrainingTask(Protocol):
     """What the trainer needs of a network."""
 
-    model: nn.Module
+    @property
+    def model(self) -> nn.Module:
+        """What is trained."""
 
     def parameter_groups(self, config: TrainConfig) -> list[dict]:
         """Return AdamW parameter groups, each with its base rate ``lr``."""

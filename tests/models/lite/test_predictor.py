@@ -1,9 +1,12 @@
 """The predictor interface on the lite network (random weights, tiny): encode once, hold clicks, touch one person."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from clickpose.frames import ImageFrame
 from clickpose.lite.predictor import LitePredictor
 from clickpose.predictor import EncodedRegion
 from clickpose.skeleton import COCO
@@ -121,6 +124,15 @@ def test_regions_survive_serialisation(predictor, image):
 def test_a_box_that_shows_nobody_is_refused(predictor, image, box):
     with pytest.raises(ValueError, match="Expected boxes"):
         predictor.encode(image, np.array([box], dtype=float))
+
+
+def test_what_another_network_encoded_is_refused(predictor, image):
+    with pytest.raises(ValueError, match="whom the network lite sees one by one, got none"):
+        predictor.encode(image, None)
+    (region,) = predictor.encode(image, BOXES[:1])
+    whole = replace(region, frame=ImageFrame(*image.shape[:2]))
+    with pytest.raises(ValueError, match="got one that is a whole image"):
+        predictor.decode([whole])
 
 
 def test_no_boxes_no_poses(predictor, image):

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import clickpose
+from clickpose.frames import CropFrame
 from clickpose.predictor import EncodedRegion
 from clickpose.r50.predictor import NO_CONFIDENCE, R50Predictor, input_hw
 from clickpose.skeleton import COCO
@@ -176,6 +177,13 @@ def test_the_network_sees_images_at_the_size_of_the_paper(image_hw, wanted):
 def test_a_box_that_shows_nobody_is_refused(predictor, image, box):
     with pytest.raises(ValueError, match="Expected boxes"):
         predictor.encode(image, np.array([box], dtype=float))
+
+
+def test_what_another_network_encoded_is_refused(predictor, image):
+    (region,) = predictor.encode(image, BOXES[:1])
+    square = dataclasses.replace(region, frame=CropFrame.around_box(BOXES[0], 256))
+    with pytest.raises(ValueError, match="got one that is a person's square"):
+        predictor.decode([square], BOXES[:1])
 
 
 def test_people_below_the_least_score_are_left_out(predictor, image):

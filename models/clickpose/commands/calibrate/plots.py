@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
@@ -21,9 +22,12 @@ from clickpose.metrics.ranked_precision import ranked_precision
 from clickpose.metrics.reliability import reliability_diagram
 from clickpose.metrics.sparsification import sparsification
 
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
+
 # Told apart by colour-blind eyes and in grey.
 BEFORE, AFTER, TRUTH = "#c8641b", "#1c4f9c", "#9aa0a6"
-_STYLE = {
+_STYLE: dict[RcKeyType, Any] = {
     "font.family": "sans-serif", "font.size": 9, "axes.titlesize": 10, "axes.titleweight": "bold",
     "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": "#5f6368", "axes.labelcolor": "#3c4043",
     "xtick.color": "#5f6368", "ytick.color": "#5f6368", "axes.grid": True, "grid.color": "#e8eaed",
@@ -50,7 +54,7 @@ def reliability_plot(before: CalibrationSample, after: CalibrationSample) -> str
                     diagram.scores, diagram.outcomes, "o-", color=color, markersize=3.5, linewidth=1.4,
                     label=f"{name}: ECE {diagram.ece:.3f}",
                 )  # fmt: skip
-                lower.hist(scores, _HISTOGRAM_BINS, color=color, histtype="step", linewidth=1.3)
+                lower.hist(scores, _HISTOGRAM_BINS.tolist(), color=color, histtype="step", linewidth=1.3)
             upper.set(xlim=(0, 1), ylim=(0, 1), ylabel="mean OKS", title=level.capitalize(), aspect="auto")
             upper.tick_params(labelbottom=False)
             upper.legend(loc="upper left")
@@ -60,6 +64,7 @@ def reliability_plot(before: CalibrationSample, after: CalibrationSample) -> str
 
 def sparsification_plot(before: CalibrationSample, after: CalibrationSample) -> str:
     """Draw the error that is left when the least confident are removed, beside the best order there could be."""
+    panels: list[tuple[str, str, str, str | None]]
     panels = [(level.capitalize(), "mean 1 - OKS", level, None) for level in ("persons", "joints")]
     panels += [(f"Joints, {name}", "share of wrong joints", "joints", name) for name in before.correct]
     with mpl.rc_context(_STYLE):
@@ -121,7 +126,7 @@ def score_histograms(before: CalibrationSample, after: CalibrationSample, groups
         return _svg(figure)
 
 
-def _both(before: CalibrationSample, after: CalibrationSample):
+def _both(before: CalibrationSample, after: CalibrationSample) -> tuple[tuple[CalibrationSample, str, str], ...]:
     return ((before, BEFORE, "before"), (after, AFTER, "after"))
 
 
@@ -141,7 +146,7 @@ def _groups_of(sample: CalibrationSample, level: str) -> np.ndarray:
     return np.broadcast_to(owner[:, None], sample.labelled.shape)[sample.labelled]
 
 
-def _panels(rows: int, columns: int, size: tuple[float, float], **options) -> tuple[Figure, list[list[Axes]]]:
+def _panels(rows: int, columns: int, size: tuple[float, float], **options: Any) -> tuple[Figure, list[list[Axes]]]:
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasSVG(figure)
     return figure, figure.subplots(rows, columns, squeeze=False, gridspec_kw=options or None).tolist()

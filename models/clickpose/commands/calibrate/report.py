@@ -9,6 +9,7 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -21,6 +22,9 @@ from clickpose.metrics.bootstrap import Comparison, Interval
 from clickpose.metrics.calibration_figures import CalibrationSample, compare
 from clickpose.skeleton import COCO, Skeleton
 from clickpose.structures import Poses
+
+if TYPE_CHECKING:
+    import jinja2
 
 RESAMPLES = 300
 _ARROWS = {1: "↑", 0: "", -1: "↓"}
@@ -112,7 +116,9 @@ def write_report(
     return path
 
 
-def _check(before: CalibrationSample, after: CalibrationSample, skeleton: Skeleton, pictures) -> None:
+def _check(
+    before: CalibrationSample, after: CalibrationSample, skeleton: Skeleton, pictures: PersonPictures | None
+) -> None:
     if not before.measured.any():
         raise ValueError("Expected at least one person with a labelled joint, got none")
     if before.oks.shape[1] != len(skeleton):
@@ -123,7 +129,7 @@ def _check(before: CalibrationSample, after: CalibrationSample, skeleton: Skelet
         raise ValueError(f"Expected pictures of {before.oks.shape} persons and joints, got {pictures.keypoints.shape}")
 
 
-def _template():
+def _template() -> jinja2.Template:
     """Load the page's template; whatever is filled in is escaped."""
     require_extra("plots", "jinja2", "matplotlib")
     import jinja2
@@ -226,7 +232,7 @@ def _example_jpeg(sample: CalibrationSample, skeleton: Skeleton, pictures: Perso
                 boxes_xyxy=(box.reshape(1, 2, 2) - offset).reshape(1, 4) * scale,
                 keypoint_scores=scores[None],
                 visibility_scores=np.ones((1, len(skeleton))),
-                instance_scores=[score],
+                instance_scores=np.array([score]),
             ),
             style,
         )
@@ -245,7 +251,8 @@ def _cut_out(photo: Image.Image, box_xyxy: np.ndarray) -> tuple[np.ndarray, np.n
     corner = np.round(center - half)
     side = max(int(np.ceil(2 * half)), 1)
     canvas = Image.new("RGB", (side, side), (236, 238, 240))
-    canvas.paste(photo, tuple(int(value) for value in -corner))
+    left, top = (int(value) for value in -corner)
+    canvas.paste(photo, (left, top))
     return np.asarray(canvas.resize((_PICTURE_SIDE, _PICTURE_SIDE))), corner, _PICTURE_SIDE / side
 
 

@@ -214,7 +214,9 @@ def _box(person: CocoPerson) -> np.ndarray:
     return xywh_to_xyxy(np.zeros(4) if box is None else box)
 
 
-def _intervals(annotations: dict, before: Sequence[dict], after: Sequence[dict], skeleton: Skeleton):
+def _intervals(
+    annotations: dict, before: Sequence[dict], after: Sequence[dict], skeleton: Skeleton
+) -> dict[str, Comparison]:
     """Return COCO's AP and AR before and after with bootstrap intervals."""
     truth = truth_from_coco(annotations, skeleton)
     old, new = (predictions_from_coco(annotations, results, skeleton) for results in (before, after))
