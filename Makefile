@@ -65,7 +65,8 @@ quick-tests: $(VENV)/.installed
 # Two runs: FiftyOne lives in a virtual environment of its own, and the first run leaves tests/plugins out.
 test: setup $(LS_ML_VENV)/.installed $(FO_VENV)/.installed chromium lint types ## Run all tests, set-up included
 	@OMP_NUM_THREADS=1 CLICKPOSE_LS_ML_PYTHON="$(CURDIR)/$(LS_ML_VENV)/bin/python" $(BIN)/python -m pytest --durations=10 \
-		--ignore=tests/plugins $(PYTEST_ARGS)
+		--cov --cov-report= --ignore=tests/plugins $(PYTEST_ARGS)
+	@echo "Lines and branches of models/ and ml_backend/ that ran in this process: $$($(BIN)/coverage report --format=total) %"
 	@$(FO_VENV)/bin/python -m pytest --durations=10 tests/plugins $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed ## Check style

@@ -81,6 +81,7 @@ def test_parts_of_any_length_can_be_files():
     assert max(len(part.encode()) for name in names for part in name.split("/")) <= 255
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.text(max_size=30) | st.from_regex(r"(https?|s3)://[a-z.]{0,4}/[a-z%#?=&./\\+0-9]{0,12}"), unique=True)
 )

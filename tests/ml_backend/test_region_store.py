@@ -276,6 +276,7 @@ def _add_regions(settings: ServiceSettings, first: int) -> None:
     store.close()
 
 
+@pytest.mark.slow
 def test_two_processes_share_the_cache_without_losing_regions(open_store, settings):
     context = multiprocessing.get_context("forkserver")
     workers = [context.Process(target=_add_regions, args=(settings(), first)) for first in (0, 10)]

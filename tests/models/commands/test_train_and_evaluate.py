@@ -126,6 +126,7 @@ def test_evaluate_keeps_data_sets_of_one_name_apart(folder, tmp_path):
     assert figures["val"]["curves"] != figures["val-2"]["curves"]
 
 
+@pytest.mark.slow
 def test_evaluate_shows_pckh_for_mpii(tmp_path):
     Image.new("RGB", (200, 200), (90, 120, 60)).save(tmp_path / "a.jpg")
     rng = np.random.default_rng(0)
@@ -141,6 +142,7 @@ def test_evaluate_shows_pckh_for_mpii(tmp_path):
     assert figures["curves"]["lite + manual"][12] == pytest.approx(100)
 
 
+@pytest.mark.slow
 def test_training_goes_on_with_the_joints_of_the_weights(folder, tmp_path, monkeypatch):
     plans = []
     monkeypatch.setattr(train, "train_lite", lambda plan, device: plans.append(plan) or plan.out / "w")

@@ -92,6 +92,7 @@ def test_wrong_use_is_one_sentence(arguments, sentence):
     assert sentence in result.output.replace("\n", " ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_broken_photo_is_named(folder, tmp_path, monkeypatch, workers):
     train = dataclasses.replace(PRESETS["small"].train, workers=workers, batch_size=4)
@@ -106,6 +107,7 @@ def test_a_broken_photo_is_named(folder, tmp_path, monkeypatch, workers):
     assert sentences[1].startswith(f"Cannot read {photo}: Expected a whole PNG image, got")
 
 
+@pytest.mark.slow
 def test_a_broken_annotation_is_named(folder):
     path = folder / "annotations.json"
     content = json.loads(path.read_text())

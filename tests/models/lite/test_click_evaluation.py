@@ -92,6 +92,7 @@ def clicked(monkeypatch):
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["worst", "lowest_score", "random", "farthest"])
 @pytest.mark.parametrize("loop", ["progressive", "once"])
 def test_batches_are_clicked_as_photos_are(network, records, monkeypatch, clicked, strategy, loop):

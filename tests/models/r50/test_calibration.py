@@ -79,6 +79,7 @@ def test_tokens_are_those_of_the_predictor_before_and_after_clicks(predictor, fo
     assert (tables[0].visibility[:, 4] == 0).all()
 
 
+@pytest.mark.slow
 def test_a_fit_lies_beside_the_checkpoint_and_scores_follow_it(folder, tmp_path, monkeypatch):
     checkpoint = tiny_r50.write_checkpoint(tmp_path / "mine.pth", tiny_r50.tiny_network())
     plain = R50Predictor.load(checkpoint, short_side=96, long_side=160)

@@ -222,6 +222,7 @@ def plan(tiny, tmp_path):
     return R50Plan([WeightedData(tiny.people_dataset(tmp_path / "images"))], preset, tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_photos_to_a_weights_file_that_training_goes_on_from(plan, capsys):
     weights = train_r50(plan)
     assert "noise: 4 images, 7 persons with 17 joints" in capsys.readouterr().out

@@ -75,6 +75,7 @@ def test_fit_lite_beside_its_weights(labelled_folder, weights, tmp_path):
     assert weights.read_bytes() == before  # a network is never replaced by its calibration
 
 
+@pytest.mark.slow
 def test_what_cannot_be_fitted_is_refused_before_the_network_runs(labelled_folder, weights, tmp_path, monkeypatch):
     monkeypatch.setattr("clickpose.lite.tokens.collect_lite", lambda *_: pytest.fail("the network ran"))
     arguments = ["--data", labelled_folder, "--checkpoint", weights]
