@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from clickpose.boxes import box_area, xywh_to_xyxy, xyxy_to_xywh
+from clickpose.checks import described
 from clickpose.data.coco_categories import PERSON_CATEGORY, person_category
 from clickpose.data.coco_extents import box_of_joints
 from clickpose.data.coco_records import CocoPerson, coco_images, read_predictions, read_results
@@ -87,7 +88,8 @@ def to_coco(photos: Iterable[PhotoPoses], skeleton: Skeleton = COCO) -> dict:
     Raises:
         ValueError: if poses have another skeleton.
     """
-    images, annotations = [], []
+    images: list[dict] = []
+    annotations: list[dict] = []
     for photo in photos:
         if photo.poses.skeleton != skeleton:
             raise ValueError(f"Expected poses of skeleton {skeleton.name!r}, got {photo.poses.skeleton.name!r}")
@@ -139,11 +141,13 @@ def poses_of_results(
         notes: what is guessed is counted here.
 
     Raises:
-        ValueError: for joints' confidences on another scale than 0..1.
+        ValueError: for joints' confidences on another scale than 0..1, or a person without a score.
     """
     notes = Counter() if notes is None else notes
     found: dict[Hashable, list[Pose]] = {}
     for person, confidences in zip(people, _joint_scores(people, skeleton, notes), strict=True):
+        if person.score is None:
+            raise ValueError(f"Expected a score in {person.where}, got none")
         pose = Pose(
             skeleton=skeleton,
             keypoints=person.keypoints,
@@ -198,19 +202,16 @@ def pose_file(document: Mapping, skeleton: Skeleton = COCO) -> PoseFile:
     of_image: dict[Hashable, list[int]] = {image.image_id: [] for image in images}
     for row, person in enumerate(people):
         of_image[person.image_id].append(row)
+    photos, entries = [], []
     for image in images:
+        rows = of_image[image.image_id]
         if image.file_name is None:
             raise ValueError(f"Expected a file_name in image {image.image_id!r}, got none")
-        if image.image_hw is None and of_image[image.image_id]:
+        if image.image_hw is None and rows:
             raise ValueError(f"Expected height and width in image {image.image_id!r}, which has people, got none")
-    rows_of = [of_image[image.image_id] for image in images]
-    photos = [
-        PhotoPoses(image.file_name, image.image_hw, Poses.stack(skeleton, [poses[row] for row in rows]))
-        for image, rows in zip(images, rows_of, strict=True)
-    ]
-    return PoseFile(
-        document=document, photos=photos, entries=[[people[row] for row in r] for r in rows_of], notes=notes
-    )
+        photos.append(PhotoPoses(image.file_name, image.image_hw, Poses.stack(skeleton, [poses[row] for row in rows])))
+        entries.append([people[row] for row in rows])
+    return PoseFile(document=document, photos=photos, entries=entries, notes=notes)
 
 
 def read_pose_file(path: str | Path, skeleton: Skeleton = COCO) -> PoseFile:
@@ -219,7 +220,13 @@ def read_pose_file(path: str | Path, skeleton: Skeleton = COCO) -> PoseFile:
     Raises:
         ValueError: if there is no such file, or it is not a COCO keypoint dataset; the message names the file.
     """
-    return read_json_as(path, lambda content: pose_file(content, skeleton))
+
+    def parse(content: object) -> PoseFile:
+        if not isinstance(content, Mapping):
+            raise ValueError(f"Expected a COCO keypoint dataset, got {described(content)}")
+        return pose_file(content, skeleton)
+
+    return read_json_as(path, parse)
 
 
 def write_coco(path: str | Path, photos: Iterable[PhotoPoses], skeleton: Skeleton = COCO) -> None:
@@ -255,7 +262,7 @@ def _poses_of_predictions(people: Sequence[CocoPerson], skeleton: Skeleton, note
                 keypoint_scores=joints,
                 visibility_scores=visible if person.visibility_scores is None else person.visibility_scores,
                 instance_score=float(score),
-                fixed=person.fixed,
+                fixed=np.zeros(len(skeleton), bool) if person.fixed is None else person.fixed,
             )
         )
     return poses
@@ -279,7 +286,7 @@ def _annotation(pose: Pose, image_id: Hashable) -> dict:
         _visibilities(pose),
         image_id=image_id,
         category_id=PERSON_CATEGORY,
-        area=box_area(pose.box_xyxy),
+        area=float(box_area(pose.box_xyxy)),
         box_xywh=xyxy_to_xywh(pose.box_xyxy),
     )
     return record | {

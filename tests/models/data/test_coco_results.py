@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO as CocoFile
 
+from clickpose.data.coco_records import read_results
 from clickpose.data.coco_results import (
     PhotoPoses,
     from_coco,
     from_coco_results,
     pose_file,
+    poses_of_results,
     read_coco,
     to_coco,
     to_coco_results,
@@ -329,3 +331,10 @@ def test_scores_that_only_rank_are_kept_and_joints_count_alike():
     assert notes["results without confidences of joints, whose scores are no 0..1 and only rank them"] == 2
     with pytest.raises(ValueError, match=r"Expected confidences within 0..1 as keypoint_scores .*percent"):
         from_coco_results([result | {"keypoint_scores": [90.0] * 17} for result in results])
+
+
+def test_people_without_a_score_are_no_results():
+    entry = {"image_id": 1, "category_id": 1, "keypoints": [5.0, 6.0, 0.5] * 17}
+    people = read_results([entry], COCO, scored=False)
+    with pytest.raises(ValueError, match="Expected a score in .*place 0.*, got none"):
+        poses_of_results(people, COCO)
