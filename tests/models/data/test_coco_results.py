@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO as CocoFile
 
-from clickpose.data.coco_records import read_results
+from clickpose.data.coco_records import read_predictions
 from clickpose.data.coco_results import (
     PhotoPoses,
     from_coco,
@@ -334,7 +334,8 @@ def test_scores_that_only_rank_are_kept_and_joints_count_alike():
 
 
 def test_people_without_a_score_are_no_results():
-    entry = {"image_id": 1, "category_id": 1, "keypoints": [5.0, 6.0, 0.5] * 17}
-    people = read_results([entry], COCO, scored=False)
-    with pytest.raises(ValueError, match="Expected a score in .*place 0.*, got none"):
+    entry = {"id": 7, "image_id": 1, "category_id": 1, "keypoints": [5.0, 6.0, 2.0] * 17}
+    document = {"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [entry], "categories": []}
+    people = read_predictions(document, COCO, scored=False)
+    with pytest.raises(ValueError, match=r"^Expected a score in annotation 7\b.*, got none$"):
         poses_of_results(people, COCO)
