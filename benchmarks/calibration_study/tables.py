@@ -229,7 +229,7 @@ def losses(evaluation: Evaluation, epochs: int, resamples: int) -> dict[str, dic
         table = evaluation.training.table
         head = AleatoricCCNet(table) if loss == "aleatoric" else CCNet(table.oks.shape[1], table.features.shape[-1])
         fit_ccnet(head, table, CCNetConfig(epochs=epochs), loss_function=_LOSS_FUNCTIONS[loss])
-        confidences = evaluation.weighted(*apply_ccnet(head, evaluation.run.table.features)[:2])
+        confidences = evaluation.weighted(*apply_ccnet(head, evaluation.run.table.features))
         figures = calibration_change(evaluation, confidences, resamples)
         precision = table2(evaluation, confidences, resamples)
         names = ("Pearson, persons", "AUSE, persons", "AUSE, joints", "ECE, joints", "Brier, joints")

@@ -133,7 +133,7 @@ def test_ccnet_is_fitted_by_the_likelihood_and_finds_the_uncertain_half():
     head = tables.AleatoricCCNet(table)
     losses = fit_ccnet(head, table, CCNetConfig(epochs=6, learning_rate=0.3), loss_function=tables.aleatoric_loss)
     assert losses[-1] < losses[0]
-    scores, _, _ = apply_ccnet(head, torch.tensor([[0.0], [1.0]]))
+    scores, _ = apply_ccnet(head, torch.tensor([[0.0], [1.0]]))
     assert scores[:, 0] == pytest.approx([0.5, 0.8], abs=0.06)
     log_variance = head(torch.tensor([[0.0], [1.0]])).log_variance[:, 0].tolist()
     assert log_variance[0] == pytest.approx(np.log(1 / 12), abs=0.5) and log_variance[1] < log_variance[0] - 1

@@ -295,6 +295,12 @@ def fit_ccnet(
 
 @torch.inference_mode()
 def apply_ccnet(head: nn.Module, features: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Return predicted OKS and visibility of each joint, both (N, K) in 0..1, of (N, F) or (N, K, F) features."""
-    scores, visibility = (logits.sigmoid().cpu().numpy().astype(np.float64) for logits in head(features))
+    """Return predicted OKS and visibility of each joint, both (N, K) in 0..1, of (N, F) or (N, K, F) features.
+
+    They are what the head gives first; what it gives beyond, such as a spread, is left out.
+    """
+    score_logits, visibility_logits, *_ = head(features)
+    scores, visibility = (
+        logits.sigmoid().cpu().numpy().astype(np.float64) for logits in (score_logits, visibility_logits)
+    )
     return scores, visibility
