@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,17 @@ PHOTO_SUFFIXES = (
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM")
 _ORIENTATION = 0x0112  # EXIF
 _QUARTER_TURNS = (5, 6, 7, 8)
+
+
+def count_endings(names: Iterable[str | Path], none: str = "no ending") -> str:
+    """Say how many files of each ending there are, the most first, such as ``2 .heic, 1 .txt``; empty for no file.
+
+    Args:
+        names: of the files.
+        none: what a file without an ending is called.
+    """
+    endings = Counter(Path(name).suffix.lower() or none for name in names)
+    return ", ".join(f"{count} {ending}" for ending, count in endings.most_common())
 
 
 TurnsUpright = Callable[[tuple[int, int], tuple[int, int]], bool]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain, count
@@ -200,12 +199,11 @@ def _photos(folder: Path, limit: int | None, say: Say) -> list[str]:
     Raises:
         ValueError: if there is none.
     """
-    from clickpose.image_io import PHOTO_SUFFIXES
+    from clickpose.image_io import PHOTO_SUFFIXES, count_endings
 
     files = sorted(path for path in folder.expanduser().rglob("*") if path.is_file())
     paths = dict.fromkeys(str(path.resolve()) for path in files if path.suffix.lower() in PHOTO_SUFFIXES)
-    others = Counter(path.suffix.lower() or "no ending" for path in files if path.suffix.lower() not in PHOTO_SUFFIXES)
-    left_out = ", ".join(f"{count} {ending}" for ending, count in others.most_common())
+    left_out = count_endings(path for path in files if path.suffix.lower() not in PHOTO_SUFFIXES)
     if not paths:
         raise ValueError(f"Expected photos ({', '.join(PHOTO_SUFFIXES)}) in {folder}, got {left_out or 'none'}")
     if left_out:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from clickpose.image_io import PHOTO_SUFFIXES
+from clickpose.image_io import PHOTO_SUFFIXES, count_endings
 from clickpose_labelstudio.launch.errors import LaunchError
 
 DEMO_FOLDER = Path(__file__).parents[1] / "demo"
@@ -38,8 +37,7 @@ class PhotoFolder:
     def left_out(self) -> str:
         """Say how many files have other endings, in small letters, such as ``2 .heic, 1 .txt``; empty for none."""
         names = (name for name in self._files() if not name.startswith(".") and not re.match(FILE_NAME_PATTERN, name))
-        endings = Counter(Path(name).suffix.lower() or "without ending" for name in names)
-        return ", ".join(f"{count} {ending}" for ending, count in endings.most_common())
+        return count_endings(names, "without ending")
 
     def _files(self) -> Iterator[str]:
         for _, _, names in os.walk(self.source):

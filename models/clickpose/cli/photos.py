@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from clickpose.boxes import xywh_to_xyxy
-from clickpose.image_io import PHOTO_SUFFIXES
+from clickpose.image_io import PHOTO_SUFFIXES, count_endings
 from clickpose.outputs import check_outputs
 from clickpose.skeleton import Skeleton
 from clickpose.structures import Poses
@@ -45,11 +44,10 @@ def photo_paths(given: Sequence[Path]) -> tuple[list[Path], list[str]]:
 def _describe_left_out(entries: Sequence[Path]) -> str:
     """Say how many files with other endings and sub-folders there are; empty where there are none."""
     folders = sum(entry.is_dir() for entry in entries)
-    endings = Counter(entry.suffix.lower() or "no ending" for entry in entries if not entry.is_dir())
-    files = endings.total()
+    files = len(entries) - folders
     parts = []
     if files:
-        counted = ", ".join(f"{count} {ending}" for ending, count in endings.most_common())
+        counted = count_endings(entry for entry in entries if not entry.is_dir())
         parts.append(f"{files} {'file' if files == 1 else 'files'} with other endings ({counted})")
     if folders:
         parts.append(f"{folders} {'sub-folder' if folders == 1 else 'sub-folders'}")
