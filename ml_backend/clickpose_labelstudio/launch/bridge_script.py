@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import posixpath
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from clickpose.skeleton import COCO, Skeleton
 
 SOURCES = Path(__file__).parents[1] / "static" / "bridge"
 ENTRY = "main"
-IMPORT = re.compile(r'^import (?:\* as (?P<module>\w+)|(?P<names>\{[\w, ]+\})) from "\./(?P<file>\w+)\.js";$', re.M)
+IMPORT = re.compile(r'^import (?:\* as (?P<module>\w+)|(?P<names>\{[\w, ]+\})) from "(?P<file>\.[\w./]+)\.js";$', re.M)
 EXPORT = re.compile(r"^export (?:(?:async )?function|const|class) (?P<name>\w+)", re.M)
 TESTED_LABEL_STUDIO = ("1.23.2",)
 
@@ -75,9 +76,14 @@ def _in_order(name: str, above: tuple[str, ...] = ()) -> list[str]:
     """
     if name in above:
         raise ValueError(f"Expected no circle of imports, got {' -> '.join([*above, name])}")
-    imported = [match["file"] for match in IMPORT.finditer(_source(name))]
+    imported = [_module(name, match["file"]) for match in IMPORT.finditer(_source(name))]
     before = [module for other in imported for module in _in_order(other, (*above, name))]
     return list(dict.fromkeys([*before, name]))
+
+
+def _module(importer: str, path: str) -> str:
+    """Return the name of a module, its path below the sources, from the path by which another one imports it."""
+    return posixpath.normpath(posixpath.join(posixpath.dirname(importer), path))
 
 
 def _wrap(name: str) -> str:
@@ -89,14 +95,18 @@ def _wrap(name: str) -> str:
     Raises:
         ValueError: if a module has an import or export of another form.
     """
+
+    def taken(path: str) -> str:
+        return f'modules["{_module(name, path)}"]'
+
     source = _source(name)
     exports = [match["name"] for match in EXPORT.finditer(source)]
-    source = IMPORT.sub(lambda match: f"const {match['names'] or match['module']} = modules.{match['file']};", source)
+    source = IMPORT.sub(lambda match: f"const {match['names'] or match['module']} = {taken(match['file'])};", source)
     source = EXPORT.sub(lambda match: match[0].removeprefix("export "), source)
     other = re.search(r"^(import|export)\b.*", source, re.M)
     if other:
         raise ValueError(f"Expected {name}.js to import and export as the other modules do, got: {other[0]}")
-    return f"// {name}.js\nmodules.{name} = (() => {{\n{source}return {{{', '.join(exports)}}};\n}})();\n"
+    return f'// {name}.js\nmodules["{name}"] = (() => {{\n{source}return {{{", ".join(exports)}}};\n}})();\n'
 
 
 def userscript(match: str, version: str, config: BridgeConfig = BridgeConfig()) -> str:

@@ -22,12 +22,14 @@ def test_configuration_comes_before_the_script_and_names_every_bone():
 
 
 def test_every_module_is_in_the_script_once_and_after_those_that_it_imports():
-    modules = re.findall(r"^// (\w+)\.js\n(.*?)^\}\)\(\);$", bridge_script(), re.M | re.S)
+    modules = re.findall(r"^// ([\w/]+)\.js\n(.*?)^\}\)\(\);$", bridge_script(), re.M | re.S)
     names = [name for name, _ in modules]
-    assert sorted(names) == sorted(path.stem for path in SOURCES.iterdir())
+    assert sorted(names) == sorted(
+        path.relative_to(SOURCES).with_suffix("").as_posix() for path in SOURCES.rglob("*.js")
+    )
     assert names[-1] == "main"
     for place, (_, text) in enumerate(modules):
-        assert set(re.findall(r" = modules\.(\w+);", text)) <= set(names[:place])
+        assert set(re.findall(r' = modules\["([\w/]+)"\];', text)) <= set(names[:place])
 
 
 @pytest.fixture
@@ -47,8 +49,8 @@ def test_imports_of_a_module_become_constants(sources):
         first="export function b() {}\nexport const c = 1;\n",
     )
     assert bridge_script().split("const modules = {};\n\n")[1] == (
-        "// first.js\nmodules.first = (() => {\nfunction b() {}\nconst c = 1;\nreturn {b, c};\n})();\n\n"
-        "// main.js\nmodules.main = (() => {\nconst a = modules.first;\nconst {b} = modules.first;\n\nb(a);\n"
+        '// first.js\nmodules["first"] = (() => {\nfunction b() {}\nconst c = 1;\nreturn {b, c};\n})();\n\n'
+        '// main.js\nmodules["main"] = (() => {\nconst a = modules["first"];\nconst {b} = modules["first"];\n\nb(a);\n'
         "return {};\n})();\n})();\n"
     )
 

@@ -14,43 +14,44 @@
  * "prediction" until the annotator moves or accepts it. It is saved with drafts and restored by undo. The bridge moves
  * regions without touching their origin.
  *
- * `Htx` is not a public interface of Label Studio. Everything that is known about it is in label_studio.js; on a version
+ * `Htx` is not a public interface of Label Studio. Everything that is known about it is in label_studio/; on a version
  * that has not been tested the bridge says so and does nothing, and the stock smart click remains.
  *
  * This file begins and follows the pages, which come and go without a reload. The page gets all files as one script, made
  * by launch/bridge_script.py.
  */
-import * as backend from "./backend.js";
-import * as chip from "./chip.js";
+import * as backend from "./edits/backend.js";
+import * as chip from "./surface/chip.js";
 import {config, diagnostics} from "./config.js";
-import * as drafts from "./drafts.js";
-import * as gestures from "./gestures.js";
-import * as keys from "./keys.js";
-import * as labelStudio from "./label_studio.js";
-import * as overlay from "./overlay.js";
-import * as refinement from "./refinement.js";
+import * as drafts from "./edits/drafts.js";
+import * as gestures from "./edits/gestures.js";
+import * as keys from "./keys/keys.js";
+import * as lsPage from "./label_studio/page.js";
+import * as lsSaving from "./label_studio/saving.js";
+import * as overlay from "./drawing/overlay.js";
+import * as refinement from "./edits/refinement.js";
 
 const IDLE_MS = 300;
 let frames = 0;
 let shownFor = null; // project whose state the chip shows
 
 function frame() {
-  const view = labelStudio.view();
+  const view = lsPage.view();
   if (!view) {
     leave();
     setTimeout(frame, IDLE_MS);
     return;
   }
   enter();
-  if (labelStudio.isSaving()) refinement.dropUnanswered();
+  if (lsSaving.isSaving()) refinement.dropUnanswered();
   overlay.draw(view);
   if (frames++ % 30 === 0) chip.place();
   requestAnimationFrame(frame);
 }
 
 function enter() {
-  if (shownFor === labelStudio.projectId()) return;
-  shownFor = labelStudio.projectId();
+  if (shownFor === lsPage.projectId()) return;
+  shownFor = lsPage.projectId();
   look();
 }
 
@@ -93,7 +94,7 @@ function refuse(version) {
 }
 
 function start() {
-  const version = labelStudio.version();
+  const version = lsPage.version();
   if (version === null) return; // a page without the application, such as the login
   if (!config.testedVersions.includes(version)) {
     refuse(version);

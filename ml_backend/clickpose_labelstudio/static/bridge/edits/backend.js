@@ -1,6 +1,6 @@
 /** Finds the project's Click-Pose backend and asks it, through Label Studio, with the annotator's own session. */
-import {config} from "./config.js";
-import * as labelStudio from "./label_studio.js";
+import {config} from "../config.js";
+import * as lsPage from "../label_studio/page.js";
 
 const CONNECTED = "CO"; // how Label Studio writes that a backend has answered just now
 const HTTP_ERROR = /^(\d{3}) (?:Client|Server) Error: (.+) for url: \S+$/s; // how it passes a backend's answer on
@@ -12,7 +12,7 @@ export class Refusal extends Error {}
 
 /** The backend of the project on the page as Label Studio lists it, its state freshly checked; null where is none. */
 async function look(project) {
-  const response = await fetch(`${labelStudio.pathPrefix()}/api/ml/?project=${project}`, {credentials: "same-origin"});
+  const response = await fetch(`${lsPage.pathPrefix()}/api/ml/?project=${project}`, {credentials: "same-origin"});
   if (!response.ok) throw new Error(`Label Studio answered ${response.status}`);
   const isOurs = (b) => /click-?pose/i.test(b.title ?? "") || /^clickpose/i.test(b.model_version ?? "");
   const backend = (await response.json()).find((b) => b.is_interactive && isOurs(b)) ?? null;
@@ -23,14 +23,14 @@ async function look(project) {
 
 /** Id of the backend of the project on the page, or null; looked up until there is one. */
 async function id() {
-  const project = labelStudio.projectId();
+  const project = lsPage.projectId();
   if (!project) return null;
   return ids.get(project) ?? (await look(project))?.id ?? null;
 }
 
 /** Tell whether the project has a backend; throws when it is away. */
 export async function check() {
-  const project = labelStudio.projectId();
+  const project = lsPage.projectId();
   const backend = project ? await look(project) : null;
   if (backend && backend.state !== CONNECTED) throw new Error(backend.error_message || "The backend does not answer");
   return backend !== null;
@@ -44,7 +44,7 @@ export async function check() {
 export async function refine(task, context) {
   const backendId = await id();
   if (backendId === null) return null;
-  const response = await fetch(`${labelStudio.pathPrefix()}/api/ml/${backendId}/interactive-annotating`, {
+  const response = await fetch(`${lsPage.pathPrefix()}/api/ml/${backendId}/interactive-annotating`, {
     method: "POST",
     credentials: "same-origin",
     headers: {"Content-Type": "application/json"},

@@ -1,35 +1,13 @@
 /**
- * The only part that knows how Label Studio's page is built. Coordinates are percent of the image.
- *
- * `Htx` is not a public interface of Label Studio, so the versions that this has been tested with are pinned.
+ * The regions of an annotation: what they are, where they lie, what they carry. Coordinates are percent of the image.
  */
-const HISTORY_KEY = "clickpose"; // under which the history is held while one step is made
+
 const SCORE_KEY = "predicted_oks"; // in the meta of a region: its score since the last refinement
-
 export const cleanId = (id) => String(id ?? "").replace(/#.*/, "");
-
-export function version() {
-  const versions = window.APP_SETTINGS?.version;
-  return versions?.["label-studio-os-package"]?.version ?? versions?.release ?? null;
-}
-
-/** The selected annotation with its image and stage, or null where nothing is being labelled. */
-export function view() {
-  const annotation = window.Htx?.annotationStore?.selected;
-  const image = annotation?.objects?.find((object) => object.type === "image");
-  const stage = image?.stageRef;
-  if (!stage?.content?.isConnected || !(image.stageWidth > 1)) return null;
-  return {annotation, image, stage};
-}
-
-export const isSelected = (annotation) => window.Htx?.annotationStore?.selected === annotation;
-export const isEditable = (annotation) => annotation.type === "annotation" && !annotation.isReadOnly();
 export const isKeypoint = (region) => region.type === "keypointregion";
 export const isBox = (region) => region.type === "rectangleregion";
 export const parentId = (region) => cleanId(region.parentID);
 export const isTouched = (region) => region.origin !== "prediction";
-/** Whether Label Studio's own auto-annotation asks a backend when this region is changed. */
-export const asksByItself = (region) => region.dynamic && Boolean(window.Htx.autoAnnotation);
 const visibilityControl = (region) => region.perRegionTags.find((tag) => tag.type === "choices");
 
 function choiceOf(region) {
@@ -110,48 +88,3 @@ export function sendBoxesToBack(annotation) {
   boxes.forEach((box) => annotation.deleteArea(box));
   annotation.deserializeResults(items);
 }
-
-/** Hold the history, so that what happens until {@link releaseHistory} becomes one step. */
-export const holdHistory = (annotation) => annotation.history.freeze(HISTORY_KEY);
-export const releaseHistory = (annotation) => annotation.history.unfreeze(HISTORY_KEY);
-
-/** Run `change` as one step of the history; `replace`: as part of the latest step. */
-export function asOneStep(annotation, change, {replace = false} = {}) {
-  if (replace) annotation.history.setReplaceNextUndoState(true);
-  holdHistory(annotation);
-  try {
-    change();
-  } finally {
-    releaseHistory(annotation);
-  }
-}
-
-/** The latest step of the history, to tell later whether another one has been made or taken back. */
-export function latestStep({history}) {
-  return {index: history.undoIdx, state: history.history[history.undoIdx]};
-}
-
-export function isLatestStep(annotation, step) {
-  const now = latestStep(annotation);
-  return now.index === step.index && now.state === step.state && step.index > 0;
-}
-
-/** Whether an annotation is being submitted, updated or accepted just now. */
-export const isSaving = () => Boolean(window.Htx?.isSubmitting);
-export const isSavingDraft = (annotation) => Boolean(annotation.isDraftSaving);
-
-/** Give up the draft that is being saved, and save what is there now; throws while Label Studio cannot be reached. */
-export async function saveDraftAnew(annotation) {
-  annotation.setDraftSaving(false);
-  await annotation.saveDraft();
-}
-
-/** Number of the task on the page. */
-export const taskId = () => window.Htx.task.id;
-export const projectId = () => location.pathname.match(/\/projects\/(\d+)/)?.[1] ?? null;
-
-/** Path that Label Studio is served below, without a slash at the end. */
-export const pathPrefix = () => {
-  const {hostname} = window.APP_SETTINGS ?? {};
-  return hostname ? new URL(hostname, location.href).pathname.replace(/\/$/, "") : "";
-};

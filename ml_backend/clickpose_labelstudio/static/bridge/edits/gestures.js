@@ -1,6 +1,7 @@
 /** Sees what a press of the mouse changed, and makes one step of history of it. Never stops an event. */
-import * as labelStudio from "./label_studio.js";
-import {changed, placesOf} from "./places.js";
+import * as lsHistory from "../label_studio/history.js";
+import * as lsPage from "../label_studio/page.js";
+import {changed, placesOf} from "../pose/places.js";
 import * as refinement from "./refinement.js";
 
 const LATE_MS = 80; // Label Studio finishes some new regions a moment after the click
@@ -10,10 +11,10 @@ const late = new Set(); // gestures that have changed nothing yet, and may do so
 
 function begin(event) {
   if (open) settle(open);
-  const view = labelStudio.view();
-  if (!view || !view.stage.content.contains(event.target) || !labelStudio.isEditable(view.annotation)) return;
+  const view = lsPage.view();
+  if (!view || !view.stage.content.contains(event.target) || !lsPage.isEditable(view.annotation)) return;
   open = {annotation: view.annotation, before: placesOf(view.annotation)};
-  labelStudio.holdHistory(view.annotation); // a drag and the change of origin after it become one step
+  lsHistory.holdHistory(view.annotation); // a drag and the change of origin after it become one step
 }
 
 function end() {
@@ -26,7 +27,7 @@ function end() {
 function settle(gesture, startedAt = performance.now()) {
   if (open !== gesture) return;
   open = null;
-  labelStudio.releaseHistory(gesture.annotation);
+  lsHistory.releaseHistory(gesture.annotation);
   if (report(gesture, startedAt)) return;
   late.add(gesture);
   setTimeout(() => {
@@ -47,10 +48,10 @@ function takeOver(annotation, ids) {
 
 /** Ask for a refinement if something has changed. */
 function report({annotation, before}, startedAt) {
-  if (open || !labelStudio.isSelected(annotation)) return false;
+  if (open || !lsPage.isSelected(annotation)) return false;
   const edited = changed(before, placesOf(annotation));
   const regions = new Map(annotation.regions.map((region) => [region.cleanId, region]));
-  const ours = edited.filter((id) => !labelStudio.asksByItself(regions.get(id)) && !regions.get(id).isDrawing);
+  const ours = edited.filter((id) => !lsPage.asksByItself(regions.get(id)) && !regions.get(id).isDrawing);
   if (ours.length) refinement.request(annotation, ours, startedAt);
   return ours.length > 0;
 }

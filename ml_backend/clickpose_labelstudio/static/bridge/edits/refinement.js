@@ -1,10 +1,12 @@
 /** Sends edits and applies the answers. */
 import * as backend from "./backend.js";
-import * as chip from "./chip.js";
-import {diagnostics} from "./config.js";
-import * as labelStudio from "./label_studio.js";
-import {personsOf} from "./persons.js";
-import {placesOf, samePlace} from "./places.js";
+import * as chip from "../surface/chip.js";
+import {diagnostics} from "../config.js";
+import * as lsHistory from "../label_studio/history.js";
+import * as lsPage from "../label_studio/page.js";
+import * as lsRegions from "../label_studio/regions.js";
+import {personsOf} from "../pose/persons.js";
+import {placesOf, samePlace} from "../pose/places.js";
 
 const KEPT = "Your edit is kept; the other joints stay where they are.";
 let latest = 0; // number of the newest request; older answers are dropped
@@ -27,7 +29,7 @@ export async function request(annotation, editedIds, startedAt) {
     edited: new Set(unanswered.places.keys()),
     places,
     childless: boxesWithoutKeypoints(annotation),
-    step: labelStudio.latestStep(annotation),
+    step: lsHistory.latestStep(annotation),
     times: {mouseUp: startedAt, posted: 0, answered: 0, applied: 0},
   };
   waiting = null;
@@ -36,7 +38,7 @@ export async function request(annotation, editedIds, startedAt) {
   try {
     const context = contextOf(annotation, edit.edited);
     edit.times.posted = performance.now();
-    edit.items = await backend.refine(labelStudio.taskId(), context);
+    edit.items = await backend.refine(lsPage.taskId(), context);
     edit.times.answered = performance.now();
     if (edit.number === latest) tellAnswered(edit.items !== null);
     if (edit.items) deliver(edit);
@@ -69,7 +71,7 @@ function tellAnswered(hasBackend) {
 }
 
 function contextOf(annotation, edited) {
-  const touched = annotation.regions.filter(labelStudio.isTouched).map((region) => region.cleanId);
+  const touched = annotation.regions.filter(lsRegions.isTouched).map((region) => region.cleanId);
   return {
     result: annotation.serializeAnnotation(),
     edited: [...edited],
@@ -113,7 +115,7 @@ function deliver(edit) {
 
 /** Whether no newer edit, undo, or change of task has come between. */
 function fits({number, annotation, edited, places}) {
-  if (number !== latest || !labelStudio.isSelected(annotation)) return false;
+  if (number !== latest || !lsPage.isSelected(annotation)) return false;
   const now = placesOf(annotation);
   return [...edited].every((id) => !places.has(id) || samePlace(places.get(id), now.get(id)));
 }
@@ -129,21 +131,21 @@ export function deliverWaiting() {
 function apply(edit) {
   const {annotation, items, places, edited, childless, step} = edit;
   const regions = new Map(annotation.regions.map((region) => [region.cleanId, region]));
-  const fresh = items.filter((item) => !regions.has(item.id) && childless.has(labelStudio.cleanId(item.parentID)));
+  const fresh = items.filter((item) => !regions.has(item.id) && childless.has(lsRegions.cleanId(item.parentID)));
   const known = items.filter((item) => item.type !== "choices" && regions.has(item.id));
-  const replace = labelStudio.isLatestStep(annotation, step);
-  labelStudio.asOneStep(
+  const replace = lsHistory.isLatestStep(annotation, step);
+  lsHistory.asOneStep(
     annotation,
     () => {
       for (const item of known) {
         const region = regions.get(item.id);
-        const hasMoved = !samePlace(places.get(item.id), labelStudio.place(region));
-        if (!edited.has(item.id) && !hasMoved && !isAt(region, item)) labelStudio.moveTo(region, item.value);
-        labelStudio.setScore(region, item.score);
+        const hasMoved = !samePlace(places.get(item.id), lsRegions.place(region));
+        if (!edited.has(item.id) && !hasMoved && !isAt(region, item)) lsRegions.moveTo(region, item.value);
+        lsRegions.setScore(region, item.score);
       }
       adopt(known, regions);
       if (fresh.length) annotation.deserializeResults(fresh);
-      labelStudio.sendBoxesToBack(annotation);
+      lsRegions.sendBoxesToBack(annotation);
     },
     {replace},
   );
@@ -151,15 +153,15 @@ function apply(edit) {
 
 function isAt(region, {value}) {
   const numbers = [value.x, value.y, value.width, value.height, value.rotation ?? 0];
-  return samePlace(labelStudio.place(region), labelStudio.isBox(region) ? numbers : numbers.slice(0, 2));
+  return samePlace(lsRegions.place(region), lsRegions.isBox(region) ? numbers : numbers.slice(0, 2));
 }
 
 /** A keypoint that was placed by hand joins the person that the backend gave it to. */
 function adopt(items, regions) {
-  const boxes = items.map((item) => regions.get(item.id)).filter(labelStudio.isBox);
+  const boxes = items.map((item) => regions.get(item.id)).filter(lsRegions.isBox);
   if (boxes.length !== 1) return;
   for (const item of items) {
     const region = regions.get(item.id);
-    if (labelStudio.isKeypoint(region) && !labelStudio.parentId(region)) region.setParentID(boxes[0].id);
+    if (lsRegions.isKeypoint(region) && !lsRegions.parentId(region)) region.setParentID(boxes[0].id);
   }
 }

@@ -1,8 +1,8 @@
 /** Draws bones and rings on a canvas of its own above Label Studio's, which takes no mouse events. */
-import {diagnostics} from "./config.js";
-import * as labelStudio from "./label_studio.js";
-import {personsOf} from "./persons.js";
-import * as skeleton from "./skeleton.js";
+import {diagnostics} from "../config.js";
+import * as lsRegions from "../label_studio/regions.js";
+import {personsOf} from "../pose/persons.js";
+import * as skeleton from "../pose/skeleton.js";
 
 const STOPS = [[224, 48, 30], [255, 182, 46], [96, 205, 216], [38, 120, 226]]; // doubtful to sure, for all eyes
 const DOUBTFUL = 0.3; // predicted OKS that gets the first colour
@@ -39,10 +39,10 @@ function scene({annotation, stage}) {
 }
 
 function describe(region, transform) {
-  const {x, y} = labelStudio.stagePoint(region, transform);
-  const touched = labelStudio.isTouched(region);
-  const score = touched ? 1 : (labelStudio.score(region) ?? 0.5);
-  return {x, y, radius: Math.max(region.canvasWidth, 2), score, touched, occluded: labelStudio.isOccluded(region)};
+  const {x, y} = lsRegions.stagePoint(region, transform);
+  const touched = lsRegions.isTouched(region);
+  const score = touched ? 1 : (lsRegions.score(region) ?? 0.5);
+  return {x, y, radius: Math.max(region.canvasWidth, 2), score, touched, occluded: lsRegions.isOccluded(region)};
 }
 
 /** Bones grow with the person on the screen. */

@@ -4,14 +4,15 @@
  * Where the request fails, because Label Studio is being restarted or the network is gone, its page goes on waiting for
  * it for ever: Submit does nothing any more until the page is loaded anew, and the edits are lost by that.
  */
-import * as labelStudio from "./label_studio.js";
+import * as lsPage from "../label_studio/page.js";
+import * as lsSaving from "../label_studio/saving.js";
 
 let unsaved = null; // annotation whose draft was being saved when a request of the page failed
 
 export function listen() {
   window.addEventListener("unhandledrejection", ({reason}) => {
-    const annotation = labelStudio.view()?.annotation;
-    if (reason instanceof TypeError && annotation && labelStudio.isSavingDraft(annotation)) unsaved = annotation;
+    const annotation = lsPage.view()?.annotation;
+    if (reason instanceof TypeError && annotation && lsSaving.isSavingDraft(annotation)) unsaved = annotation;
   });
 }
 
@@ -20,9 +21,9 @@ export async function saveAgain() {
   const annotation = unsaved;
   if (!annotation) return;
   unsaved = null;
-  if (!labelStudio.isSelected(annotation) || !labelStudio.isSavingDraft(annotation)) return;
+  if (!lsPage.isSelected(annotation) || !lsSaving.isSavingDraft(annotation)) return;
   try {
-    await labelStudio.saveDraftAnew(annotation);
+    await lsSaving.saveDraftAnew(annotation);
   } catch {
     unsaved = annotation; // still away
   }

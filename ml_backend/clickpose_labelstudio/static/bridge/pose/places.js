@@ -1,12 +1,12 @@
 /** Where the regions of an annotation are, and which have moved. */
-import * as labelStudio from "./label_studio.js";
+import * as lsRegions from "../label_studio/regions.js";
 
 const SAME = 1e-6; // percent of the image
 
 /** Region id -> numbers of its place. */
 export function placesOf(annotation) {
-  const regions = annotation.regions.filter((region) => labelStudio.isKeypoint(region) || labelStudio.isBox(region));
-  return new Map(regions.map((region) => [region.cleanId, labelStudio.place(region)]));
+  const regions = annotation.regions.filter((region) => lsRegions.isKeypoint(region) || lsRegions.isBox(region));
+  return new Map(regions.map((region) => [region.cleanId, lsRegions.place(region)]));
 }
 
 export function samePlace(a, b) {

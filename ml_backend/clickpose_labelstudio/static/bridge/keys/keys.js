@@ -1,7 +1,9 @@
 /** Shift with a letter: Label Studio gives plain letters and digits to labels. */
-import * as labelStudio from "./label_studio.js";
-import * as overlay from "./overlay.js";
-import {personsOf} from "./persons.js";
+import * as lsHistory from "../label_studio/history.js";
+import * as lsPage from "../label_studio/page.js";
+import * as lsRegions from "../label_studio/regions.js";
+import * as overlay from "../drawing/overlay.js";
+import {personsOf} from "../pose/persons.js";
 
 const REACH_PX = 14; // how far from a keypoint the mouse may be to mean it
 let mouse = {x: -1, y: -1};
@@ -16,12 +18,12 @@ function targetKeypoint({annotation, stage}, reach = REACH_PX) {
   const {x, y} = mouseOn(stage);
   const transform = stage.getAbsoluteTransform();
   let best = null;
-  for (const region of annotation.regions.filter(labelStudio.isKeypoint)) {
-    const point = labelStudio.stagePoint(region, transform);
+  for (const region of annotation.regions.filter(lsRegions.isKeypoint)) {
+    const point = lsRegions.stagePoint(region, transform);
     const distance = Math.hypot(point.x - x, point.y - y) - region.canvasWidth;
     if (distance < reach && !(best?.distance <= distance)) best = {region, distance};
   }
-  const selected = annotation.selectedRegions.find(labelStudio.isKeypoint);
+  const selected = annotation.selectedRegions.find(lsRegions.isKeypoint);
   return best?.region ?? selected ?? null;
 }
 
@@ -29,7 +31,7 @@ function targetKeypoint({annotation, stage}, reach = REACH_PX) {
 function targetPerson(view) {
   const persons = personsOf(view.annotation);
   const keypoint = targetKeypoint(view);
-  if (keypoint) return persons.get(labelStudio.parentId(keypoint)) ?? null;
+  if (keypoint) return persons.get(lsRegions.parentId(keypoint)) ?? null;
   const {x, y} = mouseOn(view.stage);
   const at = view.stage.getAbsoluteTransform().copy().invert().point({x, y});
   const [left, top] = [view.image.canvasToInternalX(at.x), view.image.canvasToInternalY(at.y)];
@@ -37,13 +39,13 @@ function targetPerson(view) {
     box && left >= box.x && top >= box.y && left <= box.x + box.width && top <= box.y + box.height;
   const under = [...persons.values()].filter(isUnder);
   under.sort((a, b) => a.box.width * a.box.height - b.box.width * b.box.height);
-  const selected = view.annotation.selectedRegions.find(labelStudio.isBox);
+  const selected = view.annotation.selectedRegions.find(lsRegions.isBox);
   return under[0] ?? persons.get(selected?.cleanId) ?? null;
 }
 
 function toggleVisibility(view) {
   const region = targetKeypoint(view);
-  if (region) labelStudio.asOneStep(view.annotation, () => labelStudio.toggleOccluded(region));
+  if (region) lsHistory.asOneStep(view.annotation, () => lsRegions.toggleOccluded(region));
 }
 
 /** Count all regions of a person as checked by a human. */
@@ -51,7 +53,7 @@ function acceptPerson(view) {
   const person = targetPerson(view);
   if (!person) return;
   const regions = [person.box, ...person.keypoints.values()].filter(Boolean);
-  labelStudio.asOneStep(view.annotation, () => regions.forEach((region) => region.updateOriginOnEdit()));
+  lsHistory.asOneStep(view.annotation, () => regions.forEach((region) => region.updateOriginOnEdit()));
 }
 
 const ACTIONS = {KeyB: () => overlay.toggle(), KeyV: toggleVisibility, KeyA: acceptPerson};
@@ -60,9 +62,9 @@ function press(event) {
   const action = ACTIONS[event.code];
   const isPlainShift = event.shiftKey && !event.ctrlKey && !event.altKey && !event.metaKey;
   const isTyping = event.target.closest?.("input, textarea, select, [contenteditable]");
-  const view = labelStudio.view();
+  const view = lsPage.view();
   if (!action || !isPlainShift || isTyping || !view) return;
-  if (action !== ACTIONS.KeyB && !labelStudio.isEditable(view.annotation)) return;
+  if (action !== ACTIONS.KeyB && !lsPage.isEditable(view.annotation)) return;
   event.preventDefault();
   action(view);
 }

@@ -1,5 +1,5 @@
 /** Matches labels with joints in any usual spelling, as the backend does. */
-import {config} from "./config.js";
+import {config} from "../config.js";
 
 const SIDES = {l: "left", left: "left", r: "right", right: "right"};
 
