@@ -32,12 +32,13 @@ def free_port(wanted: int, taken: Sequence[int] = (), host: str = "127.0.0.1") -
         LaunchError: if the next hundred ports are busy too.
     """
     for port in range(wanted, min(wanted + 100, 65536)):
-        if port not in taken and _is_free(host, port):
+        if port not in taken and is_free(port, host):
             return port
     raise LaunchError(f"Port {wanted} and the hundred after it are busy. Name another one, such as PORT=18080.")
 
 
-def _is_free(host: str, port: int) -> bool:
+def is_free(port: int, host: str = "127.0.0.1") -> bool:
+    """Tell whether nobody listens on a port, and one may."""
     with socket.socket() as probe:
         probe.settimeout(0.5)
         if probe.connect_ex((host, port)) == 0:
@@ -82,13 +83,22 @@ class Child:
         """Process id."""
         return self._process.pid
 
+    def end(self) -> str | None:
+        """Say how the process has ended, as the end of a sentence; None while it runs."""
+        code = self._process.poll()
+        if code is None:
+            return None
+        return f"has stopped (exit code {code})" if code >= 0 else f"has stopped (signal {-code})"
+
     def check_alive(self) -> None:
         """Raise LaunchError, with the last lines of its log, if the process has ended."""
-        if self._process.poll() is not None:
-            raise LaunchError(
-                f"{self.name} has stopped (exit code {self._process.returncode}). Its last lines:\n{self._last_lines()}"
-                f"\nAll of them are in {self.log}."
-            )
+        end = self.end()
+        if end is not None:
+            raise LaunchError(f"{self.name} {end}. {self.last_words()}")
+
+    def last_words(self) -> str:
+        """Return the last lines of its log, with where to read all of them."""
+        return f"Its last lines:\n{self._last_lines()}\nAll of them are in {self.log}."
 
     def _last_lines(self) -> str:
         with open(self.log, "rb") as file:

@@ -11,6 +11,7 @@ import webbrowser
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import requests
@@ -23,7 +24,7 @@ from clickpose_labelstudio.launch.bridge_script import TESTED_LABEL_STUDIO, brid
 from clickpose_labelstudio.launch.errors import LaunchError
 from clickpose_labelstudio.launch.folder import Credentials, DataFolder, FolderLock
 from clickpose_labelstudio.launch.photos import PhotoFolder, choose_photos
-from clickpose_labelstudio.launch.processes import Child, answers, free_port, read_text
+from clickpose_labelstudio.launch.processes import Child, answers, free_port, is_free, read_text
 from clickpose_labelstudio.launch.project import (
     Say,
     ensure_project,
@@ -32,6 +33,7 @@ from clickpose_labelstudio.launch.project import (
     register_backend,
     show_predictions,
 )
+from clickpose_labelstudio.launch.upkeep import KeptChild
 
 HOST = "127.0.0.1"
 RUN_LABEL_STUDIO = Path(__file__).parent / "inside" / "run_label_studio.py"
@@ -85,12 +87,16 @@ class RunningLoop:
     project_id: int
     backend_url: str
     credentials: Credentials
-    children: tuple[Child, ...]
+    children: tuple[KeptChild, ...]
 
-    def check_alive(self) -> None:
-        """Raise LaunchError if one of the processes has ended."""
+    def look(self) -> None:
+        """Start again what has ended; call it about every second, from the thread that has started everything.
+
+        Raises:
+            LaunchError: if Label Studio has ended too often. A backend that has leaves it running.
+        """
         for child in self.children:
-            child.check_alive()
+            child.look()
 
 
 def start(options: LaunchOptions) -> int:
@@ -113,7 +119,7 @@ def start(options: LaunchOptions) -> int:
             _greet(loop, options)
             while True:
                 stopping.wait(1.0)
-                loop.check_alive()
+                loop.look()
     except _AlreadyRunning as other:
         _print(str(other))
         return 0
@@ -192,25 +198,32 @@ def _start_all(
     port = _choose_port("Label Studio", options.port, (), say)
     url = f"http://localhost:{port}"
     lock.announce({"pid": os.getpid(), "url": url})
-    children = []
+    children: list[KeptChild] = []
     backend_url = options.backend_url
     if backend_url is None:
         backend_port = _choose_port("the backend", options.backend_port, (port,), say)
         backend_url = f"http://{HOST}:{backend_port}"
-        backend = _start_backend(options, folder, credentials, f"http://{HOST}:{port}", backend_port)
+        backend = KeptChild(
+            partial(_start_backend, options, folder, credentials, f"http://{HOST}:{port}", backend_port),
+            f"{backend_url}/health",
+            say,
+            without="Label Studio goes on: annotations are saved, only nothing is refined. Ctrl-C and start again.",
+        )
         cleanup.callback(backend.stop)
         children.append(backend)
     elif not answers(f"{backend_url}/health"):
         raise LaunchError(f"No backend answers at {backend_url}/health.")
     say("Starting the backend and Label Studio (the first start sets up the database: about a minute) …")
     instance = secrets.token_hex(8)
-    label_studio = start_label_studio(options, folder, credentials, port, instance)
+    label_studio = KeptChild(
+        partial(start_label_studio, options, folder, credentials, port, instance), f"http://{HOST}:{port}/health/", say
+    )
     cleanup.callback(label_studio.stop)
     children.append(label_studio)
     if options.backend_url is None:
-        backend.wait_until_it_answers(f"{backend_url}/health", BACKEND_SECONDS, lambda _: None)
+        backend.child.wait_until_it_answers(f"{backend_url}/health", BACKEND_SECONDS, lambda _: None)
     check_model(backend_url)
-    label_studio.wait_until_it_answers(
+    label_studio.child.wait_until_it_answers(
         f"http://{HOST}:{port}/health/", LABEL_STUDIO_SECONDS, lambda s: say(f"  … Label Studio is starting ({s} s)")
     )
     if read_text(f"http://{HOST}:{port}/clickpose/instance") != instance:
@@ -264,7 +277,13 @@ def _start_backend(
 def start_label_studio(
     options: LaunchOptions, folder: DataFolder, credentials: Credentials, port: int, instance: str
 ) -> Child:
-    """Start Label Studio on a port, with the bridge in its pages; ``instance`` is what it answers who it is."""
+    """Start Label Studio on a port, with the bridge in its pages; ``instance`` is what it answers who it is.
+
+    Raises:
+        LaunchError: if the port is busy: Label Studio would take another one by itself.
+    """
+    if not is_free(port, HOST):
+        raise LaunchError(f"Port {port} has been taken by another program.")
     folder.bridge_script.write_text(bridge_script(), encoding="utf-8")
     command: list[str | Path] = [
         Path(options.label_studio_python).absolute(),
