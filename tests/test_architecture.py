@@ -40,7 +40,7 @@ LAYERS = (
 )
 UNNAMED_LAYER = LAYERS.index(())
 NEVER_NETWORKS = ("metrics", "calibration")
-CODECS = ("codec", "labeling_config", "coco_exchange", "references")
+CODECS = ("codec", "labeling_config", "joint_words", "coco_exchange", "references")
 
 # What the distribution brings for each package, by extra; and what stands in for another package that brings it.
 EXTRAS_OF = {

@@ -26,6 +26,7 @@ import clickpose
 from clickpose.checks import described
 from clickpose.predictor import PosePredictor
 from clickpose_labelstudio import build
+from clickpose_labelstudio.joint_words import plain
 from clickpose_labelstudio.labeling_config import LabelingConfigError
 from clickpose_labelstudio.lazy_predictor import LazyPredictor, ModelUnavailableError
 from clickpose_labelstudio.metrics import ServiceMetrics
@@ -169,10 +170,12 @@ def setup() -> Response:
     if not backend.wait_until_ready(SETUP_WAIT_S):
         # The weights need longer than Label Studio waits; the next set-up gives the whole version.
         return _json({"model_version": f"clickpose-{backend.settings.model}-{clickpose.__version__}"})
-    backend.service.check_config(label_config)
+    unmatched = backend.service.check_config(label_config).say_unmatched()
+    if unmatched:
+        logger.warning("Project %.40r: %.500s", project, " ".join(unmatched.split()))
     if isinstance(project, str) and isinstance(label_config, str):
         backend.remember_config(project, label_config)
-    return _json({"model_version": backend.service.model_version})
+    return _json({"model_version": backend.service.model_version} | _notes(unmatched))
 
 
 def predict() -> Response:
@@ -189,7 +192,12 @@ def predict() -> Response:
         results = backend.service.predict(tasks, label_config, context)
     g.predicted = time.perf_counter()
     backend.metrics.count_tasks("edit" if context else "batch", len(results))
-    return _json({"results": results, "model_version": backend.service.model_version})
+    unmatched = backend.service.check_config(label_config).say_unmatched()
+    return _json({"results": results, "model_version": backend.service.model_version} | _notes(unmatched))
+
+
+def _notes(sentence: str | None) -> dict:
+    return {"notes": [sentence]} if sentence else {}
 
 
 def versions() -> Response:
@@ -377,7 +385,8 @@ def _json(payload: dict, status: int = 200) -> Response:
 def _say(status: int, sentence: str) -> Response:
     """Answer an error. The sentence is also the HTTP reason, the one part that Label Studio shows to its users."""
     response = _json({"error": sentence}, status)
-    reason = " ".join(re.sub(r"[^\x20-\x7e]", " ", sentence.translate(PLAIN_QUOTES)).split())[:200].strip()
+    in_ascii = re.sub(r"[^\x20-\x7e]", " ", plain(sentence.translate(PLAIN_QUOTES)))
+    reason = " ".join(in_ascii.split())[:200].strip()
     response.status = f"{status} {reason or 'Error'}"
     return response
 

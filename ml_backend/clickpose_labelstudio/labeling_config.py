@@ -7,8 +7,9 @@ into every region that is read or written, so nothing else in this package knows
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from xml.etree import ElementTree
 
 import defusedxml.ElementTree
@@ -16,8 +17,10 @@ from defusedxml import DefusedXmlException
 
 from clickpose.data.coco_categories import PERSON_NAMES
 from clickpose.skeleton import COCO, Skeleton
+from clickpose_labelstudio.joint_words import meant_joints, say_unknown
 
 MAX_CHARACTERS = 200_000  # a hundred times a usual one; configurations are remembered and come with every request
+MAX_GUESSED = 100  # labels that name no joint and are looked at for what they may have meant
 _VISIBLE_WORDS = frozenset({"visible", "not occluded", "v2", "2"})
 _OCCLUDED_WORDS = frozenset({"occluded", "hidden", "invisible", "not visible", "obscured", "covered", "v1", "1"})
 
@@ -55,6 +58,24 @@ class LabelingConfig:
     visible_choice: str | None = None
     occluded_choice: str | None = None
     unmatched_labels: tuple[str, ...] = ()
+
+    def say_unmatched(self, labels: Collection[str] = ()) -> str | None:
+        """Say which labels name no joint though they look as if they should, in one sentence; None for none.
+
+        A label such as ``ball`` is nobody's mistake, so it is said only where it is among the given ``labels``.
+        """
+        said = [label for label in self.unmatched_labels if label in labels or label in self._mistaken_labels]
+        if not said:
+            return None
+        return (
+            f"These keypoint labels name no joint, and their regions are left alone: "
+            f"{say_unknown(said, self.skeleton)}. Rename them in the labelling configuration."
+        )
+
+    @cached_property
+    def _mistaken_labels(self) -> frozenset[str]:
+        """Unmatched labels that may have meant a joint."""
+        return frozenset(label for label in self.unmatched_labels[:MAX_GUESSED] if meant_joints(label, self.skeleton))
 
     @property
     def label_by_joint(self) -> dict[int, str]:
@@ -197,10 +218,10 @@ def _find_keypoints(
         matched.append((control, joints))
     control, joints = max(matched, key=lambda pair: len(pair[1]))
     if not joints:
-        labels = [label for control in controls for label in _texts(control, "Label")]
+        labels = [label for control in controls for label in _texts(control, "Label")][:MAX_GUESSED]
         raise LabelingConfigError(
-            f"No label of the KeyPointLabels control names a joint of the {skeleton.name} skeleton "
-            f"({', '.join(skeleton.names)}); its labels are: {', '.join(labels) or 'none'}."
+            f"No label of KeyPointLabels names a joint: {say_unknown(labels, skeleton) or 'there is none'}. "
+            f"The joints of the {skeleton.name} skeleton are {', '.join(skeleton.names)}."
         )
     return control, joints
 

@@ -31,7 +31,7 @@ from clickpose_labelstudio.interaction import Interaction, RequestError, read_in
 from clickpose_labelstudio.labeling_config import LabelingConfig, LabelingConfigError, parse_labeling_config
 from clickpose_labelstudio.ports import ImageError, ImageSource, LoadedImage, PredictorFactory, RegionStore
 from clickpose_labelstudio.references import through_label_studio
-from clickpose_labelstudio.region_items import CodecError, as_score
+from clickpose_labelstudio.region_items import CodecError, as_score, labels_of
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +92,8 @@ class AnnotationService:
             One entry a task: ``{"result", "score", "model_version"}``. The score is the lowest instance score, and 0
             where nobody was found, so that Label Studio serves the doubtful first. A task whose image cannot be had
             gets ``{"error": <sentence>}`` without a result: Label Studio then stores no prediction and asks again.
-            An edit that moves nothing gets ``{}``, which leaves the annotation alone.
+            An edit that moves nothing gets ``{}``, which leaves the annotation alone. Edits of the bridge get ``notes``
+            where there is something to say to the annotator.
 
         Raises:
             LabelingConfigError: if the configuration cannot serve poses.
@@ -110,7 +111,7 @@ class AnnotationService:
         if len(tasks) != 1:
             raise RequestError(f"Expected one task with an interactive context, got {len(tasks)}")
         try:
-            return [self._interact(tasks[0], config, context)]
+            return [self._interact(tasks[0], config, context) | _notes(config, context)]
         except (CodecError, ImageError) as error:
             raise RequestError(str(error)) from error
 
@@ -252,6 +253,16 @@ class AnnotationService:
             return fresh
         clicks = Clicks(positions=pose.keypoints, mask=pose.fixed)
         return predictor.refine_region(region, place_clicks(fresh, clicks), clicks)
+
+
+def _notes(config: LabelingConfig, context: Mapping) -> dict:
+    """Say which labels are no joints, to the bridge, which has named the edited regions."""
+    if not config.unmatched_labels or "edited" not in context:
+        return {}
+    edited = context["edited"] if isinstance(context["edited"], list) else []
+    items = [item for item in result_of(context) if item.get("id") in edited]
+    said = config.say_unmatched([label for item in items for label in labels_of(item, "keypointlabels")])
+    return {"notes": [said]} if said else {}
 
 
 def _settled(item: Mapping) -> dict:

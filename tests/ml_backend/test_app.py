@@ -171,6 +171,43 @@ def test_a_configuration_that_cannot_serve_is_explained_where_label_studio_shows
     assert response.status == f"400 {sentence}"[: len(response.status)]
 
 
+def test_a_label_that_is_no_joint_is_named_with_what_it_may_have_meant(client):
+    xml = XML
+    for name in clickpose.skeleton.COCO.names:
+        xml = xml.replace(f'value="{name}"', f'value="Gelenk {len(name)} {name[:3]}"', 1)
+    xml = xml.replace('value="Gelenk 10 lef"', 'value="Knöchel links"', 1)
+    response = client().post("/predict", json=batch(label_config=xml))
+    sentence = error_of(response, 400)
+    assert sentence.startswith("No label of KeyPointLabels names a joint: “Knöchel links” (left_ankle?), “Gelenk")
+    assert response.status.startswith('400 No label of KeyPointLabels names a joint: "Knochel links" (left_ankle?), ')
+
+
+def test_labels_beside_good_ones_that_are_no_joints_are_said(client, caplog):
+    browser = client()
+    xml = XML.replace('value="left_wrist"', 'value="Handgelenk links"')
+    said = "“Handgelenk links” (left_wrist?)"
+    answer = browser.post("/setup", json={"project": "1.1", "schema": xml}).json
+    assert said in answer["notes"][0] and said in caplog.text and "Project '1.1'" in caplog.text
+    answer = browser.post("/predict", json=batch(label_config=xml)).json
+    assert said in answer["notes"][0]
+    assert all("wrist" not in item["id"] for item in answer["results"][0]["result"] if "left" in item["id"])
+    plain = client().post(
+        "/setup", json={"project": "1.1", "schema": XML.replace("</KeyP", '<Label value="ball"/></KeyP')}
+    )
+    assert set(plain.json) == {"model_version"}  # nobody's mistake
+    result = answer["results"][0]["result"]
+    ball = {**result[0], "id": "new", "value": {**result[0]["value"], "keypointlabels": ["ball"]}}
+    for edited, notes in ((result[0]["id"], None), ("new", "“ball”")):
+        context = {"result": [*result, ball], "edited": [edited]}
+        body = batch(label_config=XML.replace("</KeyP", '<Label value="ball"/></KeyP'), params={"context": context})
+        (entry,) = browser.post("/predict", json=body).json["results"]
+        assert ("notes" in entry) == bool(notes)
+        assert not notes or (notes in entry["notes"][0] and "result" not in entry)
+    for odd in (None, 3, [{}], {"a": 1}):
+        body = batch(label_config=xml, params={"context": {"result": [], "edited": odd}})
+        assert said in browser.post("/predict", json=body).json["results"][0]["notes"][0]
+
+
 def test_a_label_does_not_write_log_lines(client, caplog):
     xml = build_labeling_config().replace(
         '<Label value="person"', '<Label value="cat"/><Label value="dog&#10;ERROR forged"'
