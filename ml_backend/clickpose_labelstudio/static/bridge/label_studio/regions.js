@@ -40,6 +40,24 @@ export function stagePoint(region, transform) {
   return transform.point(live);
 }
 
+/** Client pixels on the stage's own canvas, px; null beside it. */
+export function stagePointer({stage}, {x, y}) {
+  const box = stage.content.getBoundingClientRect();
+  const isOn = x >= box.left && y >= box.top && x <= box.right && y <= box.bottom;
+  return isOn ? {x: x - box.left, y: y - box.top} : null;
+}
+
+/** The four corners of a box on the stage's own canvas, px, in order. */
+export function stageCorners(box, transform) {
+  const image = box.object;
+  const [left, top] = [image.internalToCanvasX(box.x), image.internalToCanvasY(box.y)];
+  const [width, height] = [image.internalToCanvasX(box.width), image.internalToCanvasY(box.height)];
+  const angle = ((box.rotation ?? 0) * Math.PI) / 180; // about the first corner
+  const [cos, sin] = [Math.cos(angle), Math.sin(angle)];
+  const ends = [[0, 0], [width, 0], [width, height], [0, height]];
+  return ends.map(([x, y]) => transform.point({x: left + x * cos - y * sin, y: top + x * sin + y * cos}));
+}
+
 /** Numbers of the place of a region, to tell later whether it has moved. */
 export function place(region) {
   return isBox(region)

@@ -1,13 +1,20 @@
-/** Which regions of an annotation are one person. */
+/** Which regions of an annotation are one person, which are nobody's, and whom the mouse means. */
 import * as lsRegions from "../label_studio/regions.js";
 import * as skeleton from "./skeleton.js";
+
+const JOINT_REACH_PX = 14; // how far from the rim of a joint the mouse may be to mean it
+const BONE_REACH_PX = 10; // and from a bone
+const TIE_PX = 3; // joints this near to each other are told apart by what is selected
+
+/** Id of the person that a region belongs to; an empty text for nobody's. */
+export const ownerId = (region) => (lsRegions.isBox(region) ? region.cleanId : lsRegions.parentId(region));
 
 /** Persons of an annotation: id -> box (or null), and joint name -> keypoint region. */
 export function personsOf(annotation) {
   const persons = new Map();
   for (const region of annotation.regions) {
     const isBox = lsRegions.isBox(region);
-    const id = isBox ? region.cleanId : lsRegions.isKeypoint(region) ? lsRegions.parentId(region) : "";
+    const id = isBox || lsRegions.isKeypoint(region) ? ownerId(region) : "";
     if (!id) continue;
     if (!persons.has(id)) persons.set(id, {id, box: null, keypoints: new Map()});
     const person = persons.get(id);
@@ -16,4 +23,118 @@ export function personsOf(annotation) {
     else if (joint && !person.keypoints.has(joint)) person.keypoints.set(joint, region);
   }
   return persons;
+}
+
+/** All regions of a person: the box first, then the joints. */
+export const regionsOf = ({box, keypoints}) => [box, ...keypoints.values()].filter(Boolean);
+
+/** Joints that belong to nobody: they name no person. */
+export function ownerless(annotation) {
+  return annotation.regions.filter(
+    (region) => lsRegions.isKeypoint(region) && !ownerId(region) && skeleton.joint(region.labelName),
+  );
+}
+
+/** Joints that their person has already: [{person, joint, kept, extra}]; an export leaves out `extra`. */
+export function doubles(annotation, persons = personsOf(annotation)) {
+  const found = [];
+  for (const region of annotation.regions.filter(lsRegions.isKeypoint)) {
+    const joint = skeleton.joint(region.labelName);
+    const person = persons.get(ownerId(region));
+    const kept = person?.keypoints.get(joint);
+    if (kept && kept !== region) found.push({person, joint, kept, extra: region});
+  }
+  return found;
+}
+
+/**
+ * Who is meant under the mouse: the ONE rule for tints, keys and clicks.
+ *
+ * The nearest joint in reach says whose it is; else the nearest bone in reach; else, of the boxes under the mouse, the
+ * one whose skeleton is nearest, and of equals the smallest. What is hidden is not meant.
+ *
+ * @param {{annotation, image, stage}} view what is shown
+ * @param {{x, y}} pointer client pixels
+ * @returns {{person, keypoint, by} | null} `person` is null where the joint is nobody's; `keypoint`, a region, is null
+ *   where no joint is in reach; `by` is "joint", "bone" or "box"
+ */
+export function personUnder(view, pointer, persons = personsOf(view.annotation)) {
+  const at = lsRegions.stagePointer(view, pointer);
+  if (!at) return null;
+  const transform = view.stage.getAbsoluteTransform();
+  const keypoint = nearestJoint(view.annotation, transform, at);
+  if (keypoint) return {person: persons.get(ownerId(keypoint)) ?? null, keypoint, by: "joint"};
+  const shown = [...persons.values()].map((person) => outline(person, transform));
+  const near = nearestBone(shown, at);
+  if (near) return {person: near, keypoint: null, by: "bone"};
+  const boxed = nearestBox(shown, at, transform);
+  return boxed && {person: boxed, keypoint: null, by: "box"};
+}
+
+/** The joint in reach, also one that is nobody's; of joints that all but coincide, one of the person selected. */
+function nearestJoint(annotation, transform, at) {
+  const near = [];
+  for (const region of annotation.regions) {
+    if (!lsRegions.isKeypoint(region) || region.hidden) continue;
+    const point = lsRegions.stagePoint(region, transform);
+    const distance = Math.hypot(point.x - at.x, point.y - at.y);
+    if (distance - region.canvasWidth < JOINT_REACH_PX) near.push({region, distance});
+  }
+  near.sort((a, b) => a.distance - b.distance);
+  const tied = near.filter(({distance}) => distance <= near[0].distance + TIE_PX);
+  const chosen = new Set(annotation.selectedRegions.map(ownerId));
+  return (tied.find(({region}) => region.selected || chosen.has(ownerId(region))) ?? near[0])?.region ?? null;
+}
+
+/** A person's shown joints and bones in stage pixels. */
+function outline(person, transform) {
+  const points = new Map();
+  for (const [joint, region] of person.keypoints) {
+    if (!region.hidden) points.set(joint, lsRegions.stagePoint(region, transform));
+  }
+  const bones = skeleton.bones.filter(([a, b]) => points.has(a) && points.has(b));
+  return {person, points: [...points.values()], bones: bones.map(([a, b]) => [points.get(a), points.get(b)])};
+}
+
+function nearestBone(shown, at) {
+  let best = null;
+  for (const {person, bones} of shown) {
+    for (const [a, b] of bones) {
+      const distance = distanceToBone(at, a, b);
+      if (distance < BONE_REACH_PX && !(best?.distance <= distance)) best = {person, distance};
+    }
+  }
+  return best?.person ?? null;
+}
+
+function nearestBox(shown, at, transform) {
+  const under = [];
+  for (const {person, points, bones} of shown) {
+    if (!person.box || person.box.hidden) continue;
+    const corners = lsRegions.stageCorners(person.box, transform);
+    if (!contains(corners, at)) continue;
+    const sides = corners.map((corner, i) => [corner, corners[(i + 1) % 4]]);
+    const lines = points.length ? [...bones, ...points.map((point) => [point, point])] : sides;
+    const distance = Math.min(...lines.map(([a, b]) => distanceToBone(at, a, b)));
+    under.push({person, distance, area: person.box.width * person.box.height});
+  }
+  under.sort((a, b) => a.distance - b.distance || a.area - b.area);
+  return under[0]?.person ?? null;
+}
+
+/** Distance of a point from a line between two points. */
+export function distanceToBone(at, a, b) {
+  const [dx, dy] = [b.x - a.x, b.y - a.y];
+  const length = dx * dx + dy * dy;
+  const t = length ? Math.min(Math.max(((at.x - a.x) * dx + (at.y - a.y) * dy) / length, 0), 1) : 0;
+  return Math.hypot(a.x + t * dx - at.x, a.y + t * dy - at.y);
+}
+
+/** Whether a point lies in a box that is given by its corners, in order. */
+export function contains(corners, at) {
+  const sides = corners.map((a, i) => {
+    const b = corners[(i + 1) % corners.length];
+    return (b.x - a.x) * (at.y - a.y) - (b.y - a.y) * (at.x - a.x);
+  });
+  return sides.every((side) => side >= 0) || sides.every((side) => side <= 0);
 }

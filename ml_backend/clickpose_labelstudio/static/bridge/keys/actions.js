@@ -1,0 +1,37 @@
+/** What the keys of bindings.js do: each takes the view, and changes it as one step of the history. */
+import * as lsHistory from "../label_studio/history.js";
+import * as lsRegions from "../label_studio/regions.js";
+import * as overlay from "../drawing/overlay.js";
+import {ownerId, personUnder, personsOf, regionsOf} from "../pose/persons.js";
+import {pointer} from "./pointer.js";
+
+/** The person under the mouse, else the selected one, else null. */
+function targetPerson({annotation, ...view}) {
+  const persons = personsOf(annotation);
+  const under = personUnder({annotation, ...view}, pointer(), persons);
+  if (under) return under.person;
+  const selected = annotation.selectedRegions.find((region) => persons.has(ownerId(region)));
+  return selected ? persons.get(ownerId(selected)) : null;
+}
+
+/** The keypoint under the mouse, else the selected one, else null. */
+function targetKeypoint(view) {
+  const selected = view.annotation.selectedRegions.find(lsRegions.isKeypoint);
+  return personUnder(view, pointer())?.keypoint ?? selected ?? null;
+}
+
+export function toggleVisibility(view) {
+  const region = targetKeypoint(view);
+  if (region) lsHistory.asOneStep(view.annotation, () => lsRegions.toggleOccluded(region));
+}
+
+/** Count all regions of a person as checked by a human. */
+export function acceptPerson(view) {
+  const person = targetPerson(view);
+  if (!person) return;
+  lsHistory.asOneStep(view.annotation, () => regionsOf(person).forEach((region) => region.updateOriginOnEdit()));
+}
+
+export function toggleBones() {
+  overlay.toggle();
+}
