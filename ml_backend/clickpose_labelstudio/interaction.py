@@ -2,7 +2,8 @@
 
 Edits come by three routes, and end as one :class:`Interaction`:
 
-- the bridge posts the whole annotation and names the edited regions;
+- the bridge posts the edited persons' regions, and names those that were edited and those that are locked; the whole
+  annotation gives the same answer;
 - a smart click posts a new keypoint with a random id and no parent, among the regions of the same label;
 - dynamic predictions post the regions of the same label, the dragged one with origin ``prediction-changed``.
 
@@ -39,14 +40,14 @@ class Interaction:
         decoded: the annotation after the change.
         edited: (N, K) bool, joints that were just put in place.
         boxed: (N,) bool, persons whose box was just drawn or moved.
-        human_boxes: (N,) bool, persons whose box a human drew, moved or confirmed at any time.
+        kept_boxes: (N,) bool, persons whose box must stay: a human drew, moved, confirmed or locked it at any time.
         dynamic: items that Label Studio deletes unless the reply holds them.
     """
 
     decoded: DecodedResult
     edited: np.ndarray
     boxed: np.ndarray
-    human_boxes: np.ndarray
+    kept_boxes: np.ndarray
     dynamic: tuple[Mapping, ...] = ()
 
     def edited_persons(self) -> list[int]:
@@ -59,7 +60,7 @@ def read_interaction(task: Mapping, context: Mapping, config: LabelingConfig, im
 
     Args:
         task: the task, with ``drafts``, ``annotations`` and ``predictions``.
-        context: ``result`` and, from the bridge, ``edited`` and maybe ``confirmed`` (region ids).
+        context: ``result`` and, from the bridge, ``edited`` and maybe ``confirmed`` and ``locked`` (region ids).
         config: the labelling configuration.
         image_hw: (height, width) of the image in pixels.
 
@@ -70,8 +71,8 @@ def read_interaction(task: Mapping, context: Mapping, config: LabelingConfig, im
     result = result_of(context)
     if "edited" in context:
         edited, confirmed = _id_list(context, "edited"), _id_list(context, "confirmed")
-        decoded = decode_result(result, config, image_hw, edited | confirmed)
-        return _interaction(decoded, edited, edited | confirmed)
+        fixed = edited | confirmed | _id_list(context, "locked") | _read_only(result)
+        return _interaction(decode_result(result, config, image_hw, fixed), edited, fixed)
     return _read_stock(task, result, config, image_hw)
 
 
@@ -96,19 +97,25 @@ def _id_list(context: Mapping, key: str) -> frozenset[str]:
     return frozenset(ids)
 
 
+def _read_only(result: Sequence[object]) -> frozenset[str]:
+    """Return the ids of the regions that Label Studio marks as read-only."""
+    items = (item for item in result if isinstance(item, Mapping) and item.get("readonly") is True)
+    return frozenset(item["id"] for item in items if isinstance(item.get("id"), str))
+
+
 def _interaction(
-    decoded: DecodedResult, edited_ids: frozenset[str], human_ids: frozenset[str], dynamic: Sequence[Mapping] = ()
+    decoded: DecodedResult, edited_ids: frozenset[str], fixed_ids: frozenset[str], dynamic: Sequence[Mapping] = ()
 ) -> Interaction:
     """Mark in arrays which joints and boxes carry the given ids."""
     edited = np.zeros(decoded.annotations.touched.shape, bool)
-    boxed, human_boxes = np.zeros(len(edited), bool), np.zeros(len(edited), bool)
+    boxed, kept_boxes = np.zeros(len(edited), bool), np.zeros(len(edited), bool)
     for row, person in enumerate(decoded.persons):
         for joint, keypoint in person.joints.items():
             edited[row, joint] = keypoint.item["id"] in edited_ids
         if person.box_item is not None:
             boxed[row] = person.id in edited_ids
-            human_boxes[row] = is_human_made(person.box_item) or person.id in human_ids
-    return Interaction(decoded, edited, boxed, human_boxes, tuple(dynamic))
+            kept_boxes[row] = is_human_made(person.box_item) or person.id in fixed_ids
+    return Interaction(decoded, edited, boxed, kept_boxes, tuple(dynamic))
 
 
 def _read_stock(
@@ -123,7 +130,8 @@ def _read_stock(
     changed = _changed(ours, state)
     clicks = [item for item in ours if _is_click(item, state, config)]
     merged = {**state, **{_key(item): item for item in result if not any(item is click for click in clicks)}}
-    decoded = decode_result(list(merged.values()), config, image_hw, changed)
+    fixed = _read_only(list(merged.values()))
+    decoded = decode_result(list(merged.values()), config, image_hw, changed | fixed)
     edited_ids = set(changed)
     lost = []
     for click in clicks:
@@ -141,7 +149,7 @@ def _read_stock(
         for item in (*merged.values(), *lost)
         if item.get("dynamic") is True or item["id"] in doomed or "is_positive" in item
     ]
-    return _interaction(decoded, frozenset(edited_ids), frozenset(edited_ids), dynamic)
+    return _interaction(decoded, frozenset(edited_ids), fixed.union(edited_ids), dynamic)
 
 
 def _key(item: Mapping) -> tuple[str, object]:

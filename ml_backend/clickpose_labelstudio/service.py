@@ -1,7 +1,8 @@
 """The logic behind ``/predict``: tasks in, Label Studio predictions out. It knows neither Flask nor torch.
 
 Without a context the service pre-annotates a batch. With one, a human is editing: the service moves the rest of the
-persons that were edited. Whatever the route, what a human placed, moved or confirmed is fixed and comes back unchanged.
+persons that were edited. Whatever the route, what a human placed, moved, confirmed or locked is fixed and comes back
+unchanged.
 """
 
 from __future__ import annotations
@@ -229,7 +230,7 @@ class AnnotationService:
         else:
             refined = self._predict_in_box(image, pose)
         if person.joints:
-            items = encode_refined(decoded, person, refined, config, keep_box=bool(interaction.human_boxes[row]))
+            items = encode_refined(decoded, person, refined, config, keep_box=bool(interaction.kept_boxes[row]))
         else:
             items = encode_new_person(decoded, person, refined, config, self._occluded_below)
         return items, refined.instance_score

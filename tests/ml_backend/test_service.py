@@ -136,6 +136,28 @@ def test_left_out_joints_stay_out_when_the_others_are_refined():
     assert {item["id"] for item in reply["result"]} == {person, *(f"{person}-{name}" for name in COCO.names[1::2])}
 
 
+@pytest.mark.parametrize("mark", ["named by the bridge", "read-only in Label Studio"])
+def test_locked_regions_stay_and_the_rest_follows_around_them(bench, mark):
+    result = bench.preannotate()
+    person = persons_of(result)[0]
+    nose, wrist = f"{person}-nose", f"{person}-left_wrist"
+    moved = drag(result, wrist, 20, 30)
+    if mark == "named by the bridge":
+        context = {"result": moved, "edited": [wrist], "locked": [nose, person]}
+    else:
+        locked = [{**item, "readonly": True} if item["id"] in (nose, person) else item for item in moved]
+        context = {"result": locked, "edited": [wrist]}
+    answer = bench.ask(context)["result"]
+    before, after = by_id(result), by_id(answer)
+    assert after[nose]["value"] == before[nose]["value"]
+    assert by_id(answer, "rectanglelabels")[person]["value"] == by_id(result, "rectanglelabels")[person]["value"]
+    hip = f"{person}-left_hip"
+    np.testing.assert_allclose(pixels(after[hip]), pixels(before[hip]) + fakes.SHIFT, atol=1e-9)
+    _, pose, clicks = bench.predictor.refined[-1]
+    assert pose.fixed.nonzero()[0].tolist() == [COCO.index("nose"), COCO.index("left_wrist")]
+    assert clicks.mask.nonzero()[0].tolist() == [COCO.index("left_wrist")]
+
+
 def test_drawn_box_gets_even_joints_that_are_hardly_visible():
     bench = Bench(visible=0.1)
     reply = bench.ask({"result": [drawn_box("by-hand")], "edited": ["by-hand"]})

@@ -1,6 +1,7 @@
 /** Sends edits and applies the answers. */
 import * as backend from "./backend.js";
 import * as chip from "../surface/chip.js";
+import {contextOf} from "./context.js";
 import {diagnostics} from "../config.js";
 import * as lsHistory from "../label_studio/history.js";
 import * as lsPage from "../label_studio/page.js";
@@ -70,16 +71,6 @@ function tellAnswered(hasBackend) {
   else chip.hide();
 }
 
-function contextOf(annotation, edited) {
-  const touched = annotation.regions.filter(lsRegions.isTouched).map((region) => region.cleanId);
-  return {
-    result: annotation.serializeAnnotation(),
-    edited: [...edited],
-    confirmed: touched,
-    draft_id: annotation.draftId,
-  };
-}
-
 function boxesWithoutKeypoints(annotation) {
   const persons = [...personsOf(annotation).values()];
   return new Set(persons.filter((person) => person.box && !person.keypoints.size).map((person) => person.id));
@@ -137,7 +128,7 @@ function apply(edit) {
   lsHistory.asOneStep(
     annotation,
     () => {
-      for (const item of known) {
+      for (const item of known.filter(({id}) => !lsRegions.isLocked(regions.get(id)))) {
         const region = regions.get(item.id);
         const hasMoved = !samePlace(places.get(item.id), lsRegions.place(region));
         if (!edited.has(item.id) && !hasMoved && !isAt(region, item)) lsRegions.moveTo(region, item.value);
@@ -162,6 +153,6 @@ function adopt(items, regions) {
   if (boxes.length !== 1) return;
   for (const item of items) {
     const region = regions.get(item.id);
-    if (lsRegions.isKeypoint(region) && !lsRegions.parentId(region)) region.setParentID(boxes[0].id);
+    if (lsRegions.isKeypoint(region) && !lsRegions.parentId(region) && !lsRegions.isLocked(region)) region.setParentID(boxes[0].id);
   }
 }

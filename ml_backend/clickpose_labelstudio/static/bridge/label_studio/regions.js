@@ -8,6 +8,8 @@ export const isKeypoint = (region) => region.type === "keypointregion";
 export const isBox = (region) => region.type === "rectangleregion";
 export const parentId = (region) => cleanId(region.parentID);
 export const isTouched = (region) => region.origin !== "prediction";
+/** Whether nothing may change the region, though its annotation can be edited. */
+export const isLocked = (region) => region.isReadOnly();
 const visibilityControl = (region) => region.perRegionTags.find((tag) => tag.type === "choices");
 
 function choiceOf(region) {
@@ -32,6 +34,24 @@ export function score(region) {
 export function setScore(region, value) {
   if (typeof value === "number" && score(region) !== value) region.labeling?.setMetaValue(SCORE_KEY, value);
 }
+
+/** The items that Label Studio would save of these regions of an annotation, and its relations where all are asked for. */
+export function serialize(annotation, regions) {
+  if (regions.length === annotation.regions.length) return annotation.serializeAnnotation();
+  return regions.flatMap((region) => region.results.map((result) => result.serialize()).filter(Boolean));
+}
+
+export const hasRelations = (annotation) => annotation.relationStore.size > 0;
+
+/** The edges of what a region covers, in units that are the same across and down. */
+export function span(region) {
+  const {left, top, right, bottom} = region.bboxCoords;
+  const {naturalWidth: across, naturalHeight: down} = region.object;
+  return {left: left * across, top: top * down, right: right * across, bottom: bottom * down};
+}
+
+/** The place of a keypoint in the units of {@link span}. */
+export const center = (region) => ({x: region.x * region.object.naturalWidth, y: region.y * region.object.naturalHeight});
 
 /** Where a keypoint is on the stage's own canvas, px, also while it is being dragged. */
 export function stagePoint(region, transform) {
