@@ -18,6 +18,7 @@ from clickpose.data.confidences import thirds_are_flags
 from clickpose.data.json_file import read_json_as
 from clickpose.data.notes import Notes, note
 from clickpose.data.photo_files import same_shape
+from clickpose.data.tool_files import READ_SUFFIXES, WRITTEN_SUFFIXES, read_label_file, write_label_file
 from clickpose.image_io import ImageError, read_sides
 from clickpose.outputs import check_outputs
 from clickpose_fiftyone.checks import left_out, listed, plural, require_writable
@@ -84,7 +85,8 @@ def import_coco(
 
     Args:
         dataset: where to.
-        annotations: the file, or its parsed content.
+        annotations: the file, or its parsed content; also one of CVAT, SLEAP or DeepLabCut (see
+            :func:`clickpose.data.tool_files.read_label_file`).
         images: folder of the photos; not needed for a list of results.
         field: Keypoints field to write.
         limit: read the first photos only.
@@ -119,7 +121,7 @@ def export_coco(samples, path: str | Path, field: str = GT, results: bool | None
 
     Args:
         samples: a dataset or view.
-        path: file to write, at once and never half.
+        path: file to write, at once and never half; ``.xml`` for CVAT for images, ``.slp`` for SLEAP.
         field: Keypoints field.
         results: True for a list of results, as pycocotools' ``loadRes`` takes it; None for what the field was read
             from, else a dataset.
@@ -130,6 +132,12 @@ def export_coco(samples, path: str | Path, field: str = GT, results: bool | None
     path = Path(path)
     check_outputs({"path": path})
     document = document_of(samples, field, results)
+    if tool := WRITTEN_SUFFIXES.get(path.suffix.lower()):
+        notes: Notes = {}
+        if isinstance(document, Mapping):
+            write_label_file(path, document, tool, skeleton_of(samples, field), notes)
+            return ExchangeSummary(len(samples), samples.count(people_path(field)), notes)
+        raise ValueError(f"Expected a .json file for a list of results, got {path}")
     partial = path.with_name(path.name + ".partial")
     partial.write_text(json.dumps(document), encoding="utf-8")
     partial.replace(path)
@@ -144,7 +152,10 @@ def to_coco(samples, field: str = GT) -> dict:
 def _content(annotations: str | Path | Mapping | Sequence) -> tuple[object, str]:
     """Return the parsed content and the file's name for messages."""
     if isinstance(annotations, (str, Path)):
-        return read_json_as(annotations, lambda content: content), Path(annotations).name
+        path = Path(annotations)
+        if path.suffix.lower() in READ_SUFFIXES:
+            return read_label_file(path), path.name
+        return read_json_as(path, lambda content: content), path.name
     return annotations, ""
 
 

@@ -674,3 +674,23 @@ def test_a_count_of_joints_beside_no_keypoints_makes_nobody_to_be_found(tmp_path
     import_coco(dataset, truth, tmp_path, "gt")
     import_coco(dataset, [{"image_id": 1, "category_id": 1, "score": 0.5, "keypoints": person["keypoints"]}], field="p")
     assert evaluate_poses(dataset, "p", "gt", eval_key=None).metrics()["AR"] == pytest.approx(1)  # of one person
+
+
+def test_cvat_gets_the_people_and_gives_back_what_was_changed_there(content, new_dataset, tmp_path):
+    dataset = new_dataset()
+    import_coco(dataset, content, tmp_path / "images", "gt")
+    people = [person for person in content["annotations"] if not person.get("iscrowd") and person["category_id"] == 1]
+    export_coco(dataset, tmp_path / "annotations.xml", "gt")
+    again = new_dataset()
+    import_coco(again, tmp_path / "annotations.xml", tmp_path / "images", "cvat")
+    back = {entry["id"]: entry for entry in exported(again, tmp_path / "back.json", "cvat")["annotations"]}
+    compared = 0
+    for person in people:
+        if any(person["keypoints"][2::3]):
+            before = np.array(person["keypoints"], float).reshape(-1, 3)
+            before[before[:, 2] == 0] = 0  # joints that are not labelled have no place in CVAT
+            assert back[person["id"]]["keypoints"] == pytest.approx(before.ravel(), abs=1e-4)
+            compared += 1
+    assert compared > 3
+    with pytest.raises(ValueError, match=r"Expected a .json file for a list of results, got .*\.xml"):
+        export_coco(dataset, tmp_path / "results.xml", "gt", results=True)

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 import clickpose
-from clickpose.cli import adapt, calibrate, evaluate, export, integrations, predict, refine, train
+from clickpose.cli import adapt, calibrate, convert, evaluate, export, integrations, predict, refine, train
 
 app = typer.Typer(
     name="clickpose",
@@ -46,6 +46,7 @@ app.command()(train.train)
 app.command()(adapt.adapt)
 app.command()(evaluate.evaluate)
 app.add_typer(calibrate.app, name="calibrate")
+app.command()(convert.convert)
 app.command()(export.export)
 integrations.mount_label_studio(app)
 integrations.mount_fiftyone(app)

@@ -122,12 +122,17 @@ class PersonCategories:
 
 def person_category(skeleton: Skeleton, category_id: int = PERSON_CATEGORY, name: str = "person") -> dict:
     """Return the COCO category of people with these joints."""
+    return joint_category(category_id, name, skeleton.names, skeleton.edges)
+
+
+def joint_category(category_id: Hashable, name: str, joints: Sequence[str], edges: Sequence[tuple[int, int]]) -> dict:
+    """Return the COCO category of things with joints; ``edges`` are 0-based."""
     return {
         "id": category_id,
         "name": name,
         "supercategory": "person",
-        "keypoints": list(skeleton.names),
-        "skeleton": [[start + 1, end + 1] for start, end in skeleton.edges],  # COCO counts joints from 1
+        "keypoints": list(joints),
+        "skeleton": [[start + 1, end + 1] for start, end in edges],  # COCO counts joints from 1
     }
 
 

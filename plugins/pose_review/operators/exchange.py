@@ -60,12 +60,13 @@ class ImportCoco(PoseOperator):
 
     key = "import_coco"
     title = "import COCO poses"
-    description = "Read a COCO keypoint file without loss, or a list of results for the photos of one"
+    description = "Read a COCO keypoint file without loss, a list of results for the photos of one, or CVAT's export"
     needs_photos = False
 
     def define_inputs(self, ctx, inputs):
         """File, folder, field."""
-        inputs.str("annotations", label="COCO keypoint file, or list of results", required=True)
+        inputs.str("annotations", label="COCO keypoint file, list of results, CVAT (.xml, .zip), SLEAP (.slp)",
+                   required=True)  # fmt: skip
         inputs.str("images", label="Folder of its photos (empty for a list of results)")
         inputs.str("field", label="Field to write", default=GT, required=True)
 
@@ -89,7 +90,7 @@ class ExportCoco(PoseOperator):
     def define_inputs(self, ctx, inputs):
         """Field, file."""
         prediction_input(ctx, inputs)
-        inputs.str("path", label="File to write", required=True)
+        inputs.str("path", label="File to write (.json; .xml for CVAT, .slp for SLEAP)", required=True)
         inputs.bool("results", label="Only a list of results, as pycocotools loads it", default=False)
 
     def run(self, ctx, samples):
