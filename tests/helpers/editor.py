@@ -117,7 +117,7 @@ class Editor:
 
     def notice(self) -> str | None:
         """The bridge's notice, or None where none is shown."""
-        notice = self.page.locator("#clickpose-chip .notice")
+        notice = self.page.locator("#clickpose-notice span")
         return notice.text_content() if notice.is_visible() else None
 
     def diagnostics(self) -> dict:

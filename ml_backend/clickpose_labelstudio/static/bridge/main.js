@@ -32,7 +32,6 @@ import * as overlay from "./drawing/overlay.js";
 import * as refinement from "./edits/refinement.js";
 
 const IDLE_MS = 300;
-let frames = 0;
 let shownFor = null; // project whose state the chip shows
 
 function frame() {
@@ -45,7 +44,6 @@ function frame() {
   enter();
   if (lsSaving.isSaving()) refinement.dropUnanswered();
   overlay.draw(view);
-  if (frames++ % 30 === 0) chip.place();
   requestAnimationFrame(frame);
 }
 

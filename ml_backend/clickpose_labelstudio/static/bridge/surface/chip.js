@@ -1,112 +1,143 @@
-/** The small status chip with its help, and the one quiet notice. */
+/** The small status chip: one state in a few words, its sentence in the title and the help. */
+import * as help from "./help.js";
+import * as lsLayout from "../label_studio/layout.js";
+import * as notices from "./notices.js";
+import {findPlace} from "./placing.js";
+
+const BLUE = "#2f8fe0";
+const AMBER = "#ffb62e";
+const RED = "#e0301e";
+const GREY = "#9aa0a6";
+/** The first of those that hold is shown, but for the state of the loop itself, which comes first unless it is ready. */
 const STATES = {
-  ready: {text: "ready", color: "#2f8fe0"},
-  refining: {text: "refining", color: "#ffb62e"},
-  refused: {text: "edit not refined", color: "#e0301e"},
-  offline: {text: "offline", color: "#9aa0a6"},
-  untested: {text: "off on this version", color: "#9aa0a6"},
+  ready: {text: "ready", color: BLUE},
+  refining: {text: "refining", color: AMBER},
+  waiting: {text: "waiting to submit", color: AMBER},
+  refused: {text: "edit not refined", color: RED},
+  offline: {text: "offline", color: GREY},
+  untested: {text: "off on this version", color: GREY},
+  configuration: {text: "check the labels", color: RED},
+  limited: {text: "partly off on this version", color: AMBER},
+  progress: {text: "labelling photos", color: BLUE},
+  untried: {text: "ready", color: BLUE},
 };
-const HELP = `
-  <b>Click-Pose</b>
-  <p class="detail" hidden></p>
-  <p>Drag a wrong keypoint: the rest of that person follows.<br>Draw an empty person box to add somebody.<br>
-    A joint is missing: choose its label, then <kbd>Ctrl</kbd>+click its place.</p>
-  <table>
-    <tr><td><kbd>Shift</kbd> <kbd>B</kbd></td><td>bones on or off</td></tr>
-    <tr><td><kbd>Shift</kbd> <kbd>V</kbd></td><td>keypoint under the mouse: visible or occluded</td></tr>
-    <tr><td><kbd>Shift</kbd> <kbd>A</kbd></td><td>accept the person under the mouse as it is</td></tr>
-  </table>
-  <p class="scale"><span>doubtful</span><i></i><span>sure</span></p>
-  <p>Dashed: occluded. Ring: placed or accepted by you.</p>`;
 const CSS = `
-  #clickpose-chip {position: fixed; left: 12px; bottom: 12px; z-index: 900; font: 12px/1.4 system-ui, sans-serif;
-    color: #3c4043; user-select: none}
-  #clickpose-chip > button {display: flex; gap: 6px; align-items: center; padding: 3px 10px; border-radius: 12px;
-    border: 1px solid #dadce0; background: #fffffff0; color: inherit; font: inherit; cursor: pointer}
-  #clickpose-chip .more {width: 14px; border-radius: 50%; background: #eceff1; text-align: center}
-  #clickpose-chip .detail {padding: 4px 8px; border-left: 3px solid #e0301e; overflow-wrap: anywhere}
-  #clickpose-chip .dot {width: 8px; height: 8px; border-radius: 50%}
-  #clickpose-chip .help, #clickpose-chip .notice {position: absolute; left: 0; bottom: 32px; width: 310px;
-    padding: 10px 14px; border-radius: 8px; background: #fff; box-shadow: 0 2px 12px #0003}
+  #clickpose-chip {position: fixed; left: 12px; bottom: 12px; z-index: 1000; font: 12px/1.4 system-ui, sans-serif;
+    color: var(--text); user-select: none; --text: #3c4043; --paper: #fff; --line: #dadce0; --soft: #f1f3f4}
+  ${lsLayout.DARK} #clickpose-chip {--text: #e3e5e8; --paper: #26282c; --line: #54585e; --soft: #3a3d42}
+  #clickpose-chip > button {display: flex; gap: 6px; align-items: center; box-sizing: border-box; height: 25px;
+    padding: 0 10px; border-radius: 13px; border: 1px solid var(--line); background: var(--paper); color: inherit;
+    font: inherit; white-space: nowrap; cursor: pointer}
+  #clickpose-chip > button:focus-visible {outline: 2px solid ${BLUE}; outline-offset: 1px}
+  #clickpose-chip .text {min-width: 48px; text-align: left}
+  #clickpose-chip .more {width: 14px; border-radius: 50%; background: var(--soft); text-align: center}
+  #clickpose-chip .dot {flex: none; width: 8px; height: 8px; border-radius: 50%}
+  #clickpose-chip[data-form=short] .name, #clickpose-chip[data-form=dot] .name,
+  #clickpose-chip[data-form=dot] .text, #clickpose-chip[data-form=dot] .more {display: none}
+  #clickpose-chip[data-form=dot] > button {width: 22px; height: 22px; padding: 0; justify-content: center}
+  #clickpose-chip[data-form=none] {visibility: hidden}
+  #clickpose-chip .help {position: fixed; box-sizing: border-box; width: 338px; max-width: calc(100vw - 16px);
+    padding: 10px 14px; overflow: auto; border: 1px solid var(--line); border-radius: 8px; background: var(--paper);
+    box-shadow: 0 2px 12px #0005; user-select: text; outline: none; visibility: visible}
   #clickpose-chip .help td {padding: 2px 10px 2px 0; vertical-align: top; white-space: nowrap}
   #clickpose-chip .help td + td {white-space: normal}
   #clickpose-chip .help p {margin: 6px 0}
-  #clickpose-chip kbd {padding: 0 4px; border: 1px solid #dadce0; border-radius: 3px; background: #f8f9fa}
+  #clickpose-chip .detail {padding: 4px 8px; border-left: 3px solid ${RED}; overflow-wrap: anywhere; white-space: pre-line}
+  #clickpose-chip kbd {padding: 0 4px; border: 1px solid var(--line); border-radius: 3px; background: var(--soft);
+    color: inherit; font: inherit}
   #clickpose-chip .scale {display: flex; gap: 8px; align-items: center}
   #clickpose-chip .scale i {flex: 1; height: 5px; border-radius: 3px;
     background: linear-gradient(90deg, #e0301e, #ffb62e, #60cdd8, #2678e2)}
-  #clickpose-chip .notice {background: #3c4043; color: #fff; transition: opacity .4s}
   #clickpose-chip [hidden] {display: none}`;
-const GAP_PX = 12;
-const NOTICE_MS = 6000;
+const FORMS = ["whole", "short", "dot"]; // as there is room
 let root = null;
-let noticeTimer = 0;
-let said = null; // the latest notice, until things have worked again
+let unwatch = null;
 let state = "none";
+let trouble = "";
+const standing = new Map(); // state -> {text, sentence}: what holds besides, until it is dropped
 
 function build() {
-  const style = document.createElement("style");
-  style.textContent = CSS;
   root = document.createElement("div");
   root.id = "clickpose-chip";
   root.innerHTML =
-    `<div class="help" hidden>${HELP}</div><div class="notice" role="status" hidden></div>` +
-    `<button type="button"><span class="dot"></span><span class="text"></span>` +
-    `<span class="more">?</span></button>`;
-  root.querySelector("button").addEventListener("click", () => {
-    const help = root.querySelector(".help");
-    help.hidden = !help.hidden;
-  });
-  root.append(style);
+    `<button type="button"><span class="dot"></span><span><span class="name">Click-Pose · </span>` +
+    `<span class="text"></span></span><span class="more">?</span></button>`;
+  root.append(help.build(root.querySelector("button")));
+  root.append(Object.assign(document.createElement("style"), {textContent: CSS}));
 }
 
 function attach() {
   if (!root) build();
-  if (!root.isConnected) document.body.append(root);
+  if (root.isConnected) return;
+  document.body.append(root);
+  unwatch ??= lsLayout.watch(place);
 }
 
-/** Show a state; `trouble`, a sentence, is read when the mouse rests on the chip and in its help. */
-export function show(newState, trouble = "") {
-  attach();
+/** Show a state of the loop; `sentence` is read when the mouse rests on the chip, and in its help. */
+export function show(newState, sentence = "") {
   state = newState;
-  root.dataset.state = state;
-  root.querySelector(".text").textContent = `Click-Pose · ${STATES[state].text}`;
-  root.querySelector(".dot").style.background = STATES[state].color;
-  root.querySelector("button").title = trouble || "Keys and colours";
-  const detail = root.querySelector(".detail");
-  detail.textContent = trouble;
-  detail.hidden = !trouble;
-  if (state === "ready") said = null;
+  trouble = sentence;
+  if (state === "ready") notices.worksAgain();
+  render();
 }
 
-/** What the chip shows; "none" where it is hidden. */
+/** Show what holds besides the state of the loop, such as trouble with the labels, until it is dropped. */
+export function keep(kind, sentence, text = STATES[kind].text) {
+  const now = standing.get(kind);
+  if (now?.sentence === sentence && now.text === text) return;
+  standing.set(kind, {sentence, text});
+  render();
+}
+
+export function drop(kind) {
+  if (standing.delete(kind)) render();
+}
+
+/** What the loop is at; "none" where the chip is hidden. */
 export const current = () => state;
 
 export function hide() {
   state = "none";
+  help.close();
+  unwatch?.();
+  unwatch = null;
   root?.remove();
 }
 
-/** Sit in Label Studio's bottom bar, between its two groups of buttons, where there is room. */
-export function place() {
-  const bar = document.querySelector(".lsf-bottombar");
-  const [left, right] = [...(bar?.querySelectorAll(":scope > .lsf-bottombar__group") ?? [])].map((group) =>
-    group.getBoundingClientRect(),
-  );
-  if (!root || !right || right.left - left.right < root.offsetWidth + 2 * GAP_PX) return;
-  const {bottom, height} = bar.getBoundingClientRect();
-  root.style.left = `${Math.round(left.right + GAP_PX)}px`;
-  root.style.bottom = `${Math.round(window.innerHeight - bottom + (height - root.offsetHeight) / 2)}px`;
+function render() {
+  if (state === "none") return;
+  attach();
+  const first = Object.keys(STATES).find((kind) => standing.has(kind));
+  const shown = state === "ready" && first ? first : state;
+  const sentences = [trouble, ...[...standing.values()].map((fact) => fact.sentence)].filter(Boolean);
+  const text = standing.get(shown)?.text ?? STATES[shown].text;
+  root.dataset.state = shown;
+  root.querySelector(".dot").style.background = STATES[shown].color;
+  const button = root.querySelector("button");
+  button.title = sentences.join("\n") || "Keys and colours";
+  button.setAttribute("aria-label", `Click-Pose: ${text}. Keys and colours`);
+  help.explain(sentences);
+  const label = root.querySelector(".text");
+  if (label.textContent === text && root.dataset.form) return;
+  label.textContent = text;
+  place();
 }
 
-/** Say something for a moment, and once until things have worked again. */
-export function noticeOnce(text) {
-  if (said === text) return;
-  said = text;
-  attach();
-  const notice = root.querySelector(".notice");
-  notice.textContent = text;
-  notice.hidden = false;
-  clearTimeout(noticeTimer);
-  noticeTimer = setTimeout(() => (notice.hidden = true), NOTICE_MS);
+/** Sit where nothing of Label Studio's is: in its bottom bar, else its header, smaller where there is little room. */
+export function place() {
+  if (!root?.isConnected) return;
+  const found = findPlace(FORMS.map(measure), root);
+  root.dataset.form = found?.name ?? "none";
+  if (!found) return;
+  Object.assign(root.style, {left: `${found.left}px`, top: `${found.top}px`, bottom: "auto"});
+  help.follow();
 }
+
+function measure(name) {
+  root.dataset.form = name;
+  const {offsetWidth: width, offsetHeight: height} = root.querySelector("button");
+  return {name, width, height};
+}
+
+/** Another name for `notices.say` until nobody calls it by this one. */
+export const noticeOnce = (text) => notices.say(text, {once: true});
