@@ -567,20 +567,10 @@ def test_script_delivered_twice_works_once(editor, task_id):
     assert editor.page.locator(".clickpose-overlay").count() == 1
 
 
-def test_untested_label_studio_is_left_alone(editor, task_id):
-    warnings = []
-    editor.page.on("console", lambda message: warnings.append(message.text) if "Click-Pose" in message.text else None)
-    editor.configure_bridge(testedVersions=["0.1"])
-    editor.goto(task_id)
-    assert editor.status() == "untested"
-    assert len(warnings) == 1 and "0.1" in warnings[0] and "1.23.2" in warnings[0]
-    assert editor.page.locator(".clickpose-overlay").count() == 0
-
-
 @pytest.mark.usefixtures("any_key")
 def test_smart_click_remains_where_the_bridge_stays_off(editor, task_id, artifacts):
     """A joint's label, the smart tool, then ctrl and a click on the joint's place: stock Label Studio."""
-    editor.configure_bridge(testedVersions=["0.1"])
+    editor.without_bridge()
     page = editor.page
     editor.goto(task_id)
     person = editor.persons()[0]
@@ -620,7 +610,7 @@ def dynamic_task(task_id, stack):
 
 @pytest.mark.usefixtures("any_key")
 def test_dynamic_predictions_refine_where_the_bridge_stays_off(editor, dynamic_task, artifacts):
-    editor.configure_bridge(testedVersions=["0.1"])
+    editor.without_bridge()
     page = editor.page
     editor.goto(dynamic_task)
     before = editor.places()

@@ -62,6 +62,10 @@ class Editor:
 
         self.page.route("**/clickpose/bridge.js*", with_settings)
 
+    def without_bridge(self) -> None:
+        """Leave the bridge out of the pages that are opened from now on: stock Label Studio."""
+        self.page.route("**/clickpose/bridge.js*", lambda route: route.fulfill(body="", content_type="text/javascript"))
+
     def open(self, task_id: int, regions: int = 36, status: str = "ready") -> Editor:
         """Open a task and wait until its regions, the bones and the bridge's status are there."""
         self.goto(task_id, regions)

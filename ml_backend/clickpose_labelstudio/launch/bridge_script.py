@@ -14,7 +14,7 @@ SOURCES = Path(__file__).parents[1] / "static" / "bridge"
 ENTRY = "main"
 IMPORT = re.compile(r'^import (?:\* as (?P<module>\w+)|(?P<names>\{[\w, ]+\})) from "(?P<file>\.[\w./]+)\.js";$', re.M)
 EXPORT = re.compile(r"^export (?:(?:async )?function|const|class) (?P<name>\w+)", re.M)
-TESTED_LABEL_STUDIO = ("1.23.2",)
+TRIED_LABEL_STUDIO = ("1.23.2",)  # all browser tests pass with these; the last one is what `make setup` installs
 
 USERSCRIPT_HEADER = """\
 // ==UserScript==
@@ -34,12 +34,13 @@ class BridgeConfig:
 
     Attributes:
         skeleton: joints and bones.
-        tested_versions: Label Studio versions that the bridge has been tested with; on others it stays away.
+        tried_versions: Label Studio versions that the bridge has been tried with; on others it says that it has not,
+            and does what their page allows (``label_studio/probes.js``).
         timeout_s: seconds after which an answer of the backend is no longer waited for.
     """
 
     skeleton: Skeleton = COCO
-    tested_versions: tuple[str, ...] = TESTED_LABEL_STUDIO
+    tried_versions: tuple[str, ...] = TRIED_LABEL_STUDIO
     timeout_s: float = 10.0
 
     def as_json(self) -> str:
@@ -49,7 +50,7 @@ class BridgeConfig:
             {
                 "joints": list(names),
                 "bones": [[names[a], names[b]] for a, b in self.skeleton.edges],
-                "testedVersions": list(self.tested_versions),
+                "triedVersions": list(self.tried_versions),
                 "timeoutMs": round(1000 * self.timeout_s),
             }
         )

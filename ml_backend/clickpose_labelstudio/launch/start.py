@@ -20,7 +20,7 @@ from clickpose.skeleton import COCO
 from clickpose_labelstudio.label_studio_auth import LabelStudioError
 from clickpose_labelstudio.label_studio_client import LabelStudioClient
 from clickpose_labelstudio.labeling_config import build_labeling_config
-from clickpose_labelstudio.launch.bridge_script import TESTED_LABEL_STUDIO, bridge_script
+from clickpose_labelstudio.launch.bridge_script import TRIED_LABEL_STUDIO, bridge_script
 from clickpose_labelstudio.launch.errors import LaunchError
 from clickpose_labelstudio.launch.folder import Credentials, DataFolder, FolderLock
 from clickpose_labelstudio.launch.photos import PhotoFolder, choose_photos
@@ -173,7 +173,7 @@ def running(options: LaunchOptions, say: Say = _print) -> Iterator[RunningLoop]:
     if not Path(options.label_studio_python).exists():
         raise LaunchError(
             f"Label Studio's Python is not at {options.label_studio_python}. Run `make setup`, which installs "
-            f"Label Studio {TESTED_LABEL_STUDIO[-1]} into a virtual environment of its own, or name another one."
+            f"Label Studio {TRIED_LABEL_STUDIO[-1]} into a virtual environment of its own, or name another one."
         )
     folder = DataFolder(options.data_dir)
     lock = FolderLock(folder)

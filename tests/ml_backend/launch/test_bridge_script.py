@@ -11,6 +11,9 @@ from clickpose.skeleton import COCO
 from clickpose_labelstudio.launch import bridge_script as bundler
 from clickpose_labelstudio.launch.bridge_script import SOURCES, bridge_script, userscript
 
+# exports of label_studio/ that build upon no part of Label Studio's page
+READS_NOTHING = {"regions.cleanId", "layout.isFree", "layout.DARK"}
+
 
 def test_configuration_comes_before_the_script_and_names_every_bone():
     first, _ = bridge_script().split("\n", 1)
@@ -18,7 +21,7 @@ def test_configuration_comes_before_the_script_and_names_every_bone():
     assert config["joints"] == list(COCO.names)
     assert len(config["bones"]) == len(COCO.edges) and ["left_wrist", "left_elbow"] not in config["bones"]
     assert ["left_elbow", "left_wrist"] in config["bones"]
-    assert config["testedVersions"] == ["1.23.2"] and config["timeoutMs"] == 10000
+    assert config["triedVersions"] == list(bundler.TRIED_LABEL_STUDIO) and config["timeoutMs"] == 10000
 
 
 def test_every_module_is_in_the_script_once_and_after_those_that_it_imports():
@@ -30,6 +33,22 @@ def test_every_module_is_in_the_script_once_and_after_those_that_it_imports():
     assert names[-1] == "main"
     for place, (_, text) in enumerate(modules):
         assert set(re.findall(r' = modules\["([\w/]+)"\];', text)) <= set(names[:place])
+
+
+def test_all_that_reads_label_studio_is_named_by_a_probe():
+    """What a new version lacks then switches off what needs it, in place of failing under the annotator's hands."""
+    exports = {
+        f"{path.stem}.{match['name']}"
+        for path in (SOURCES / "label_studio").glob("*.js")
+        for match in bundler.EXPORT.finditer(path.read_text(encoding="utf-8"))
+        if path.stem != "probes"
+    }
+    probes = (SOURCES / "label_studio" / "probes.js").read_text(encoding="utf-8")
+    named = [
+        name for names in re.findall(r"\n    of: \[(.*?)\]", probes, re.S) for name in re.findall(r'"(.*?)"', names)
+    ]
+    assert len(named) == len(set(named)) > 25
+    assert set(named) == exports - READS_NOTHING
 
 
 @pytest.fixture

@@ -2,11 +2,11 @@
 export const config = {
   joints: [],
   bones: [],
-  testedVersions: [],
+  triedVersions: [], // of Label Studio, with which all browser tests pass
   timeoutMs: 10000, // after which an answer is no longer waited for
   retryMs: 10000, // between looks for a backend that was away
   ...window.__clickposeConfig,
 };
 
 /** What tests and the curious can read: `__clickposeBridge.diagnostics`. */
-export const diagnostics = {requests: 0, applied: 0, dropped: 0, redraws: 0, bones: 0, last: null};
+export const diagnostics = {requests: 0, applied: 0, dropped: 0, redraws: 0, bones: 0, last: null, faults: []};

@@ -14,8 +14,8 @@
  * "prediction" until the annotator moves or accepts it. It is saved with drafts and restored by undo. The bridge moves
  * regions without touching their origin.
  *
- * `Htx` is not a public interface of Label Studio. Everything that is known about it is in label_studio/; on a version
- * that has not been tested the bridge says so and does nothing, and the stock smart click remains.
+ * `Htx` is not a public interface of Label Studio. Everything that is known about it is in label_studio/, and is looked for
+ * on the page before it is used (label_studio/probes.js): what is not there switches off what needs it, with a sentence.
  *
  * This file begins and follows the pages, which come and go without a reload. The page gets all files as one script, made
  * by launch/bridge_script.py.
@@ -27,24 +27,36 @@ import * as drafts from "./edits/drafts.js";
 import * as gestures from "./edits/gestures.js";
 import * as keys from "./keys/keys.js";
 import * as lsPage from "./label_studio/page.js";
+import * as lsProbes from "./label_studio/probes.js";
 import * as lsSaving from "./label_studio/saving.js";
+import * as limits from "./surface/limits.js";
 import * as overlay from "./drawing/overlay.js";
 import * as refinement from "./edits/refinement.js";
 
 const IDLE_MS = 300;
+const STRANGE_MS = 1000; // between looks for a photo that is not recognized
+const STRANGE_LOOKS = 4; // after which it is told
+let strange = 0; // how often in a row there was such a photo
 let shownFor = null; // project whose state the chip shows
 
 function frame() {
+  const again = lsProbes.safely(showPage)();
+  if (again) requestAnimationFrame(frame);
+  else setTimeout(frame, IDLE_MS);
+}
+
+/** Draw what the page shows; return whether it may change at the next frame. */
+function showPage() {
   const view = lsPage.view();
   if (!view) {
     leave();
-    setTimeout(frame, IDLE_MS);
-    return;
+    return false;
   }
   enter();
   if (lsSaving.isSaving()) refinement.dropUnanswered();
-  overlay.draw(view);
-  requestAnimationFrame(frame);
+  if (overlay.isPossible()) overlay.draw(view);
+  else overlay.clear();
+  return true;
 }
 
 function enter() {
@@ -82,32 +94,35 @@ function leave() {
   chip.hide();
 }
 
-function refuse(version) {
-  const tested = config.testedVersions.join(", ");
-  const text =
-    `The Click-Pose bridge is tested with Label Studio ${tested}; this is ${version}. ` +
-    "It stays off; Label Studio's own smart click works.";
-  console.warn(text);
-  chip.show("untested", text);
+/** Say that the bridge is off where a photo is on the page, for a while already, that it cannot find its way in. */
+async function lookForStrange() {
+  strange = lsPage.isStrange() ? strange + 1 : 0;
+  if (!strange && chip.current() === "off") chip.hide();
+  if (strange !== STRANGE_LOOKS) return;
+  const isOurs = await backend.check().catch(() => true); // away, or not to be asked, is no reason for silence
+  if (isOurs && lsPage.isStrange()) limits.tellOff();
 }
 
 function start() {
-  const version = lsPage.version();
-  if (version === null) return; // a page without the application, such as the login
-  if (!config.testedVersions.includes(version)) {
-    refuse(version);
-    return;
-  }
+  if (!window.APP_SETTINGS) return; // a page without the application, such as the login
+  lsProbes.onLook(limits.tell);
   gestures.listen();
   keys.listen();
   drafts.listen();
   setInterval(lookAgain, config.retryMs);
+  setInterval(lookForStrange, STRANGE_MS);
   frame();
 }
 
 // Delivered twice, say by a userscript and by a proxy, the script works once.
 if (!window.__clickposeBridge) {
-  window.__clickposeBridge = {diagnostics, status: chip.current, bonesShown: overlay.isShown};
+  window.__clickposeBridge = {
+    diagnostics,
+    status: chip.current,
+    bonesShown: overlay.isShown,
+    probes: (view = lsPage.view()) => lsProbes.report(view),
+    missing: () => lsProbes.missing().map(({name}) => name),
+  };
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start, {once: true});
   else start();
 }

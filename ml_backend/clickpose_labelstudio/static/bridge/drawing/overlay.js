@@ -1,5 +1,6 @@
 /** Draws bones and rings on a canvas of its own above Label Studio's, which takes no mouse events. */
 import {diagnostics} from "../config.js";
+import * as lsProbes from "../label_studio/probes.js";
 import * as lsRegions from "../label_studio/regions.js";
 import {personsOf} from "../pose/persons.js";
 import * as skeleton from "../pose/skeleton.js";
@@ -61,6 +62,9 @@ function flatten({bones, rings}, ratio, width, height) {
   rings.forEach(add);
   return flat;
 }
+
+/** Whether this Label Studio has all that drawing needs. */
+export const isPossible = () => lsProbes.can("regions", "persons", "stage");
 
 /** Draw what has changed since the last frame. */
 export function draw(view) {

@@ -5,6 +5,7 @@
  * it for ever: Submit does nothing any more until the page is loaded anew, and the edits are lost by that.
  */
 import * as lsPage from "../label_studio/page.js";
+import * as lsProbes from "../label_studio/probes.js";
 import * as lsSaving from "../label_studio/saving.js";
 
 let unsaved = null; // annotation whose draft was being saved when a request of the page failed
@@ -12,7 +13,8 @@ let unsaved = null; // annotation whose draft was being saved when a request of 
 export function listen() {
   window.addEventListener("unhandledrejection", ({reason}) => {
     const annotation = lsPage.view()?.annotation;
-    if (reason instanceof TypeError && annotation && lsSaving.isSavingDraft(annotation)) unsaved = annotation;
+    if (!lsProbes.can("drafts") || !annotation) return;
+    if (reason instanceof TypeError && lsSaving.isSavingDraft(annotation)) unsaved = annotation;
   });
 }
 

@@ -2,6 +2,7 @@
 import * as lsHistory from "../label_studio/history.js";
 import * as lsPage from "../label_studio/page.js";
 import {changed, placesOf} from "../pose/places.js";
+import {safely} from "../label_studio/probes.js";
 import * as refinement from "./refinement.js";
 
 const LATE_MS = 80; // Label Studio finishes some new regions a moment after the click
@@ -12,7 +13,8 @@ const late = new Set(); // gestures that have changed nothing yet, and may do so
 function begin(event) {
   if (open) settle(open);
   const view = lsPage.view();
-  if (!view || !view.stage.content.contains(event.target) || !lsPage.isEditable(view.annotation)) return;
+  if (!view || !refinement.isPossible()) return;
+  if (!view.stage.content.contains(event.target) || !lsPage.isEditable(view.annotation)) return;
   open = {annotation: view.annotation, before: placesOf(view.annotation)};
   lsHistory.holdHistory(view.annotation); // a drag and the change of origin after it become one step
 }
@@ -21,7 +23,7 @@ function end() {
   const gesture = open;
   if (!gesture) return;
   const startedAt = performance.now();
-  setTimeout(() => settle(gesture, startedAt), 0); // after Label Studio's own handlers
+  setTimeout(safely(() => settle(gesture, startedAt)), 0); // after Label Studio's own handlers
 }
 
 function settle(gesture, startedAt = performance.now()) {
@@ -30,10 +32,13 @@ function settle(gesture, startedAt = performance.now()) {
   lsHistory.releaseHistory(gesture.annotation);
   if (report(gesture, startedAt)) return;
   late.add(gesture);
-  setTimeout(() => {
-    late.delete(gesture);
-    report(gesture, startedAt);
-  }, LATE_MS);
+  setTimeout(
+    safely(() => {
+      late.delete(gesture);
+      report(gesture, startedAt);
+    }),
+    LATE_MS,
+  );
   refinement.deliverWaiting();
 }
 
@@ -48,18 +53,18 @@ function takeOver(annotation, ids) {
 
 /** Ask for a refinement if something has changed. */
 function report({annotation, before}, startedAt) {
-  if (open || !lsPage.isSelected(annotation)) return false;
+  if (open || !lsPage.isSelected(annotation) || !lsPage.view() || !refinement.isPossible()) return false;
   const edited = changed(before, placesOf(annotation));
   const regions = new Map(annotation.regions.map((region) => [region.cleanId, region]));
   const ours = edited.filter((id) => !lsPage.asksByItself(regions.get(id)) && !regions.get(id).isDrawing);
-  if (ours.length) refinement.request(annotation, ours, startedAt);
+  if (ours.length) safely(refinement.request)(annotation, ours, startedAt);
   return ours.length > 0;
 }
 
 /** Watch the mouse from now on. */
 export function listen() {
   refinement.connect({isDown: () => open !== null, takeOver});
-  window.addEventListener("pointerdown", begin, true);
+  window.addEventListener("pointerdown", safely(begin), true);
   window.addEventListener("pointerup", end, true);
   window.addEventListener("pointercancel", end, true);
   window.addEventListener("blur", end);

@@ -5,6 +5,7 @@ import {contextOf} from "./context.js";
 import {diagnostics} from "../config.js";
 import * as lsHistory from "../label_studio/history.js";
 import * as lsPage from "../label_studio/page.js";
+import * as lsProbes from "../label_studio/probes.js";
 import * as lsRegions from "../label_studio/regions.js";
 import {personsOf} from "../pose/persons.js";
 import {placesOf, samePlace} from "../pose/places.js";
@@ -19,6 +20,12 @@ let mouse = {isDown: () => false, takeOver: () => {}};
 export function connect(connected) {
   mouse = connected;
 }
+
+const NEEDS = ["address", "task", "editing", "asking", "saving", "history", "regions", "persons", "places", "origin",
+  "moving", "items", "extent", "locks"];
+
+/** Whether this Label Studio has all that refinement needs. */
+export const isPossible = () => lsProbes.can(...NEEDS);
 
 /** Send an edit, all unanswered ones with it, and apply the answer. */
 export async function request(annotation, editedIds, startedAt) {
@@ -135,7 +142,7 @@ function apply(edit) {
         lsRegions.setScore(region, item.score);
       }
       adopt(known, regions);
-      if (fresh.length) annotation.deserializeResults(fresh);
+      lsRegions.addItems(annotation, fresh);
       lsRegions.sendBoxesToBack(annotation);
     },
     {replace},
@@ -153,6 +160,7 @@ function adopt(items, regions) {
   if (boxes.length !== 1) return;
   for (const item of items) {
     const region = regions.get(item.id);
-    if (lsRegions.isKeypoint(region) && !lsRegions.parentId(region) && !lsRegions.isLocked(region)) region.setParentID(boxes[0].id);
+    if (!lsRegions.isKeypoint(region) || lsRegions.parentId(region) || lsRegions.isLocked(region)) continue;
+    lsRegions.setParent(region, boxes[0]);
   }
 }

@@ -5,18 +5,26 @@ import * as overlay from "../drawing/overlay.js";
 import {ownerId, personUnder, personsOf, regionsOf} from "../pose/persons.js";
 import {pointer} from "./pointer.js";
 
+const MOUSE = ["regions", "persons", "places", "stage"];
+
+/** What an action needs of Label Studio's page, see label_studio/probes.js; without it, its key does nothing. */
+export const NEEDS = {
+  toggleVisibility: [...MOUSE, "history", "choices", "choosing"],
+  acceptPerson: [...MOUSE, "history", "accepting"],
+};
+
 /** The person under the mouse, else the selected one, else null. */
 function targetPerson({annotation, ...view}) {
   const persons = personsOf(annotation);
   const under = personUnder({annotation, ...view}, pointer(), persons);
   if (under) return under.person;
-  const selected = annotation.selectedRegions.find((region) => persons.has(ownerId(region)));
+  const selected = lsRegions.selected(annotation).find((region) => persons.has(ownerId(region)));
   return selected ? persons.get(ownerId(selected)) : null;
 }
 
 /** The keypoint under the mouse, else the selected one, else null. */
 function targetKeypoint(view) {
-  const selected = view.annotation.selectedRegions.find(lsRegions.isKeypoint);
+  const selected = lsRegions.selected(view.annotation).find(lsRegions.isKeypoint);
   return personUnder(view, pointer())?.keypoint ?? selected ?? null;
 }
 
@@ -29,7 +37,7 @@ export function toggleVisibility(view) {
 export function acceptPerson(view) {
   const person = targetPerson(view);
   if (!person) return;
-  lsHistory.asOneStep(view.annotation, () => regionsOf(person).forEach((region) => region.updateOriginOnEdit()));
+  lsHistory.asOneStep(view.annotation, () => regionsOf(person).forEach(lsRegions.accept));
 }
 
 export function toggleBones() {

@@ -1,21 +1,39 @@
 /** Where on Label Studio's page one is: its version, project, task, and the annotation and stage that are shown. */
+import * as probes from "./probes.js";
 
 export function version() {
   const versions = window.APP_SETTINGS?.version;
   return versions?.["label-studio-os-package"]?.version ?? versions?.release ?? null;
 }
 
-/** The selected annotation with its image and stage, or null where nothing is being labelled. */
+/**
+ * The selected annotation with its image and stage, or null where nothing is being labelled. Whoever gets one can rely
+ * on what the page can do having been asked: see probes.js.
+ */
 export function view() {
   const annotation = window.Htx?.annotationStore?.selected;
-  const image = annotation?.objects?.find((object) => object.type === "image");
+  const objects = Array.isArray(annotation?.objects) ? annotation.objects : [];
+  const image = objects.find((object) => object.type === "image");
   const stage = image?.stageRef;
   if (!stage?.content?.isConnected || !(image.stageWidth > 1)) return null;
-  return {annotation, image, stage};
+  const found = {annotation, image, stage};
+  probes.lookAt(found);
+  return found;
+}
+
+/** Whether a photo is being shown that {@link view} does not find, or one of which nothing can be used. */
+export function isStrange() {
+  if (!document.querySelector(".konvajs-content") || view()) return false;
+  const store = window.Htx?.annotationStore;
+  if (!store || !("selected" in store)) return true;
+  if (!store.selected || store.viewingAll) return false;
+  const {objects} = store.selected;
+  return !Array.isArray(objects) || objects.some(({type}) => type === "image") || !objects.every(({type}) => type);
 }
 
 export const isSelected = (annotation) => window.Htx?.annotationStore?.selected === annotation;
-export const isEditable = (annotation) => annotation.type === "annotation" && !annotation.isReadOnly();
+export const isEditable = (annotation) =>
+  probes.can("editing") && annotation.type === "annotation" && !annotation.isReadOnly();
 
 /** Whether Label Studio's own auto-annotation asks a backend when this region is changed. */
 export const asksByItself = (region) => region.dynamic && Boolean(window.Htx.autoAnnotation);

@@ -2,12 +2,14 @@
  * The regions of an annotation: what they are, where they lie, what they carry. Coordinates are percent of the image.
  */
 
+import {can} from "./probes.js";
+
 const SCORE_KEY = "predicted_oks"; // in the meta of a region: its score since the last refinement
 export const cleanId = (id) => String(id ?? "").replace(/#.*/, "");
 export const isKeypoint = (region) => region.type === "keypointregion";
 export const isBox = (region) => region.type === "rectangleregion";
 export const parentId = (region) => cleanId(region.parentID);
-export const isTouched = (region) => region.origin !== "prediction";
+export const isTouched = (region) => can("origin") && region.origin !== "prediction";
 /** Whether nothing may change the region, though its annotation can be edited. */
 export const isLocked = (region) => region.isReadOnly();
 const visibilityControl = (region) => region.perRegionTags.find((tag) => tag.type === "choices");
@@ -17,7 +19,7 @@ function choiceOf(region) {
 }
 
 export function isOccluded(region) {
-  return Boolean(choiceOf(region)?.mainValue?.some(meansOccluded));
+  return can("choices") && Boolean(choiceOf(region)?.mainValue?.some(meansOccluded));
 }
 
 function meansOccluded(text) {
@@ -32,7 +34,22 @@ export function score(region) {
 }
 
 export function setScore(region, value) {
-  if (typeof value === "number" && score(region) !== value) region.labeling?.setMetaValue(SCORE_KEY, value);
+  if (can("scores") && typeof value === "number" && score(region) !== value) region.labeling?.setMetaValue(SCORE_KEY, value);
+}
+
+export const selected = (annotation) => (can("selection") ? annotation.selectedRegions : []);
+
+/** Count a region as checked by a human. */
+export const accept = (region) => region.updateOriginOnEdit();
+
+/** Make a keypoint a part of the person that has this box. */
+export function setParent(region, box) {
+  if (can("joining")) region.setParentID(box.id);
+}
+
+/** Make regions of items that are written as Label Studio writes them. */
+export function addItems(annotation, items) {
+  if (can("adding") && items.length) annotation.deserializeResults(items);
 }
 
 /** The items that Label Studio would save of these regions of an annotation, and its relations where all are asked for. */
@@ -117,6 +134,7 @@ export function toggleOccluded(region) {
  * before a keypoint behind all of them, by making them anew with the same ids.
  */
 export function sendBoxesToBack(annotation) {
+  if (!can("adding")) return;
   const regions = annotation.regions.filter((region) => isKeypoint(region) || isBox(region));
   const first = regions.findIndex(isBox);
   if (first < 0 || !regions.slice(first).some(isKeypoint)) return;
@@ -124,5 +142,5 @@ export function sendBoxesToBack(annotation) {
   const ids = new Set(boxes.map((box) => box.cleanId));
   const items = annotation.serializeAnnotation().filter((item) => ids.has(item.id));
   boxes.forEach((box) => annotation.deleteArea(box));
-  annotation.deserializeResults(items);
+  addItems(annotation, items);
 }

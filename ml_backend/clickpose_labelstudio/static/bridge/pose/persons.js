@@ -82,7 +82,7 @@ function nearestJoint(annotation, transform, at) {
   }
   near.sort((a, b) => a.distance - b.distance);
   const tied = near.filter(({distance}) => distance <= near[0].distance + TIE_PX);
-  const chosen = new Set(annotation.selectedRegions.map(ownerId));
+  const chosen = new Set(lsRegions.selected(annotation).map(ownerId));
   return (tied.find(({region}) => region.selected || chosen.has(ownerId(region))) ?? near[0])?.region ?? null;
 }
 

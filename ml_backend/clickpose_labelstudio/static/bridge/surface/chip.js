@@ -15,7 +15,7 @@ const STATES = {
   waiting: {text: "waiting to submit", color: AMBER},
   refused: {text: "edit not refined", color: RED},
   offline: {text: "offline", color: GREY},
-  untested: {text: "off on this version", color: GREY},
+  off: {text: "off on this page", color: GREY},
   configuration: {text: "check the labels", color: RED},
   limited: {text: "partly off on this version", color: AMBER},
   progress: {text: "labelling photos", color: BLUE},

@@ -1,0 +1,292 @@
+/**
+ * What this Label Studio can do. Its page is no public interface and differs from version to version: so each thing that
+ * the bridge uses of it is looked for on the page itself, on the annotation that is open and before anything is touched.
+ * What is not there switches off what needs it (`can(...)`), and the annotator reads it as a sentence.
+ *
+ * A probe only reads, and is quick. It returns true, false, or `undefined` where there is nothing to try it on yet, such
+ * as on a photo without keypoints; it is then asked again. An exception counts as false.
+ */
+import {diagnostics} from "../config.js";
+import * as layout from "./layout.js";
+
+const isFunction = (...values) => values.every((value) => typeof value === "function");
+const isNumber = (...values) => values.every((value) => Number.isFinite(value));
+const isBoolean = (...values) => values.every((value) => typeof value === "boolean");
+const near = (a, b) => Math.abs(a - b) < 1e-3;
+
+/** Ask `test` of the first keypoint and the first box, as far as there are any. */
+function each({keypoint, box}, test) {
+  const regions = [keypoint, box].filter(Boolean);
+  return regions.length ? regions.every(test) : undefined;
+}
+
+const KINDS = {keypointlabels: "keypointregion", rectanglelabels: "rectangleregion"};
+const ORIGINS = ["prediction", "prediction-changed", "manual"];
+const NOT_REFINED = "Edits are not refined";
+
+/**
+ * `name`: what `can` is asked; `of`: the functions of this folder that need it; `test`: looks at the view, to which the
+ * first keypoint and the first box are added; `needs`: what is switched off without it.
+ */
+export const PROBES = [
+  {
+    name: "page",
+    of: ["page.view", "page.isSelected", "page.isStrange", "layout.stageBox"],
+    test: ({annotation}) => window.Htx.annotationStore.selected === annotation,
+    needs: "Everything is off: the annotation on the page is not recognized.",
+  },
+  {
+    name: "address",
+    of: ["page.version", "page.projectId", "page.pathPrefix"],
+    test: () => typeof window.APP_SETTINGS === "object" && /\/projects\/\d+/.test(location.pathname),
+    needs: `${NOT_REFINED}: the project on the page is not recognized.`,
+  },
+  {
+    name: "task",
+    of: ["page.taskId"],
+    test: () => isNumber(Number(window.Htx.task.id)),
+    needs: `${NOT_REFINED}: the task on the page is not recognized.`,
+  },
+  {
+    name: "editing",
+    of: ["page.isEditable"],
+    test: ({annotation}) => typeof annotation.type === "string" && isFunction(annotation.isReadOnly),
+    needs: "Nothing is changed, neither by keys nor by refinement: who may edit is not known.",
+  },
+  {
+    name: "asking",
+    of: ["page.asksByItself"],
+    test: (view) => ("autoAnnotation" in window.Htx ? each(view, ({dynamic}) => isBoolean(dynamic)) : false),
+    needs: `${NOT_REFINED}: whether Label Studio asks the backend itself is not known.`,
+  },
+  {
+    name: "saving",
+    of: ["saving.isSaving"],
+    test: () => isBoolean(window.Htx.isSubmitting),
+    needs: `${NOT_REFINED}: when an annotation is being saved is not known.`,
+  },
+  {
+    name: "drafts",
+    of: ["saving.isSavingDraft", "saving.saveDraftAnew"],
+    test: ({annotation}) =>
+      isBoolean(annotation.isDraftSaving) && isFunction(annotation.setDraftSaving, annotation.saveDraft),
+    needs: "A draft that could not be saved, since Label Studio was away, is not saved again by itself.",
+  },
+  {
+    name: "bars",
+    of: ["layout.bottomBar", "layout.header", "layout.gapsIn", "layout.watch"],
+    test: () => layout.bottomBar() !== null || layout.header() !== null,
+    needs: "The chip finds no bar of Label Studio's to lie in, and is a dot at the edge.",
+  },
+  {
+    name: "history",
+    of: ["history.holdHistory", "history.releaseHistory", "history.asOneStep", "history.latestStep",
+      "history.isLatestStep"],
+    test: ({annotation: {history}}) =>
+      isFunction(history.freeze, history.unfreeze, history.setReplaceNextUndoState) &&
+      isNumber(history.undoIdx) && Array.isArray(history.history),
+    needs: `${NOT_REFINED}, and the keys change nothing: it could not be undone in one step.`,
+  },
+  {
+    name: "regions",
+    of: ["regions.isKeypoint", "regions.isBox"],
+    test: ({annotation}) =>
+      Array.isArray(annotation.regions) && annotation.regions.every(isRecognized) &&
+      (annotation.regions.length ? true : undefined),
+    needs: "No bones are drawn and nothing is refined: keypoints and boxes are not recognized.",
+  },
+  {
+    name: "selection",
+    of: ["regions.selected"],
+    test: ({annotation}) => Array.isArray(annotation.selectedRegions),
+    needs: "Keys mean what is under the mouse only, not what is selected.",
+  },
+  {
+    name: "persons",
+    of: ["regions.parentId"],
+    test: (view) => each(view, (r) => "parentID" in r && (r.parentID === null || typeof r.parentID === "string")),
+    needs: "No bones are drawn and nothing is refined: which keypoints are one person is not known.",
+  },
+  {
+    name: "places",
+    of: ["regions.place"],
+    test: ({keypoint, box}) =>
+      (keypoint || box) &&
+      (!keypoint || isNumber(keypoint.x, keypoint.y)) &&
+      (!box || isNumber(box.x, box.y, box.width, box.height, box.rotation)),
+    needs: `${NOT_REFINED}: where keypoints and boxes lie is not known.`,
+  },
+  {
+    name: "stage",
+    of: ["regions.stagePoint", "regions.stagePointer", "regions.stageCorners"],
+    test: ({stage, image, keypoint}) => {
+      const transform = stage.getAbsoluteTransform();
+      const back = transform.copy().invert().point(transform.point({x: 10, y: 20}));
+      if (!near(back.x, 10) || !near(back.y, 20) || !isNumber(stage.width(), stage.height())) return false;
+      if (!near(image.canvasToInternalX(image.internalToCanvasX(30)), 30)) return false;
+      if (!near(image.canvasToInternalY(image.internalToCanvasY(30)), 30)) return false;
+      return keypoint && (isNumber(keypoint.canvasWidth) && isOnCanvas(image, keypoint));
+    },
+    needs: "No bones are drawn and keys find nothing under the mouse: places on the screen are not known.",
+  },
+  {
+    name: "origin",
+    of: ["regions.isTouched"],
+    test: (view) => each(view, (region) => ORIGINS.includes(region.origin)),
+    needs: `${NOT_REFINED}: what you have placed is not known, and it must stay.`,
+  },
+  {
+    name: "moving",
+    of: ["regions.moveTo"],
+    test: (view) =>
+      isFunction(view.image.internalToCanvasX, view.image.internalToCanvasY)
+        ? each(view, (region) => isFunction(region.setPosition) && region.object === view.image)
+        : false,
+    needs: `${NOT_REFINED}: keypoints and boxes cannot be moved by a program.`,
+  },
+  {
+    name: "items",
+    of: ["regions.serialize", "regions.hasRelations"],
+    test: (view) =>
+      isFunction(view.annotation.serializeAnnotation) && isNumber(view.annotation.relationStore.size)
+        ? each(view, ({results}) => isFunction(...results.map((result) => result.serialize)))
+        : false,
+    needs: `${NOT_REFINED}: the annotation cannot be read as a whole.`,
+  },
+  {
+    name: "extent",
+    of: ["regions.span", "regions.center"],
+    test: (view) =>
+      each(view, ({bboxCoords: {left, top, right, bottom}, object}) =>
+        isNumber(left, top, right, bottom, object.naturalWidth, object.naturalHeight),
+      ),
+    needs: `${NOT_REFINED}: how large keypoints and boxes are is not known.`,
+  },
+  {
+    name: "locks",
+    of: ["regions.isLocked"],
+    test: (view) => each(view, (region) => isFunction(region.isReadOnly)),
+    needs: `${NOT_REFINED}: what is locked is not known.`,
+  },
+  {
+    name: "adding",
+    of: ["regions.addItems", "regions.sendBoxesToBack"],
+    test: ({annotation}) =>
+      isFunction(annotation.deserializeResults, annotation.deleteArea, annotation.serializeAnnotation),
+    needs: "A box that you draw gets no keypoints.",
+  },
+  {
+    name: "joining",
+    of: ["regions.setParent"],
+    test: (view) => each(view, (region) => isFunction(region.setParentID)),
+    needs: "A keypoint that you place stands alone in the outliner.",
+  },
+  {
+    name: "scores",
+    of: ["regions.score", "regions.setScore"],
+    test: (view) => each(view, hasScore),
+    needs: "Scores stay as they were before the refinement.",
+  },
+  {
+    name: "choices",
+    of: ["regions.isOccluded"],
+    test: ({keypoint}) => keypoint && Array.isArray(keypoint.results) && Array.isArray(keypoint.perRegionTags),
+    needs: "Occluded keypoints are not told from visible ones.",
+  },
+  {
+    name: "choosing",
+    of: ["regions.toggleOccluded"],
+    test: ({keypoint}) => keypoint && isFunction(keypoint.addResult, keypoint.removeResult),
+    needs: "Visible and occluded cannot be exchanged by a key.",
+  },
+  {
+    name: "accepting",
+    of: ["regions.accept"],
+    test: (view) => each(view, (region) => isFunction(region.updateOriginOnEdit)),
+    needs: "Persons cannot be accepted by a key.",
+  },
+];
+
+function isRecognized(region) {
+  const labels = region.results.map(({type}) => KINDS[type]).find(Boolean);
+  return typeof region.cleanId === "string" && typeof region.type === "string" && (!labels || labels === region.type);
+}
+
+/** A region without a label, which an annotator may draw, has no score either. */
+const hasScore = ({labeling, results}) =>
+  labeling ? isFunction(labeling.setMetaValue) && "score" in labeling : !results.some(({type}) => KINDS[type]);
+
+const isOnCanvas = (image, {x, y, canvasX, canvasY}) =>
+  near(canvasX, image.internalToCanvasX(x)) && near(canvasY, image.internalToCanvasY(y));
+
+let probed = {annotation: null, keypoint: false, box: false}; // what the answers are about, and what they were tried on
+let answers = new Map(); // name of a probe -> what it answered; absent while there was nothing to try it on
+let listener = () => {};
+
+/** Ask all probes about a view: once for each annotation, and again when its first keypoint or its first box is there. */
+export function lookAt(view) {
+  const isNew = view.annotation !== probed.annotation;
+  if (!isNew && probed.keypoint && probed.box) return;
+  const subjects = withFirst(view);
+  const [keypoint, box] = [Boolean(subjects.keypoint), Boolean(subjects.box)];
+  if (!isNew && keypoint === probed.keypoint && box === probed.box) return;
+  if (isNew) answers = new Map();
+  probed = {annotation: view.annotation, keypoint: keypoint || (!isNew && probed.keypoint), box: box || (!isNew && probed.box)};
+  const failed = missing().length;
+  for (const probe of PROBES) {
+    const answer = answers.get(probe.name) === false ? false : ask(probe, subjects);
+    if (answer !== undefined) answers.set(probe.name, answer);
+  }
+  if (isNew || missing().length !== failed) listener(missing());
+}
+
+function withFirst(view) {
+  const regions = Array.isArray(view.annotation.regions) ? view.annotation.regions : [];
+  const first = (type) => regions.find((region) => region.type === type);
+  return {...view, keypoint: first("keypointregion"), box: first("rectangleregion")};
+}
+
+function ask({test}, subjects) {
+  try {
+    const answer = test(subjects);
+    return answer === undefined ? undefined : Boolean(answer);
+  } catch {
+    return false;
+  }
+}
+
+/** Whether the page has all that is named; what could not be tried yet counts as there. */
+export function can(...names) {
+  return names.every((name) => answers.get(name) !== false);
+}
+
+/** The probes that failed on the annotation on the page. */
+export const missing = () => PROBES.filter(({name}) => !can(name));
+
+/** Call `tell(missing)` whenever another annotation has been looked at, or another probe has failed. */
+export function onLook(tell) {
+  listener = tell;
+}
+
+/** What all probes say of a view now, for tests and the curious; null where there is nothing to try one on. */
+export function report(view) {
+  const subjects = withFirst(view);
+  return Object.fromEntries(PROBES.map((probe) => [probe.name, ask(probe, subjects) ?? null]));
+}
+
+/** Make of `work` what lets no exception out to the page, should something be other than the probes have seen. */
+export function safely(work) {
+  return (...given) => {
+    try {
+      const result = work(...given);
+      return result instanceof Promise ? result.catch(record) : result;
+    } catch (error) {
+      return record(error);
+    }
+  };
+}
+
+function record(error) {
+  diagnostics.faults.push(String(error.stack ?? error));
+  if (diagnostics.faults.length === 1) console.warn("Click-Pose stumbled; Label Studio goes on.", error);
+}
