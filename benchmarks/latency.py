@@ -75,9 +75,12 @@ class ForgetfulStore:
     def __init__(self, store: DiskRegionStore):
         self.content_hash, self.remember, self.image_hw = store.content_hash, store.remember, store.image_hw
 
-    def get(self, content_hash: str, fingerprint: str) -> list:
+    def outlines(self, content_hash: str, fingerprint: str) -> list:
         """Return no regions."""
         return []
+
+    def load(self, content_hash: str, fingerprint: str, outline) -> None:
+        """Return no region."""
 
     def add(self, content_hash: str, fingerprint: str, region) -> None:
         """Keep nothing."""
@@ -106,7 +109,7 @@ class Server:
         timed.encode = self.stopwatch.timed("encode crop", predictor.encode)
         timed.refine_region = self.stopwatch.timed("decode", predictor.refine_region)
         store = copy.copy(store)
-        for name in ("content_hash", "image_hw", "get"):
+        for name in ("content_hash", "image_hw", "outlines", "load"):
             setattr(store, name, self.stopwatch.timed("cache lookup", getattr(store, name)))
         app = create_app(settings, AnnotationService(lambda: timed, images, store))
         server = make_server(app, settings, "127.0.0.1", 0, threads=4)

@@ -29,6 +29,7 @@ from clickpose_labelstudio import build
 from clickpose_labelstudio.joint_words import plain
 from clickpose_labelstudio.labeling_config import LabelingConfigError
 from clickpose_labelstudio.lazy_predictor import LazyPredictor, ModelUnavailableError
+from clickpose_labelstudio.memory import MemoryReturn
 from clickpose_labelstudio.metrics import ServiceMetrics
 from clickpose_labelstudio.service import AnnotationService, RequestError
 from clickpose_labelstudio.settings import ServiceSettings
@@ -67,6 +68,7 @@ class Backend:
         self.jobs = None if settings.train_dir is None else _training_jobs(settings.train_dir, settings)
         # Batches take turns: two would only slow each other down, and take the threads that edits need.
         self.batch_turn = threading.BoundedSemaphore(1)
+        self.memory = MemoryReturn()
         self._configs: OrderedDict[str, str] = OrderedDict()
         self._configs_lock = threading.Lock()
 
@@ -192,6 +194,7 @@ def predict() -> Response:
         results = backend.service.predict(tasks, label_config, context)
     g.predicted = time.perf_counter()
     backend.metrics.count_tasks("edit" if context else "batch", len(results))
+    backend.memory.after_work()
     unmatched = backend.service.check_config(label_config).say_unmatched()
     return _json({"results": results, "model_version": backend.service.model_version} | _notes(unmatched))
 

@@ -10,10 +10,13 @@ import stat
 from pathlib import Path
 from urllib.parse import parse_qs, unquote_to_bytes, urlsplit
 
+import numpy as np
+
 from clickpose import image_io
 from clickpose.checks import described
 from clickpose_labelstudio.fetching import Fetcher
 from clickpose_labelstudio.label_studio_auth import origin_of
+from clickpose_labelstudio.pixel_budget import PixelBudget
 from clickpose_labelstudio.ports import ImageError, LoadedImage
 from clickpose_labelstudio.references import CLOUD_SCHEMES, LOCAL_FILES_PATH
 from clickpose_labelstudio.settings import ServiceSettings
@@ -42,6 +45,7 @@ class TaskImages:
     def __init__(self, settings: ServiceSettings, fetcher: Fetcher | None = None):
         self._settings = settings
         self._fetcher = Fetcher(settings) if fetcher is None else fetcher
+        self._budget = PixelBudget()
 
     def load(self, reference: str) -> LoadedImage:
         """Load and decode an image.
@@ -58,11 +62,17 @@ class TaskImages:
         data = self._read(reference)
         if len(data) > self._settings.max_image_bytes:
             raise ImageError(f"Expected an image file of at most {self._settings.max_image_bytes} bytes, got more")
+        return LoadedImage(self._decode(data), hashlib.sha256(data).hexdigest())
+
+    def _decode(self, data: bytes) -> np.ndarray:
+        """Decode a file, once there is room for its pixels."""
         try:
-            pixels = image_io.decode_image(data, self._settings.max_image_pixels)
+            count = image_io.count_pixels(data, self._settings.max_image_pixels)
+            with self._budget.decoding(count) as kept:
+                kept.append(image_io.decode_image(data, self._settings.max_image_pixels))
+                return kept[0]
         except image_io.ImageError as error:
             raise ImageError(str(error)) from None
-        return LoadedImage(pixels, hashlib.sha256(data).hexdigest())
 
     def _read(self, reference: str) -> bytes:
         if not isinstance(reference, str) or not reference:

@@ -57,8 +57,14 @@ class RegionStore(Protocol):
     def image_hw(self, content_hash: str) -> tuple[int, int] | None:
         """Return the remembered (height, width) in pixels of an image, or None."""
 
-    def get(self, content_hash: str, fingerprint: str) -> list[EncodedRegion]:
-        """Return the regions that the network with these weights has encoded of an image (none: an empty list)."""
+    def outlines(self, content_hash: str, fingerprint: str) -> list[EncodedRegion]:
+        """Return the regions that the network with these weights has encoded of an image, without their features.
+
+        Features take a megabyte a person; which region an edit needs shows without them.
+        """
+
+    def load(self, content_hash: str, fingerprint: str, outline: EncodedRegion) -> EncodedRegion | None:
+        """Return the region of an outline with its features, or None where the store has lost it."""
 
     def add(self, content_hash: str, fingerprint: str, region: EncodedRegion) -> None:
         """Keep an encoded region; the store may forget it later."""

@@ -19,6 +19,7 @@ import time
 import uuid
 import zlib
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,12 @@ from typing import Any
 import diskcache
 from diskcache.core import MODE_PICKLE
 
+from clickpose.checks import as_array
+from clickpose.frames import CropFrame, ImageFrame
 from clickpose.predictor import EncodedRegion
 from clickpose_labelstudio.settings import ServiceSettings
 
-LAYOUT_VERSION = "regions-2"
+LAYOUT_VERSION = "regions-3"
 MAX_REGIONS_PER_IMAGE = 64
 MAX_SPARE_TEXTS = 10_000
 LOCK_TIMEOUT_S = 2.0
@@ -111,40 +114,39 @@ class DiskRegionStore:
             return sizes[0], sizes[1]
         return None
 
-    def get(self, content_hash: str, fingerprint: str) -> list[EncodedRegion]:
-        """Return the encoded regions of an image, latest last; entries that are damaged or evicted are left out."""
-        found = []
-        for region_id in self._get_json_list(_index_key(content_hash, fingerprint)):
-            key = _region_key(content_hash, fingerprint, region_id)
-            region = self._memory.get(key)
-            if region is None:
-                region = self._read_region(key)
-            if region is not None:
-                found.append(region)
-        return found
+    def outlines(self, content_hash: str, fingerprint: str) -> list[EncodedRegion]:
+        """Return the encoded regions of an image without their features, latest last."""
+        entries = self._get_json_list(_index_key(content_hash, fingerprint))
+        return [outline for entry in entries if (outline := _read_outline(entry)) is not None]
+
+    def load(self, content_hash: str, fingerprint: str, outline: EncodedRegion) -> EncodedRegion | None:
+        """Return a region with its features; None for one that is damaged or evicted."""
+        key = _region_key(content_hash, fingerprint, _region_id(outline))
+        return self._memory.get(key) or self._read_region(key)
 
     def add(self, content_hash: str, fingerprint: str, region: EncodedRegion) -> None:
         """Keep a region; of one image only the latest ``MAX_REGIONS_PER_IMAGE`` stay."""
         data = region.to_bytes()
-        region_id = _region_id(region)
-        key = _region_key(content_hash, fingerprint, region_id)
+        key = _region_key(content_hash, fingerprint, _region_id(region))
         self._memory.set(key, region, len(data))
         index_key = _index_key(content_hash, fingerprint)
         try:
             with self._cache.transact():
                 self._cache.set(key, _with_checksum(data))
-                ids = self._ids_with(index_key, region_id)
-                for dropped in ids[:-MAX_REGIONS_PER_IMAGE]:
-                    self._cache.delete(_region_key(content_hash, fingerprint, dropped))
-                self._cache.set(index_key, json.dumps(ids[-MAX_REGIONS_PER_IMAGE:]))
+                outlines = self._with(region, content_hash, fingerprint)
+                for dropped in outlines[:-MAX_REGIONS_PER_IMAGE]:
+                    self._cache.delete(_region_key(content_hash, fingerprint, _region_id(dropped)))
+                self._cache.set(index_key, _outline_text(outlines))
             self._spare.drop(index_key)
         except CACHE_FAILURES as error:
             logger.warning("A region was not cached on disk: %s", error)
-            self._spare.set(index_key, json.dumps(self._ids_with(index_key, region_id)[-MAX_REGIONS_PER_IMAGE:]))
+            self._spare.set(index_key, _outline_text(self._with(region, content_hash, fingerprint)))
 
-    def _ids_with(self, index_key: str, region_id: str) -> list:
-        """Return the ids of an image's regions, this one the latest."""
-        return [known for known in self._get_json_list(index_key) if known != region_id] + [region_id]
+    def _with(self, region: EncodedRegion, content_hash: str, fingerprint: str) -> list[EncodedRegion]:
+        """Return the outlines of an image's regions, this one the latest."""
+        own = _region_id(region)
+        known = self.outlines(content_hash, fingerprint)
+        return [other for other in known if _region_id(other) != own] + [region]
 
     def _reference_key(self, reference: str) -> str:
         return f"reference:{_digest(f'{self._reference_scope}|{reference}')}"
@@ -320,6 +322,29 @@ def _index_key(content_hash: str, fingerprint: str) -> str:
 
 def _region_key(content_hash: str, fingerprint: str, region_id: object) -> str:
     return f"region:{content_hash}:{fingerprint}:{region_id}"
+
+
+def _outline_text(regions: Sequence[EncodedRegion]) -> str:
+    """Write where the latest regions of an image lie."""
+    prompts = [None if r.prompt_box_xyxy is None else r.prompt_box_xyxy.tolist() for r in regions]
+    outlines = [[astuple(region.frame), prompt] for region, prompt in zip(regions, prompts, strict=True)]
+    return json.dumps(outlines[-MAX_REGIONS_PER_IMAGE:])
+
+
+def _read_outline(entry: Any) -> EncodedRegion | None:
+    """Read an entry of :func:`_outline_text`; None for anything else, which counts as absent."""
+    try:
+        frame, prompt = entry
+        if prompt is None:
+            height, width = (int(length) for length in frame)
+            return EncodedRegion(frame=ImageFrame(height, width), prompt_box_xyxy=None, features={})
+        center_x, center_y, side, input_side = map(float, frame)
+        box = as_array("prompt", prompt, (4,))
+        return EncodedRegion(
+            frame=CropFrame(center_x, center_y, side, int(input_side)), prompt_box_xyxy=box, features={}
+        )
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def _region_id(region: EncodedRegion) -> str:

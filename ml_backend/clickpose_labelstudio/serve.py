@@ -9,6 +9,7 @@ import waitress
 from flask import Flask
 
 from clickpose_labelstudio.app import RequestIdFilter, create_app
+from clickpose_labelstudio.memory import bound_arenas
 from clickpose_labelstudio.settings import ServiceSettings
 
 logger = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ def run_server(settings: ServiceSettings, host: str, port: int, threads: int) ->
     Raises:
         OSError: if the port is taken.
     """
+    bound_arenas()
     server = make_server(create_app(settings), settings, host, port, threads)
     for address in listening_on(server):
         logger.info("Listening on %s", address)

@@ -8,6 +8,7 @@ unchanged.
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
@@ -18,7 +19,7 @@ import clickpose
 from clickpose.boxes import clip_boxes
 from clickpose.checks import described
 from clickpose.postprocess import suppress_duplicate_poses
-from clickpose.predictor import EncodedRegion, PosePredictor, place_clicks, prompt_box, refine_among
+from clickpose.predictor import EncodedRegion, PosePredictor, best_region, place_clicks, prompt_box, refine_among
 from clickpose.structures import Clicks, Pose
 from clickpose_labelstudio.codec import (
     OCCLUDED_BELOW,
@@ -33,6 +34,7 @@ from clickpose_labelstudio.labeling_config import LabelingConfig, LabelingConfig
 from clickpose_labelstudio.ports import ImageError, ImageSource, LoadedImage, PredictorFactory, RegionStore
 from clickpose_labelstudio.references import through_label_studio
 from clickpose_labelstudio.region_items import CodecError, as_score, labels_of
+from clickpose_labelstudio.turns import FEWEST, TakingTurns, cores
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +76,7 @@ class AnnotationService:
         self._regions = regions
         self._occluded_below = occluded_below
         self._unlabelled_below = unlabelled_below
+        self._turns = threading.Semaphore(max(FEWEST, cores()))
 
     @property
     def model_version(self) -> str:
@@ -175,18 +178,22 @@ class AnnotationService:
         Raises:
             RequestError: if a box lies outside the image.
         """
-        known = self._regions.get(image.content_hash, predictor.fingerprint)
+        known = self._regions.outlines(image.content_hash, predictor.fingerprint)
         if boxes_xyxy is None:
             whole = next((region for region in known if region.prompt_box_xyxy is None), None)
-            return [whole] if whole is not None else self._encode(predictor, image, None)
+            loaded = self._load(predictor, image, whole)
+            return self._encode(predictor, image, None) if loaded is None else [loaded]
         boxes_xyxy = clip_boxes(boxes_xyxy, image.image_hw)  # as they are encoded and cached
         if (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2] < _SMALLEST_INSIDE_PX).any():
             raise RequestError("Expected the box of a person to lie inside the image")
-        regions = [_region_with_box(known, box) for box in boxes_xyxy]
+        regions = [self._load(predictor, image, _region_with_box(known, box)) for box in boxes_xyxy]
         missing = [i for i, region in enumerate(regions) if region is None]
         encoded = self._encode(predictor, image, boxes_xyxy[missing]) if missing else []
         fresh = dict(zip(missing, encoded, strict=True))
         return [fresh[i] if region is None else region for i, region in enumerate(regions)]
+
+    def _load(self, predictor: PosePredictor, image: _TaskImage, outline: EncodedRegion | None) -> EncodedRegion | None:
+        return outline and self._regions.load(image.content_hash, predictor.fingerprint, outline)
 
     def _encode(
         self, predictor: PosePredictor, image: _TaskImage, boxes_xyxy: np.ndarray | None
@@ -237,16 +244,26 @@ class AnnotationService:
 
     def _refine(self, image: _TaskImage, pose: Pose, edited: np.ndarray) -> Pose:
         """Move the free joints of a pose after the ``edited`` (K,) joints were put in place; encode only if needed."""
-        predictor = self._get_predictor()
+        predictor = TakingTurns(self._get_predictor(), self._turns)
         clicks = Clicks(positions=pose.keypoints, mask=edited)
-        cached = self._regions.get(image.content_hash, predictor.fingerprint)
+        cached = self._best_of(predictor, image, place_clicks(pose, clicks))
         return refine_among(
             predictor, cached, pose, clicks, lambda boxes: self._regions_of_boxes(predictor, image, boxes)
         )
 
+    def _best_of(self, predictor: PosePredictor, image: _TaskImage, placed: Pose) -> list[EncodedRegion]:
+        """Return the one kept region that suits a pose best, or none."""
+        outlines = self._regions.outlines(image.content_hash, predictor.fingerprint)
+        while (best := best_region(predictor, outlines, placed)) is not None:
+            region = self._load(predictor, image, best)
+            if region is not None:
+                return [region]
+            outlines = [outline for outline in outlines if outline is not best]
+        return []
+
     def _predict_in_box(self, image: _TaskImage, pose: Pose) -> Pose:
         """Predict a person anew from the pose's box; the fixed joints stay."""
-        predictor = self._get_predictor()
+        predictor = TakingTurns(self._get_predictor(), self._turns)
         box_xyxy = prompt_box(pose)[None]
         (region,) = self._regions_of_boxes(predictor, image, box_xyxy)
         (fresh,) = predictor.decode([region], box_xyxy)

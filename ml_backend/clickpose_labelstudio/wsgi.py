@@ -15,6 +15,7 @@ from functools import cache
 from flask import Flask
 
 from clickpose_labelstudio.app import create_app
+from clickpose_labelstudio.memory import bound_arenas
 from clickpose_labelstudio.serve import configure_logging
 from clickpose_labelstudio.settings import ServiceSettings
 
@@ -22,6 +23,7 @@ from clickpose_labelstudio.settings import ServiceSettings
 @cache
 def create() -> Flask:
     """Return this process's application, made from the environment on the first call."""
+    bound_arenas()
     configure_logging(os.environ.get("CLICKPOSE_LOG_LEVEL", "INFO"))
     return create_app(ServiceSettings.from_environment(os.environ))
 

@@ -150,6 +150,16 @@ def read_sides(path: str | Path, max_pixels: int | None = None, upright: bool = 
         return _upright_hw(image) if upright else (image.height, image.width)
 
 
+def count_pixels(data: bytes, max_pixels: int | None = None) -> int:
+    """Return the pixels of an image file, from its header.
+
+    Raises:
+        ImageError: as :func:`decode_image`, as far as the header tells.
+    """
+    with _open(data, max_pixels) as image:
+        return image.width * image.height
+
+
 @contextlib.contextmanager
 def naming_the_file(path: str | Path) -> Iterator[None]:
     """Put the file's name in front of what cannot be read."""

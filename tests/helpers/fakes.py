@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 
@@ -114,6 +115,11 @@ class FakeImages:
         return LoadedImage(pixels, hashlib.sha256(pixels.tobytes()).hexdigest())
 
 
+def place(region):
+    """Return what tells the regions of one image apart."""
+    return None if region.prompt_box_xyxy is None else region.prompt_box_xyxy.tolist()
+
+
 class MemoryRegions:
     """A region store in dictionaries; every region passes through its bytes, as in a real cache."""
 
@@ -132,8 +138,13 @@ class MemoryRegions:
     def image_hw(self, content_hash):
         return self.sizes.get(content_hash)
 
-    def get(self, content_hash, fingerprint):
-        return [EncodedRegion.from_bytes(data) for data in self.regions.get((content_hash, fingerprint), [])]
+    def outlines(self, content_hash, fingerprint):
+        regions = [EncodedRegion.from_bytes(data) for data in self.regions.get((content_hash, fingerprint), [])]
+        return [replace(region, features={}) for region in regions]
+
+    def load(self, content_hash, fingerprint, outline):
+        kept = [EncodedRegion.from_bytes(data) for data in self.regions.get((content_hash, fingerprint), [])]
+        return next((r for r in kept if (r.frame, place(r)) == (outline.frame, place(outline))), None)
 
     def add(self, content_hash, fingerprint, region):
         self.regions.setdefault((content_hash, fingerprint), []).append(region.to_bytes())
