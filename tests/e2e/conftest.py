@@ -22,7 +22,8 @@ LABEL_STUDIO_PYTHON = Path(
     os.environ.get("CLICKPOSE_LABEL_STUDIO_PYTHON", REPOSITORY / ".venv-labelstudio" / "bin" / "python")
 )
 ARTIFACTS = Path(os.environ.get("CLICKPOSE_ARTIFACTS", REPOSITORY / "artifacts"))
-PHOTOS = 48  # more than there are tests that open one of their own
+FIRST_PHOTOS = 6  # that the real network labels at the first start
+PHOTOS = 150  # in all, labelled by the fake predictor: more than there are tests that open one of their own
 CHROMIUM_FLAGS = [
     "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
@@ -51,13 +52,13 @@ def folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def first_start(folder):
     """The loop as a user starts it for the first time, with the real network; a minute or two. It has ended."""
-    photos = write_photos(folder / "photos", PHOTOS - 1)
+    photos = write_photos(folder / "photos", FIRST_PHOTOS)
     return start_annotate_and_stop(folder, photos, LABEL_STUDIO_PYTHON)
 
 
 @pytest.fixture(scope="session")
 def stack(folder, first_start) -> Iterator:
-    """The running loop with a fake predictor: the second start on the same data folder, with one photo more."""
+    """The running loop with a fake predictor: the second start on the same data folder, with more photos."""
     photos = write_photos(folder / "photos", PHOTOS)
     predictor = FakePredictor(BOXES_XYXY, visible=0.3)
     with running_stack(folder, predictor, LABEL_STUDIO_PYTHON, photos) as running:
@@ -121,21 +122,29 @@ def other_editor(other_page, stack):
     return Editor(other_page, stack.loop.project_url)
 
 
+@pytest.fixture(scope="session")
+def personal_access_token(stack, folder) -> str:
+    """The annotator's; an account has one, which is shown once and cannot be withdrawn in every version."""
+    file = folder / "personal-access-token"
+    if not file.exists():
+        with stack.api() as api:
+            file.write_text(api.call("POST", "/api/token/")["token"])
+    return file.read_text()
+
+
 @pytest.fixture(params=["legacy token", "personal access token"])
 def any_key(request, stack, tmp_path) -> Iterator[None]:
     """Let the backend read images with one kind of key or the other; with the second it knows no image yet."""
     if request.param == "legacy token":
         yield
         return
-    with stack.api() as api:
-        token = api.call("POST", "/api/token/")["token"]
-        settings = ServiceSettings(
-            cache_dir=tmp_path / "cache", label_studio_url=stack.loop.url, label_studio_api_key=token
-        )
-        app = create_app(settings, load_predictor=lambda: stack.predictor)
-        with stack.backend.serving(app):
-            yield
-        api.call("POST", "/api/token/blacklist/", json={"refresh": token})
+    settings = ServiceSettings(
+        cache_dir=tmp_path / "cache",
+        label_studio_url=stack.loop.url,
+        label_studio_api_key=request.getfixturevalue("personal_access_token"),
+    )
+    with stack.backend.serving(create_app(settings, load_predictor=lambda: stack.predictor)):
+        yield
 
 
 @pytest.fixture

@@ -130,10 +130,12 @@ def write_photos(folder: Path, count: int) -> Path:
     """Write smooth pictures with file names in order, one of them in a sub-folder."""
     rows, columns = np.mgrid[0 : IMAGE_HW[0], 0 : IMAGE_HW[1]]
     for index in range(count):
-        pixels = np.stack([rows / 3 + 20 * index, columns / 4, (rows + columns) / 6 + 60], axis=-1)
         path = folder / ("more" if index == count - 1 else "") / f"photo-{index}.png"
+        if path.exists():
+            continue
+        pixels = np.stack([rows / 3 + 20 * index, columns / 4, (rows + columns) / 6 + 60], axis=-1)
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path)
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path, compress_level=1)
     return folder
 
 
