@@ -9,16 +9,19 @@ PIP_ARGS ?=
 IMAGES ?=
 PORT ?= 8080
 BACKEND_PORT ?= 9090
-DATA_DIR ?= .clickpose
+LABEL_STUDIO ?=
+DATA_DIR ?= .clickpose$(LABEL_STUDIO:%=-%)
 RUN_ARGS ?=
 REVIEW_ARGS ?=
 SHARED ?= ../shared
 TRAIN_ARGS ?= --data $(SHARED)/data/coco_train:3 --data $(SHARED)/data/lspet:0.5 \
 	--init $(SHARED)/weights/movenet-thunder-heads.onnx
 PYTEST_ARGS ?=
+VERSION ?=
+LOGS := artifacts/logs
 
 VENV := .venv
-LS_VENV := .venv-labelstudio
+LS_VENV := .venv-labelstudio$(LABEL_STUDIO:%=-%)
 LS_ML_VENV := .venv-labelstudio-ml
 FO_VENV := .venv-fiftyone
 BIN := $(VENV)/bin
@@ -28,16 +31,18 @@ PIP_INSTALL = -m pip install --disable-pip-version-check --no-input $(PIP_ARGS)
 SHORTEN = awk '!/^(Requirement already satisfied|Looking in|WARNING: Location)/ {print "      " $$0; fflush()}'
 OFFLINE = { echo; echo "Installing failed; the lines above say why. It needs a package index (the internet, or a mirror: PIP_ARGS=...)."; exit 1; }
 
-.PHONY: help setup run review quick quick-tests test lint types docs coverage format train-lite benchmarks chromium clean clean-venvs
+.PHONY: help setup run review quick quick-tests test test-setup test-labelstudio lint types docs coverage format train-lite benchmarks chromium clean clean-venvs
 
 help: ## List the targets and settings
 	@echo "Targets:"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "Settings, such as make run IMAGES=~/photos PORT=8081:"
 	@echo "  IMAGES=folder       photos of your own, sub-folders included; each folder gets its own project"
 	@echo "  PORT, BACKEND_PORT  where to listen (8080, 9090); busy ones make way to the next free ones"
 	@echo "  DATA_DIR=folder     database, login, logs (.clickpose); never deleted by make"
+	@echo "  LABEL_STUDIO=1.22.0 another version of Label Studio than the one that is pinned, in a virtual environment of its"
+	@echo "                      own, with data of its own (.clickpose-1.22.0)"
 	@echo "  PYTHON=python3.11   Python to make the virtual environments with, 3.10 or newer"
 	@echo "  PIP_ARGS=...        for pip. On Linux the default index has torch for CUDA (gigabytes); for a small one without:"
 	@echo "                      PIP_ARGS='--extra-index-url <the index of PyTorch CPU wheels>'"
@@ -62,12 +67,32 @@ quick-tests: $(VENV)/.installed
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not browser and not shared and not slow" \
 		--ignore=tests/plugins --ignore=tests/e2e $(PYTEST_ARGS)
 
-# Two runs: FiftyOne lives in a virtual environment of its own, and the first run leaves tests/plugins out.
-test: setup $(LS_ML_VENV)/.installed $(FO_VENV)/.installed chromium lint types ## Run all tests, set-up included
-	@OMP_NUM_THREADS=1 CLICKPOSE_LS_ML_PYTHON="$(CURDIR)/$(LS_ML_VENV)/bin/python" $(BIN)/python -m pytest --durations=10 \
-		--cov --cov-report= --ignore=tests/plugins $(PYTEST_ARGS)
-	@echo "Lines and branches of models/ and ml_backend/ that ran in this process: $$($(BIN)/coverage report --format=total) %"
-	@$(FO_VENV)/bin/python -m pytest --durations=10 tests/plugins $(PYTEST_ARGS)
+# The browser tests mostly wait, so all parts run side by side; two of the browser's, each with a Label Studio of its own.
+# FiftyOne lives in a virtual environment of its own, and the first two leave tests/plugins out.
+TESTS = OMP_NUM_THREADS=1 CLICKPOSE_LS_ML_PYTHON="$(CURDIR)/$(LS_ML_VENV)/bin/python" \
+	CLICKPOSE_LABEL_STUDIO_PYTHON="$(CURDIR)/$(LS_VENV)/bin/python"
+test: lint ## Run all tests, set-up included
+	@$(MAKE) --no-print-directory -j2 test-setup
+	@rm -f .coverage .coverage.*
+	@.ci/side-by-side $(LOGS) \
+		browser '$(TESTS) COVERAGE_FILE=.coverage.browser $(BIN)/python -m pytest --durations=10 -n 2 --dist worksteal \
+			--cov --cov-report= tests/e2e $(PYTEST_ARGS)' \
+		rest '$(TESTS) COVERAGE_FILE=.coverage.rest $(BIN)/python -m pytest --durations=10 --cov --cov-report= \
+			--ignore=tests/plugins --ignore=tests/e2e $(PYTEST_ARGS)' \
+		fiftyone '$(FO_VENV)/bin/python -m pytest --durations=10 tests/plugins $(PYTEST_ARGS)' \
+		types '$(BIN)/mypy'; \
+		status=$$?; $(BIN)/coverage combine -q && \
+		echo "Lines and branches of models/ and ml_backend/ that ran in these processes: $$($(BIN)/coverage report --format=total) %"; \
+		exit $$status
+
+test-setup: setup $(LS_ML_VENV)/.installed $(FO_VENV)/.installed chromium
+
+test-labelstudio: $(VENV)/.installed chromium ## Run the browser tests against a version: make test-labelstudio VERSION=1.22.0
+	@[ -n "$(VERSION)" ] || { echo "Which one? make test-labelstudio VERSION=1.22.0"; exit 1; }
+	@$(MAKE) --no-print-directory LABEL_STUDIO=$(VERSION) .venv-labelstudio-$(VERSION)/.installed
+	@OMP_NUM_THREADS=1 CLICKPOSE_LABEL_STUDIO_PYTHON="$(CURDIR)/.venv-labelstudio-$(VERSION)/bin/python" \
+		CLICKPOSE_ARTIFACTS="$(CURDIR)/artifacts/labelstudio-$(VERSION)" \
+		$(BIN)/python -m pytest --durations=5 -n 2 --dist worksteal tests/e2e $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed ## Check style
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check --extend-exclude '*.md' .
@@ -97,11 +122,11 @@ benchmarks: $(VENV)/.installed $(FO_VENV)/.installed ## Print the tables behind 
 	@echo "== benchmarks/fiftyone.py"; $(FO_VENV)/bin/python benchmarks/fiftyone.py
 
 clean: ## Remove caches and build leftovers; keeps annotations (.clickpose) and virtual environments
-	rm -rf build dist artifacts docs/_build docs/api docs/commands.md .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis models/*.egg-info
+	rm -rf build dist artifacts docs/_build docs/api docs/commands.md .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis models/*.egg-info
 	find models ml_backend plugins tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 clean-venvs: ## Remove the virtual environments; make run installs them again
-	rm -rf $(VENV) $(LS_VENV) $(LS_ML_VENV) $(FO_VENV)
+	rm -rf $(VENV) .venv-labelstudio .venv-labelstudio-[0-9]* $(LS_ML_VENV) $(FO_VENV)
 
 # Set-up. A stamp in each virtual environment says that it is complete, so that a second start is quick.
 
@@ -111,10 +136,17 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(BIN)/python $(PIP_INSTALL) -c constraints.txt -e '.[dev]' | $(SHORTEN) || $(OFFLINE)
 	@touch $@
 
-$(LS_VENV)/.installed: constraints-labelstudio.txt
-	@$(call make-venv,$(LS_VENV))
+.venv-labelstudio/.installed: constraints-labelstudio.txt
+	@$(call make-venv,$(@D))
 	@echo "[2/2] Installing Label Studio into a virtual environment of its own"
-	@$(LS_VENV)/bin/python $(PIP_INSTALL) -c constraints-labelstudio.txt label-studio | $(SHORTEN) || $(OFFLINE)
+	@$(@D)/bin/python $(PIP_INSTALL) -c constraints-labelstudio.txt label-studio | $(SHORTEN) || $(OFFLINE)
+	@touch $@
+
+# Another version chooses its dependencies itself: the constraints are those of the version that they name.
+.venv-labelstudio-%/.installed:
+	@$(call make-venv,$(@D))
+	@echo "[2/2] Installing Label Studio $* into a virtual environment of its own"
+	@$(@D)/bin/python $(PIP_INSTALL) label-studio==$* | $(SHORTEN) || $(OFFLINE)
 	@touch $@
 
 $(LS_ML_VENV)/.installed: ml_backend/requirements-label-studio-ml.txt
