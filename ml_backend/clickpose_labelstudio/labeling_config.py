@@ -6,7 +6,6 @@ into every region that is read or written, so nothing else in this package knows
 
 from __future__ import annotations
 
-import colorsys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,6 +20,8 @@ from clickpose_labelstudio.joint_words import meant_joints, say_unknown
 
 MAX_CHARACTERS = 200_000  # a hundred times a usual one; configurations are remembered and come with every request
 MAX_GUESSED = 100  # labels that name no joint and are looked at for what they may have meant
+# Labels and points say the side of the body, and by colour nothing else (see static/bridge/drawing/signs.js).
+LEFT_COLOR, RIGHT_COLOR, MIDDLE_COLOR = "#2e9bff", "#ffa600", "#a3acb9"
 _VISIBLE_WORDS = frozenset({"visible", "not occluded", "v2", "2"})
 _OCCLUDED_WORDS = frozenset({"occluded", "hidden", "invisible", "not visible", "obscured", "covered", "v1", "1"})
 
@@ -135,8 +136,8 @@ def parse_labeling_config(xml: str, skeleton: Skeleton = COCO) -> LabelingConfig
 def build_labeling_config(skeleton: Skeleton = COCO) -> str:
     """Write the labelling configuration that new projects get.
 
-    Left joints have one hue, right joints another, those of neither side a third. The boxes are not smart, so that
-    Label Studio asks the backend for keypoints only.
+    Left joints are blue, right ones amber, those of neither side grey. Points have thin rims and boxes no filling, so
+    that faces in a crowd stay visible. The boxes are not smart, so that Label Studio asks the backend for keypoints only.
 
     Args:
         skeleton: the joints to label.
@@ -146,13 +147,16 @@ def build_labeling_config(skeleton: Skeleton = COCO) -> str:
     """
     view = ElementTree.Element("View")
     ElementTree.SubElement(view, "Image", name="image", value="$image", zoom="true", zoomControl="true")
-    box = ElementTree.SubElement(view, "RectangleLabels", name="box", toName="image", smart="false", strokeWidth="2")
+    box = ElementTree.SubElement(
+        view, "RectangleLabels", name="box", toName="image", smart="false", strokeWidth="2", fillOpacity="0"
+    )
     ElementTree.SubElement(box, "Label", value="person", background="#8a8f98")
     keypoints = ElementTree.SubElement(
-        view, "KeyPointLabels", name="keypoint", toName="image", smart="true", strokeWidth="3"
+        view, "KeyPointLabels", name="keypoint", toName="image", smart="true", strokeWidth="1"
     )
-    for name, color in zip(skeleton.names, _joint_colors(skeleton), strict=True):
-        ElementTree.SubElement(keypoints, "Label", value=name, background=color)
+    colors = {joint: LEFT_COLOR for joint, _ in skeleton.flip_pairs} | {j: RIGHT_COLOR for _, j in skeleton.flip_pairs}
+    for joint, name in enumerate(skeleton.names):
+        ElementTree.SubElement(keypoints, "Label", value=name, background=colors.get(joint, MIDDLE_COLOR))
     choices = ElementTree.SubElement(
         view, "Choices", name="visibility", toName="image",
         perRegion="true", whenTagName="keypoint", choice="single-radio",
@@ -286,16 +290,3 @@ def _first_meaning(texts: Mapping[str, str], words: frozenset[str]) -> str | Non
         if {" ".join(text.lower().replace("_", " ").split()) for text in (written, shown)} & words:
             return written
     return None
-
-
-def _joint_colors(skeleton: Skeleton) -> list[str]:
-    """Return one #rrggbb a joint: blues left, oranges right, violets in the middle, darker down the body."""
-    left = {pair[0] for pair in skeleton.flip_pairs}
-    right = {pair[1] for pair in skeleton.flip_pairs}
-    colors = []
-    for joint in range(len(skeleton)):
-        down = joint / max(len(skeleton) - 1, 1)
-        hue = (185 + 45 * down if joint in left else 45 - 40 * down if joint in right else 290) / 360
-        red, green, blue = colorsys.hls_to_rgb(hue, 0.58 - 0.12 * down, 0.85)
-        colors.append(f"#{round(255 * red):02x}{round(255 * green):02x}{round(255 * blue):02x}")
-    return colors

@@ -55,6 +55,11 @@ LOST = {
     (KEYPOINT, "perRegionTags"): {"choices"},
     (KEYPOINT, "addResult"): {"choosing"},
     (BOX, "updateOriginOnEdit"): {"accepting"},
+    (ANNOTATION, "traverseTree"): {"batches"},
+    ("Htx.annotationStore", "viewingAll"): {"comparing"},
+    (BOX, "$treenode"): {"states"},
+    (f"{IMAGE}.stageRef", "on"): {"painting"},
+    (f"{KEYPOINT}.shapeRef", "listening"): {"shapes"},
 }
 # ask the probes about the page as it would be without one property; the objects behind it are Label Studio's own
 ASK_WITHOUT = """([object, name]) => {

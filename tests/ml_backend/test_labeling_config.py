@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import colorsys
+import re
 from xml.etree import ElementTree
 
 import pytest
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from clickpose.skeleton import COCO
 from clickpose_labelstudio.labeling_config import LabelingConfigError, build_labeling_config, parse_labeling_config
+from clickpose_labelstudio.launch.bridge_script import SOURCES
 
 STRANGE = """
 <View><Header value="Look!"/>
@@ -51,17 +52,15 @@ def test_own_config_keeps_boxes_from_asking_the_backend():
     assert root.find("KeyPointLabels").get("smart") == "true"
 
 
-def test_own_colors_tell_left_from_right():
+def test_own_colors_tell_the_side_of_the_body_as_the_bridge_does_and_nothing_else():
     root = ElementTree.fromstring(build_labeling_config())
     colors = {label.get("value"): label.get("background") for label in root.find("KeyPointLabels")}
-    assert len(set(colors.values())) == len(COCO)
-
-    def hue(name):
-        return 360 * colorsys.rgb_to_hls(*(int(colors[name][i : i + 2], 16) / 255 for i in (1, 3, 5)))[0]
-
-    assert all(180 <= hue(name) <= 235 for name in COCO.names if name.startswith("left"))
-    assert all(0 <= hue(name) <= 50 for name in COCO.names if name.startswith("right"))
-    assert 280 <= hue("nose") <= 300
+    drawn = dict(re.findall(r'(left|right): "(#\w+)"', (SOURCES / "drawing" / "signs.js").read_text()))
+    assert list(colors) == list(COCO.names) and set(drawn) == {"left", "right"}
+    for name, color in colors.items():
+        assert color == drawn.get(name.split("_")[0], "#a3acb9"), name
+    red, green, blue = (int(colors["nose"][i : i + 2], 16) for i in (1, 3, 5))
+    assert max(red, green, blue) - min(red, green, blue) < 30  # grey: a middle joint has no side
 
 
 def test_names_labels_and_aliases_come_from_the_config():

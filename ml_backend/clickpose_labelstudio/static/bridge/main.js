@@ -23,40 +23,29 @@
 import * as backend from "./edits/backend.js";
 import * as chip from "./surface/chip.js";
 import {config, diagnostics} from "./config.js";
+import * as display from "./drawing/display.js";
 import * as drafts from "./edits/drafts.js";
 import * as gestures from "./edits/gestures.js";
+import {follow} from "./drawing/follow.js";
+import * as frames from "./drawing/frames.js";
+import * as hover from "./drawing/hover.js";
 import * as keys from "./keys/keys.js";
 import * as lsPage from "./label_studio/page.js";
 import * as lsProbes from "./label_studio/probes.js";
 import * as lsSaving from "./label_studio/saving.js";
 import * as limits from "./surface/limits.js";
-import * as overlay from "./drawing/overlay.js";
 import * as refinement from "./edits/refinement.js";
 
-const IDLE_MS = 300;
 const STRANGE_MS = 1000; // between looks for a photo that is not recognized
 const STRANGE_LOOKS = 4; // after which it is told
 let strange = 0; // how often in a row there was such a photo
 let shownFor = null; // project whose state the chip shows
 
-function frame() {
-  const again = lsProbes.safely(showPage)();
-  if (again) requestAnimationFrame(frame);
-  else setTimeout(frame, IDLE_MS);
-}
-
-/** Draw what the page shows; return whether it may change at the next frame. */
-function showPage() {
-  const view = lsPage.view();
-  if (!view) {
-    leave();
-    return false;
-  }
+/** What the page shows has been drawn. */
+function shown() {
   enter();
   if (lsSaving.isSaving()) refinement.dropUnanswered();
-  if (overlay.isPossible()) overlay.draw(view);
-  else overlay.clear();
-  return true;
+  if (refinement.isWaiting()) frames.invalidate(); // so that a Submit meanwhile is seen
 }
 
 function enter() {
@@ -90,7 +79,6 @@ function lookAgain() {
 function leave() {
   if (shownFor === null) return;
   shownFor = null;
-  overlay.clear();
   chip.hide();
 }
 
@@ -108,10 +96,11 @@ function start() {
   lsProbes.onLook(limits.tell);
   gestures.listen();
   keys.listen();
+  hover.listen();
   drafts.listen();
   setInterval(lookAgain, config.retryMs);
   setInterval(lookForStrange, STRANGE_MS);
-  frame();
+  follow({shown, gone: leave});
 }
 
 // Delivered twice, say by a userscript and by a proxy, the script works once.
@@ -119,7 +108,7 @@ if (!window.__clickposeBridge) {
   window.__clickposeBridge = {
     diagnostics,
     status: chip.current,
-    bonesShown: overlay.isShown,
+    bonesShown: () => display.get("bones"),
     probes: (view = lsPage.view()) => lsProbes.report(view),
     missing: () => lsProbes.missing().map(({name}) => name),
   };

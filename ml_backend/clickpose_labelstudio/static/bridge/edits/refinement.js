@@ -3,6 +3,7 @@ import * as backend from "./backend.js";
 import * as chip from "../surface/chip.js";
 import {contextOf} from "./context.js";
 import {diagnostics} from "../config.js";
+import * as frames from "../drawing/frames.js";
 import * as lsHistory from "../label_studio/history.js";
 import * as lsPage from "../label_studio/page.js";
 import * as lsProbes from "../label_studio/probes.js";
@@ -43,6 +44,7 @@ export async function request(annotation, editedIds, startedAt) {
   waiting = null;
   diagnostics.requests += 1;
   if (chip.current() !== "none") chip.show("refining");
+  frames.invalidate();
   try {
     const context = contextOf(annotation, edit.edited);
     edit.times.posted = performance.now();
@@ -54,6 +56,8 @@ export async function request(annotation, editedIds, startedAt) {
     fail(edit, error);
   }
 }
+
+export const isWaiting = () => unanswered.places.size > 0;
 
 /** Expect no answer any more: the annotation is being saved, and is to stay as the annotator saw it. */
 export function dropUnanswered() {
@@ -107,6 +111,7 @@ function deliver(edit) {
   apply(edit);
   mouse.takeOver(edit.annotation, edit.items.map((item) => item.id));
   edit.times.applied = performance.now();
+  frames.invalidate();
   diagnostics.applied += 1;
   diagnostics.last = {edited: [...edit.edited], times: edit.times};
 }

@@ -1,7 +1,7 @@
 /** What the keys of bindings.js do: each takes the view, and changes it as one step of the history. */
+import * as display from "../drawing/display.js";
 import * as lsHistory from "../label_studio/history.js";
 import * as lsRegions from "../label_studio/regions.js";
-import * as overlay from "../drawing/overlay.js";
 import {ownerId, personUnder, personsOf, regionsOf} from "../pose/persons.js";
 import {pointer} from "./pointer.js";
 
@@ -16,7 +16,7 @@ export const NEEDS = {
 /** The person under the mouse, else the selected one, else null. */
 function targetPerson({annotation, ...view}) {
   const persons = personsOf(annotation);
-  const under = personUnder({annotation, ...view}, pointer(), persons);
+  const under = personUnder({annotation, ...view}, pointer(), persons, display.get("hovered"));
   if (under) return under.person;
   const selected = lsRegions.selected(annotation).find((region) => persons.has(ownerId(region)));
   return selected ? persons.get(ownerId(selected)) : null;
@@ -25,7 +25,7 @@ function targetPerson({annotation, ...view}) {
 /** The keypoint under the mouse, else the selected one, else null. */
 function targetKeypoint(view) {
   const selected = lsRegions.selected(view.annotation).find(lsRegions.isKeypoint);
-  return personUnder(view, pointer())?.keypoint ?? selected ?? null;
+  return personUnder(view, pointer(), undefined, display.get("hovered"))?.keypoint ?? selected ?? null;
 }
 
 export function toggleVisibility(view) {
@@ -41,5 +41,5 @@ export function acceptPerson(view) {
 }
 
 export function toggleBones() {
-  overlay.toggle();
+  display.set("bones", !display.get("bones"));
 }

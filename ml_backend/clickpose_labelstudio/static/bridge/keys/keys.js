@@ -1,6 +1,7 @@
 /** Takes the keys of bindings.js, and leaves all others alone. */
 import * as actions from "./actions.js";
 import {bindingOf} from "./bindings.js";
+import * as frames from "../drawing/frames.js";
 import * as lsPage from "../label_studio/page.js";
 import * as lsProbes from "../label_studio/probes.js";
 import {follow} from "./pointer.js";
@@ -14,6 +15,7 @@ function press(event) {
   if (act !== actions.toggleBones && !lsPage.isEditable(view.annotation)) return;
   event.preventDefault();
   act(view);
+  frames.invalidate();
 }
 
 /** Take keys from now on. */

@@ -11,14 +11,33 @@ export function version() {
  * on what the page can do having been asked: see probes.js.
  */
 export function view() {
-  const annotation = window.Htx?.annotationStore?.selected;
+  const found = viewOf(store()?.selected);
+  if (found) probes.lookAt(found);
+  return found;
+}
+
+/** All annotations that are shown: the selected one, or those beside each other in "Compare All". */
+export function views() {
+  const selected = view();
+  const all = store();
+  if (!probes.can("comparing") || !all?.viewingAll) return [selected].filter(Boolean);
+  const views = [...(all.annotations ?? []), ...(all.predictions ?? [])].map(viewOf).filter(Boolean);
+  if (!selected && views.length) probes.lookAt(views[0]);
+  return views;
+}
+
+/** The annotations of the task on the page; null between two tasks, when the old ones are dead and not yet replaced. */
+function store() {
+  const root = window.Htx;
+  return root?.$treenode?.isAlive === false ? null : (root?.annotationStore ?? null);
+}
+
+function viewOf(annotation) {
   const objects = Array.isArray(annotation?.objects) ? annotation.objects : [];
   const image = objects.find((object) => object.type === "image");
   const stage = image?.stageRef;
   if (!stage?.content?.isConnected || !(image.stageWidth > 1)) return null;
-  const found = {annotation, image, stage};
-  probes.lookAt(found);
-  return found;
+  return {annotation, image, stage};
 }
 
 /** Whether a photo is being shown that {@link view} does not find, or one of which nothing can be used. */

@@ -80,12 +80,17 @@ export const PROBES = [
   },
   {
     name: "history",
-    of: ["history.holdHistory", "history.releaseHistory", "history.asOneStep", "history.latestStep",
-      "history.isLatestStep"],
+    of: ["history.holdHistory", "history.releaseHistory", "history.latestStep", "history.isLatestStep"],
     test: ({annotation: {history}}) =>
       isFunction(history.freeze, history.unfreeze, history.setReplaceNextUndoState) &&
       isNumber(history.undoIdx) && Array.isArray(history.history),
     needs: `${NOT_REFINED}, and the keys change nothing: it could not be undone in one step.`,
+  },
+  {
+    name: "batches",
+    of: ["history.asOneStep"],
+    test: ({annotation}) => isFunction(annotation.traverseTree),
+    needs: "Applying an answer takes longer in a crowd.",
   },
   {
     name: "regions",
@@ -130,8 +135,36 @@ export const PROBES = [
     needs: "No bones are drawn and keys find nothing under the mouse: places on the screen are not known.",
   },
   {
+    name: "comparing",
+    of: ["page.views"],
+    test: () => isBoolean(window.Htx.annotationStore.viewingAll),
+    needs: "No bones are drawn where annotations are compared beside each other.",
+  },
+  {
+    name: "states",
+    of: ["changes.stateOf"],
+    test: (view) => each(view, ({$treenode}) => typeof $treenode?.snapshot === "object"),
+    needs: "Drawing takes longer in a crowd.",
+  },
+  {
+    name: "painting",
+    of: ["changes.watch", "changes.watchPage"],
+    test: ({stage}) => isFunction(stage.on, stage.off) && stage.getLayers().every(({on, off}) => isFunction(on, off)),
+    needs: "Bones follow a second late: when the photo has been painted is not told.",
+  },
+  {
+    name: "shapes",
+    of: ["shapes.dress", "shapes.catchOnly"],
+    test: ({keypoint}) => {
+      const shape = keypoint?.shapeRef; // there a moment after the keypoint
+      if (!shape) return undefined;
+      return isFunction(shape.opacity, shape.visible, shape.listening, shape.radius, shape.hitStrokeWidth, shape.getLayer);
+    },
+    needs: "Points are as large as Label Studio draws them, and of joints upon each other the topmost is caught.",
+  },
+  {
     name: "origin",
-    of: ["regions.isTouched"],
+    of: ["regions.isTouched", "regions.facts"],
     test: (view) => each(view, (region) => ORIGINS.includes(region.origin)),
     needs: `${NOT_REFINED}: what you have placed is not known, and it must stay.`,
   },

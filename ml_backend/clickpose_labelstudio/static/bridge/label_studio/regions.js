@@ -3,6 +3,7 @@
  */
 
 import {can} from "./probes.js";
+import {stateOf} from "./changes.js";
 
 const SCORE_KEY = "predicted_oks"; // in the meta of a region: its score since the last refinement
 export const cleanId = (id) => String(id ?? "").replace(/#.*/, "");
@@ -69,6 +70,17 @@ export function span(region) {
 
 /** The place of a keypoint in the units of {@link span}. */
 export const center = (region) => ({x: region.x * region.object.naturalWidth, y: region.y * region.object.naturalHeight});
+
+const read = new WeakMap(); // state of a region -> what has been read of it
+
+/** What is drawn of a keypoint besides its place; read anew only when the region has changed. */
+export function facts(region) {
+  const state = stateOf(region);
+  if (state && read.has(state)) return read.get(state);
+  const known = {touched: isTouched(region), occluded: isOccluded(region), score: score(region)};
+  if (state) read.set(state, known);
+  return known;
+}
 
 /** Where a keypoint is on the stage's own canvas, px, also while it is being dragged. */
 export function stagePoint(region, transform) {

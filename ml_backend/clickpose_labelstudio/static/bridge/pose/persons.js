@@ -55,14 +55,16 @@ export function doubles(annotation, persons = personsOf(annotation)) {
  *
  * @param {{annotation, image, stage}} view what is shown
  * @param {{x, y}} pointer client pixels
+ * @param persons as of {@link personsOf}
+ * @param before id of the person who was meant until now, and still is where joints all but coincide
  * @returns {{person, keypoint, by} | null} `person` is null where the joint is nobody's; `keypoint`, a region, is null
  *   where no joint is in reach; `by` is "joint", "bone" or "box"
  */
-export function personUnder(view, pointer, persons = personsOf(view.annotation)) {
+export function personUnder(view, pointer, persons = personsOf(view.annotation), before = null) {
   const at = lsRegions.stagePointer(view, pointer);
   if (!at) return null;
   const transform = view.stage.getAbsoluteTransform();
-  const keypoint = nearestJoint(view.annotation, transform, at);
+  const keypoint = nearestJoint(view.annotation, transform, at, before);
   if (keypoint) return {person: persons.get(ownerId(keypoint)) ?? null, keypoint, by: "joint"};
   const shown = [...persons.values()].map((person) => outline(person, transform));
   const near = nearestBone(shown, at);
@@ -71,8 +73,8 @@ export function personUnder(view, pointer, persons = personsOf(view.annotation))
   return boxed && {person: boxed, keypoint: null, by: "box"};
 }
 
-/** The joint in reach, also one that is nobody's; of joints that all but coincide, one of the person selected. */
-function nearestJoint(annotation, transform, at) {
+/** The joint in reach, also nobody's; of joints that all but coincide, the selected person's, else who was meant before's. */
+function nearestJoint(annotation, transform, at, before) {
   const near = [];
   for (const region of annotation.regions) {
     if (!lsRegions.isKeypoint(region) || region.hidden) continue;
@@ -83,7 +85,11 @@ function nearestJoint(annotation, transform, at) {
   near.sort((a, b) => a.distance - b.distance);
   const tied = near.filter(({distance}) => distance <= near[0].distance + TIE_PX);
   const chosen = new Set(lsRegions.selected(annotation).map(ownerId));
-  return (tied.find(({region}) => region.selected || chosen.has(ownerId(region))) ?? near[0])?.region ?? null;
+  const first =
+    tied.find(({region}) => region.selected || chosen.has(ownerId(region))) ??
+    tied.find(({region}) => before && ownerId(region) === before) ??
+    near[0];
+  return first?.region ?? null;
 }
 
 /** A person's shown joints and bones in stage pixels. */

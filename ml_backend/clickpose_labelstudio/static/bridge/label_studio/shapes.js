@@ -1,0 +1,33 @@
+/** How Konva shows and catches the shapes of regions. Nothing of it is data: nothing is saved, and undo knows nothing. */
+
+/** Set attributes of a region's shape where they differ; Label Studio sets some of them, too, as it shows it anew. */
+export function dress(region, wanted) {
+  const shape = region.shapeRef;
+  if (!shape?.getLayer?.()) return;
+  for (const [name, value] of Object.entries(wanted)) {
+    if (shape[name]() !== value) shape[name](value);
+  }
+}
+
+const deaf = new Set(); // shapes that let the mouse through
+
+/**
+ * Of joints that lie upon each other, have the mouse catch the one that is meant.
+ *
+ * @param keypoint the region that is meant, or null.
+ * @param near regions whose shapes would catch the mouse as well.
+ * @param isPress whether the mouse is pressed just now, and Konva must know at once.
+ */
+export function catchOnly(keypoint, near, {isPress = false} = {}) {
+  const wanted = new Set(near.filter((region) => keypoint && region !== keypoint).map(({shapeRef}) => shapeRef));
+  const changed = new Set();
+  for (const shape of [...deaf, ...wanted]) {
+    const isDeaf = wanted.has(shape);
+    if (!shape?.getLayer?.() || shape.listening() === !isDeaf) continue;
+    shape.listening(!isDeaf);
+    changed.add(shape.getLayer());
+  }
+  deaf.clear();
+  wanted.forEach((shape) => deaf.add(shape));
+  if (isPress) changed.forEach((layer) => layer.drawHit());
+}
