@@ -109,6 +109,8 @@ if (!window.__clickposeBridge) {
     diagnostics,
     status: chip.current,
     bonesShown: () => display.get("bones"),
+    shown: display.get,
+    show: display.set,
     probes: (view = lsPage.view()) => lsProbes.report(view),
     missing: () => lsProbes.missing().map(({name}) => name),
   };
