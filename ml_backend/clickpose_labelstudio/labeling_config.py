@@ -137,7 +137,8 @@ def build_labeling_config(skeleton: Skeleton = COCO) -> str:
     """Write the labelling configuration that new projects get.
 
     Left joints are blue, right ones amber, those of neither side grey. Points have thin rims and boxes no filling, so
-    that faces in a crowd stay visible. The boxes are not smart, so that Label Studio asks the backend for keypoints only.
+    that faces in a crowd stay visible. The boxes are not smart, so that Label Studio asks the backend for keypoints
+    only.
 
     Args:
         skeleton: the joints to label.
