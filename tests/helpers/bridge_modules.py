@@ -52,7 +52,7 @@ def run_in_node(folder: Path, script: str, given: object) -> object:
         script: body of a module in which ``given`` is known, and which calls ``say(value)`` once.
         given: something that JSON can hold.
     """
-    shutil.copytree(SOURCES, folder / "bridge")
+    shutil.copytree(SOURCES, folder / "bridge", dirs_exist_ok=True)
     (folder / "package.json").write_text('{"type": "module"}', encoding="utf-8")
     (folder / "page.js").write_text(PAGE, encoding="utf-8")
     (folder / "given.json").write_text(json.dumps(given), encoding="utf-8")

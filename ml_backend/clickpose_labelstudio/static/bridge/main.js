@@ -35,6 +35,7 @@ import * as lsProbes from "./label_studio/probes.js";
 import * as lsSaving from "./label_studio/saving.js";
 import * as limits from "./surface/limits.js";
 import * as refinement from "./edits/refinement.js";
+import * as wholePersons from "./edits/whole_persons.js";
 
 const STRANGE_MS = 1000; // between looks for a photo that is not recognized
 const STRANGE_LOOKS = 4; // after which it is told
@@ -97,6 +98,7 @@ function start() {
   gestures.listen();
   keys.listen();
   hover.listen();
+  wholePersons.listen();
   drafts.listen();
   setInterval(lookAgain, config.retryMs);
   setInterval(lookForStrange, STRANGE_MS);

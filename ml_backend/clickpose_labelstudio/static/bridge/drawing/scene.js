@@ -38,7 +38,7 @@ export function sceneOf({annotation, stage}) {
   for (const person of shown) {
     person.tint = tints.get(person.id);
     person.opacity = !hovered || person.id === hovered ? 1 : BEHIND;
-    person.isShown = [null, person.id].includes(display.get("isolated"));
+    person.isShown = !persons.has(display.get("isolated")) || person.id === display.get("isolated");
     finish(person, person.id === display.get("hovered"));
   }
   const nobody = {id: "", points: loose.filter(isShown).map((region) => pointOf(region, transform)), bones: [], box: null};

@@ -2,7 +2,8 @@
 import * as lsHistory from "../label_studio/history.js";
 import * as lsPage from "../label_studio/page.js";
 import {changed, placesOf} from "../pose/places.js";
-import {safely} from "../label_studio/probes.js";
+import * as placedJoints from "./placed_joints.js";
+import {can, safely} from "../label_studio/probes.js";
 import * as refinement from "./refinement.js";
 
 const LATE_MS = 80; // Label Studio finishes some new regions a moment after the click
@@ -29,17 +30,27 @@ function end() {
 function settle(gesture, startedAt = performance.now()) {
   if (open !== gesture) return;
   open = null;
-  lsHistory.releaseHistory(gesture.annotation);
+  if (givePlaced(gesture) || !can("following")) lsHistory.releaseHistory(gesture.annotation);
+  else lsHistory.releaseWithoutStep(gesture.annotation);
   if (report(gesture, startedAt)) return;
   late.add(gesture);
   setTimeout(
     safely(() => {
       late.delete(gesture);
+      if (!open) lsHistory.asOneStep(gesture.annotation, () => givePlaced(gesture), {replace: true});
       report(gesture, startedAt);
     }),
     LATE_MS,
   );
   refinement.deliverWaiting();
+}
+
+/** Give the joints that a gesture has placed to their persons; return whether anything has come of it. */
+function givePlaced({annotation, before}) {
+  const view = lsPage.view();
+  if (view?.annotation !== annotation) return true;
+  const fresh = annotation.regions.filter((region) => !before.has(region.cleanId));
+  return !fresh.length || placedJoints.giveToPersons(view, fresh);
 }
 
 /** Take what an answer has just moved or drawn as given, lest it passes for the annotator's own edit. */
@@ -57,7 +68,10 @@ function report({annotation, before}, startedAt) {
   const edited = changed(before, placesOf(annotation));
   const regions = new Map(annotation.regions.map((region) => [region.cleanId, region]));
   const ours = edited.filter((id) => !lsPage.asksByItself(regions.get(id)) && !regions.get(id).isDrawing);
-  if (ours.length) safely(refinement.request)(annotation, ours, startedAt);
+  if (ours.length) {
+    const told = () => placedJoints.tellLoose(annotation, ours);
+    safely(() => refinement.request(annotation, ours, startedAt).then(told))();
+  }
   return ours.length > 0;
 }
 

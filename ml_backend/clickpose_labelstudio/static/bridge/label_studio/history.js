@@ -3,11 +3,25 @@
 import {can} from "./probes.js";
 
 const HISTORY_KEY = "clickpose"; // under which the history is held while one step is made
+const NO_STEP_KEY = "clickpose-no-step";
 
 /** Hold the history, so that what happens until {@link releaseHistory} becomes one step. */
-export const holdHistory = (annotation) => annotation.history.freeze(HISTORY_KEY);
+export const holdHistory = (annotation, key = HISTORY_KEY) => annotation.history.freeze(key);
 
-export const releaseHistory = (annotation) => annotation.history.unfreeze(HISTORY_KEY);
+export const releaseHistory = (annotation, key = HISTORY_KEY) => annotation.history.unfreeze(key);
+
+/** The same where what happened has come to nothing. */
+export const releaseWithoutStep = (annotation) => annotation.history.safeUnfreeze(HISTORY_KEY);
+
+/** Run `change` without a step of the history: it changes what no undo is to take back, such as the order of regions. */
+export function asNoStep(annotation, change) {
+  holdHistory(annotation, NO_STEP_KEY);
+  try {
+    change();
+  } finally {
+    annotation.history.safeUnfreeze(NO_STEP_KEY);
+  }
+}
 
 /** Run `change` as one step of the history; `replace`: as part of the latest step. */
 export function asOneStep(annotation, change, {replace = false} = {}) {

@@ -114,7 +114,7 @@ export const PROBES = [
   },
   {
     name: "places",
-    of: ["regions.place"],
+    of: ["regions.place", "regions.pointOf"],
     test: ({keypoint, box}) =>
       (keypoint || box) &&
       (!keypoint || isNumber(keypoint.x, keypoint.y)) &&
@@ -123,7 +123,7 @@ export const PROBES = [
   },
   {
     name: "stage",
-    of: ["regions.stagePoint", "regions.stagePointer", "regions.stageCorners"],
+    of: ["regions.stagePoint", "regions.stagePointer", "regions.stageCorners", "regions.clientPoint"],
     test: ({stage, image, keypoint}) => {
       const transform = stage.getAbsoluteTransform();
       const back = transform.copy().invert().point(transform.point({x: 10, y: 20}));
@@ -228,7 +228,7 @@ export const PROBES = [
   },
   {
     name: "choosing",
-    of: ["regions.toggleOccluded"],
+    of: ["regions.occludedChoice", "regions.toggleOccluded"],
     test: ({keypoint}) => keypoint && isFunction(keypoint.addResult, keypoint.removeResult),
     needs: "Visible and occluded cannot be exchanged by a key.",
   },
@@ -237,6 +237,62 @@ export const PROBES = [
     of: ["regions.accept"],
     test: (view) => each(view, (region) => isFunction(region.updateOriginOnEdit)),
     needs: "Persons cannot be accepted by a key.",
+  },
+  {
+    name: "hiding",
+    of: ["regions.isShown", "regions.setShown", "regions.setLocked", "regions.looksOf", "regions.restoreLooks"],
+    test: (view) =>
+      each(view, ({hidden, locked, inSelection, toggleHidden, setLocked}) =>
+        isBoolean(hidden, locked, inSelection) && isFunction(toggleHidden, setLocked)),
+    needs: "Persons cannot be hidden, locked or shown alone by a key.",
+  },
+  {
+    name: "deleting",
+    of: ["regions.destroy", "regions.remove", "regions.isThere"],
+    test: (view) =>
+      isFunction(view.annotation.deleteArea) ? each(view, (region) => isFunction(region.deleteRegion)) : false,
+    needs: "Persons cannot be deleted by a key.",
+  },
+  {
+    name: "following",
+    of: ["region_actions.watch", "history.asNoStep", "history.releaseWithoutStep"],
+    test: ({annotation}) =>
+      isFunction(annotation.$treenode.addMiddleWare, annotation.history.safeUnfreeze, annotation.undo, annotation.redo),
+    needs: "Who deletes, hides or locks a box in the outliner does so with the box alone, not with the person.",
+  },
+  {
+    name: "selecting",
+    of: ["regions.select"],
+    test: ({annotation}) => isFunction(annotation.selectAreas, annotation.extendSelectionWith),
+    needs: "No key goes to the next doubtful joint or the next problem.",
+  },
+  {
+    name: "zooming",
+    of: ["viewport.bringIntoView"],
+    test: ({image}) =>
+      isFunction(image.setZoom, image.setZoomPosition, image.updateImageAfterZoom) &&
+      isNumber(image.zoomScale, image.currentZoom, image.zoomingPositionX, image.zoomingPositionY) &&
+      isNumber(image.canvasSize.width, image.canvasSize.height),
+    needs: "No key goes to the next doubtful joint or the next problem.",
+  },
+  {
+    name: "relabelling",
+    of: ["regions.labelsBeside", "regions.relabel"],
+    test: ({keypoint}) =>
+      keypoint?.labeling ? isFunction(keypoint.labeling.setValue) && Boolean(keypoint.labeling.from_name.children) : undefined,
+    needs: "Left and right are exchanged only where both joints are there.",
+  },
+  {
+    name: "pixels",
+    of: ["regions.pixelsOf"],
+    test: ({image}) => isNumber(image.naturalWidth, image.naturalHeight),
+    needs: "Left and right that look exchanged are not told of.",
+  },
+  {
+    name: "hotkeys",
+    of: ["hotkeys.isTaken"],
+    test: ({annotation}) => isFunction(annotation.names.values),
+    needs: "A key that the configuration gives to a label does both.",
   },
 ];
 

@@ -114,6 +114,27 @@ export function place(region) {
     : [region.x, region.y];
 }
 
+/** Client pixels of a keypoint. */
+export function clientPoint({stage}, region) {
+  const {x, y} = stagePoint(region, stage.getAbsoluteTransform());
+  const {left, top} = stage.content.getBoundingClientRect();
+  return {x: x + left, y: y + top};
+}
+
+/** Delete a region as the annotator would. */
+export const destroy = (region) => region.deleteRegion();
+
+/** Take a region away, also one that is just being made. */
+export const remove = (annotation, region) => annotation.deleteArea(region);
+
+/** The place of a keypoint in pixels of the photo. */
+export function pixelsOf({x, y}, {naturalWidth, naturalHeight}) {
+  return {x: (x / 100) * naturalWidth, y: (y / 100) * naturalHeight};
+}
+
+/** The place of a keypoint. */
+export const pointOf = ({x, y}) => ({x, y});
+
 export function moveTo(region, value) {
   const image = region.object;
   const x = image.internalToCanvasX(value.x);
@@ -125,10 +146,37 @@ export function moveTo(region, value) {
   }
 }
 
+export const isShown = (region) => !region.hidden;
+
+export function setShown(region, shown) {
+  if (region.hidden === shown) region.toggleHidden();
+}
+
+export function setLocked(region, locked) {
+  if (region.locked !== locked) region.setLocked(locked);
+}
+
+export const select = (annotation, regions) => annotation.selectAreas(regions);
+
+/** Whether a region, which may have been deleted, is still one of the annotation. */
+export const isThere = (annotation, region) => annotation.regions.includes(region);
+
+/** The joints' labels of the control that a keypoint belongs to, as the configuration spells them. */
+export function labelsBeside(region) {
+  return (can("relabelling") ? region.labeling?.from_name.children ?? [] : []).map((label) => label._value).filter(Boolean);
+}
+
+export const relabel = (region, label) => region.labeling.setValue([label]);
+
+/** The choice that says that a keypoint is occluded, as the configuration spells it; none where it has no such choice. */
+export function occludedChoice(region) {
+  return visibilityControl(region)?.children?.map((choice) => choice.alias ?? choice._value).find(meansOccluded);
+}
+
 /** Show or hide the occluded choice of a keypoint; visible is written as no choice at all. */
 export function toggleOccluded(region) {
   const control = visibilityControl(region);
-  const occluded = control?.children?.map((choice) => choice.alias ?? choice._value).find(meansOccluded);
+  const occluded = occludedChoice(region);
   if (!occluded) return false;
   const present = choiceOf(region);
   if (present && isOccluded(region)) region.removeResult(present);
@@ -153,6 +201,18 @@ export function sendBoxesToBack(annotation) {
   const boxes = regions.filter(isBox);
   const ids = new Set(boxes.map((box) => box.cleanId));
   const items = annotation.serializeAnnotation().filter((item) => ids.has(item.id));
+  const states = new Map(boxes.map((box) => [box.cleanId, looksOf(box)]));
   boxes.forEach((box) => annotation.deleteArea(box));
   addItems(annotation, items);
+  annotation.regions.forEach((region) => restoreLooks(region, states.get(region.cleanId)));
+}
+
+/** What Label Studio keeps of a region beside its data: hidden, locked, selected; lost when the region is made anew. */
+export const looksOf = ({hidden, locked, inSelection}) => ({hidden, locked, inSelection});
+
+export function restoreLooks(region, state) {
+  if (!state) return;
+  setShown(region, !state.hidden);
+  setLocked(region, state.locked);
+  if (state.inSelection && !region.inSelection) region.annotation.extendSelectionWith(region);
 }

@@ -9,24 +9,31 @@ const TIE_PX = 3; // joints this near to each other are told apart by what is se
 /** Id of the person that a region belongs to; an empty text for nobody's. */
 export const ownerId = (region) => (lsRegions.isBox(region) ? region.cleanId : lsRegions.parentId(region));
 
-/** Persons of an annotation: id -> box (or null), and joint name -> keypoint region. */
+/**
+ * Persons of an annotation: id -> {id, box (or null), keypoints: joint name -> region, others}. `others` are keypoints of
+ * the person that an export leaves out: a joint that is there twice, a label that is no joint.
+ */
 export function personsOf(annotation) {
   const persons = new Map();
   for (const region of annotation.regions) {
     const isBox = lsRegions.isBox(region);
     const id = isBox || lsRegions.isKeypoint(region) ? ownerId(region) : "";
     if (!id) continue;
-    if (!persons.has(id)) persons.set(id, {id, box: null, keypoints: new Map()});
+    if (!persons.has(id)) persons.set(id, {id, box: null, keypoints: new Map(), others: []});
     const person = persons.get(id);
     const joint = isBox ? null : skeleton.joint(region.labelName);
     if (isBox) person.box = region;
     else if (joint && !person.keypoints.has(joint)) person.keypoints.set(joint, region);
+    else person.others.push(region);
   }
   return persons;
 }
 
 /** All regions of a person: the box first, then the joints. */
-export const regionsOf = ({box, keypoints}) => [box, ...keypoints.values()].filter(Boolean);
+export const regionsOf = ({box, ...person}) => [box, ...pointsOf(person)].filter(Boolean);
+
+/** All keypoints of a person, also those that an export leaves out. */
+export const pointsOf = ({keypoints, others}) => [...keypoints.values(), ...others];
 
 /** Joints that belong to nobody: they name no person. */
 export function ownerless(annotation) {
@@ -37,14 +44,11 @@ export function ownerless(annotation) {
 
 /** Joints that their person has already: [{person, joint, kept, extra}]; an export leaves out `extra`. */
 export function doubles(annotation, persons = personsOf(annotation)) {
-  const found = [];
-  for (const region of annotation.regions.filter(lsRegions.isKeypoint)) {
-    const joint = skeleton.joint(region.labelName);
-    const person = persons.get(ownerId(region));
-    const kept = person?.keypoints.get(joint);
-    if (kept && kept !== region) found.push({person, joint, kept, extra: region});
-  }
-  return found;
+  const extras = [...persons.values()].flatMap((person) => person.others.map((extra) => ({person, extra})));
+  return extras
+    .map(({person, extra}) => ({person, extra, joint: skeleton.joint(extra.labelName)}))
+    .filter(({joint}) => joint)
+    .map((double) => ({...double, kept: double.person.keypoints.get(double.joint)}));
 }
 
 /**
@@ -57,14 +61,15 @@ export function doubles(annotation, persons = personsOf(annotation)) {
  * @param {{x, y}} pointer client pixels
  * @param persons as of {@link personsOf}
  * @param before id of the person who was meant until now, and still is where joints all but coincide
+ * @param except a region that is not meant: one that has just been placed there
  * @returns {{person, keypoint, by} | null} `person` is null where the joint is nobody's; `keypoint`, a region, is null
  *   where no joint is in reach; `by` is "joint", "bone" or "box"
  */
-export function personUnder(view, pointer, persons = personsOf(view.annotation), before = null) {
+export function personUnder(view, pointer, persons = personsOf(view.annotation), before = null, except = null) {
   const at = lsRegions.stagePointer(view, pointer);
   if (!at) return null;
   const transform = view.stage.getAbsoluteTransform();
-  const keypoint = nearestJoint(view.annotation, transform, at, before);
+  const keypoint = nearestJoint(view.annotation, transform, at, before, except);
   if (keypoint) return {person: persons.get(ownerId(keypoint)) ?? null, keypoint, by: "joint"};
   const shown = [...persons.values()].map((person) => outline(person, transform));
   const near = nearestBone(shown, at);
@@ -74,10 +79,10 @@ export function personUnder(view, pointer, persons = personsOf(view.annotation),
 }
 
 /** The joint in reach, also nobody's; of joints that all but coincide, the selected person's, else who was meant before's. */
-function nearestJoint(annotation, transform, at, before) {
+function nearestJoint(annotation, transform, at, before, except) {
   const near = [];
   for (const region of annotation.regions) {
-    if (!lsRegions.isKeypoint(region) || region.hidden) continue;
+    if (!lsRegions.isKeypoint(region) || region.hidden || region === except) continue;
     const point = lsRegions.stagePoint(region, transform);
     const distance = Math.hypot(point.x - at.x, point.y - at.y);
     if (distance - region.canvasWidth < JOINT_REACH_PX) near.push({region, distance});
@@ -126,6 +131,12 @@ function nearestBox(shown, at, transform) {
   }
   under.sort((a, b) => a.distance - b.distance || a.area - b.area);
   return under[0]?.person ?? null;
+}
+
+/** Whether the mouse is in the box, a shown one, of a person. */
+export function isInBox(view, {box}, pointer) {
+  const at = lsRegions.stagePointer(view, pointer);
+  return Boolean(box && lsRegions.isShown(box) && at) && contains(lsRegions.stageCorners(box, view.stage.getAbsoluteTransform()), at);
 }
 
 /** Distance of a point from a line between two points. */
