@@ -51,7 +51,8 @@ EXTRAS_OF = {
 }
 DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}
 BROUGHT_BY = {"werkzeug": "flask", "google": "onnx", "pymongo": "fiftyone", "bson": "fiftyone"}
-HOSTS = ("django", "label_studio", "label_studio_ml")  # the processes of others that some modules run in
+# the processes of others that some modules run in; Label Studio's has its packages at the top
+HOSTS = ("django", "label_studio", "tasks", "data_manager", "label_studio_ml")
 
 # Entry points of other environments: Label Studio's own process, label-studio-ml's, FiftyOne's, and tools of the train
 # extra.

@@ -36,7 +36,7 @@ from clickpose.structures import Annotations
 from clickpose_labelstudio.carried import KEY, Carried, CarriedEntry, pack, rest_of, without_provenance
 from clickpose_labelstudio.codec import OCCLUDED_BELOW, encode_annotations
 from clickpose_labelstudio.labeling_config import LabelingConfig
-from clickpose_labelstudio.region_items import CodecError, as_score, keypoint_region_id, new_person_id
+from clickpose_labelstudio.region_items import CodecError, as_score, keypoint_region_id, new_person_id, photo_score
 
 Kind = Literal["predictions", "annotations"]
 COMES_BACK = "not drawn, but back on export"
@@ -66,7 +66,7 @@ def coco_to_tasks(
         kind: write ``predictions``, to be checked, or finished ``annotations``.
         reference: file name -> what the task's data shall name as its image.
         model_version: name for the predictions.
-        predicted: photos get the lowest score of their people, 0 without people, also where nobody has a score.
+        predicted: photos get the lowest score of their people, 1 without people, 0 where nobody has a score.
         file: name of the file, for messages.
         notes: what is left out or changed is counted here.
 
@@ -344,4 +344,5 @@ def _write_scores(
     for item in result:
         if item["id"] in of_region and item["from_name"] != config.visibility_name:
             item["score"] = of_region[item["id"]]
-    return as_score(min((scores[p.place][0] for p in drawn.people if p.place in scores), default=0.0))
+    known = [scores[person.place][0] for person in drawn.people if person.place in scores]
+    return photo_score(known) if known or not drawn.people else 0.0

@@ -112,10 +112,9 @@ class LabelStudioClient:
         """Connect a folder to a project."""
         return self.call("POST", "/api/storages/localfiles/", json=fields)
 
-    def sync_local_storage(self, storage_id: int) -> dict:
-        """Import the files of a folder that have no task yet."""
-        path = f"/api/storages/localfiles/{storage_id}/sync"
-        return self.call("POST", path, json={}, timeout_s=LONG_ANSWER_SECONDS)
+    def update_local_storage(self, storage_id: int, **fields: object) -> dict:
+        """Change a local-files storage."""
+        return self.call("PATCH", f"/api/storages/localfiles/{storage_id}", json=fields)
 
     def backends(self, project_id: int) -> list[dict]:
         """Return the machine-learning backends of a project, their state freshly checked."""
@@ -137,7 +136,7 @@ class LabelStudioClient:
         page, seen = 1, 0
         while True:
             wanted = {"project": project_id, "fields": "all", "resolve_uri": False, **query}
-            params = {**wanted, "page": page, "page_size": TASKS_PER_PAGE}
+            params = {"page_size": TASKS_PER_PAGE, **wanted, "page": page}
             answer = self.call("GET", "/api/tasks/", params=params, timeout_s=LONG_ANSWER_SECONDS)
             yield from answer["tasks"]
             seen += len(answer["tasks"])

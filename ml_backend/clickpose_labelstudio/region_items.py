@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -189,3 +189,11 @@ def as_score(number: float) -> float:
     """Return a score that Label Studio accepts: 0..1, four digits; 0 for NaN."""
     clipped = min(max(number, 0.0), 1.0)  # before anything else: a whole number may be too large for a float
     return 0.0 if math.isnan(clipped) else round(float(clipped), 4)
+
+
+def photo_score(instance_scores: Iterable[float]) -> float:
+    """Return the score of a photo: the lowest of its people, by which the doubtful come first; 1 where there is nobody.
+
+    A photo without people is the last to look at, not the first; and without a score it would come first in the stream.
+    """
+    return as_score(min(instance_scores, default=1.0))

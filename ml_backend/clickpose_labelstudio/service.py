@@ -33,7 +33,7 @@ from clickpose_labelstudio.interaction import Interaction, RequestError, read_in
 from clickpose_labelstudio.labeling_config import LabelingConfig, LabelingConfigError, parse_labeling_config
 from clickpose_labelstudio.ports import ImageError, ImageSource, LoadedImage, PredictorFactory, RegionStore
 from clickpose_labelstudio.references import through_label_studio
-from clickpose_labelstudio.region_items import CodecError, as_score, labels_of
+from clickpose_labelstudio.region_items import CodecError, labels_of, photo_score
 from clickpose_labelstudio.turns import FEWEST, TakingTurns, cores
 
 logger = logging.getLogger(__name__)
@@ -93,8 +93,8 @@ class AnnotationService:
             context: ``params.context`` of the request: None for a batch, an object while a human edits.
 
         Returns:
-            One entry a task: ``{"result", "score", "model_version"}``. The score is the lowest instance score, and 0
-            where nobody was found, so that Label Studio serves the doubtful first. A task whose image cannot be had
+            One entry a task: ``{"result", "score", "model_version"}``. The score is the lowest instance score, so
+            that Label Studio serves the doubtful first, and 1 where nobody was found. A task whose image cannot be had
             gets ``{"error": <sentence>}`` without a result: Label Studio then stores no prediction and asks again.
             An edit that moves nothing gets ``{}``, which leaves the annotation alone. Edits of the bridge get ``notes``
             where there is something to say to the annotator.
@@ -167,8 +167,7 @@ class AnnotationService:
         return self._reply(result, poses.instance_scores)
 
     def _reply(self, result: list[dict], instance_scores: Sequence[float] | np.ndarray) -> dict:
-        score = as_score(min(instance_scores, default=0.0))
-        return {"result": result, "score": score, "model_version": self.model_version}
+        return {"result": result, "score": photo_score(instance_scores), "model_version": self.model_version}
 
     def _regions_of_boxes(
         self, predictor: PosePredictor, image: _TaskImage, boxes_xyxy: np.ndarray | None

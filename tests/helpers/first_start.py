@@ -56,6 +56,7 @@ def start_annotate_and_stop(folder: Path, photos: Path, label_studio_python: Pat
     command = StartCommand(*arguments)
     try:
         command.read_until("Ctrl-C stops everything")
+        command.read_until("photos are pre-annotated")
         url = f"http://127.0.0.1:{port}"
         with LabelStudioClient(url, DataFolder(folder / "data").credentials().token, use_proxies=False) as client:
             labelled = _annotate(client, DataFolder(folder / "data").project_id(photos.resolve()))

@@ -166,6 +166,7 @@ def running_stack(folder: Path, predictor, label_studio_python: Path, photos: Pa
     try:
         said: list[str] = []
         with running(options, said.append) as loop, ExitStack() as cleanup:
+            assert loop.preannotation.wait(300)
             yield Stack(loop, backend, predictor, options.data_dir, said, options, cleanup)
     finally:
         backend.stop()

@@ -179,7 +179,7 @@ def test_photo_without_people_comes_back_although_no_region_tells_its_size(kind)
     assert back["data"]["image"] == "/x/a.jpg"
     assert [entry["result"] for entry in back[kind]] == [[]]
     (empty,) = coco_results_to_tasks([], [{"id": 3, "file_name": "a.jpg"}], CONFIG)
-    assert (empty["predictions"][0]["result"], empty["predictions"][0]["score"]) == ([], 0.0)
+    assert (empty["predictions"][0]["result"], empty["predictions"][0]["score"]) == ([], 1.0)
 
 
 def test_region_that_is_nobodys_goes_along_with_its_image():

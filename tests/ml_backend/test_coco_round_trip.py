@@ -484,7 +484,7 @@ def test_results_come_back_with_all_their_digits():
             {"image_id": "a", "category_id": 7, "keypoints": triple.ravel().tolist(), "score": score, "extra": "é"}
         )
     tasks = coco_results_to_tasks(results, images, CONFIG, categories=[CAR, PERSON])
-    assert [task["predictions"][0]["score"] for task in tasks] == [0.1235, 0.0]
+    assert [task["predictions"][0]["score"] for task in tasks] == [0.1235, 1.0]
     back = tasks_to_coco(saved(tasks), CONFIG, source="prediction")
     own = {key: person_category(COCO)[key] for key in ("keypoints", "skeleton")}
     assert back["categories"] == [CAR, PERSON | own]  # results stand in the skeleton's order
@@ -504,7 +504,7 @@ def test_a_networks_own_file_keeps_its_scores_into_the_regions():
     ]
     tasks = {task["data"]["coco_image_id"]: task for task in coco_to_tasks(coco, CONFIG)}
     assert {id_: task["predictions"][0]["score"] for id_, task in tasks.items()} == {
-        "a": 0.1235, "b": 0.0, "c": 0.0, "empty": 0.0,
+        "a": 0.1235, "b": 1.0, "c": 1.0, "empty": 1.0,
     }  # fmt: skip
     scores = {
         item["id"]: item.get("score") for item in tasks["a"]["predictions"][0]["result"] if item["type"] != "choices"

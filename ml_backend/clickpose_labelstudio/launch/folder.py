@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
+import re
 import secrets
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -74,6 +76,16 @@ class DataFolder:
         """The script that Label Studio's pages load."""
         return self.path / "bridge.js"
 
+    @property
+    def progress(self) -> Path:
+        """How far the pre-annotation is, for the page."""
+        return self.path / "progress.json"
+
+    @property
+    def cookies(self) -> str:
+        """What the names of its cookies begin with: a browser sends them to every port of this host."""
+        return f"clickpose_{hashlib.sha256(str(self.path).encode()).hexdigest()[:8]}"
+
     def credentials(self) -> Credentials:
         """Return the login, made at the first call and kept in a file that only the owner can read."""
         path = self.path / "credentials.json"
@@ -81,6 +93,21 @@ class DataFolder:
             made = Credentials("annotator@clickpose.local", secrets.token_urlsafe(12), secrets.token_hex(20))
             _write_private(path, asdict(made))
         return Credentials(**_read_json(path))
+
+    def begin_with(self, version: str) -> None:
+        """Keep which Label Studio has worked on the database.
+
+        Raises:
+            LaunchError: if a newer one has: it has brought the database into a form that older ones do not know.
+        """
+        path = self.path / "label-studio-version.json"
+        newest = str(_read_json(path)["version"]) if path.exists() else version
+        if _as_numbers(version) < _as_numbers(newest):
+            raise LaunchError(
+                f"Label Studio {newest} has worked with the data in {self.path}, and {version} does not know their "
+                "form. Start that one, or name another folder, such as DATA_DIR=.clickpose-older."
+            )
+        _write_private(path, {"version": version})
 
     def project_id(self, photo_folder: Path) -> int | None:
         """Return the id of the project that was made for a photo folder, or None."""
@@ -148,6 +175,10 @@ def running_login(path: Path) -> tuple[str, str] | None:
         return None
     parts = urlsplit(announced)
     return f"{parts.scheme}://{parts.netloc}", token
+
+
+def _as_numbers(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)[:3]]
 
 
 def _write_private(path: Path, content: dict) -> None:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from urllib.parse import unquote
 
 from clickpose.skeleton import COCO
-from clickpose_labelstudio.label_studio_auth import LabelStudioError
 from clickpose_labelstudio.label_studio_client import LabelStudioClient
 from clickpose_labelstudio.labeling_config import build_labeling_config
-from clickpose_labelstudio.launch.errors import LaunchError
 from clickpose_labelstudio.launch.folder import DataFolder
-from clickpose_labelstudio.launch.photos import DEMO_FOLDER, FILE_NAME_PATTERN, PhotoFolder
-from clickpose_labelstudio.references import file_name_of
+from clickpose_labelstudio.launch.photos import DEMO_FOLDER, CheckedPhotos, PhotoFolder, some_of
+from clickpose_labelstudio.references import LOCAL_FILES_PATH, file_name_of, reference_to
 
 BACKEND_TITLE = "Click-Pose"
-BATCH = 4  # photos predicted by one request; Label Studio waits 100 s for it
 WANTED = "id,data,predictions_model_versions"  # all that is asked about tasks
+PATHS_ONLY = {"include": "id,data", "fields": "task_only", "page_size": 1000}
+IMPORTED_AT_ONCE = 1000
+NO_FILE = "(?!)"  # a pattern that no file name fits
 Say = Callable[[str], None]
 
 INSTRUCTION = (
@@ -66,26 +67,47 @@ def ensure_project(api: LabelStudioClient, folder: DataFolder, photos: PhotoFold
     return project
 
 
-def import_photos(api: LabelStudioClient, project_id: int, folder: DataFolder, photos: PhotoFolder, say: Say) -> None:
-    """Make a task for every photo of the folder that has none yet."""
-    path = str(photos.link_below(folder.photos))
-    storage = next((known for known in api.local_storages(project_id) if known["path"] == path), None)
-    if storage is None:
-        storage = api.create_local_storage(
-            project=project_id,
-            title=photos.source.name,
-            path=path,
-            regex_filter=FILE_NAME_PATTERN,
-            use_blob_urls=True,
-            recursive_scan=True,
-        )
-    say(f"Importing photos from {photos.source} …")
-    answer = api.sync_local_storage(storage["id"])
-    if answer.get("status") == "failed":
-        raise LaunchError(f"Label Studio could not import the photos: {answer.get('traceback') or answer}")
-    say(f"{photos.count()} photos, {answer.get('last_sync_count') or 0} of them new.")
-    if photos.source != DEMO_FOLDER.resolve() and (left_out := photos.left_out()):
-        say(f"Left out for their endings: {left_out}.")
+def import_photos(
+    api: LabelStudioClient, project_id: int, folder: DataFolder, photos: PhotoFolder, found: CheckedPhotos, say: Say
+) -> None:
+    """Make a task for every photo that browsers show and that has none yet.
+
+    Label Studio's own import of a folder takes a minute for a thousand photos, and what cannot be shown along. Here it
+    gets them as a list, and the folder as a place that it may serve files from.
+    """
+    link = photos.link_below(folder.photos)
+    _serve_files(api, project_id, photos, str(link))
+    prefix = f"{LOCAL_FILES_PATH}?d={link.name}/"
+    known = {path for task in api.tasks(project_id, **PATHS_ONLY) if (path := _path_below(prefix, task)) is not None}
+    fresh = [path for path in found.shown if path not in known]
+    for start in range(0, len(fresh), IMPORTED_AT_ONCE):
+        some = fresh[start : start + IMPORTED_AT_ONCE]
+        api.import_tasks(project_id, [{"data": {"image": reference_to(prefix, path)}} for path in some])
+    say(f"{len(found.shown)} photos, {len(fresh)} of them new.")
+    if photos.source != DEMO_FOLDER.resolve():
+        for sentence in found.sentences():
+            say(sentence)
+    if gone := photos.gone(sorted(known.difference(found.shown))):
+        say(f"No longer in the folder: {some_of(gone)}; what has been labelled there is kept.")
+
+
+def _serve_files(api: LabelStudioClient, project_id: int, photos: PhotoFolder, path: str) -> None:
+    """Let Label Studio serve a folder to a project; its button "Sync" adds nothing, since it would add all anew."""
+    fields = {"title": photos.source.name, "path": path, "regex_filter": NO_FILE, "use_blob_urls": True}
+    known = next((storage for storage in api.local_storages(project_id) if storage["path"] == path), None)
+    if known is None:
+        api.create_local_storage(project=project_id, recursive_scan=True, **fields)
+    elif known.get("regex_filter") != NO_FILE:  # an earlier release let it scan the folder
+        api.update_local_storage(known["id"], project=project_id, **fields)
+
+
+def _path_below(prefix: str, task: dict) -> str | None:
+    """Return the path of a task's photo below the folder whose references begin so; None for others."""
+    image = (task.get("data") or {}).get("image")
+    if not isinstance(image, str):
+        return None
+    _, found, path = image.partition(prefix)  # an address of the host may stand before
+    return unquote(path) if found else None
 
 
 def register_backend(api: LabelStudioClient, project_id: int, url: str) -> dict:
@@ -99,26 +121,13 @@ def register_backend(api: LabelStudioClient, project_id: int, url: str) -> dict:
     return next(b for b in api.backends(project_id) if b["id"] == known["id"])
 
 
-def predict_missing(api: LabelStudioClient, project_id: int, backend: dict, say: Say) -> list[str]:
-    """Get predictions for the tasks that have none of the backend's present model version.
-
-    Returns:
-        the file names of the tasks still without one, such as those whose photo cannot be read.
-    """
-    version = backend.get("model_version")
-    waiting = [task["id"] for task in _tasks_without(api, project_id, version)]
-    for start in range(0, len(waiting), BATCH):
-        _predict_batch(api, project_id, waiting[start : start + BATCH])
-        say(f"Pre-annotating: {min(start + BATCH, len(waiting))} of {len(waiting)} photos")
-    return [_file_name(task) for task in _tasks_without(api, project_id, version)] if waiting else []
-
-
-def _tasks_without(api: LabelStudioClient, project_id: int, version: str | None) -> list[dict]:
+def tasks_without(api: LabelStudioClient, project_id: int, version: str | None) -> list[dict]:
     """Return the tasks that have no prediction of a model version."""
-    return [task for task in api.tasks(project_id, include=WANTED) if not _has_version(task, version)]
+    return [task for task in api.tasks(project_id, include=WANTED, page_size=1000) if not _has_version(task, version)]
 
 
-def _file_name(task: dict) -> str:
+def file_name(task: dict) -> str:
+    """Return the path of a task's photo in its folder."""
     image = (task.get("data") or {}).get("image")
     name = file_name_of(image) if isinstance(image, str) else None
     below_link = (name or "").partition("/")[2]  # the link of the photo folder comes first
@@ -132,15 +141,10 @@ def _has_version(task: dict, version: str | None) -> bool:
     return version in [str(v).strip() for v in versions]
 
 
-def _predict_batch(api: LabelStudioClient, project_id: int, task_ids: list[int]) -> None:
-    """Predict some tasks; if Label Studio refuses a batch as a whole, each of them alone."""
-    try:
-        api.predict(project_id, task_ids)
-    except LabelStudioError:
-        for task_id in task_ids if len(task_ids) > 1 else ():
-            _predict_batch(api, project_id, [task_id])
+def show_predictions(api: LabelStudioClient, project_id: int, version: str | None) -> None:
+    """Let a task that is opened start from the predictions of a model version, as editable regions.
 
-
-def show_predictions(api: LabelStudioClient, project_id: int, backend: dict) -> None:
-    """Let a task that is opened start from the predictions of the present model version, as editable regions."""
-    api.update_project(project_id, model_version=backend.get("model_version") or "", show_collab_predictions=True)
+    Raises:
+        LabelStudioError: if there is no prediction of that version.
+    """
+    api.update_project(project_id, model_version=version or "", show_collab_predictions=True)

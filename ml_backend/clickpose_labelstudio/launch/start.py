@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import signal
+import subprocess
 import sys
 import threading
 import webbrowser
@@ -23,16 +24,16 @@ from clickpose_labelstudio.labeling_config import build_labeling_config
 from clickpose_labelstudio.launch.bridge_script import TRIED_LABEL_STUDIO, bridge_script
 from clickpose_labelstudio.launch.errors import LaunchError
 from clickpose_labelstudio.launch.folder import Credentials, DataFolder, FolderLock
-from clickpose_labelstudio.launch.photos import PhotoFolder, choose_photos
+from clickpose_labelstudio.launch.photos import CheckedPhotos, PhotoFolder, choose_photos
+from clickpose_labelstudio.launch.preannotation import PreAnnotation, Progress, write_progress
 from clickpose_labelstudio.launch.processes import Child, answers, free_port, is_free, read_text
 from clickpose_labelstudio.launch.project import (
     Say,
     ensure_project,
     import_photos,
-    predict_missing,
     register_backend,
-    show_predictions,
 )
+from clickpose_labelstudio.launch.terminal import Terminal
 from clickpose_labelstudio.launch.upkeep import KeptChild
 
 HOST = "127.0.0.1"
@@ -80,6 +81,7 @@ class RunningLoop:
         backend_url: address of the backend.
         credentials: the login.
         children: the processes.
+        preannotation: goes on in the background.
     """
 
     url: str
@@ -88,6 +90,7 @@ class RunningLoop:
     backend_url: str
     credentials: Credentials
     children: tuple[KeptChild, ...]
+    preannotation: PreAnnotation
 
     def look(self) -> None:
         """Start again what has ended; call it about every second, from the thread that has started everything.
@@ -113,21 +116,22 @@ def start(options: LaunchOptions) -> int:
             stopping.set()
             raise KeyboardInterrupt
 
+    terminal = Terminal()
     previous = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with running(options, _print) as loop:
-            _greet(loop, options)
+        with running(options, terminal.say, terminal.keep) as loop:
+            _greet(loop, options, terminal.say)
             while True:
                 stopping.wait(1.0)
                 loop.look()
     except _AlreadyRunning as other:
-        _print(str(other))
+        terminal.say(str(other))
         return 0
     except (LaunchError, LabelStudioError) as error:
         print(f"\n{error}", file=sys.stderr, flush=True)
         return 1
     except KeyboardInterrupt:
-        _print("Everything is stopped. All annotations are kept; start again with the same command.")
+        terminal.say("Everything is stopped. All annotations are kept; start again with the same command.")
         return 0
     finally:
         for number, handler in previous.items():
@@ -138,12 +142,8 @@ class _AlreadyRunning(Exception):
     """Another launcher holds the data folder; the message says where it is reached."""
 
 
-def _print(text: str) -> None:
-    print(text, flush=True)
-
-
-def _greet(loop: RunningLoop, options: LaunchOptions) -> None:
-    _print(
+def _greet(loop: RunningLoop, options: LaunchOptions, say: Say) -> None:
+    say(
         f"\n  Label Studio   {loop.project_url}\n"
         f"  login          {loop.credentials.username}\n"
         f"  password       {loop.credentials.password}\n\n"
@@ -159,12 +159,15 @@ def _has_desktop(environ: Mapping[str, str]) -> bool:
 
 
 @contextmanager
-def running(options: LaunchOptions, say: Say = _print) -> Iterator[RunningLoop]:
+def running(options: LaunchOptions, say: Say, keep: Say = lambda _: None) -> Iterator[RunningLoop]:
     """Start everything; stop it at the end of the block, whatever happens.
+
+    The photos are pre-annotated in the background meanwhile.
 
     Args:
         options: what the user chose.
-        say: takes each line of progress.
+        say: takes each sentence.
+        keep: takes each new text of the one line that is kept up to date.
 
     Raises:
         LaunchError: if something is missing or fails.
@@ -175,6 +178,7 @@ def running(options: LaunchOptions, say: Say = _print) -> Iterator[RunningLoop]:
             f"Label Studio's Python is not at {options.label_studio_python}. Run `make setup`, which installs "
             f"Label Studio {TRIED_LABEL_STUDIO[-1]} into a virtual environment of its own, or name another one."
         )
+    version = installed_version(options.label_studio_python)
     folder = DataFolder(options.data_dir)
     lock = FolderLock(folder)
     held_by = lock.acquire()
@@ -186,12 +190,44 @@ def running(options: LaunchOptions, say: Say = _print) -> Iterator[RunningLoop]:
         )
     with ExitStack() as cleanup:
         cleanup.callback(lock.release)
-        yield _start_all(options, photos, folder, lock, cleanup, say)
+        folder.progress.unlink(missing_ok=True)
+        folder.begin_with(version)
+        say(f"Starting the backend and Label Studio {version} (the first start sets up the database: about a minute) …")
+        loop = _start_all(options, photos, folder, lock, cleanup, say, keep)
+        loop.preannotation.start()
+        yield loop
         say("\nStopping …")
 
 
+def installed_version(python: Path) -> str:
+    """Return which Label Studio a Python has.
+
+    Raises:
+        LaunchError: if it has none.
+    """
+    command = [
+        str(Path(python).absolute()),
+        "-c",
+        "from importlib.metadata import version; print(version('label-studio'))",
+    ]
+    environment = {name: value for name, value in os.environ.items() if name not in NOT_PASSED_ON}
+    try:
+        asked = subprocess.run(command, capture_output=True, text=True, timeout=BACKEND_SECONDS, env=environment)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise LaunchError(f"{python} cannot be run: {error}") from None
+    if asked.returncode:
+        raise LaunchError(f"Label Studio is not installed beside {python}. Run `make setup`, which installs it.")
+    return asked.stdout.strip()
+
+
 def _start_all(
-    options: LaunchOptions, photos: PhotoFolder, folder: DataFolder, lock: FolderLock, cleanup: ExitStack, say: Say
+    options: LaunchOptions,
+    photos: PhotoFolder,
+    folder: DataFolder,
+    lock: FolderLock,
+    cleanup: ExitStack,
+    say: Say,
+    keep: Say,
 ) -> RunningLoop:
     """Start the processes, set up the project; what is started is stopped by ``cleanup``, in reverse order."""
     credentials = folder.credentials()
@@ -213,13 +249,15 @@ def _start_all(
         children.append(backend)
     elif not answers(f"{backend_url}/health"):
         raise LaunchError(f"No backend answers at {backend_url}/health.")
-    say("Starting the backend and Label Studio (the first start sets up the database: about a minute) …")
     instance = secrets.token_hex(8)
     label_studio = KeptChild(
         partial(start_label_studio, options, folder, credentials, port, instance), f"http://{HOST}:{port}/health/", say
     )
     cleanup.callback(label_studio.stop)
     children.append(label_studio)
+    found = photos.check()
+    if not found.shown:
+        raise LaunchError("\n".join([f"No photo in {photos.source} can be shown.", *found.sentences()]))
     if options.backend_url is None:
         backend.child.wait_until_it_answers(f"{backend_url}/health", BACKEND_SECONDS, lambda _: None)
     check_model(backend_url)
@@ -228,10 +266,25 @@ def _start_all(
     )
     if read_text(f"http://{HOST}:{port}/clickpose/instance") != instance:
         raise LaunchError(f"Another Label Studio took port {port} at the same moment. Start again.")
-    project_id = _set_up_project(f"http://{HOST}:{port}", backend_url, credentials, folder, photos, say)
+    local_url = f"http://{HOST}:{port}"
+    connect = partial(LabelStudioClient, local_url, credentials.token, use_proxies=False)
+    with connect() as api:
+        project_id, version = _set_up_project(api, backend_url, folder, photos, found, say)
+
+    def report(progress: Progress) -> None:
+        write_progress(folder.progress, progress)
+        keep(progress.sentence())
+
+    preannotation = PreAnnotation(
+        connect, project_id, version,
+        is_ready=lambda: answers(f"{local_url}/health/") and answers(f"{backend_url}/health"),
+        report=report, say=say, logs=folder.logs,
+    )  # fmt: skip
+    cleanup.callback(keep, "")
+    cleanup.callback(preannotation.stop)
     project_url = f"{url}/projects/{project_id}/data"
     lock.announce({"pid": os.getpid(), "url": project_url})
-    return RunningLoop(url, project_url, project_id, backend_url, credentials, tuple(children))
+    return RunningLoop(url, project_url, project_id, backend_url, credentials, tuple(children), preannotation)
 
 
 def check_model(backend_url: str) -> None:
@@ -319,24 +372,20 @@ def label_studio_environment(
         "FRONTEND_SENTRY_DSN": "",
         "LATEST_VERSION_CHECK": "false",
         "CLICKPOSE_BRIDGE_SCRIPT": str(folder.bridge_script),
+        "CLICKPOSE_PROGRESS": str(folder.progress),
+        "CLICKPOSE_COOKIES": folder.cookies,
     }
 
 
-def _some_of(names: list[str], shown: int = 5) -> str:
-    more = f" and {len(names) - shown} more" if len(names) > shown else ""
-    return ", ".join(names[:shown]) + more
-
-
 def _set_up_project(
-    url: str, backend_url: str, credentials: Credentials, folder: DataFolder, photos: PhotoFolder, say: Say
-) -> int:
-    """Make or reuse the project, with all photos pre-annotated; return its id."""
-    with LabelStudioClient(url, credentials.token, use_proxies=False) as api:
-        project_id = ensure_project(api, folder, photos, say)["id"]
-        import_photos(api, project_id, folder, photos, say)
-        backend = register_backend(api, project_id, backend_url)
-        failed = predict_missing(api, project_id, backend, say)
-        if failed:
-            say(f"No prediction for {_some_of(failed)}; the backend says why in {folder.logs}.")
-        show_predictions(api, project_id, backend)
-    return project_id
+    api: LabelStudioClient,
+    backend_url: str,
+    folder: DataFolder,
+    photos: PhotoFolder,
+    found: CheckedPhotos,
+    say: Say,
+) -> tuple[int, str | None]:
+    """Make or reuse the project, with all photos in it; return its id and the version of the backend's model."""
+    project_id = ensure_project(api, folder, photos, say)["id"]
+    import_photos(api, project_id, folder, photos, found, say)
+    return project_id, register_backend(api, project_id, backend_url).get("model_version")

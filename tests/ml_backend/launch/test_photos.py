@@ -1,8 +1,10 @@
-"""Photo folders: what is counted, how Label Studio reaches them, what is wrong with one."""
+"""Photo folders: what is found, how Label Studio reaches them, what is wrong with one."""
 
 import os
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from clickpose_labelstudio.launch.errors import LaunchError
 from clickpose_labelstudio.launch.photos import choose_photos
@@ -10,19 +12,51 @@ from clickpose_labelstudio.launch.photos import choose_photos
 
 def test_demo_photos_are_there_and_small():
     demo = choose_photos(None)
-    assert demo.count() == 4
+    assert len(demo.check().shown) == 4 and demo.check().left_out == {}
     assert all(path.stat().st_size <= 400_000 for path in demo.source.glob("*.jpg"))
 
 
-def test_counts_photos_in_sub_folders_and_nothing_else(tmp_path):
-    for name in ("a.jpg", "b.PNG", "notes.txt", ".hidden.jpg", "sub/c.webp", "sub/deep/d.jpeg"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_bytes(b"")
+def write(path, kind="JPEG"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(0).integers(0, 255, (256, 256, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path, kind)
+    return path
+
+
+def test_finds_photos_in_sub_folders_and_nothing_else(tmp_path):
+    for name in ("a.jpg", "b.PNG", ".hidden.jpg", ".cache/e.jpg", "sub/c.webp", "sub/deep/d.jpeg"):
+        write(tmp_path / name, {"png": "PNG", "webp": "WEBP"}.get(name.rpartition(".")[2].lower(), "JPEG"))
+    (tmp_path / "notes.txt").write_text("")
     photos = choose_photos(tmp_path)
-    assert photos.count() == 4
+    assert photos.check().shown == ["a.jpg", "b.PNG", "sub/c.webp", "sub/deep/d.jpeg"]
     assert photos.title == f"Click-Pose {tmp_path.name}"[:50]
-    assert photos.left_out() == "1 .txt"
-    assert choose_photos(tmp_path / "sub").left_out() == ""
+    assert photos.check().sentences() == ["Left out for their endings: 1 .txt."]
+    assert choose_photos(tmp_path / "sub").check().sentences() == []
+    assert photos.gone(["a.jpg", "sub/c.webp", "sub/gone.jpg"]) == ["sub/gone.jpg"]
+
+
+def test_names_what_browsers_do_not_show_with_the_reasons(tmp_path):
+    write(tmp_path / "good.jpg")
+    for name in ("1.tif", "2.TIFF", "3.tif", "4.tif", "5.tif"):
+        (tmp_path / name).write_bytes(b"II*\0")
+    (tmp_path / "phone.heic").write_bytes(b"x")
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "text.jpg").write_text("no picture")
+    found = choose_photos(tmp_path).check()
+    assert found.shown == ["good.jpg"]
+    assert found.sentences() == [
+        "Left out, since browsers do not show HEIC: phone.heic.",
+        "Left out, since browsers do not show TIFF: 1.tif, 2.TIFF, 3.tif and 2 more.",
+        "Left out, since the file holds no picture: sub/text.jpg.",
+        "Left out, since the file is empty: empty.jpg.",
+    ]
+
+
+def test_a_folder_of_tiffs_alone_is_refused_with_their_names(tmp_path):
+    (tmp_path / "scan.tif").write_bytes(b"II*\0")
+    with pytest.raises(LaunchError, match=r"no photo that browsers show[\s\S]*do not show TIFF: scan\.tif"):
+        choose_photos(tmp_path)
 
 
 def test_links_lead_to_the_folder_and_differ_by_folder(tmp_path):
@@ -46,7 +80,7 @@ def test_links_lead_to_the_folder_and_differ_by_folder(tmp_path):
     [
         (lambda path: path / "none", "There is no folder"),
         (lambda path: path / "file.jpg", "is not a folder"),
-        (lambda path: path, "There is no photo in"),
+        (lambda path: path, "There is no photo that browsers show in"),
     ],
 )
 def test_says_what_is_wrong_with_a_folder(tmp_path, make, message):

@@ -1,25 +1,28 @@
 """A project, its storage, backend and predictions in a stand-in for Label Studio."""
 
-import pytest
+import re
+import shutil
 
-from clickpose_labelstudio.label_studio_auth import LabelStudioError
+import pytest
+from PIL import Image
+
 from clickpose_labelstudio.launch.folder import DataFolder
 from clickpose_labelstudio.launch.photos import choose_photos
 from clickpose_labelstudio.launch.project import (
     ensure_project,
     import_photos,
-    predict_missing,
     register_backend,
     show_predictions,
+    tasks_without,
 )
 
 
 class FakeApi:
-    """Label Studio in dictionaries; a task in ``bad`` spoils the batch it is in, as in the real one."""
+    """Label Studio in dictionaries."""
 
-    def __init__(self, tasks=(), bad=()):
+    def __init__(self, tasks=()):
         self.projects, self.storages, self.known_backends, self.tabs = {}, [], [], []
-        self.task_list, self.bad, self.predicted = list(tasks), set(bad), []
+        self.task_list, self.imported = list(tasks), []
 
     def project(self, project_id):
         return self.projects.get(project_id)
@@ -42,8 +45,12 @@ class FakeApi:
         self.storages.append({"id": len(self.storages) + 1, **fields})
         return self.storages[-1]
 
-    def sync_local_storage(self, storage_id):
-        return {"status": "completed", "last_sync_count": 1}
+    def update_local_storage(self, storage_id, **fields):
+        self.storages[storage_id - 1].update(fields)
+
+    def import_tasks(self, project_id, tasks):
+        self.imported.append(len(tasks))
+        self.task_list += [{"id": len(self.task_list) + 1 + i, **task} for i, task in enumerate(tasks)]
 
     def backends(self, project_id):
         return [backend for backend in self.known_backends if backend["project"] == project_id]
@@ -59,19 +66,11 @@ class FakeApi:
     def tasks(self, project_id, **query):
         return iter(self.task_list)
 
-    def predict(self, project_id, task_ids):
-        if self.bad & set(task_ids):
-            raise LabelStudioError("refused")
-        self.predicted += task_ids
-        for task in self.task_list:
-            if task["id"] in task_ids:
-                task["predictions_model_versions"] = ["v2"]
-
 
 @pytest.fixture
 def photos(tmp_path):
     (tmp_path / "photos").mkdir()
-    (tmp_path / "photos" / "a.jpg").write_bytes(b"")
+    Image.new("RGB", (8, 8)).save(tmp_path / "photos" / "a.jpg")
     return choose_photos(tmp_path / "photos")
 
 
@@ -95,14 +94,80 @@ def test_a_new_project_lists_its_doubtful_photos_first(tmp_path, photos):
     assert "tasks:predictions_score" not in tab["hiddenColumns"]["explore"]
 
 
-def test_one_storage_a_folder_and_other_storages_stay(tmp_path, photos):
+def import_all(api, folder, photos):
+    said = []
+    import_photos(api, 1, folder, photos, photos.check(), said.append)
+    return said
+
+
+def images(api):
+    return [task["data"]["image"] for task in api.task_list]
+
+
+def test_every_photo_has_one_task_however_often_it_is_imported(tmp_path, photos):
     api, folder = FakeApi(), DataFolder(tmp_path / "data")
-    api.create_local_storage(project=1, path="/mnt/of-the-user")
+    link = photos.link_below(folder.photos).name
+    (photos.source / "sub").mkdir()
+    shutil.copy(photos.source / "a.jpg", photos.source / "sub" / "ä b&c.jpg")
+    (photos.source / "empty.jpg").write_bytes(b"")
+    wanted = [f"/data/local-files/?d={link}/a.jpg", f"/data/local-files/?d={link}/sub/%C3%A4%20b%26c.jpg"]
+    assert import_all(api, folder, photos) == [
+        "2 photos, 2 of them new.",
+        "Left out, since the file is empty: empty.jpg.",
+    ]
+    assert images(api) == wanted
+    assert import_all(api, folder, photos)[0] == "2 photos, 0 of them new."
+    assert images(api) == wanted and api.imported == [2]
+
+
+def test_tasks_of_an_earlier_release_and_of_others_are_known(tmp_path, photos):
+    folder = DataFolder(tmp_path / "data")
+    link = photos.link_below(folder.photos).name
+    shutil.copy(photos.source / "a.jpg", photos.source / "b.jpg")
+    earlier = [
+        f"http://localhost:8080/data/local-files/?d={link}/a.jpg",
+        "s3://bucket/b.jpg",
+        7,
+        "/data/upload/1/b.jpg",
+    ]
+    api = FakeApi([{"id": i, "data": {"image": image}} for i, image in enumerate(earlier)])
+    assert import_all(api, folder, photos) == ["2 photos, 1 of them new."]
+    assert images(api)[4:] == [f"/data/local-files/?d={link}/b.jpg"]
+
+
+def test_photos_that_have_gone_are_said_and_their_tasks_stay(tmp_path, photos):
+    api, folder = FakeApi(), DataFolder(tmp_path / "data")
+    shutil.copy(photos.source / "a.jpg", photos.source / "b.jpg")
+    import_all(api, folder, photos)
+    (photos.source / "b.jpg").unlink()
+    said = import_all(api, folder, photos)
+    assert said == ["1 photos, 0 of them new.", "No longer in the folder: b.jpg; what has been labelled there is kept."]
+    assert len(api.task_list) == 2
+    (photos.source / "a.jpg").write_bytes(b"")  # there, but not to be shown
+    assert not any("a.jpg" in sentence for sentence in import_all(api, folder, photos) if "No longer" in sentence)
+
+
+def test_many_photos_are_imported_in_parts(tmp_path, photos, monkeypatch):
+    monkeypatch.setattr("clickpose_labelstudio.launch.project.IMPORTED_AT_ONCE", 2)
+    api, folder = FakeApi(), DataFolder(tmp_path / "data")
+    for name in "bcde":
+        shutil.copy(photos.source / "a.jpg", photos.source / f"{name}.jpg")
+    import_all(api, folder, photos)
+    assert api.imported == [2, 2, 1] and len(set(images(api))) == 5
+
+
+def test_one_storage_a_folder_that_serves_and_scans_nothing_and_other_storages_stay(tmp_path, photos):
+    api, folder = FakeApi(), DataFolder(tmp_path / "data")
+    api.create_local_storage(project=1, path="/mnt/of-the-user", regex_filter=".*")
     for _ in range(2):
-        import_photos(api, 1, folder, photos, lambda _: None)
+        import_all(api, folder, photos)
     assert len(api.storages) == 2
-    assert api.storages[1]["path"].startswith(str(folder.photos))
-    assert api.storages[1]["recursive_scan"] and api.storages[1]["use_blob_urls"]
+    assert api.storages[0]["regex_filter"] == ".*"
+    assert api.storages[1]["path"] == str(photos.link_below(folder.photos))
+    assert not re.match(api.storages[1]["regex_filter"], "a.jpg")
+    api.storages[1]["regex_filter"] = r".*\.jpg"  # as an earlier release has left it
+    import_all(api, folder, photos)
+    assert len(api.storages) == 2 and not re.match(api.storages[1]["regex_filter"], "a.jpg")
 
 
 def test_backend_entry_follows_a_change_of_port():
@@ -115,26 +180,14 @@ def test_backend_entry_follows_a_change_of_port():
     assert api.known_backends[0]["url"] == "http://localhost:1"
 
 
-def test_only_tasks_without_this_version_are_predicted_and_one_bad_photo_spoils_nothing():
-    versions = [[], ["v1"], ["v1", "v2"], "v2", None, [], [], [], []]
-    tasks = [
-        {"id": i, "predictions_model_versions": version, "data": {"image": f"/data/local-files/?d=x/{i}%20b.jpg"}}
-        for i, version in enumerate(versions)
-    ]
-    api, said = FakeApi(tasks, bad={5}), []
-    assert predict_missing(api, 1, {"model_version": "v2"}, said.append) == ["5 b.jpg"]
-    assert sorted(api.predicted) == [0, 1, 4, 6, 7, 8]
-    assert said[-1] == "Pre-annotating: 7 of 7 photos"
-
-
-def test_nothing_to_predict_asks_for_nothing():
-    api = FakeApi([{"id": 1, "predictions_model_versions": ["v2"]}])
-    assert predict_missing(api, 1, {"model_version": "v2"}, print) == []
-    assert api.predicted == []
+def test_only_tasks_without_this_version_lack_it():
+    versions = [[], ["v1"], ["v1", "v2"], "v2", None, "v1, v2", []]
+    api = FakeApi([{"id": i, "predictions_model_versions": version} for i, version in enumerate(versions)])
+    assert [task["id"] for task in tasks_without(api, 1, "v2")] == [0, 1, 4, 6]
 
 
 def test_predictions_of_the_present_version_are_shown():
     api = FakeApi()
     api.create_project(title="x")
-    show_predictions(api, 1, {"model_version": "v2"})
+    show_predictions(api, 1, "v2")
     assert api.projects[1]["model_version"] == "v2" and api.projects[1]["show_collab_predictions"] is True

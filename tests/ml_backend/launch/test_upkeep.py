@@ -119,7 +119,7 @@ def test_a_backend_that_is_given_up_leaves_label_studio_running(keep):
     url = f"http://127.0.0.1:{port}/"
     backend = keep(DIES, said, without="Label Studio goes on.", patience=QUICK)
     label_studio = keep(SERVER.format(port=port), said, url=url)
-    loop = RunningLoop(url, url, 1, "", Credentials("a", "b", "c"), (backend, label_studio))
+    loop = RunningLoop(url, url, 1, "", Credentials("a", "b", "c"), (backend, label_studio), None)
     look_until([loop], lambda: backend.has_given_up)
     label_studio.child.wait_until_it_answers(url, 30, lambda _: None)
     loop.look()

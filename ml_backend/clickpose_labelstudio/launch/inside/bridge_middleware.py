@@ -1,7 +1,8 @@
 """A Django middleware that serves the bridge script and names it in every HTML page.
 
 Needs Django only. The file to serve is named by the environment variable ``CLICKPOSE_BRIDGE_SCRIPT``; the text of
-``CLICKPOSE_INSTANCE`` is served too, so that the launcher knows its own Label Studio from another one.
+``CLICKPOSE_INSTANCE`` is served too, so that the launcher knows its own Label Studio from another one. The file that
+``CLICKPOSE_PROGRESS`` names says how far the pre-annotation is; it holds numbers only, so it takes no login.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from django.utils.html import format_html
 
 SCRIPT_PATH = "/clickpose/bridge.js"
 INSTANCE_PATH = "/clickpose/instance"
+PROGRESS_PATH = "/clickpose/progress"
 CLOSING_TAG = b"</body>"
 
 
 class BridgeMiddleware:
-    """Adds ``<script src="/clickpose/bridge.js">`` before the end of the body of HTML pages."""
+    """Adds ``<script src="/clickpose/bridge.js" …>`` before the end of the body of HTML pages."""
 
     def __init__(self, get_response: Any):
         path = os.environ.get("CLICKPOSE_BRIDGE_SCRIPT")
@@ -29,6 +31,7 @@ class BridgeMiddleware:
             raise MiddlewareNotUsed("CLICKPOSE_BRIDGE_SCRIPT names no file")
         self.get_response = get_response
         self.script = Path(path).read_bytes()
+        self.progress = Path(os.environ.get("CLICKPOSE_PROGRESS", os.devnull))
         self.instance = os.environ.get("CLICKPOSE_INSTANCE", "")
         self.version = hashlib.sha256(self.script).hexdigest()[:12]
 
@@ -38,12 +41,23 @@ class BridgeMiddleware:
             return self._serve()
         if request.path == INSTANCE_PATH:
             return HttpResponse(self.instance, content_type="text/plain")
+        if request.path == PROGRESS_PATH:
+            return self._serve_progress()
         return self._add_tag(request, self.get_response(request))
 
     def _serve(self) -> HttpResponse:
         response = HttpResponse(self.script, content_type="text/javascript; charset=utf-8")
         response["Cache-Control"] = "private, max-age=31536000, immutable"  # the address carries a hash
         response["X-Content-Type-Options"] = "nosniff"
+        return response
+
+    def _serve_progress(self) -> HttpResponse:
+        try:
+            text = self.progress.read_text(encoding="utf-8")
+        except OSError:
+            text = ""
+        response = HttpResponse(text or "{}", content_type="application/json")
+        response["Cache-Control"] = "no-store"
         return response
 
     def _add_tag(self, request: Any, response: Any) -> None:
@@ -53,9 +67,10 @@ class BridgeMiddleware:
         head, closing, rest = response.content.rpartition(CLOSING_TAG)
         if closing:
             tag = format_html(
-                '<script src="{}?v={}" nonce="{}" defer></script>',
+                '<script src="{}?v={}" data-progress="{}" nonce="{}" defer></script>',
                 SCRIPT_PATH,
                 self.version,
+                PROGRESS_PATH,
                 getattr(request, "csp_nonce", ""),
             )
             response.content = head + tag.encode() + closing + rest

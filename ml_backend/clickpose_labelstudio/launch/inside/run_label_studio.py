@@ -1,6 +1,6 @@
-"""Start Label Studio with one more middleware: ``python run_label_studio.py start --port 8080 …``.
+"""Start Label Studio with two more middlewares: ``python run_label_studio.py start --port 8080 …``.
 
-The middleware is appended to the loaded settings. A settings module that imports all of Label Studio's does not work:
+They are appended to the loaded settings. A settings module that imports all of Label Studio's does not work:
 its error reporting reads the settings while they load.
 """
 
@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+MIDDLEWARE = (("bridge_middleware", "BridgeMiddleware"), ("predict_first", "PredictFirstMiddleware"))
 
 
 def main() -> int | None:
@@ -24,19 +25,28 @@ def main() -> int | None:
     sys.path.insert(0, package.submodule_search_locations[0])
     os.environ["DJANGO_SETTINGS_MODULE"] = "label_studio.core.settings.label_studio"
 
-    spec = importlib.util.spec_from_file_location("clickpose_bridge_middleware", HERE / "bridge_middleware.py")
-    assert spec is not None and spec.loader is not None, "a file beside this one"
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-
     from django.conf import settings
 
-    settings.MIDDLEWARE.append("clickpose_bridge_middleware.BridgeMiddleware")
+    for name, class_name in MIDDLEWARE:
+        settings.MIDDLEWARE.append(f"{_load(name)}.{class_name}")
+    own_cookies = os.environ.get("CLICKPOSE_COOKIES")
+    if own_cookies:  # browsers keep one jar a host, whatever the port: two projects would log each other out
+        settings.SESSION_COOKIE_NAME = f"{own_cookies}_sessionid"
+        settings.CSRF_COOKIE_NAME = f"{own_cookies}_csrftoken"
 
     from label_studio.server import main as label_studio_main
 
     return label_studio_main()
+
+
+def _load(name: str) -> str:
+    """Load a file beside this one under a name of its own, and return that."""
+    spec = importlib.util.spec_from_file_location(f"clickpose_{name}", HERE / f"{name}.py")
+    assert spec is not None and spec.loader is not None, "a file beside this one"
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return spec.name
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ import * as lsPage from "./label_studio/page.js";
 import * as lsProbes from "./label_studio/probes.js";
 import * as lsSaving from "./label_studio/saving.js";
 import * as limits from "./surface/limits.js";
+import * as progress from "./surface/progress.js";
 import * as refinement from "./edits/refinement.js";
 import * as wholePersons from "./edits/whole_persons.js";
 
@@ -94,6 +95,7 @@ async function lookForStrange() {
 
 function start() {
   if (!window.APP_SETTINGS) return; // a page without the application, such as the login
+  progress.watch();
   lsProbes.onLook(limits.tell);
   gestures.listen();
   keys.listen();
