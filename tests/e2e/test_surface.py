@@ -118,3 +118,126 @@ def test_every_button_receives_its_click_at_small_sizes(editor):
         page.locator("#clickpose-chip > button").click()
         assert page.locator("#clickpose-help").is_visible()
         page.keyboard.press("Escape")
+
+
+def notice_box(page) -> dict:
+    return page.locator("#clickpose-notice").bounding_box()
+
+
+def overlaps(a: dict, b: dict) -> bool:
+    return (
+        min(a["x"] + a["width"], b["x"] + b["width"]) > max(a["x"], b["x"])
+        and min(a["y"] + a["height"], b["y"] + b["height"]) > max(a["y"], b["y"])
+    )  # fmt: skip
+
+
+def test_help_closes_by_itself_and_suits_the_dark_mode(editor, task_id, artifacts):
+    page = editor.open(task_id).page
+    chip, panel = page.locator("#clickpose-chip > button"), page.locator("#clickpose-help")
+    chip.focus()
+    page.keyboard.press("Enter")
+    assert panel.is_visible()
+    assert chip.get_attribute("aria-expanded") == "true"
+    assert page.evaluate("() => document.activeElement.id") == "clickpose-help"
+    page.keyboard.press("Escape")
+    assert panel.is_hidden()
+    assert chip.get_attribute("aria-expanded") == "false"
+    assert page.evaluate("() => document.activeElement.closest('#clickpose-chip') !== null")  # for the keyboard
+    chip.click()
+    light = panel.evaluate("e => getComputedStyle(e).backgroundColor")
+    page.evaluate("() => document.documentElement.setAttribute('data-color-scheme', 'dark')")
+    dark, text = panel.evaluate("e => [getComputedStyle(e).backgroundColor, getComputedStyle(e).color]")
+    assert light == "rgb(255, 255, 255)"
+    assert sum(rgb(dark)) < 3 * 60 and sum(rgb(text)) > 3 * 200
+    page.set_viewport_size({"width": 1024, "height": 400})
+    page.wait_for_timeout(SETTLED_MS / 4)
+    box = panel.bounding_box()
+    assert box["y"] >= 0 and box["y"] + box["height"] <= 400
+    assert panel.evaluate("e => e.scrollHeight > e.clientHeight && getComputedStyle(e).overflowY == 'auto'")
+    page.screenshot(path=artifacts / "help-dark-1024x400.png")
+    regions = page.evaluate("() => Htx.annotationStore.selected.selectedRegions.length")
+    page.mouse.click(600, 300)
+    assert panel.is_hidden()
+    page.mouse.move(5, 5)
+    page.keyboard.press("Space")  # pans in Label Studio: the chip that the mouse has clicked must not take it
+    assert panel.is_hidden()
+    assert page.evaluate("() => Htx.annotationStore.selected.selectedRegions.length") == regions
+
+
+def rgb(color: str) -> list[int]:
+    """Read a colour as a browser computes it."""
+    return [int(part) for part in color[color.index("(") + 1 : -1].split(",")[:3]]
+
+
+def test_notices_come_one_after_the_other_and_off_the_photo(editor, task_id, artifacts):
+    page = editor.open(task_id).page
+    say = "([text, options]) => __clickposeBridge.say(text, options)"
+    stage = page.locator(".konvajs-content").first.bounding_box()
+    long = "The backend says that this photo cannot be read. Your edit is kept; the other joints stay where they are."
+    for width, height in [(1440, 900), (1366, 768), (1024, 600)]:
+        page.set_viewport_size({"width": width, "height": height})
+        page.wait_for_timeout(SETTLED_MS / 4)
+        page.evaluate(say, [long, {}])
+        stage = page.locator(".konvajs-content").first.bounding_box()
+        assert not overlaps(notice_box(page), stage), (width, height)
+        page.screenshot(path=artifacts / f"notice-{width}.png")
+        page.keyboard.press("Escape")
+        assert editor.notice() is None
+    assert page.locator("#clickpose-notice").get_attribute("role") == "status"
+    page.evaluate(say, ["First.", {}])
+    page.evaluate(say, ["Second.", {}])
+    assert editor.notice() == "First."  # for a moment at least
+    page.wait_for_function("() => document.querySelector('#clickpose-notice').textContent == 'Second.'", timeout=4000)
+    page.keyboard.press("Escape")
+    for text in ("Left wrist: occluded.", "Left wrist: visible."):
+        page.evaluate(say, [text, {"kind": "key"}])
+        assert editor.notice() == text  # what a key did gives way to what the next one does
+    page.keyboard.press("Escape")
+    page.evaluate(say, ["Only once.", {"once": True}])
+    page.keyboard.press("Escape")
+    page.evaluate(say, ["Only once.", {"once": True}])
+    assert editor.notice() is None
+    page.evaluate("() => __clickposeBridge.say('Moved.', {action: {label: 'Undo', run: () => (window.ran = true)}})")
+    below = page.evaluate("""() => {
+        const b = document.querySelector('#clickpose-notice span').getBoundingClientRect();
+        return document.elementFromPoint(b.left + b.width / 2, b.top + b.height / 2).closest('#clickpose-notice');
+    }""")
+    assert below is None  # clicks go through to Label Studio
+    page.locator("#clickpose-notice button").click()
+    assert page.evaluate("() => window.ran") is True
+    assert editor.notice() is None
+
+
+def test_page_of_pictures_opens_by_key_and_chip(editor, task_id, artifacts):
+    page = editor.open(task_id).page
+    pictures = page.locator("#clickpose-pictures")
+    page.keyboard.press("?")
+    assert pictures.is_visible()
+    assert pictures.get_attribute("aria-modal") == "true"
+    assert pictures.locator("figure canvas").count() == 10
+    inked = "canvas => new Set(canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data).size > 40"
+    assert all(canvas.evaluate(inked) for canvas in pictures.locator("figure canvas").all())
+    assert pictures.locator("figure").nth(1).locator("kbd").all_text_contents() == ["Shift", "X"]
+    page.screenshot(path=artifacts / "pictures.png")
+    before = editor.places()
+    editor.point_at(f"{editor.persons()[0]}-nose")
+    for key in ("Shift+Backspace", "Shift+X", "1", "Control+z"):  # none of them is for what lies below
+        page.keyboard.press(key)
+    page.keyboard.press("Escape")
+    assert pictures.count() == 0
+    assert editor.places() == before
+    assert editor.history()[0] == 0
+    page.locator("#clickpose-chip > button").click()
+    page.locator("#clickpose-help .all").click()
+    assert pictures.is_visible()
+    page.emulate_media(media="print")
+    assert page.locator(".lsf-menu-header").is_hidden()
+    assert pictures.bounding_box()["height"] > page.viewport_size["height"]  # all of it is printed
+    page.emulate_media(media="screen")
+    page.locator("#clickpose-pictures .close").click()
+    assert pictures.count() == 0
+    page.evaluate("() => document.body.insertAdjacentHTML('beforeend', '<textarea id=typing></textarea>')")
+    page.locator("#typing").focus()
+    page.keyboard.type("Who?")
+    assert page.locator("#typing").input_value() == "Who?"
+    assert pictures.count() == 0

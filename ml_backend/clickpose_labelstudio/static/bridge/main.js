@@ -34,6 +34,8 @@ import * as lsPage from "./label_studio/page.js";
 import * as lsProbes from "./label_studio/probes.js";
 import * as lsSaving from "./label_studio/saving.js";
 import * as limits from "./surface/limits.js";
+import * as notices from "./surface/notices.js";
+import * as pictures from "./surface/pictures.js";
 import * as progress from "./surface/progress.js";
 import * as refinement from "./edits/refinement.js";
 import * as wholePersons from "./edits/whole_persons.js";
@@ -116,6 +118,8 @@ if (!window.__clickposeBridge) {
     shown: display.get,
     show: display.set,
     probes: (view = lsPage.view()) => lsProbes.report(view),
+    openPictures: pictures.open,
+    say: notices.say,
     missing: () => lsProbes.missing().map(({name}) => name),
   };
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start, {once: true});

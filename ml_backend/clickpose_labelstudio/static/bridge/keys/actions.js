@@ -7,6 +7,7 @@ import * as lsHistory from "../label_studio/history.js";
 import * as lsRegions from "../label_studio/regions.js";
 import * as notices from "../surface/notices.js";
 import {personsOf, pointsOf, regionsOf} from "../pose/persons.js";
+import * as pictures from "../surface/pictures.js";
 import * as skeleton from "../pose/skeleton.js";
 import * as targets from "./targets.js";
 import * as wholePersons from "../edits/whole_persons.js";
@@ -150,4 +151,9 @@ export function toggleNames() {
 
 export function toggleFade() {
   toggle("fadePredicted");
+}
+
+/** The page of pictures and keys. */
+export function toggleHelp() {
+  pictures.toggle();
 }

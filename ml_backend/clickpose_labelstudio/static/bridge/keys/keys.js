@@ -14,7 +14,7 @@ function press(event) {
   const binding = bindingOf(event);
   const act = actions[binding?.action] ?? rounds[binding?.action];
   const needs = actions.NEEDS[binding?.action] ?? [];
-  const isTyping = event.target.closest?.("input, textarea, select, [contenteditable]");
+  const isTyping = event.target.closest?.("input, textarea, select, [contenteditable], [aria-modal]");
   const view = lsPage.view();
   if (!act || isTyping || !view || !lsProbes.can(...needs)) return;
   if (isPressed()) return; // what is being dragged is a step of its own

@@ -4,6 +4,7 @@ const BOTTOM_BAR = ".lsf-bottombar";
 const HEADER = ".lsf-menu-header, .ls-menu-header";
 const CONTROLS = `button, a, input, select, textarea, label, canvas, img, .lsf-label, [contenteditable],
   [role="button"], [role="checkbox"], [role="menuitem"], [role="switch"], [role="tab"], [tabindex="0"]`;
+const SAMPLE_PX = 16; // less than any button is wide
 const SETTLED_MS = 150; // after the last change of the page
 
 export const bottomBar = () => document.querySelector(BOTTOM_BAR);
@@ -42,14 +43,14 @@ export function isFree({left, top, width, height}, ours, ground = null) {
     const upper = ground ? theirs.slice(0, theirs.indexOf(ground)) : theirs;
     if (!theirs.length || (ground && !theirs.includes(ground))) return false;
     if (ground && upper.some((element) => !ground.contains(element))) return false; // a panel or a menu is open there
-    return !upper.some((element) => element.closest(CONTROLS)) && getComputedStyle(theirs[0]).cursor !== "pointer";
+    return !upper.some((element) => element.matches(CONTROLS)) && getComputedStyle(theirs[0]).cursor !== "pointer";
   };
   return samples(left, width).every((x) => samples(top, height).every((y) => isFreeAt(x, y)));
 }
 
 /** Places from one end of a line to the other, close enough for no button to lie between two of them. */
 function samples(start, length) {
-  const count = Math.max(1, Math.ceil(length / 12));
+  const count = Math.max(1, Math.ceil(length / SAMPLE_PX));
   return Array.from({length: count + 1}, (_, i) => start + 0.5 + ((length - 1) * i) / count);
 }
 

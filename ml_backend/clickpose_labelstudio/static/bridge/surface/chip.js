@@ -2,7 +2,7 @@
 import * as help from "./help.js";
 import * as lsLayout from "../label_studio/layout.js";
 import * as notices from "./notices.js";
-import {findPlace} from "./placing.js";
+import {findPlace, pressOurs} from "./placing.js";
 
 const BLUE = "#2f8fe0";
 const AMBER = "#ffb62e";
@@ -45,13 +45,16 @@ const CSS = `
   #clickpose-chip .detail {padding: 4px 8px; border-left: 3px solid ${RED}; overflow-wrap: anywhere; white-space: pre-line}
   #clickpose-chip kbd {padding: 0 4px; border: 1px solid var(--line); border-radius: 3px; background: var(--soft);
     color: inherit; font: inherit}
-  #clickpose-chip .scale {display: flex; gap: 8px; align-items: center}
-  #clickpose-chip .scale i {flex: 1; height: 5px; border-radius: 3px;
-    background: linear-gradient(90deg, #e0301e, #ffb62e, #60cdd8, #2678e2)}
+  #clickpose-chip .signs {display: grid; gap: 3px; margin: 8px 0}
+  #clickpose-chip .signs div {display: flex; gap: 8px; align-items: center}
+  #clickpose-chip .signs canvas {flex: none; border-radius: 4px}
+  #clickpose-chip .all {padding: 3px 10px; border: 1px solid var(--line); border-radius: 12px; background: none;
+    color: inherit; font: inherit; cursor: pointer}
   #clickpose-chip [hidden] {display: none}`;
 const FORMS = ["whole", "short", "dot"]; // as there is room
 let root = null;
 let unwatch = null;
+let sizes = {text: null, forms: []}; // how large the chip is in each form, with this text
 let state = "none";
 let trouble = "";
 const standing = new Map(); // state -> {text, sentence}: what holds besides, until it is dropped
@@ -64,6 +67,7 @@ function build() {
     `<span class="text"></span></span><span class="more">?</span></button>`;
   root.append(help.build(root.querySelector("button")));
   root.append(Object.assign(document.createElement("style"), {textContent: CSS}));
+  pressOurs(root);
 }
 
 function attach() {
@@ -126,7 +130,9 @@ function render() {
 /** Sit where nothing of Label Studio's is: in its bottom bar, else its header, smaller where there is little room. */
 export function place() {
   if (!root?.isConnected) return;
-  const found = findPlace(FORMS.map(measure), root);
+  const text = root.querySelector(".text").textContent;
+  if (sizes.text !== text) sizes = {text, forms: FORMS.map(measure)};
+  const found = findPlace(sizes.forms, root);
   root.dataset.form = found?.name ?? "none";
   if (!found) return;
   Object.assign(root.style, {left: `${found.left}px`, top: `${found.top}px`, bottom: "auto"});

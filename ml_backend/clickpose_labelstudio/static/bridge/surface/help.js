@@ -1,18 +1,18 @@
-/** The small panel that opens from the chip: what the state means, the signs in one line, the first keys. */
+/** The small panel that opens from the chip: what the state means, the signs, the first keys, and the way to all else. */
+import {bindings} from "../keys/bindings.js";
+import * as pictures from "./pictures.js";
 import {beside} from "./placing.js";
+import {signs} from "../drawing/signs.js";
 
+const FIRST_KEYS = ["toggleVisibility", "acceptPerson", "exchangePerson", "nextDoubtful", "toggleBones"];
 const CONTENT = `
   <b>Click-Pose</b>
   <p class="detail" hidden></p>
   <p>Drag a wrong keypoint: the rest of that person follows.<br>Draw an empty person box to add somebody.<br>
     A joint is missing: choose its label, then <kbd>Ctrl</kbd>+click its place.</p>
-  <table>
-    <tr><td><kbd>Shift</kbd> <kbd>B</kbd></td><td>bones on or off</td></tr>
-    <tr><td><kbd>Shift</kbd> <kbd>V</kbd></td><td>keypoint under the mouse: visible or occluded</td></tr>
-    <tr><td><kbd>Shift</kbd> <kbd>A</kbd></td><td>accept the person under the mouse as it is</td></tr>
-  </table>
-  <p class="scale"><span>doubtful</span><i></i><span>sure</span></p>
-  <p>Dashed: occluded. Ring: placed or accepted by you.</p>`;
+  <table>${FIRST_KEYS.map(keyRow).join("")}</table>
+  <div class="signs"></div>
+  <p><button type="button" class="all">All keys, and corrections in pictures <kbd>?</kbd></button></p>`;
 let panel = null;
 let opener = null; // the button that opens it
 let byKeyboard = false;
@@ -22,6 +22,8 @@ export function build(button) {
   opener = button;
   panel = document.createElement("div");
   Object.assign(panel, {className: "help", id: "clickpose-help", hidden: true, tabIndex: -1, innerHTML: CONTENT});
+  panel.querySelector(".signs").append(...signs.map((sign) => pictures.signRow(sign)));
+  panel.querySelector(".all").addEventListener("click", () => (close(), pictures.open()));
   panel.setAttribute("role", "dialog");
   panel.setAttribute("aria-label", "Click-Pose: keys and colours");
   opener.setAttribute("aria-haspopup", "dialog");
@@ -33,6 +35,11 @@ export function build(button) {
     else open();
   });
   return panel;
+}
+
+function keyRow(action) {
+  const {keys, does, group} = bindings.find((binding) => binding.action === action);
+  return `<tr><td>${pictures.spell(keys)}</td><td>${/under the mouse/.test(group) ? `${group}: ` : ""}${does}</td></tr>`;
 }
 
 export const isOpen = () => panel !== null && !panel.hidden;

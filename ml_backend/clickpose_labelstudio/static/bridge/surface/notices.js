@@ -1,6 +1,6 @@
 /** The one quiet notice: it says something for a moment, takes no mouse, and never lies on what is being edited. */
 import * as lsLayout from "../label_studio/layout.js";
-import {offTheWork} from "./placing.js";
+import {offTheWork, pressOurs} from "./placing.js";
 
 const SHOWN_MS = 6000; // and longer for long sentences and those with something to do
 const SHOWN_MS_PER_LETTER = 45;
@@ -82,6 +82,7 @@ function attach() {
     root = document.createElement("div");
     root.id = "clickpose-notice";
     root.setAttribute("role", "status"); // read out by screen readers, when they have nothing else to read
+    pressOurs(root);
     const style = Object.assign(document.createElement("style"), {textContent: CSS});
     document.head.append(style);
     window.addEventListener("keydown", (event) => event.key === "Escape" && shown && dismiss(), true);

@@ -86,6 +86,11 @@ function headerPlace(width, height) {
   return gap ? [gap[0] + EDGE_PX, box.top + (box.height - height) / 2] : null;
 }
 
+/** Enter and Space are ours on our own buttons: Label Studio has hotkeys on them, which would keep them from pressing. */
+export function pressOurs(root) {
+  root.addEventListener("keydown", (event) => ["Enter", " "].includes(event.key) && event.stopPropagation());
+}
+
 function overlap(a, b) {
   if (!b) return 0;
   const width = Math.min(a.left + a.width, b.right) - Math.max(a.left, b.left);
