@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +48,21 @@ def folder(tmp_path_factory) -> Path:
         pytest.skip("There is no Chromium; `apt-get install chromium` brings it")
     kept = os.environ.get("CLICKPOSE_E2E_FOLDER")
     return Path(kept) if kept else tmp_path_factory.mktemp("e2e")
+
+
+@pytest.fixture(scope="session")
+def label_studio_version(folder) -> tuple[int, ...]:
+    """Version of the Label Studio that is tried, such as (1, 23, 2)."""
+    code = "from importlib.metadata import version; print(version('label-studio'))"
+    text = subprocess.run([LABEL_STUDIO_PYTHON, "-c", code], check=True, capture_output=True, text=True).stdout
+    return tuple(int(number) for number in text.strip().split(".")[:3])
+
+
+@pytest.fixture
+def keypoints_above_boxes(label_studio_version) -> None:
+    """Label Studio lets a keypoint be taken that lies in a box, without help by the bridge."""
+    if label_studio_version < (1, 22):
+        pytest.skip("before 1.22 Label Studio draws boxes above the keypoints in them, and takes the box")
 
 
 @pytest.fixture(scope="session")

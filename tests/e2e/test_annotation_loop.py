@@ -607,7 +607,7 @@ def dynamic_task(task_id, stack):
         api.call("PATCH", address, json={"result": shown["result"]})
 
 
-@pytest.mark.usefixtures("any_key")
+@pytest.mark.usefixtures("any_key", "keypoints_above_boxes")
 def test_dynamic_predictions_refine_where_the_bridge_stays_off(editor, dynamic_task, artifacts):
     editor.without_bridge()
     page = editor.page

@@ -46,6 +46,7 @@ LOST = {
     (KEYPOINT, "bboxCoords"): {"extent"},
     (IMAGE, "naturalWidth"): {"extent"},
     (BOX, "isReadOnly"): {"locks"},
+    (f"{BOX}.shapeRef", "hitFunc"): {"order"},
     (ANNOTATION, "serializeAnnotation"): {"items", "adding"},
     (ANNOTATION, "deserializeResults"): {"adding"},
     (ANNOTATION, "deleteArea"): {"adding"},

@@ -32,6 +32,7 @@ import * as hover from "./drawing/hover.js";
 import * as keys from "./keys/keys.js";
 import * as lsPage from "./label_studio/page.js";
 import * as lsProbes from "./label_studio/probes.js";
+import * as lsRegions from "./label_studio/regions.js";
 import * as lsSaving from "./label_studio/saving.js";
 import * as limits from "./surface/limits.js";
 import * as notices from "./surface/notices.js";
@@ -48,6 +49,7 @@ let shownFor = null; // project whose state the chip shows
 /** What the page shows has been drawn. */
 function shown() {
   enter();
+  lsRegions.letThrough(view);
   if (lsSaving.isSaving()) refinement.dropUnanswered();
   if (refinement.isWaiting()) frames.invalidate(); // so that a Submit meanwhile is seen
 }

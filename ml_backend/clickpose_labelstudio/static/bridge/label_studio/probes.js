@@ -196,6 +196,15 @@ export const PROBES = [
     needs: `${NOT_REFINED}: how large keypoints and boxes are is not known.`,
   },
   {
+    name: "order",
+    of: ["regions.letThrough"],
+    test: ({keypoint, box}) =>
+      keypoint?.shapeRef && box?.shapeRef
+        ? isFunction(box.shapeRef.getAbsoluteZIndex, box.shapeRef.hitFunc, box.shapeRef.hitStrokeWidth)
+        : undefined,
+    needs: "Where Label Studio draws boxes above keypoints, the box is taken in place of the keypoint.",
+  },
+  {
     name: "locks",
     of: ["regions.isLocked"],
     test: (view) => each(view, (region) => isFunction(region.isReadOnly)),

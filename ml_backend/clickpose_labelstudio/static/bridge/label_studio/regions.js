@@ -189,12 +189,44 @@ export function toggleOccluded(region) {
   return true;
 }
 
+const BORDER_PX = 8; // how wide the border of a box is to the mouse, where only that is taken
+let firstIsOnTop = null; // as Label Studio draws regions since 1.22; before, the last one. Null until it is seen
+const opened = new WeakSet(); // shapes of boxes that let the mouse through
+
+/** See which of two regions is drawn above the other. */
+function seeOrder({regions}) {
+  const shapes = regions.filter((region) => !region.selected && region.shapeRef?.getLayer()).map(({shapeRef}) => shapeRef);
+  if (shapes.length > 1) firstIsOnTop = shapes[0].getAbsoluteZIndex() > shapes.at(-1).getAbsoluteZIndex();
+}
+
 /**
- * Label Studio draws the first region on top, and the interior of a box catches the mouse: bring boxes that lie
+ * Where Label Studio draws the last region on top, the interior of a box, listed after its keypoints, would catch the
+ * mouse for all of them: let it through, so that a box is taken by its border. Changes nothing in the annotation.
+ */
+export function letThrough({annotation}) {
+  if (!can("order") || firstIsOnTop) return;
+  if (firstIsOnTop === null) seeOrder(annotation);
+  if (firstIsOnTop !== false) return;
+  for (const {shapeRef: shape} of annotation.regions.filter(isBox)) {
+    if (!shape?.getLayer() || opened.has(shape)) continue;
+    opened.add(shape);
+    shape.hitStrokeWidth(BORDER_PX);
+    shape.hitFunc((context) => {
+      context.beginPath();
+      context.rect(0, 0, shape.width(), shape.height());
+      context.closePath();
+      context.strokeShape(shape);
+    });
+    shape.getLayer().batchDraw();
+  }
+}
+
+/**
+ * Where Label Studio draws the first region on top, the interior of a box catches the mouse: bring boxes that lie
  * before a keypoint behind all of them, by making them anew with the same ids.
  */
 export function sendBoxesToBack(annotation) {
-  if (!can("adding")) return;
+  if (!can("adding") || firstIsOnTop === false) return;
   const regions = annotation.regions.filter((region) => isKeypoint(region) || isBox(region));
   const first = regions.findIndex(isBox);
   if (first < 0 || !regions.slice(first).some(isKeypoint)) return;
