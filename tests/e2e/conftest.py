@@ -25,6 +25,7 @@ LABEL_STUDIO_PYTHON = Path(
 ARTIFACTS = Path(os.environ.get("CLICKPOSE_ARTIFACTS", REPOSITORY / "artifacts"))
 FIRST_PHOTOS = 6  # that the real network labels at the first start
 PHOTOS = 150  # in all, labelled by the fake predictor: more than there are tests that open one of their own
+BRIDGE = "clickpose/bridge.js"
 CHROMIUM_FLAGS = [
     "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
@@ -108,10 +109,16 @@ def login(stack, browser) -> dict:
 
 @pytest.fixture
 def page(browser, login) -> Iterator:
-    """A logged-in page."""
+    """A logged-in page. The bridge is to throw nothing on it, neither into the page nor into its own net."""
     context = browser.new_context(storage_state=login, viewport={"width": 1440, "height": 900})
-    yield context.new_page()
+    page = context.new_page()
+    thrown = []
+    page.on("pageerror", lambda error: thrown.append(error.stack) if BRIDGE in (error.stack or "") else None)
+    yield page
+    if not page.is_closed():
+        thrown += page.evaluate("() => window.__clickposeBridge?.diagnostics.faults ?? []")
     context.close()
+    assert thrown == []
 
 
 @pytest.fixture(params=["another annotator", "the same annotator"])

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import requests
 
 from clickpose_labelstudio.launch.bridge_script import bridge_script, userscript
 from clickpose_labelstudio.launch.processes import answers, free_port
@@ -81,6 +82,21 @@ def test_nginx_snippet_brings_a_bridge_that_refines(stock_page, nginx, stack, ta
     editor.drag(f"{editor.persons()[0]}-left_wrist", 20, 10)
     editor.wait_applied(1)
     editor.submit()
+
+
+def test_browsers_keep_the_script(page, nginx, stack, task_id):
+    """The launcher's address carries a hash, so it is never asked for again; nginx's is, and has not changed."""
+    for _ in range(2):
+        page.goto(f"{stack.loop.project_url}?task={task_id}")
+        page.wait_for_function("window.__clickposeBridge")
+    name = page.locator("script[src*='/clickpose/bridge.js?v=']").get_attribute("src")
+    entry = "(src) => performance.getEntriesByName(new URL(src, location).href)[0].transferSize"
+    assert page.evaluate(entry, name) == 0
+    address = f"{nginx}/clickpose/bridge.js"
+    answer = requests.get(address, timeout=30)
+    assert answer.text == bridge_script() and answer.headers["Cache-Control"] == "no-cache"
+    again = requests.get(address, headers={"If-Modified-Since": answer.headers["Last-Modified"]}, timeout=30)
+    assert again.status_code == 304 and not again.content
 
 
 def test_userscript_on_a_stock_page_refines(stock_page, stack, task_id):

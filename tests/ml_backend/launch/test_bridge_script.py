@@ -37,6 +37,12 @@ def test_every_module_is_in_the_script_once_and_after_those_that_it_imports():
         assert set(re.findall(r' = modules\["([\w/]+)"\];', text)) <= set(names[:place])
 
 
+def test_script_is_small_enough_for_every_page():
+    size = len(bridge_script().encode())
+    print(f"{size / 1000:.0f} kB")
+    assert size < 150_000
+
+
 def test_all_that_reads_label_studio_is_named_by_a_probe():
     """What a new version lacks then switches off what needs it, in place of failing under the annotator's hands."""
     exports = {
