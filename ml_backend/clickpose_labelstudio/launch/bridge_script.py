@@ -13,6 +13,7 @@ from clickpose.skeleton import COCO, Skeleton
 SOURCES = Path(__file__).parents[1] / "static" / "bridge"
 ENTRY = "main"
 IMPORT = re.compile(r'^import (?:\* as (?P<module>\w+)|(?P<names>\{[\w, ]+\})) from "(?P<file>\.[\w./]+)\.js";$', re.M)
+COMMENT = re.compile(r"^[ \t]*(/\*\*.*?\*/|//[^\n]*)[ \t]*\n", re.M | re.S)  # one that has its lines for itself
 EXPORT = re.compile(r"^export (?:(?:async )?function|const|class) (?P<name>\w+)", re.M)
 TRIED_LABEL_STUDIO = ("1.23.2",)  # all browser tests pass with these; the last one is what `make setup` installs
 
@@ -91,7 +92,8 @@ def _wrap(name: str) -> str:
     """Return a module as a function that is called at once and returns what the module exports.
 
     A page takes one script, in one request, from servers and userscript managers that know no modules. The sources
-    keep to one form of import and export each (see the patterns), so that this needs no bundler.
+    keep to one form of import and export each (see the patterns), so that this needs no bundler. Comments, a third of
+    the sources, are for those who read these.
 
     Raises:
         ValueError: if a module has an import or export of another form.
@@ -100,7 +102,7 @@ def _wrap(name: str) -> str:
     def taken(path: str) -> str:
         return f'modules["{_module(name, path)}"]'
 
-    source = _source(name)
+    source = COMMENT.sub("", _source(name)).lstrip("\n")
     exports = [match["name"] for match in EXPORT.finditer(source)]
     source = IMPORT.sub(lambda match: f"const {match['names'] or match['module']} = {taken(match['file'])};", source)
     source = EXPORT.sub(lambda match: match[0].removeprefix("export "), source)

@@ -73,7 +73,7 @@ def sources(tmp_path, monkeypatch):
 def test_imports_of_a_module_become_constants(sources):
     sources(
         main='import * as a from "./first.js";\nimport {b} from "./first.js";\n\nb(a);\n',
-        first="export function b() {}\nexport const c = 1;\n",
+        first="/** What\n * it is. */\nexport function b() {}\n  // said\nexport const c = 1;\n",
     )
     assert bridge_script().split("const modules = {};\n\n")[1] == (
         '// first.js\nmodules["first"] = (() => {\nfunction b() {}\nconst c = 1;\nreturn {b, c};\n})();\n\n'

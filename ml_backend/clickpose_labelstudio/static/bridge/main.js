@@ -49,7 +49,8 @@ let shownFor = null; // project whose state the chip shows
 /** What the page shows has been drawn. */
 function shown() {
   enter();
-  lsRegions.letThrough(view);
+  const view = lsPage.view();
+  if (view) lsRegions.letThrough(view);
   if (lsSaving.isSaving()) refinement.dropUnanswered();
   if (refinement.isWaiting()) frames.invalidate(); // so that a Submit meanwhile is seen
 }
