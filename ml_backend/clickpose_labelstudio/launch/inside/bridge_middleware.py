@@ -7,6 +7,7 @@ Needs Django only. The file to serve is named by the environment variable ``CLIC
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import os
 from pathlib import Path
@@ -32,21 +33,27 @@ class BridgeMiddleware:
         self.get_response = get_response
         self.script = Path(path).read_bytes()
         self.progress = Path(os.environ.get("CLICKPOSE_PROGRESS", os.devnull))
+        self.packed = gzip.compress(self.script)
         self.instance = os.environ.get("CLICKPOSE_INSTANCE", "")
         self.version = hashlib.sha256(self.script).hexdigest()[:12]
 
     def __call__(self, request: Any) -> Any:
         """Answer for the script, pass everything else on."""
         if request.path == SCRIPT_PATH:
-            return self._serve()
+            return self._serve("gzip" in request.headers.get("Accept-Encoding", ""))
         if request.path == INSTANCE_PATH:
             return HttpResponse(self.instance, content_type="text/plain")
         if request.path == PROGRESS_PATH:
             return self._serve_progress()
         return self._add_tag(request, self.get_response(request))
 
-    def _serve(self) -> HttpResponse:
-        response = HttpResponse(self.script, content_type="text/javascript; charset=utf-8")
+    def _serve(self, is_packed: bool) -> HttpResponse:
+        response = HttpResponse(
+            self.packed if is_packed else self.script, content_type="text/javascript; charset=utf-8"
+        )
+        if is_packed:
+            response["Content-Encoding"] = "gzip"
+        response["Vary"] = "Accept-Encoding"
         response["Cache-Control"] = "private, max-age=31536000, immutable"  # the address carries a hash
         response["X-Content-Type-Options"] = "nosniff"
         return response
