@@ -165,7 +165,7 @@ def test_two_projects_of_one_host_stay_logged_in(own, own_page, stack):
 def test_the_page_tells_how_far_the_pre_annotation_is(own, own_page, artifacts):
     own.command.read_until("photos are pre-annotated")
     path, now = own.folder.progress, {"project": own.project_id, "total": 21}
-    line, chip = own_page.locator("#clickpose-progress"), own_page.locator("#clickpose-chip button")
+    line, chip = own_page.locator("#clickpose-progress"), own_page.locator("#clickpose-chip > button")
     through = path.read_text()
     path.write_text(json.dumps({"state": "running", "done": 3, "left": 130, **now}))
     own_page.goto(own.project_url)

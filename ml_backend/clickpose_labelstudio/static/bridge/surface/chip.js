@@ -13,8 +13,12 @@ const STATES = {
   ready: {text: "ready", color: BLUE},
   refining: {text: "refining", color: AMBER},
   waiting: {text: "waiting to submit", color: AMBER},
-  refused: {text: "edit not refined", color: RED},
-  offline: {text: "offline", color: GREY},
+  refused: {text: "edit not refined", color: RED, means: "Your edit is kept; the other joints stay where they are."},
+  offline: {
+    text: "offline",
+    color: GREY,
+    means: "What you do is kept, but nothing follows it. The backend is looked for by itself; the chip shows when it is back.",
+  },
   off: {text: "off on this page", color: GREY},
   configuration: {text: "check the labels", color: RED},
   limited: {text: "partly off on this version", color: AMBER},
@@ -31,7 +35,7 @@ const CSS = `
   #clickpose-chip > button:focus-visible {outline: 2px solid ${BLUE}; outline-offset: 1px}
   #clickpose-chip .text {min-width: 48px; text-align: left}
   #clickpose-chip .more {width: 14px; border-radius: 50%; background: var(--soft); text-align: center}
-  #clickpose-chip .dot {flex: none; width: 8px; height: 8px; border-radius: 50%}
+  #clickpose-chip .dot {flex: none; width: 8px; height: 8px; border-radius: 50%; background: var(--state)}
   #clickpose-chip[data-form=short] .name, #clickpose-chip[data-form=dot] .name,
   #clickpose-chip[data-form=dot] .text, #clickpose-chip[data-form=dot] .more {display: none}
   #clickpose-chip[data-form=dot] > button {width: 22px; height: 22px; padding: 0; justify-content: center}
@@ -42,7 +46,7 @@ const CSS = `
   #clickpose-chip .help td {padding: 2px 10px 2px 0; vertical-align: top; white-space: nowrap}
   #clickpose-chip .help td + td {white-space: normal}
   #clickpose-chip .help p {margin: 6px 0}
-  #clickpose-chip .detail {padding: 4px 8px; border-left: 3px solid ${RED}; overflow-wrap: anywhere; white-space: pre-line}
+  #clickpose-chip .detail {padding: 4px 8px; border-left: 3px solid var(--state); overflow-wrap: anywhere; white-space: pre-line}
   #clickpose-chip kbd {padding: 0 4px; border: 1px solid var(--line); border-radius: 3px; background: var(--soft);
     color: inherit; font: inherit}
   #clickpose-chip .signs {display: grid; gap: 3px; margin: 8px 0}
@@ -116,11 +120,11 @@ function render() {
   const sentences = [trouble, ...[...standing.values()].map((fact) => fact.sentence)].filter(Boolean);
   const text = standing.get(shown)?.text ?? STATES[shown].text;
   root.dataset.state = shown;
-  root.querySelector(".dot").style.background = STATES[shown].color;
+  root.style.setProperty("--state", STATES[shown].color);
   const button = root.querySelector("button");
   button.title = sentences.join("\n") || "Keys and colours";
   button.setAttribute("aria-label", `Click-Pose: ${text}. Keys and colours`);
-  help.explain(sentences);
+  help.explain([...sentences, STATES[shown].means].filter(Boolean));
   const label = root.querySelector(".text");
   if (label.textContent === text && root.dataset.form) return;
   label.textContent = text;
