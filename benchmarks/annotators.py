@@ -41,6 +41,7 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 CONFIG = build_labeling_config()
 REPLAYED = 10  # every so manieth request is asked again
 READY_S = 120.0
+LONGER_SIDE = 1024  # px of the photos
 SAME_PCT = 1e-3  # percent of the photo
 
 
@@ -271,7 +272,7 @@ def main() -> None:
         photos = Path(folder) / "photos"
         photos.mkdir()
         for number in range(options.annotators):
-            write_photo(photos / f"{number}.jpg", number)
+            write_photo(photos / f"{number}.jpg", number, LONGER_SIDE)
         served = {
             name: stack.enter_context(serving(path, photos, Path(folder) / f"cache {name}", options.threads))
             for name, path in checkouts.items()

@@ -19,6 +19,7 @@ from clickpose.data.notes import Notes, note
 from clickpose_labelstudio.carried import Carried, only_one_file, unpack
 from clickpose_labelstudio.codec import DecodedResult, decode_result
 from clickpose_labelstudio.export_categories import ExportCategories, FileCategories
+from clickpose_labelstudio.export_checks import Findings, check_choice, check_result
 from clickpose_labelstudio.grouping import Person
 from clickpose_labelstudio.labeling_config import LabelingConfig
 from clickpose_labelstudio.references import file_names
@@ -86,12 +87,13 @@ def tasks_to_coco(
     source: Source = "newest",
     file: str = "",
     notes: Notes | None = None,
+    findings: Findings | None = None,
 ) -> dict:
     """Convert Label Studio's JSON export to COCO keypoints.
 
     Coordinates stay floating point; visibility is 0, 1 or 2; ``area`` is the area of the box. A person without a
-    rectangle gets the box around the keypoints. An image on which nothing was drawn has no width and height, since the
-    export does not tell.
+    rectangle gets the box around the keypoints, and is counted among the findings. An image on which nothing was drawn
+    has no width and height, since the export does not tell.
 
     Tasks that were imported from a COCO file give back its entries, fields and order, crowds and other categories
     included; what a human changed is changed (see :func:`.restored`), people who were deleted are gone, new people
@@ -104,6 +106,7 @@ def tasks_to_coco(
             or the newest ``prediction``. Tasks without any are left out.
         file: name of the export, for messages.
         notes: what is left out is counted here.
+        findings: what an annotator would want to look at again is put here (:mod:`.export_checks`).
 
     Raises:
         CodecError: if a task is not one of such an export, a region cannot be read, or photos cannot be told apart by
@@ -111,6 +114,8 @@ def tasks_to_coco(
     """
     notes = Counter() if notes is None else notes
     chosen = list(_labelled_tasks(tasks, config, source, file, notes))
+    if findings is not None:
+        _check(chosen, source, findings)
     _give_image_ids(chosen)
     names = _file_names(chosen, notes)
     categories = ExportCategories(config.skeleton, [task.carried for task in chosen if task.carried], notes)
@@ -146,6 +151,15 @@ def _labelled_tasks(
             yield _read_task(task, index, entries, config, notes)
         except ValueError as error:
             raise CodecError(f"Task {task.get('id', index)}{of_file} cannot be exported: {error}") from error
+
+
+def _check(tasks: Sequence[_LabelledTask], source: Source, findings: Findings) -> None:
+    """Look for what was forgotten or mistaken."""
+    for task in tasks:
+        if source != "prediction":
+            check_choice(findings, task.task, [entry for entry, _ in task.entries])
+        for _, result in task.entries:
+            check_result(findings, task.task.get("id", task.index), result)
 
 
 def _kind_of(value: object) -> str:

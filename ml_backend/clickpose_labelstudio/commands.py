@@ -9,7 +9,7 @@ import json
 import os
 import signal
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from enum import Enum
 from functools import partial
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from clickpose_labelstudio.label_studio_client import LabelStudioClient
     from clickpose_labelstudio.labeling_config import LabelingConfig
 
-TASKS_PER_IMPORT = 100
+LOCAL_PREFIX = "/data/local-files/?d="
 OWN_DATA_FOLDER = Path(".clickpose")
 
 labelstudio = typer.Typer(
@@ -171,8 +171,15 @@ def export_coco(
     labels: Annotated[Source, typer.Option(help="The newest annotation of a task, all, or the prediction.")] = (
         Source.newest
     ),
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Write nothing where something should be looked at again; exit with status 1."),
+    ] = False,
 ) -> None:
     """Write annotations as COCO keypoints (several persons, v 0/1/2, all digits) or YOLO-pose label files.
+
+    What an annotator may have forgotten or mistaken is said on standard error with the tasks: joints that are nobody's
+    or there twice, persons without a box, left and right exchanged, older annotations and drafts that are left out.
 
     Examples:
 
@@ -185,6 +192,7 @@ def export_coco(
     with user_errors("labelstudio"):
         from clickpose.outputs import check_outputs
         from clickpose_labelstudio.coco_exchange import tasks_to_coco
+        from clickpose_labelstudio.export_checks import Findings
 
         if (source is None) == (project is None):
             raise ValueError("Expected either a JSON export or --project, got both or neither")
@@ -199,7 +207,13 @@ def export_coco(
             tasks, project_xml = _fetch_project(url, api_key, project)
         parsed = _parse_config(config, project_xml)
         notes: Counter[str] = Counter()
-        coco = tasks_to_coco(tasks, parsed, source=labels.value, file=str(source or ""), notes=notes)
+        findings = Findings()
+        coco = tasks_to_coco(tasks, parsed, source=labels.value, file=str(source or ""), notes=notes, findings=findings)
+        for line in findings.lines():
+            typer.echo(f"Look again: {line}", err=True)
+        if findings and strict:
+            typer.echo(f"{out} was not written (--strict)", err=True)
+            raise typer.Exit(1)
         _write_labels(coco, format, out, parsed.skeleton, notes)
         persons = sum(1 for annotation in coco["annotations"] if "label_studio" in annotation)
         typer.echo(f"{persons} persons on {len(coco['images'])} images -> {out}")
@@ -232,8 +246,13 @@ def import_coco(
         Path | None, typer.Option(help="COCO file with the images that the results belong to.", exists=True)
     ] = None,
     images_prefix: Annotated[
-        str, typer.Option(help="What to put before a file name: /data/local-files/?d=photos/, s3://bucket/, https://…")
-    ] = "/data/local-files/?d=",
+        str | None,
+        typer.Option(
+            help="What to put before the names of photos that the project does not have: s3://bucket/, https://…, "
+            f"{LOCAL_PREFIX}<folder>/.",
+            show_default=f"{LOCAL_PREFIX}, with --out",
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Label Studio tasks to write.")] = None,
     project: Project = None,
     url: Url = None,
@@ -242,13 +261,17 @@ def import_coco(
     kind: Annotated[Kind, typer.Option(help="Predictions to check, or finished annotations.")] = Kind.predictions,
     model_version: Annotated[str, typer.Option(help="Name for the predictions.")] = "coco",
 ) -> None:
-    """Turn COCO keypoints or a network's results into Label Studio tasks.
+    """Bring COCO keypoints or a network's results into a Label Studio project, or write them as tasks.
+
+    Photos that the project has already, by their names, get the people of the file; the others become new tasks.
 
     Examples:
 
-        clickpose labelstudio import coco.json --images-prefix "/data/local-files/?d=photos/" --out tasks.json
+        clickpose labelstudio import coco.json --project 1
 
         clickpose labelstudio import results.json --images coco.json --project 1 --url http://localhost:8080
+
+        clickpose labelstudio import coco.json --images-prefix s3://bucket/photos/ --out tasks.json
     """
     with user_errors("labelstudio"):
         from clickpose.outputs import check_outputs
@@ -261,14 +284,17 @@ def import_coco(
             with _client(url, api_key) as client:
                 project_xml = client.label_config(project)
         parsed = _parse_config(config, project_xml)
-        options = {"reference": partial(reference_to, images_prefix), "model_version": model_version}
+        prefix = LOCAL_PREFIX if images_prefix is None else images_prefix
+        options = {"reference": partial(reference_to, prefix), "model_version": model_version}
         notes: Counter[str] = Counter()
         tasks = _make_tasks(coco, images, parsed, kind, notes, options)
         if out is not None:
             _write_json(out, tasks)
+            said = f"{len(tasks)} tasks -> {out}"
         elif project is not None:
-            _post_tasks(url, api_key, project, tasks)
-        typer.echo(f"{len(tasks)} tasks -> {out if out is not None else f'project {project}'}")
+            with _client(url, api_key) as client:
+                said = _add_to_project(client, project, tasks, kind, parsed, images_prefix is not None, notes)
+        typer.echo(said)
         _print_notes(notes)
 
 
@@ -402,11 +428,35 @@ def _fetch_project(url: str | None, api_key: str, project: int) -> tuple[list[di
         return list(client.tasks(project)), label_config
 
 
-def _post_tasks(url: str | None, api_key: str, project: int, tasks: list[dict]) -> None:
-    starts = range(0, len(tasks), TASKS_PER_IMPORT)
-    with _client(url, api_key) as client, typer.progressbar(starts, label="Importing") as shown:
-        for start in shown:
-            client.import_tasks(project, tasks[start : start + TASKS_PER_IMPORT])
+def _add_to_project(
+    client: LabelStudioClient,
+    project: int,
+    tasks: list[dict],
+    kind: Kind,
+    config: LabelingConfig,
+    prefixed: bool,
+    notes: Counter[str],
+) -> str:
+    """Add tasks to a project; return what to say of it."""
+    from clickpose_labelstudio.project_import import carry_out, plan_import
+
+    def progress(steps: Sequence) -> Iterator:
+        with typer.progressbar(steps, label="Importing") as shown:
+            yield from shown
+
+    plan = plan_import(client, project, tasks, kind.value, config.image_key, prefixed)
+    carry_out(client, plan, notes, progress)
+    return plan.told() + _how_to_see(client, project, kind, tasks)
+
+
+def _how_to_see(client: LabelStudioClient, project: int, kind: Kind, tasks: list[dict]) -> str:
+    """Say what to do where a project starts from other predictions than those that were imported."""
+    shown = (client.project(project) or {}).get("model_version")
+    versions = {entry.get("model_version") for task in tasks for entry in task.get("predictions", ())}
+    if kind is not Kind.predictions or not shown or versions <= {shown}:
+        return ""
+    wanted = ", ".join(sorted(map(str, versions)))
+    return f"\nIts tasks start from the predictions of {shown}; Settings, Annotation has {wanted}, to start from these"
 
 
 def _write_json(path: Path, value: object) -> None:

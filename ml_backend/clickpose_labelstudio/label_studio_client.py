@@ -136,7 +136,7 @@ class LabelStudioClient:
         page, seen = 1, 0
         while True:
             wanted = {"project": project_id, "fields": "all", "resolve_uri": False, **query}
-            params = {"page_size": TASKS_PER_PAGE, **wanted, "page": page}
+            params = {**wanted, "page": page, "page_size": wanted.get("page_size", TASKS_PER_PAGE)}
             answer = self.call("GET", "/api/tasks/", params=params, timeout_s=LONG_ANSWER_SECONDS)
             yield from answer["tasks"]
             seen += len(answer["tasks"])
@@ -147,6 +147,30 @@ class LabelStudioClient:
     def import_tasks(self, project_id: int, tasks: list[dict]) -> None:
         """Add tasks, with their predictions and annotations, to a project."""
         self.call("POST", f"/api/projects/{project_id}/import", json=tasks, timeout_s=LONG_ANSWER_SECONDS)
+
+    def import_predictions(self, project_id: int, predictions: list[dict]) -> None:
+        """Add predictions to tasks of a project, each with the number of its ``task``."""
+        path = f"/api/projects/{project_id}/import/predictions"
+        self.call("POST", path, json=predictions, timeout_s=LONG_ANSWER_SECONDS)
+
+    def create_annotation(self, task_id: int, **fields: object) -> None:
+        """Add a finished annotation to a task."""
+        self.call("POST", f"/api/tasks/{task_id}/annotations/", json=fields)
+
+    def update_task(self, task_id: int, **fields: object) -> None:
+        """Change fields of a task."""
+        self.call("PATCH", f"/api/tasks/{task_id}/", json=fields)
+
+    def can_show(self, reference: str) -> bool:
+        """Tell whether Label Studio has a photo at a path of its own, or sends elsewhere for it."""
+        try:
+            with self._session.get(
+                self._url + reference, headers=self._auth.header(), stream=True, allow_redirects=False,
+                timeout=(CONNECT_SECONDS, ANSWER_SECONDS),
+            ) as response:  # fmt: skip
+                return response.ok
+        except requests.RequestException:
+            return False
 
     def predict(self, project_id: int, task_ids: list[int]) -> None:
         """Let Label Studio get and keep predictions for tasks."""

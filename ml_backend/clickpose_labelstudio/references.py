@@ -50,11 +50,16 @@ def reference_to(prefix: str, file_name: str) -> str:
         prefix: ``/data/local-files/?d=photos/``, ``s3://bucket/``, ``https://…``.
         file_name: of a COCO file.
     """
-    if _scheme(file_name) in ("http", "https", "data", *CLOUD_SCHEMES):
+    if is_address(file_name):
         return file_name
     name = file_name.replace("\\", "/")
     on_web = prefix.startswith(("/", "http://", "https://"))
     return prefix + (quote(name) if on_web else name)
+
+
+def is_address(file_name: str) -> bool:
+    """Tell whether the file name of a photo is an address, which needs nothing before it."""
+    return _scheme(file_name) in ("http", "https", "data", *CLOUD_SCHEMES)
 
 
 def file_name_of(reference: str) -> str | None:

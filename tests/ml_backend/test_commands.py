@@ -241,12 +241,86 @@ def test_a_project_that_is_not_there_is_one_sentence(run, tmp_path, studio):
     assert (result.exit_code, result.output) == (2, "Expected the number of a project, got 4, which is not there\n")
 
 
-def test_tasks_go_straight_into_a_live_project(run, studio, coco_file):
+def has_tasks(studio, *tasks) -> None:
+    """Let project 3 have tasks."""
+    address = "/api/tasks/?project=3&fields=all&resolve_uri=False&page=1&page_size=100"
+    studio.answers[address] = (200, {}, json.dumps({"tasks": tasks, "total": len(tasks)}).encode())
+
+
+def sent(studio) -> list[tuple[str, str, object]]:
+    """Method, path and JSON of the requests that change something."""
+    return [(m, path, json.loads(body)) for m, path, _, body in studio.requests if m != "GET"]
+
+
+def test_photos_that_a_project_lacks_become_tasks(run, studio, coco_file):
+    has_tasks(studio)
     studio.answers["/api/projects/3/import"] = (201, {}, b"{}")
-    result = run("labelstudio", "import", coco_file, "--project", 3, "--url", studio.url(), "--api-key", "k")
+    studio.answers["/data/local-files/?d=set/a%20b.jpg"] = (200, {}, b"photo")
+    command = ["labelstudio", "import", coco_file, "--project", 3, "--url", studio.url(), "--api-key", "k"]
+    result = run(*command)
+    assert (result.exit_code, sent(studio)) == (2, [])
+    assert "Expected --images-prefix for photos that project 3 does not have (a b.jpg)" in result.output
+    result = run(*command, "--images-prefix", "/data/local-files/?d=photos/")
+    assert (result.exit_code, sent(studio)) == (2, [])
+    assert "nothing at /data/local-files/?d=photos/a%20b.jpg" in result.output
+    result = run(*command, "--images-prefix", "/data/local-files/?d=set/")
     assert result.exit_code == 0, result.output
-    (posted,) = [json.loads(body) for method, _, _, body in studio.requests if method == "POST"]
-    assert posted[0]["data"]["file_name"] == "a b.jpg"
+    assert "0 photos were in project 3 already and got predictions; 1 new tasks" in result.output
+    ((_, path, posted),) = sent(studio)
+    assert path == "/api/projects/3/import" and posted[0]["data"]["file_name"] == "a b.jpg"
+    assert posted[0]["data"]["image"] == "/data/local-files/?d=set/a%20b.jpg"
+
+
+@pytest.mark.parametrize(
+    "reference", ["/data/local-files/?d=link-1/set/a%20b.jpg", "/data/upload/3/0f1e2d3c-a%20b.jpg"]
+)
+def test_photos_that_a_project_has_get_the_people_of_the_file(run, studio, coco_file, reference):
+    has_tasks(studio, {"id": 12, "data": {"image": reference, "own": 1}}, {"id": 13, "data": {"image": "s3://b/c.jpg"}})
+    for method_path in ("/api/projects/3/import/predictions", "/api/tasks/12/", "/api/tasks/12/annotations/"):
+        studio.answers[method_path] = (200, {}, b"{}")
+    command = ["labelstudio", "import", coco_file, "--project", 3, "--url", studio.url(), "--api-key", "k"]
+    result = run(*command)
+    assert result.exit_code == 0, result.output
+    assert "1 photos were in project 3 already and got predictions; 0 new tasks" in result.output
+    (_, _, told), (_, path, predictions) = sent(studio)
+    data = told["data"]
+    assert (data["image"], data["own"], data["file_name"], data["coco_image_id"]) == (reference, 1, "a b.jpg", 7)
+    assert path.endswith("import/predictions") and [p["task"] for p in predictions] == [12]
+    assert {item["type"] for item in predictions[0]["result"]} == {"keypointlabels", "rectanglelabels", "choices"}
+    # once more: nothing twice, though Label Studio adds fields of its own
+    stored = {**predictions[0], "id": 5, "result": [{**i, "meta": {}} for i in reversed(predictions[0]["result"])]}
+    has_tasks(studio, {"id": 12, "data": data, "predictions": [stored]})
+    studio.requests.clear()
+    result = run(*command)
+    assert (result.exit_code, sent(studio)) == (0, [])
+    assert "1 photos were in project 3 already and got predictions, 1 of which had them already" in result.output
+    result = run(*command, "--kind", "annotations")
+    assert [path for _, path, _ in sent(studio)] == ["/api/tasks/12/annotations/"], result.output
+
+
+def test_a_photo_of_the_same_name_and_another_shape_is_refused(run, studio, coco_file):
+    item = {"original_width": 480, "original_height": 640}
+    has_tasks(studio, {"id": 12, "data": {"image": "/data/upload/1/a b.jpg"}, "predictions": [{"result": [item]}]})
+    result = run("labelstudio", "import", coco_file, "--project", 3, "--url", studio.url(), "--api-key", "k")
+    assert (result.exit_code, sent(studio)) == (2, [])
+    assert "Expected a b.jpg of 640 x 480 px, as the file says, but the photo of task 12 has 480 x 640" in result.output
+
+
+def test_names_that_do_not_tell_photos_apart_are_refused(run, studio, coco_file):
+    has_tasks(studio, *({"id": n, "data": {"image": f"s3://b/{n}/a b.jpg"}} for n in (1, 2)))
+    result = run("labelstudio", "import", coco_file, "--project", 3, "--url", studio.url(), "--api-key", "k")
+    assert (result.exit_code, sent(studio)) == (2, [])
+    assert "2 whose folders do not tell" in result.output
+
+
+def test_predictions_that_a_project_does_not_start_from_are_said(run, studio, coco_file):
+    project = {"label_config": build_labeling_config(), "model_version": "clickpose-lite"}
+    studio.answers["/api/projects/3/"] = (200, {}, json.dumps(project).encode())
+    has_tasks(studio, {"id": 12, "data": {"image": "/data/upload/1/a b.jpg"}})
+    for path in ("/api/projects/3/import/predictions", "/api/tasks/12/"):
+        studio.answers[path] = (200, {}, b"{}")
+    result = run("labelstudio", "import", coco_file, "--project", 3, "--url", studio.url(), "--api-key", "k")
+    assert "start from the predictions of clickpose-lite; Settings, Annotation has coco" in result.output
 
 
 @pytest.mark.parametrize(
@@ -270,7 +344,9 @@ def test_mistakes_are_one_sentence(run, tmp_path, coco_file, arguments, message)
 
 
 def test_what_make_run_has_started_is_found_with_its_key(run, tmp_path, studio, coco_file):
-    studio.answers["/api/projects/3/import"] = (201, {}, b"{}")
+    has_tasks(studio, {"id": 12, "data": {"image": "/data/upload/1/a b.jpg"}})
+    for path in ("/api/projects/3/import/predictions", "/api/tasks/12/"):
+        studio.answers[path] = (200, {}, b"{}")
     folder = DataFolder(tmp_path / ".clickpose")
     token = folder.credentials().token
     lock = FolderLock(folder)
