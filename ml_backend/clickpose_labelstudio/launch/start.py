@@ -195,8 +195,12 @@ def running(options: LaunchOptions, say: Say, keep: Say = lambda _: None) -> Ite
         say(f"Starting the backend and Label Studio {version} (the first start sets up the database: about a minute) …")
         loop = _start_all(options, photos, folder, lock, cleanup, say, keep)
         loop.preannotation.start()
-        yield loop
-        say("\nStopping …")
+        try:
+            yield loop
+        finally:
+            loop.preannotation.stop()
+            keep("")
+            say("\nStopping …")
 
 
 def installed_version(python: Path) -> str:
@@ -280,8 +284,6 @@ def _start_all(
         is_ready=lambda: answers(f"{local_url}/health/") and answers(f"{backend_url}/health"),
         report=report, say=say, logs=folder.logs,
     )  # fmt: skip
-    cleanup.callback(keep, "")
-    cleanup.callback(preannotation.stop)
     project_url = f"{url}/projects/{project_id}/data"
     lock.announce({"pid": os.getpid(), "url": project_url})
     return RunningLoop(url, project_url, project_id, backend_url, credentials, tuple(children), preannotation)
