@@ -15,7 +15,6 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
-import clickpose_labelstudio
 from clickpose_labelstudio.label_studio_client import LabelStudioClient
 from clickpose_labelstudio.launch.bridge_script import bridge_script
 from clickpose_labelstudio.launch.processes import free_port
@@ -23,8 +22,7 @@ from clickpose_labelstudio.launch.start import LaunchOptions, RunningLoop, runni
 
 DOCS = Path(__file__).resolve().parent
 REPOSITORY = DOCS.parent
-DEMO = Path(clickpose_labelstudio.__file__).parent / "demo"
-PHOTO = "group-1.jpg"
+PHOTO = "group-1.jpg"  # of the demo
 PERSON, JOINT = 1, "left_wrist"  # the second person from the left
 TARGET_PCT = (20.8, 55.8)  # where the wrist is, on her watch
 LEFT_PCT, RIGHT_PCT, BOTTOM_PCT = 3, 72, 88  # what of the photo is shown
@@ -145,12 +143,12 @@ def record_label_studio(browser: Browser) -> None:
         options = LaunchOptions(
             data_dir=Path(folder) / "data",
             label_studio_python=REPOSITORY / ".venv-labelstudio" / "bin" / "python",
-            images=DEMO,
             port=free_port(18500),
             backend_port=free_port(19500),
             open_browser=False,
         )
         with running(options, print) as loop:
+            loop.preannotation.wait()
             shots = record_drag(browser, loop)
     save_animation(shots, DOCS / "drag.webp")
     save_before_and_after(shots, DOCS / "annotation-loop.jpg")
