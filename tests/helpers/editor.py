@@ -86,9 +86,11 @@ class Editor:
             row.click()
             try:
                 self.page.wait_for_function(f"() => Htx?.task?.id == {task_id}", timeout=PATIENCE_MS / 30)
+                self.page.wait_for_function("() => Htx.annotationStore?.selected", timeout=PATIENCE_MS / 6)
                 return
             except TimeoutError:
-                continue
+                if self.page.evaluate(f"Htx?.task?.id == {task_id}"):  # 1.18 shows nothing of it at times, as it comes
+                    self.page.locator(".lsf-table__row-wrapper").filter(has_not=box).first.click()
         raise AssertionError(f"Expected task {task_id} to open, got {self.page.evaluate('() => Htx?.task?.id')}")
 
     def wait(self, condition: str) -> None:

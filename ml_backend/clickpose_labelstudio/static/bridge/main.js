@@ -107,8 +107,8 @@ function start() {
   hover.listen();
   wholePersons.listen();
   drafts.listen();
-  setInterval(lookAgain, config.retryMs);
-  setInterval(lookForStrange, STRANGE_MS);
+  setInterval(lsProbes.safely(lookAgain), config.retryMs);
+  setInterval(lsProbes.safely(lookForStrange), STRANGE_MS);
   follow({shown, gone: leave});
 }
 
