@@ -26,7 +26,7 @@ def start(
     model: Annotated[str, typer.Option(help="Name of the network.")] = "lite",
     browser: Annotated[bool, typer.Option(help="Open the project in a browser, where there is a desktop.")] = True,
 ) -> None:
-    """Start the backend and Label Studio on this machine, with photos in it and everybody labelled already.
+    """Start the backend and Label Studio on this machine, with photos in it; people are labelled in the background.
 
     Every folder of photos has a project of its own, which is found again at the next start; new photos are added.
     Photos are never copied, annotations never deleted. Ctrl-C stops everything.

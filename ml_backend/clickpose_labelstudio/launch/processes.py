@@ -151,17 +151,17 @@ class Child:
             return
 
 
-def answers(url: str) -> bool:
-    """Tell whether an address of this machine answers with a success."""
-    return read_text(url) is not None
+def answers(url: str, seconds: float = 2.0) -> bool:
+    """Tell whether an address of this machine answers with a success, within some seconds where it is busy."""
+    return read_text(url, seconds) is not None
 
 
-def read_text(url: str) -> str | None:
+def read_text(url: str, seconds: float = 2.0) -> str | None:
     """Return what an address of this machine answers, or None where it gives no success."""
     try:
         with requests.Session() as session:
             session.trust_env = False  # a proxy knows nothing of this machine's own ports
-            answer = session.get(url, timeout=2)
+            answer = session.get(url, timeout=seconds)
     except requests.RequestException:
         return None
     return answer.text if answer.ok else None

@@ -40,6 +40,7 @@ HOST = "127.0.0.1"
 RUN_LABEL_STUDIO = Path(__file__).parent / "inside" / "run_label_studio.py"
 RUN_CLICKPOSE = "from clickpose.cli import main; main()"  # whatever the PATH holds
 BACKEND_SECONDS = 120.0
+BUSY_SECONDS = 30.0  # a server that is away refuses at once; one that is busy may take long to say that it is well
 LABEL_STUDIO_SECONDS = 1800.0  # a busy machine may need many minutes for the first start
 # Names that Label Studio would take for its own settings, and that shells and make commonly set for other reasons.
 NOT_PASSED_ON = ("HOST", "PORT", "DEBUG", "LOG_LEVEL", "USERNAME", "PASSWORD", "PYTHONPATH", "PYTHONHOME", "MAKEFLAGS")
@@ -281,7 +282,7 @@ def _start_all(
 
     preannotation = PreAnnotation(
         connect, project_id, version,
-        is_ready=lambda: answers(f"{local_url}/health/") and answers(f"{backend_url}/health"),
+        is_ready=lambda: all(answers(at, BUSY_SECONDS) for at in (f"{local_url}/health/", f"{backend_url}/health")),
         report=report, say=say, logs=folder.logs,
     )  # fmt: skip
     project_url = f"{url}/projects/{project_id}/data"

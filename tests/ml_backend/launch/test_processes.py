@@ -4,11 +4,13 @@ import os
 import socket
 import sys
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from clickpose_labelstudio.launch.errors import LaunchError
 from clickpose_labelstudio.launch.processes import Child, answers, free_port
+from helpers.servers import serving
 
 SERVER = "import http.server; http.server.test(http.server.SimpleHTTPRequestHandler, port={port}, bind='127.0.0.1')"
 PARENT_OF_SLEEPER = (
@@ -71,3 +73,22 @@ def test_grandchildren_are_stopped_too(tmp_path):
     while is_alive(grandchild) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not is_alive(grandchild)
+
+
+class Busy(BaseHTTPRequestHandler):
+    def do_GET(self):
+        time.sleep(0.5)
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_busy_server_is_told_from_one_that_is_away_by_patience():
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Busy)) as server:
+        url = f"http://127.0.0.1:{server.server_address[1]}/"
+        assert (answers(url, 0.1), answers(url, 20.0)) == (False, True)
+    started = time.monotonic()
+    assert not answers(url, 20.0)
+    assert time.monotonic() - started < 10  # refused at once
