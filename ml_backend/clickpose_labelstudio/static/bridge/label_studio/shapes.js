@@ -20,14 +20,12 @@ const deaf = new Set(); // shapes that let the mouse through
  */
 export function catchOnly(keypoint, near, {isPress = false} = {}) {
   const wanted = new Set(near.filter((region) => keypoint && region !== keypoint).map(({shapeRef}) => shapeRef));
-  const changed = new Set();
-  for (const shape of [...deaf, ...wanted]) {
-    const isDeaf = wanted.has(shape);
-    if (!shape?.getLayer?.() || shape.listening() === !isDeaf) continue;
-    shape.listening(!isDeaf);
-    changed.add(shape.getLayer());
+  const both = [...deaf, ...wanted].filter((shape) => shape?.getLayer?.());
+  for (const shape of both) {
+    if (shape.listening() === wanted.has(shape)) shape.listening(!wanted.has(shape));
   }
   deaf.clear();
   wanted.forEach((shape) => deaf.add(shape));
-  if (isPress) changed.forEach((layer) => layer.drawHit());
+  // Konva would see it at the next frame, also what was changed since the last one
+  if (isPress) new Set(both.map((shape) => shape.getLayer())).forEach((layer) => layer.drawHit());
 }
