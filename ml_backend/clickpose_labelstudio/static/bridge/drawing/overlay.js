@@ -23,29 +23,30 @@ export function draw(view) {
   sheet.print = print;
   const context = prepare(sheet.canvas, size);
   const shown = scene.filter(({isShown}) => isShown);
-  shown.forEach((person) => drawPerson(context, person));
+  shown.forEach((person) => drawPerson(context, person, size));
   diagnostics.redraws += 1;
   diagnostics.bones = shown.reduce((count, {bones}) => count + bones.length, 0);
 }
 
-function drawPerson(context, {id, tint, opacity, points, bones, box}) {
+function drawPerson(context, {id, tint, opacity, points, bones, box}, {width}) {
   if (box) drawBox(context, {...box, tint, opacity});
   bones.forEach((bone) => drawBone(context, {...bone, tint}));
   points.forEach((point) => drawPoint(context, point));
   const isNamed = display.get("names") && id && opacity === 1;
-  if (isNamed) namesOf(points).forEach((name) => drawName(context, name));
+  if (isNamed) namesOf(points, width).forEach((name) => drawName(context, name));
 }
 
 const LINE_PX = 12;
 
-/** Names beside their joints, on the side where their person is not, as far as there is room for them. */
-function namesOf(points) {
+/** Names beside their joints, on the side where their person is not and the photo is, as far as there is room for them. */
+function namesOf(points, width) {
   const middle = points.reduce((sum, {x}) => sum + x, 0) / points.length;
   const taken = [];
   return points.flatMap(({joint, x, y, radius, opacity}) => {
-    const isRight = x >= middle;
     const text = joint.replaceAll("_", " ");
-    const [left, right] = isRight ? [x, x + radius + 6 + 6.2 * text.length] : [x - radius - 6 - 6.2 * text.length, x];
+    const needs = radius + 6 + 6.2 * text.length;
+    const isRight = x < needs || (x >= middle && x + needs <= width);
+    const [left, right] = isRight ? [x, x + needs] : [x - needs, x];
     const isFree = taken.every((other) => Math.abs(other.y - y) >= LINE_PX || other.left > right || other.right < left);
     if (!isFree) return [];
     taken.push({left, right, y});
@@ -72,8 +73,8 @@ function printOf(scene, {width, height, ratio}) {
   for (const person of scene.filter(({isShown}) => isShown)) {
     print.push(person.id, person.tint, person.opacity, person.bones.length, person.bones[0]?.width);
     for (const point of person.points) {
-      const {x, y, radius, doubt, opacity, side, placed, hidden, selected, marked} = point;
-      print.push(x, y, radius, doubt, opacity, side, placed + 2 * hidden + 4 * selected + 8 * marked);
+      const {x, y, radius, doubt, opacity, side, placed, hidden, selected, marked, loose} = point;
+      print.push(x, y, radius, doubt, opacity, side, placed + 2 * hidden + 4 * selected + 8 * marked + 16 * Boolean(loose));
     }
     person.box?.corners.forEach(({x, y}) => print.push(x, y, person.box.marked));
   }

@@ -9,7 +9,7 @@ import {tintsOf} from "./tints.js";
 const SURE = 0.75; // predicted OKS from which a joint is not doubtful at all
 const DOUBTFUL = 0.3; // and up to which it is as doubtful as can be shown
 const UNKNOWN = 0.6; // taken for the predicted OKS where nothing has predicted it
-const BEHIND = 0.3; // opacity of persons who are not the one under the mouse
+const BEHIND = 0.35; // opacity of persons who are not the one under the mouse
 const FADED = 0.22; // and of what is only predicted, where that is asked for
 
 const persons = new WeakMap(); // state of an annotation's regions -> what belongs to whom

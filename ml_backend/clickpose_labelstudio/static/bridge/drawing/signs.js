@@ -8,6 +8,7 @@
  * | placed by a human    | white                         | whole ring                            |
  * | predicted, doubtful  | red, the more the less sure   | broken ring; red core of the bone     |
  * | hidden               |                               | dark middle; dashed bone              |
+ * | nobody's             | white                         | dashed square                         |
  * | who                  | tint of the bones and the box | under the mouse: the others step back |
  */
 
@@ -22,7 +23,7 @@ const TURN = 2 * Math.PI;
 /**
  * A joint.
  *
- * @param point x, y, radius (px); side; doubt 0..1; placed, hidden, selected, marked; opacity 0..1.
+ * @param point x, y, radius (px); side; doubt 0..1; placed, hidden, loose, selected, marked; opacity 0..1.
  */
 export function drawPoint(context, point) {
   const {x, y, radius, side, doubt, placed, hidden, opacity = 1} = point;
@@ -32,9 +33,21 @@ export function drawPoint(context, point) {
   disc(context, x, y, radius + 1, DARK);
   disc(context, x, y, radius, SIDES[side] ?? SIDES.middle);
   if (hidden) disc(context, x, y, Math.max(radius * 0.62, 1.2), "#10141c");
+  if (point.loose) drawLoose(context, point);
   if (point.selected) circle(context, x, y, radius + (placed ? 5.4 : 3), [[DARK, 3.2], [CHOSEN, 1.8]]);
   if (point.marked) circle(context, x, y, radius + 6.5, [[DARK, 4.5], [LIGHT, 2.5]]);
   context.globalAlpha = 1;
+}
+
+function drawLoose(context, {x, y, radius}) {
+  const half = radius + 5;
+  context.setLineDash([4, 3]);
+  for (const [style, width] of [[DARK, 3.4], [LIGHT, 1.7]]) {
+    context.strokeStyle = style;
+    context.lineWidth = width;
+    context.strokeRect(x - half, y - half, 2 * half, 2 * half);
+  }
+  context.setLineDash([]);
 }
 
 /** Rings are small in small persons, lest a crowd is nothing but rings. */
@@ -176,6 +189,7 @@ export const signs = [
   {name: "placed", means: "placed or accepted by you: refinement leaves it there", draw: legendPoint({side: "left", placed: true})},
   {name: "doubtful", means: "predicted, and doubtful: look here first", draw: legendPoint({side: "left", doubt: 0.9})},
   {name: "hidden", means: "hidden (occluded): a dark middle", draw: legendPoint({side: "left", hidden: true})},
+  {name: "loose", means: "nobody's: it belongs to no person, and an export leaves it out", draw: legendPoint({loose: true})},
   {name: "sure bone", means: "a bone in the tint of its person", draw: legendBone({})},
   {name: "doubtful bone", means: "a red core: one of its ends is doubtful", draw: legendBone({doubt: 0.9})},
   {name: "hidden bone", means: "dashed: one of its ends is hidden", draw: legendBone({hidden: true})},
