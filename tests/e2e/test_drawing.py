@@ -199,7 +199,8 @@ def test_compare_all_shows_the_bones_of_both_sides(editor, task_id, artifacts):
     editor.drag(f"{editor.persons()[0]}-left_wrist", 20, 10)
     editor.wait_applied(1)
     editor.page.get_by_text("Compare All").first.click()
-    editor.wait("document.querySelectorAll('.clickpose-overlay').length === 2")
+    shown = "document.querySelectorAll('.konvajs-content').length"
+    editor.wait(f"{shown} >= 2 && document.querySelectorAll('.clickpose-overlay').length === {shown}")
     editor.page.wait_for_timeout(800)
     drawn = """() => [...document.querySelectorAll('.clickpose-overlay')].map((canvas) => {
         const {data} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);

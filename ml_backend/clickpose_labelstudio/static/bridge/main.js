@@ -27,7 +27,6 @@ import * as display from "./drawing/display.js";
 import * as drafts from "./edits/drafts.js";
 import * as gestures from "./edits/gestures.js";
 import {follow} from "./drawing/follow.js";
-import * as frames from "./drawing/frames.js";
 import * as hover from "./drawing/hover.js";
 import * as keys from "./keys/keys.js";
 import * as lsPage from "./label_studio/page.js";
@@ -51,8 +50,18 @@ function shown() {
   enter();
   const view = lsPage.view();
   if (view) lsRegions.letThrough(view);
-  if (lsSaving.isSaving()) refinement.dropUnanswered();
-  if (refinement.isWaiting()) frames.invalidate(); // so that a Submit meanwhile is seen
+  lookForSaving();
+}
+
+let looking = 0;
+
+/** See a Submit while an answer is due; at no other time. */
+function lookForSaving() {
+  looking ||= requestAnimationFrame(() => {
+    looking = 0;
+    if (lsSaving.isSaving()) refinement.dropUnanswered();
+    if (refinement.isWaiting()) lookForSaving();
+  });
 }
 
 function enter() {

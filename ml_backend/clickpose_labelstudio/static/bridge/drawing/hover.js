@@ -4,7 +4,7 @@ import * as lsPage from "../label_studio/page.js";
 import * as lsProbes from "../label_studio/probes.js";
 import * as lsRegions from "../label_studio/regions.js";
 import * as lsShapes from "../label_studio/shapes.js";
-import {membersOf} from "./scene.js";
+import * as scene from "./scene.js";
 import {personUnder} from "../pose/persons.js";
 
 const NEAR_PX = 16; // further away than any joint is caught
@@ -16,6 +16,7 @@ export function listen() {
   const options = {capture: true, passive: true};
   window.addEventListener("pointermove", move, options);
   window.addEventListener("pointerdown", lsProbes.safely(press), options);
+  for (const end of ["pointerup", "pointercancel", "blur"]) window.addEventListener(end, () => scene.press(false), options);
   document.documentElement.addEventListener("pointerleave", () => display.set("hovered", null));
 }
 
@@ -34,12 +35,13 @@ function move(event) {
 function press(event) {
   pointer = {x: event.clientX, y: event.clientY};
   look({isPress: true});
+  scene.press(true);
 }
 
 function look({isPress = false} = {}) {
   const view = lsPage.view();
   if (!view || !lsProbes.can("regions", "persons", "stage")) return;
-  const {persons} = membersOf(view.annotation);
+  const {persons} = scene.membersOf(view.annotation);
   const under = personUnder(view, pointer, persons, display.get("hovered"));
   display.set("hovered", under?.person?.id ?? null);
   if (lsProbes.can("shapes")) lsShapes.catchOnly(under?.keypoint ?? null, under?.keypoint ? near(view) : [], {isPress});

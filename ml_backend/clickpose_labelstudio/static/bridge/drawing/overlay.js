@@ -54,7 +54,7 @@ function namesOf(points, width) {
   });
 }
 
-/** Have Konva's own circles be of the size that is drawn, and step back with their persons. */
+/** Have Konva's own circles be of the size that is drawn, and fade and go as asked. */
 function dress(scene, {image}) {
   if (!lsProbes.can("shapes")) return;
   const zoom = image.zoomScale || 1;
@@ -63,7 +63,7 @@ function dress(scene, {image}) {
       const hitStrokeWidth = 2 * (grab - radius);
       lsShapes.dress(region, {radius: radius / zoom, hitStrokeWidth, opacity, visible: person.isShown});
     }
-    if (person.boxRegion) lsShapes.dress(person.boxRegion, {opacity: person.opacity, visible: person.isShown});
+    if (person.boxRegion) lsShapes.dress(person.boxRegion, {visible: person.isShown});
   }
 }
 

@@ -4,6 +4,7 @@ import {stateOf} from "../label_studio/changes.js";
 import * as lsRegions from "../label_studio/regions.js";
 import {ownerless, personsOf} from "../pose/persons.js";
 import * as skeleton from "../pose/skeleton.js";
+import {sizePoints, widthOf} from "./sizes.js";
 import {tintsOf} from "./tints.js";
 
 const SURE = 0.75; // predicted OKS from which a joint is not doubtful at all
@@ -12,105 +13,119 @@ const UNKNOWN = 0.6; // taken for the predicted OKS where nothing has predicted 
 const BEHIND = 0.35; // opacity of persons who are not the one under the mouse
 const FADED = 0.22; // and of what is only predicted, where that is asked for
 
-const persons = new WeakMap(); // state of an annotation's regions -> what belongs to whom
+const members = new WeakMap(); // state of an annotation's regions -> what belongs to whom
+let isPressed = false; // only who is under the mouse or selected is moved then
+let latest = {}; // what the latest scene was made of, and what was placed in it
+
+/** Get to know that the mouse has been pressed or released. */
+export function press(isDown) {
+  isPressed = isDown;
+}
 
 /** Persons and nobody's joints of an annotation, told apart anew only when a region has changed. */
 export function membersOf(annotation) {
   const state = stateOf(annotation.areas);
-  const known = state && persons.get(state);
+  const known = state && members.get(state);
   if (known) return known;
-  const members = {persons: personsOf(annotation), loose: ownerless(annotation)};
-  if (state) persons.set(state, members);
-  return members;
+  const found = {state, persons: personsOf(annotation), loose: ownerless(annotation)};
+  found.groups = [...found.persons.values()].map(({id, box, keypoints}) => ({
+    id,
+    box,
+    joints: [...keypoints].map(([joint, region]) => factsOf(joint, region)),
+  }));
+  const joints = found.loose.map((region) => factsOf(skeleton.joint(region.labelName), region, true));
+  if (joints.length) found.groups.unshift({id: "", box: null, joints});
+  if (state) members.set(state, found);
+  return found;
+}
+
+/** What is drawn of a joint besides its place, and does not change without its region. */
+function factsOf(joint, region, loose = false) {
+  const {touched, occluded, score} = lsRegions.facts(region);
+  const doubt = Math.min(Math.max((SURE - (score ?? UNKNOWN)) / (SURE - DOUBTFUL), 0), 1);
+  const side = joint.match(/^(left|right)_/)?.[1] ?? "middle";
+  return {region, id: region.cleanId, joint, side, doubt: touched ? 0 : doubt, placed: touched, hidden: occluded, loose};
 }
 
 /**
- * Persons from the back to the front, each with `points`, `bones` and `box`; `nobody`, a person of loose joints.
+ * Persons from the back to the front, each with `points`, `bones` and `box`; one without an id has nobody's joints.
  *
  * Every point keeps its `region`, which nothing draws but which Konva's shape of it is dressed by.
  */
-export function sceneOf({annotation, stage}) {
-  const transform = stage.getAbsoluteTransform();
-  const {persons, loose} = membersOf(annotation);
-  const shown = [...persons.values()].map((person) => personOf(person, transform)).filter(({center}) => center);
+export function sceneOf({annotation, stage, image}) {
+  const persons = placed(annotation, stage, image);
+  const shown = persons.filter(({center}) => center);
   const tints = tintsOf(annotation, shown);
-  const hovered = shown.length > 1 && shown.some(({id}) => id === display.get("hovered")) && display.get("hovered");
-  for (const person of shown) {
-    person.tint = tints.get(person.id);
-    person.opacity = !hovered || person.id === hovered ? 1 : BEHIND;
-    person.isShown = !persons.has(display.get("isolated")) || person.id === display.get("isolated");
-    finish(person, person.id === display.get("hovered"));
-  }
-  const nobody = {id: "", points: loose.filter(isShown).map((region) => pointOf(region, transform)), bones: [], box: null};
-  Object.assign(nobody, {size: 0, opacity: 1, isShown: true, tint: "#fff"});
-  finish(nobody, false);
-  nobody.points.forEach((point) => (point.loose = true));
-  const front = (person) => (person.id === hovered ? 1 : 0);
-  return [nobody, ...shown.sort((a, b) => front(a) - front(b))];
+  const meant = display.get("hovered");
+  const front = shown.length > 1 && shown.some(({id}) => id && id === meant) ? meant : null;
+  const scene = shown.map((person) => ({
+    ...person,
+    tint: tints.get(person.id),
+    opacity: front === null || person.id === front ? 1 : BEHIND,
+    isShown: [null, person.id].includes(display.get("isolated")),
+  }));
+  scene.forEach((person) => finish(person, person.id !== "" && person.id === meant));
+  return scene.sort((a, b) => (a.id === front ? 1 : 0) - (b.id === front ? 1 : 0));
 }
 
-const isShown = (region) => !region.hidden;
+/** Persons with their places and sizes; of those who cannot have changed since the latest scene, what was found then. */
+function placed(annotation, stage, image) {
+  const transform = stage.getAbsoluteTransform();
+  const {groups, state} = membersOf(annotation);
+  const made = [annotation, state, image.stageWidth, image.stageHeight, ...transform.getMatrix()];
+  const isSame = isPressed && state && made.length === latest.made?.length && made.every((v, i) => v === latest.made[i]);
+  const before = isSame ? latest.persons : new Map();
+  const isMoving = (known) => known.id === display.get("hovered") || known.isChosen;
+  const persons = groups.map((group) => {
+    const known = before.get(group.id);
+    return known && !isMoving(known) ? known : personOf(group, transform);
+  });
+  latest = {made, persons: new Map(persons.map((person) => [person.id, person]))};
+  return persons;
+}
 
-/** Places and size of a person. */
-function personOf({id, box, keypoints}, transform) {
-  const regions = [...keypoints].filter(([, region]) => isShown(region));
-  const points = regions.map(([joint, region]) => pointOf(region, transform, joint));
-  const corners = box && isShown(box) ? lsRegions.stageCorners(box, transform) : null;
+/** Places and sizes of a person. */
+function personOf({id, box, joints}, transform) {
+  const points = joints.filter(({region}) => !region.hidden).map((facts) => pointOf(facts, transform));
+  const corners = box && !box.hidden ? lsRegions.stageCorners(box, transform) : null;
   const outline = corners ?? points;
   const [xs, ys] = [outline.map(({x}) => x), outline.map(({y}) => y)];
   const [left, right, top, bottom] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
-  const size = Math.max(right - left, bottom - top);
+  const size = id ? Math.max(right - left, bottom - top) : 0;
   const center = outline.length ? {x: (left + right) / 2, y: (top + bottom) / 2} : null;
-  return {id, points, corners, boxRegion: box, size, center};
+  const isChosen = points.some(({selected}) => selected) || Boolean(box && isSelected(box));
+  sizePoints(points, size);
+  return {id, points, corners, boxRegion: box, boxId: box?.cleanId, size, center, isChosen};
 }
 
-function pointOf(region, transform, joint = skeleton.joint(region.labelName)) {
-  const {x, y} = lsRegions.stagePoint(region, transform);
-  const {touched, occluded, score} = lsRegions.facts(region);
-  const doubt = Math.min(Math.max((SURE - (score ?? UNKNOWN)) / (SURE - DOUBTFUL), 0), 1);
-  return {
-    region, joint, x, y,
-    side: joint.match(/^(left|right)_/)?.[1] ?? "middle",
-    doubt: touched ? 0 : doubt,
-    placed: touched,
-    hidden: occluded,
-    selected: Boolean(region.inSelection || region.highlighted),
-    marked: display.get("marked").has(region.cleanId),
-  };
+const isSelected = (region) => Boolean(region.inSelection || region.highlighted);
+
+function pointOf(facts, transform) {
+  const {x, y} = lsRegions.stagePoint(facts.region, transform);
+  return {...facts, x, y, selected: isSelected(facts.region)};
 }
 
-/** Sizes, bones and box of a person whose points are known. */
+/** How strongly a person's points are drawn; its bones and its box. */
 function finish(person, isMeant) {
-  const fade = (isPlaced) => (display.get("fadePredicted") && !isPlaced ? FADED : 1);
-  sizePoints(person);
-  for (const point of person.points) point.opacity = person.opacity * fade(point.placed);
-  const points = new Map(person.points.map((point) => [point.joint, point]));
-  const width = Math.min(Math.max(person.size * 0.009, 2), 4.5) + (isMeant ? 0.5 : 0);
-  const pairs = display.get("bones") ? skeleton.bones.map(([a, b]) => [points.get(a), points.get(b)]) : [];
-  person.bones = pairs
-    .filter(([from, to]) => from && to)
-    .map(([from, to]) => ({
-      from, to, width,
-      doubt: Math.max(from.doubt, to.doubt), // a placed joint does not make its neighbour sure
-      hidden: from.hidden || to.hidden,
-      opacity: person.opacity * fade(from.placed && to.placed),
-    }));
-  const marked = display.get("marked").has(person.boxRegion?.cleanId);
-  person.box = person.corners && (isMeant || marked) ? {corners: person.corners, marked} : null;
-}
-
-const SMALLEST_PX = 1.7;
-const LARGEST_PX = 6;
-const SHARE = 0.011; // of the person's longer side on the screen
-const GRAB_PX = 8; // how far from its middle a lonely joint is caught by the mouse
-
-/** Points grow with their person on the screen, and leave room between each other, so that small faces stay visible. */
-function sizePoints({points, size}) {
-  const usual = Math.min(Math.max(size * SHARE, 2.2), LARGEST_PX);
-  for (const point of points) {
-    const others = points.filter((other) => other !== point);
-    const room = Math.min(...others.map((other) => Math.hypot(other.x - point.x, other.y - point.y))) / 2;
-    point.radius = Math.max(Math.min(usual, room * 0.7), SMALLEST_PX);
-    point.grab = Math.max(Math.min(room, GRAB_PX), point.radius + 1);
+  const isFading = display.get("fadePredicted");
+  const marked = display.get("marked");
+  const fade = (isPlaced) => (isFading && !isPlaced ? FADED : 1);
+  const points = new Map();
+  for (const point of person.points) {
+    point.opacity = fade(point.placed);
+    point.isBehind = person.opacity < 1;
+    point.marked = marked.has(point.id);
+    points.set(point.joint, point);
   }
+  const width = widthOf(person.size) + (isMeant ? 0.5 : 0);
+  person.bones = [];
+  for (const [a, b] of display.get("bones") && person.id ? skeleton.bones : []) {
+    const [from, to] = [points.get(a), points.get(b)];
+    if (!from || !to) continue;
+    const doubt = Math.max(from.doubt, to.doubt); // a placed joint does not make its neighbour sure
+    const opacity = person.opacity * fade(from.placed && to.placed);
+    person.bones.push({from, to, width, doubt, hidden: from.hidden || to.hidden, opacity});
+  }
+  const isMarked = marked.has(person.boxId);
+  person.box = person.corners && (isMeant || isMarked) ? {corners: person.corners, marked: isMarked} : null;
 }

@@ -16,6 +16,7 @@ export const SIDES = {left: "#2e9bff", right: "#ffa600", middle: "#f2f2f2"};
 const DOUBT = "#ff2b4a";
 const DARK = "rgba(14, 18, 28, 0.78)";
 const LIGHT = "#ffffff";
+const BEHIND = "rgba(112, 118, 130, 0.62)"; // over the points of those who are not meant
 const CHOSEN = "#00e5ff"; // selected in Label Studio
 const LEGEND_TINT = "#7ce8a4";
 const TURN = 2 * Math.PI;
@@ -23,11 +24,18 @@ const TURN = 2 * Math.PI;
 /**
  * A joint.
  *
- * @param point x, y, radius (px); side; doubt 0..1; placed, hidden, loose, selected, marked; opacity 0..1.
+ * @param point x, y, radius (px); side; doubt 0..1; placed, hidden, loose, selected, marked; opacity 0..1; isBehind, of a
+ *   person who is not the one under the mouse.
  */
 export function drawPoint(context, point) {
   const {x, y, radius, side, doubt, placed, hidden, opacity = 1} = point;
   context.globalAlpha = opacity;
+  if (point.isBehind && !point.selected && !point.marked) {
+    disc(context, x, y, radius + 0.8, BEHIND);
+    if (placed) disc(context, x, y, radius * 0.6, LIGHT);
+    context.globalAlpha = 1;
+    return;
+  }
   if (doubt > 0 && !placed) drawDoubt(context, point);
   if (placed) drawPlaced(context, point);
   disc(context, x, y, radius + 1, DARK);

@@ -158,6 +158,7 @@ export const PROBES = [
     test: ({keypoint}) => {
       const shape = keypoint?.shapeRef; // there a moment after the keypoint
       if (!shape) return undefined;
+      if (typeof shape.attrs !== "object") return false;
       return isFunction(shape.opacity, shape.visible, shape.listening, shape.radius, shape.hitStrokeWidth, shape.getLayer);
     },
     needs: "Points are as large as Label Studio draws them, and of joints upon each other the topmost is caught.",

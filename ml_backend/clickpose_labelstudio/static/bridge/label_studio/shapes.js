@@ -5,7 +5,7 @@ export function dress(region, wanted) {
   const shape = region.shapeRef;
   if (!shape?.getLayer?.()) return;
   for (const [name, value] of Object.entries(wanted)) {
-    if (shape[name]() !== value) shape[name](value);
+    if (shape.attrs[name] !== value) shape[name](value);
   }
 }
 
