@@ -50,7 +50,7 @@ function shown() {
   enter();
   const view = lsPage.view();
   if (view) lsRegions.letThrough(view);
-  lookForSaving();
+  if (refinement.isWaiting()) lookForSaving();
 }
 
 let looking = 0;
