@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 SETUP_WAIT_S = 2.0  # Label Studio gives up on /setup after 3 s
 BATCH_WAIT_S = 80.0  # and on /predict after 100 s
 BODY_S = 15.0  # that the body of a request may take
+LARGE_BODY_BYTES = 8 * 1024 * 1024  # many times this in memory once it is read; a large batch has less
+LARGE_BODY_WAIT_S = 20.0
 MAX_PROJECTS = 256
 MAX_ID = 10**9  # of a project that jobs train on
 NO_REQUEST = "-"
@@ -68,6 +70,7 @@ class Backend:
         self.jobs = None if settings.train_dir is None else _training_jobs(settings.train_dir, settings)
         # Batches take turns: two would only slow each other down, and take the threads that edits need.
         self.batch_turn = threading.BoundedSemaphore(1)
+        self.large_turn = threading.BoundedSemaphore(1)
         self.memory = MemoryReturn()
         self._configs: OrderedDict[str, str] = OrderedDict()
         self._configs_lock = threading.Lock()
@@ -129,7 +132,9 @@ def create_app(
         app.add_url_rule(rule, view.__name__, view, methods=methods)
     app.before_request(_begin)
     app.before_request(_check_credentials)
+    app.before_request(_take_turn_if_large)
     app.after_request(_end)
+    app.teardown_request(_end_turn_if_large)
     app.teardown_request(_forget_request_id)
     app.register_error_handler(HTTPException, _say_http_error)
     app.register_error_handler(Exception, _say_internal_error)
@@ -308,6 +313,20 @@ def _check_credentials() -> None:
         return
     if not _has_login():
         abort(401)
+
+
+def _take_turn_if_large() -> None:
+    """Let one large body be read at a time: eight of 64 MB would take gigabytes."""
+    if (request.content_length or 0) <= LARGE_BODY_BYTES and "Transfer-Encoding" not in request.headers:
+        return
+    if not _backend().large_turn.acquire(timeout=LARGE_BODY_WAIT_S):
+        abort(503, "Other large requests are still being read; try again later")
+    g.large = True
+
+
+def _end_turn_if_large(error: BaseException | None) -> None:
+    if g.pop("large", False):
+        _backend().large_turn.release()
 
 
 def _has_login() -> bool:

@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import json
 import logging
+import math
 import shutil
 import sqlite3
 import threading
@@ -36,6 +37,9 @@ LAYOUT_VERSION = "regions-3"
 MAX_REGIONS_PER_IMAGE = 64
 MAX_SPARE_TEXTS = 10_000
 LOCK_TIMEOUT_S = 2.0
+LOOK_S = 5.0  # between two looks at whether the cache folder is still there
+NO_CACHE_LOOK_S = 60.0  # and whether one that could not be used can be
+SAY_AGAIN_S = 60.0
 CHECKSUM_BYTES = 4
 PLAIN_TYPES = (bytes, str, int)
 CACHE_FAILURES = (sqlite3.Error, diskcache.Timeout, OSError, ValueError)
@@ -90,13 +94,49 @@ class DiskRegionStore:
         self._reference_ttl_s = settings.reference_ttl_s
         # the same address is another image in another Label Studio or below another folder
         self._reference_scope = f"{settings.label_studio_url}|{'|'.join(map(str, settings.local_roots))}"
-        self._cache = _open_cache(settings.cache_dir / LAYOUT_VERSION, settings.cache_max_bytes)
+        self._folder, self._max_bytes = settings.cache_dir / LAYOUT_VERSION, settings.cache_max_bytes
+        self._reopening = threading.Lock()
+        self._warnings = _RareWarnings()
+        self._opened = _open_cache(self._folder, self._max_bytes)
+        self._inode, self._looked_s = _inode(self._folder), time.monotonic()
         self._memory = _MemoryRegions(settings.memory_cache_max_bytes)
         self._spare = _SpareTexts()
 
     def close(self) -> None:
         """Close this thread's database connection."""
         self._cache.close()
+
+    @property
+    def _cache(self) -> diskcache.Cache | _NoCache:
+        """The open cache, which every now and then looks whether its folder is still there or a disk has room again."""
+        patience = NO_CACHE_LOOK_S if isinstance(self._opened, _NoCache) else LOOK_S
+        if time.monotonic() - self._looked_s > patience:
+            self._reopen(isinstance(self._opened, _NoCache) or _inode(self._folder) != self._inode)
+        return self._opened
+
+    def _reopen(self, wanted: bool, put_aside: bool = False) -> None:
+        """Open the cache anew where that is wanted: files written for a database that is gone would stay for ever."""
+        if not self._reopening.acquire(blocking=False):
+            return  # another thread does it
+        try:
+            self._looked_s = time.monotonic()
+            if put_aside:
+                _put_aside(self._folder)
+            if wanted or put_aside:
+                self._opened = _open_cache(self._folder, self._max_bytes)
+                self._inode = _inode(self._folder)
+        except OSError as error:
+            self._warnings.say("The cache folder cannot be made again", error)
+        finally:
+            self._reopening.release()
+
+    def _failed(self, what: str, error: Exception) -> None:
+        """Say that the cache failed, and open it anew where its database is gone or damaged."""
+        self._warnings.say(what, error)
+        if type(error) is sqlite3.DatabaseError:
+            self._reopen(wanted=True, put_aside=True)
+        elif isinstance(error, sqlite3.OperationalError) and "no such table" in str(error):
+            self._reopen(wanted=True)
 
     def content_hash(self, reference: str) -> str | None:
         """Return the content hash remembered for a reference within the lifetime of references, or None."""
@@ -139,7 +179,7 @@ class DiskRegionStore:
                 self._cache.set(index_key, _outline_text(outlines))
             self._spare.drop(index_key)
         except CACHE_FAILURES as error:
-            logger.warning("A region was not cached on disk: %s", error)
+            self._failed("A region was not cached on disk", error)
             self._spare.set(index_key, _outline_text(self._with(region, content_hash, fingerprint)))
 
     def _with(self, region: EncodedRegion, content_hash: str, fingerprint: str) -> list[EncodedRegion]:
@@ -169,7 +209,7 @@ class DiskRegionStore:
         try:
             return self._cache.get(key)
         except CACHE_FAILURES as error:
-            logger.warning("The cache could not be read: %s", error)
+            self._failed("The cache could not be read", error)
             return None
 
     def _get_text(self, key: str) -> str | None:
@@ -190,14 +230,27 @@ class DiskRegionStore:
             self._cache.set(key, value, expire=expire)
             self._spare.drop(key)
         except CACHE_FAILURES as error:
-            logger.warning("The cache could not be written: %s", error)
+            self._failed("The cache could not be written", error)
             self._spare.set(key, value, expire)
 
     def _delete(self, key: str) -> None:
         try:
             self._cache.delete(key)
         except CACHE_FAILURES as error:
-            logger.warning("The cache could not be written: %s", error)
+            self._failed("The cache could not be written", error)
+
+
+class _RareWarnings:
+    """Logs each kind of failure once a minute: a disk that is full fails with every edit."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, float] = {}
+
+    def say(self, what: str, error: Exception) -> None:
+        now = time.monotonic()
+        if now - self._said.get(what, -math.inf) >= SAY_AGAIN_S:
+            self._said[what] = now
+            logger.warning("%s: %s", what, error)
 
 
 class _SpareTexts:
@@ -286,11 +339,25 @@ def _open_cache(directory: Path, max_bytes: int) -> diskcache.Cache | _NoCache:
         return _NoCache()
     except sqlite3.DatabaseError as error:
         logger.warning("The cache in %s is damaged and is started anew: %s", directory, error)
+        _put_aside(directory)
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return _open_database(directory, max_bytes)
+
+
+def _put_aside(directory: Path) -> None:
+    """Remove a folder; workers that still write into it write into nothing."""
+    with contextlib.suppress(FileNotFoundError):  # another worker has
         aside = directory.with_name(f"{directory.name}-damaged-{uuid.uuid4().hex}")
         directory.rename(aside)
         shutil.rmtree(aside, ignore_errors=True)
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return _open_database(directory, max_bytes)
+
+
+def _inode(directory: Path) -> int | None:
+    """Return what tells a folder's database from another one under its name."""
+    try:
+        return (directory / diskcache.core.DBNAME).stat().st_ino
+    except OSError:
+        return None
 
 
 def _open_database(directory: Path, max_bytes: int) -> diskcache.Cache:

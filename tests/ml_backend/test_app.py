@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 import clickpose
+from clickpose_labelstudio import app as app_module
 from clickpose_labelstudio.app import MAX_PROJECTS, create_app
 from clickpose_labelstudio.labeling_config import build_labeling_config
 from clickpose_labelstudio.settings import ServiceSettings
@@ -240,6 +241,34 @@ def test_bad_bodies_are_refused_with_a_sentence(client, body, message):
 def test_a_body_that_is_too_large_is_refused(client):
     sentence = error_of(client(max_request_bytes=1000).post("/predict", data=b" " * 1001), 413)
     assert sentence == "Expected a request of at most 1000 bytes"
+
+
+def test_large_bodies_are_read_one_at_a_time(client, predictor, monkeypatch):
+    monkeypatch.setattr(app_module, "LARGE_BODY_BYTES", 10_000)
+    monkeypatch.setattr(app_module, "LARGE_BODY_WAIT_S", 0.05)
+    inside, go_on = threading.Event(), threading.Event()
+    detect = predictor.detect
+
+    def slow(image):
+        inside.set()
+        go_on.wait(20)
+        return detect(image)
+
+    monkeypatch.setattr(predictor, "detect", slow)
+    app = client()
+    large = batch(padding="x" * 20_000)
+    first: list = []
+    thread = threading.Thread(target=lambda: first.append(app.application.test_client().post("/predict", json=large)))
+    thread.start()
+    assert inside.wait(20)
+    assert "large requests" in error_of(app.post("/predict", json=large), 503)
+    assert app.post("/setup", json={"project": "1.1", "schema": XML}).status_code == 200  # small ones pass
+    go_on.set()
+    thread.join(20)
+    assert first[0].status_code == 200
+    for body in (b"{" + b" " * 20_000, json.dumps(large)):  # also after one that was refused, the turn is free
+        assert app.post("/predict", data=body).status_code in (200, 400)
+    assert app.post("/predict", json=large).status_code == 200
 
 
 def test_unknown_addresses_and_methods_are_json(client):

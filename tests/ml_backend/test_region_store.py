@@ -2,6 +2,7 @@
 
 import multiprocessing
 import pickle
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -222,6 +223,51 @@ def test_a_folder_that_disappears_costs_only_the_cache(open_store, tmp_path):
     assert store.content_hash("reference") is None
     store.add("image", "weights", region(values=25_000))
     store.remember("reference", "hash", (1, 1))
+    assert lefts(kept(open_store(), "image", "weights")) == [10.0]  # the tables are there again
+
+
+@pytest.mark.parametrize("gone", ["folder", "another worker has made a new one"])
+def test_a_folder_that_is_deleted_is_made_again(open_store, tmp_path, monkeypatch, gone):
+    store = open_store(memory_cache_max_bytes=1)
+    store.add("image", "weights", region(values=25_000))
+    shutil.rmtree(tmp_path / LAYOUT_VERSION)
+    if gone != "folder":
+        open_store().add("image", "weights", region(5.0))
+    monkeypatch.setattr(region_store, "LOOK_S", 0.0)
+    store.add("image", "weights", region(values=25_000))
+    expected = [10.0] if gone == "folder" else [5.0, 10.0]
+    assert lefts(kept(store, "image", "weights")) == expected == lefts(kept(open_store(), "image", "weights"))
+
+
+def test_a_database_that_is_damaged_meanwhile_is_started_anew(open_store, tmp_path, monkeypatch, caplog):
+    store = open_store(memory_cache_max_bytes=1)
+    store.add("image", "weights", region())
+
+    def damaged(*_, **__):
+        raise sqlite3.DatabaseError("database disk image is malformed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(region_store.diskcache.Cache, "get", damaged)
+        assert kept(store, "image", "weights") == []
+    assert kept(store, "image", "weights") == []
+    store.add("image", "weights", region(3.0))
+    assert lefts(kept(store, "image", "weights")) == [3.0] == lefts(kept(open_store(), "image", "weights"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [LAYOUT_VERSION]
+    assert caplog.text.count("malformed") == 1
+
+
+def test_a_disk_that_has_room_again_is_used(open_store, monkeypatch, caplog):
+    with monkeypatch.context() as patch:
+        patch.setattr(region_store.diskcache, "Cache", full_disk)
+        store = open_store()
+        for _ in range(50):
+            store.add("image", "weights", region(1.0))
+    assert caplog.text.count("A region was not cached on disk") == 1  # and not with every edit
+    store.add("image", "weights", region(2.0))
+    assert kept(open_store(), "image", "weights") == []
+    monkeypatch.setattr(region_store, "NO_CACHE_LOOK_S", 0.0)
+    store.add("image", "weights", region(3.0))
+    assert 3.0 in lefts(kept(open_store(), "image", "weights"))
 
 
 def full_disk(*_, **__):
