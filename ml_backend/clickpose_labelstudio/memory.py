@@ -9,10 +9,10 @@ have free, bound that. Elsewhere than on glibc this does nothing.
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 import os
 import platform
 import threading
+from functools import cache
 
 ARENAS = 2
 EVERY_S = 5.0  # giving back takes some milliseconds, in which threads that allocate may wait
@@ -61,6 +61,7 @@ def give_back() -> None:
         libc.malloc_trim(0)
 
 
+@cache  # the name of the library is looked up in Python's own file
 def _glibc() -> ctypes.CDLL | None:
     if platform.libc_ver()[0] != "glibc":
         return None
