@@ -1,4 +1,4 @@
-"""A Django middleware that serves the bridge script and names it in every HTML page.
+"""Django middleware that serves the bridge script and names it in every HTML page.
 
 Needs Django only. The file to serve is named by the environment variable ``CLICKPOSE_BRIDGE_SCRIPT``; the text of
 ``CLICKPOSE_INSTANCE`` is served too, so that the launcher knows its own Label Studio from another one. The file that
@@ -23,29 +23,35 @@ PROGRESS_PATH = "/clickpose/progress"
 CLOSING_TAG = b"</body>"
 
 
-class BridgeMiddleware:
-    """Adds ``<script src="/clickpose/bridge.js" …>`` before the end of the body of HTML pages."""
+def _script() -> bytes:
+    path = os.environ.get("CLICKPOSE_BRIDGE_SCRIPT")
+    if not path:
+        raise MiddlewareNotUsed("CLICKPOSE_BRIDGE_SCRIPT names no file")
+    return Path(path).read_bytes()
+
+
+class ServingMiddleware:
+    """Answers for the script, the instance's name and the progress, before any other middleware.
+
+    Label Studio's would set a cookie and have the answer vary by it, so that no browser could keep the script.
+    """
 
     def __init__(self, get_response: Any):
-        path = os.environ.get("CLICKPOSE_BRIDGE_SCRIPT")
-        if not path:
-            raise MiddlewareNotUsed("CLICKPOSE_BRIDGE_SCRIPT names no file")
         self.get_response = get_response
-        self.script = Path(path).read_bytes()
-        self.progress = Path(os.environ.get("CLICKPOSE_PROGRESS", os.devnull))
+        self.script = _script()
         self.packed = gzip.compress(self.script)
         self.instance = os.environ.get("CLICKPOSE_INSTANCE", "")
-        self.version = hashlib.sha256(self.script).hexdigest()[:12]
+        self.progress = Path(os.environ.get("CLICKPOSE_PROGRESS", os.devnull))
 
     def __call__(self, request: Any) -> Any:
-        """Answer for the script, pass everything else on."""
+        """Answer, or pass the request on."""
         if request.path == SCRIPT_PATH:
             return self._serve("gzip" in request.headers.get("Accept-Encoding", ""))
         if request.path == INSTANCE_PATH:
             return HttpResponse(self.instance, content_type="text/plain")
         if request.path == PROGRESS_PATH:
             return self._serve_progress()
-        return self._add_tag(request, self.get_response(request))
+        return self.get_response(request)
 
     def _serve(self, is_packed: bool) -> HttpResponse:
         response = HttpResponse(
@@ -66,6 +72,18 @@ class BridgeMiddleware:
         response = HttpResponse(text or "{}", content_type="application/json")
         response["Cache-Control"] = "no-store"
         return response
+
+
+class TagMiddleware:
+    """Adds ``<script src="/clickpose/bridge.js" …>`` before the end of the body of HTML pages."""
+
+    def __init__(self, get_response: Any):
+        self.get_response = get_response
+        self.version = hashlib.sha256(_script()).hexdigest()[:12]
+
+    def __call__(self, request: Any) -> Any:
+        """Pass the request on, and add to the answer."""
+        return self._add_tag(request, self.get_response(request))
 
     def _add_tag(self, request: Any, response: Any) -> None:
         is_page = not response.streaming and response.get("Content-Type", "").startswith("text/html")

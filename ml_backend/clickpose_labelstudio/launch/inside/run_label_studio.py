@@ -1,6 +1,6 @@
-"""Start Label Studio with two more middlewares: ``python run_label_studio.py start --port 8080 …``.
+"""Start Label Studio with middleware of ours: ``python run_label_studio.py start --port 8080 …``.
 
-They are appended to the loaded settings. A settings module that imports all of Label Studio's does not work:
+It is added to the loaded settings. A settings module that imports all of Label Studio's does not work:
 its error reporting reads the settings while they load.
 """
 
@@ -12,7 +12,8 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-MIDDLEWARE = (("bridge_middleware", "BridgeMiddleware"), ("predict_first", "PredictFirstMiddleware"))
+OUTERMOST = "ServingMiddleware"  # of bridge_middleware
+INNERMOST = (("bridge_middleware", "TagMiddleware"), ("predict_first", "PredictFirstMiddleware"))
 
 
 def main() -> int | None:
@@ -27,8 +28,9 @@ def main() -> int | None:
 
     from django.conf import settings
 
-    for name, class_name in MIDDLEWARE:
+    for name, class_name in INNERMOST:
         settings.MIDDLEWARE.append(f"{_load(name)}.{class_name}")
+    settings.MIDDLEWARE.insert(0, f"clickpose_bridge_middleware.{OUTERMOST}")
     own_cookies = os.environ.get("CLICKPOSE_COOKIES")
     if own_cookies:  # browsers keep one jar a host, whatever the port: two projects would log each other out
         settings.SESSION_COOKIE_NAME = f"{own_cookies}_sessionid"
