@@ -43,6 +43,7 @@ BATCH_WAIT_S = 80.0  # and on /predict after 100 s
 BODY_S = 15.0  # that the body of a request may take
 LARGE_BODY_BYTES = 8 * 1024 * 1024  # many times this in memory once it is read; a large batch has less
 LARGE_BODY_WAIT_S = 20.0
+MISCONFIGURED = 422  # status that tells the bridge that the labelling configuration is at fault
 MAX_PROJECTS = 256
 MAX_ID = 10**9  # of a project that jobs train on
 NO_REQUEST = "-"
@@ -138,8 +139,8 @@ def create_app(
     app.teardown_request(_forget_request_id)
     app.register_error_handler(HTTPException, _say_http_error)
     app.register_error_handler(Exception, _say_internal_error)
-    for error in (RequestError, LabelingConfigError):
-        app.register_error_handler(error, partial(_say_error, 400))
+    app.register_error_handler(RequestError, partial(_say_error, 400))
+    app.register_error_handler(LabelingConfigError, partial(_say_error, MISCONFIGURED))
     app.register_error_handler(ModelUnavailableError, partial(_say_error, 503))
     return app
 

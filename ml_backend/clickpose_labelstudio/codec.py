@@ -50,7 +50,7 @@ from clickpose_labelstudio.region_items import (
 # Predicted visibility is the probability that a human would label the joint at all. On full-resolution COCO nine in ten
 # joints below 0.2 are unlabelled (out of the picture, or hidden entirely), and two in three between 0.2 and 0.5.
 OCCLUDED_BELOW = 0.5  # a predicted visibility below this is written as occluded
-UNLABELLED_BELOW = 0.2  # below this, pre-annotation leaves the joint out
+UNLABELLED_BELOW = 0.2  # below this, a new person does without the joint
 _DRAWN = frozenset(
     ("x", "points", "vertices", "rle", "sequence")
 )  # one of them is in the value of a region of any shape
@@ -426,9 +426,10 @@ def encode_refined(
 ) -> list[dict]:
     """Write a refined pose over the regions of a person that was read.
 
-    Every region keeps its id, and joints without a region get none: what the annotator deleted stays deleted. Fixed
-    joints keep the very numbers that came. Choices and other items on a region go along unchanged, since Label Studio
-    replaces a region with all that belongs to it. Labels are those of the joints, whatever they were before.
+    Every region keeps its id, and joints without a region get none: what the annotator deleted stays deleted. A
+    keypoint without a parent gets the rectangle as its parent. Fixed joints keep the very numbers that came. Choices
+    and other items on a region go along unchanged, since Label Studio replaces a region with all that belongs to it.
+    Labels are those of the joints, whatever they were before.
 
     Args:
         decoded: what was read.
@@ -450,7 +451,10 @@ def encode_refined(
             value.update(x=moved["x"], y=moved["y"])
         if joint in config.label_by_joint:
             value["keypointlabels"] = [config.label_by_joint[joint]]
-        items += _echo(keypoint.item, value, pose.keypoint_scores[joint], decoded.companions)
+        item = keypoint.item
+        if person.box_item is not None and not item.get("parentID"):
+            item = {**item, "parentID": person.id}
+        items += _echo(item, value, pose.keypoint_scores[joint], decoded.companions)
     if person.box_item is not None:
         value = dict(person.box_item["value"])
         if not keep_box:
@@ -474,17 +478,24 @@ def _echo(item: Mapping, value: dict, score: float, companions: Mapping[str, Seq
 
 
 def encode_new_person(
-    decoded: DecodedResult, person: Person, pose: Pose, config: LabelingConfig, occluded_below: float = OCCLUDED_BELOW
+    decoded: DecodedResult,
+    person: Person,
+    pose: Pose,
+    config: LabelingConfig,
+    occluded_below: float = OCCLUDED_BELOW,
+    unlabelled_below: float = UNLABELLED_BELOW,
 ) -> list[dict]:
-    """Write all keypoints of a person of whom only a rectangle was drawn, and that rectangle as it is.
+    """Write the keypoints of a person of whom only a rectangle was drawn, and that rectangle as it is.
 
-    The keypoint ids derive from the rectangle's id, their ``parentID`` is the rectangle.
+    As in a pre-annotation, joints with visibility scores below ``unlabelled_below`` are left out. The keypoint ids
+    derive from the rectangle's id, their ``parentID`` is the rectangle.
 
     Raises:
         CodecError: if the person has no rectangle.
     """
     if person.box_item is None:
         raise CodecError(f"Expected a rectangle of person {person.id}, whose keypoints are to be drawn, got none")
-    keypoints = _new_keypoints(person.id, pose, config, decoded.known_hw, occluded_below)
+    likely = pose.visibility_scores >= unlabelled_below
+    keypoints = _new_keypoints(person.id, pose, config, decoded.known_hw, occluded_below, likely)
     box = dict(person.box_item["value"], rectanglelabels=[config.person_label])
     return keypoints + _echo(person.box_item, box, pose.instance_score, decoded.companions)

@@ -58,8 +58,8 @@ class AnnotationService:
         images: loads the tasks' images.
         regions: keeps encoded regions, so that an edit encodes nothing anew.
         occluded_below: predicted visibilities below this become the occluded choice.
-        unlabelled_below: joints with predicted visibilities below this are not pre-annotated. A person whose box a
-            human has drawn gets all joints nevertheless.
+        unlabelled_below: joints with predicted visibilities below this are left out of new persons, pre-annotated ones
+            and those whose box a human has drawn.
     """
 
     def __init__(
@@ -238,7 +238,7 @@ class AnnotationService:
         if person.joints:
             items = encode_refined(decoded, person, refined, config, keep_box=bool(interaction.kept_boxes[row]))
         else:
-            items = encode_new_person(decoded, person, refined, config, self._occluded_below)
+            items = encode_new_person(decoded, person, refined, config, self._occluded_below, self._unlabelled_below)
         return items, refined.instance_score
 
     def _refine(self, image: _TaskImage, pose: Pose, edited: np.ndarray) -> Pose:

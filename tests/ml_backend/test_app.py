@@ -167,9 +167,9 @@ def test_only_the_latest_projects_are_remembered(client):
 
 def test_a_configuration_that_cannot_serve_is_explained_where_label_studio_shows_it(client):
     response = client().post("/setup", json={"project": "1.1", "schema": '<View><Image name="i" value="$i"/></View>'})
-    sentence = error_of(response, 400)
+    sentence = error_of(response, 422)
     assert "KeyPointLabels" in sentence
-    assert response.status == f"400 {sentence}"[: len(response.status)]
+    assert response.status == f"422 {sentence}"[: len(response.status)]
 
 
 def test_a_label_that_is_no_joint_is_named_with_what_it_may_have_meant(client):
@@ -178,9 +178,9 @@ def test_a_label_that_is_no_joint_is_named_with_what_it_may_have_meant(client):
         xml = xml.replace(f'value="{name}"', f'value="Gelenk {len(name)} {name[:3]}"', 1)
     xml = xml.replace('value="Gelenk 10 lef"', 'value="Knöchel links"', 1)
     response = client().post("/predict", json=batch(label_config=xml))
-    sentence = error_of(response, 400)
+    sentence = error_of(response, 422)
     assert sentence.startswith("No label of KeyPointLabels names a joint: “Knöchel links” (left_ankle?), “Gelenk")
-    assert response.status.startswith('400 No label of KeyPointLabels names a joint: "Knochel links" (left_ankle?), ')
+    assert response.status.startswith('422 No label of KeyPointLabels names a joint: "Knochel links" (left_ankle?), ')
 
 
 def test_labels_beside_good_ones_that_are_no_joints_are_said(client, caplog):
@@ -213,7 +213,7 @@ def test_a_label_does_not_write_log_lines(client, caplog):
     xml = build_labeling_config().replace(
         '<Label value="person"', '<Label value="cat"/><Label value="dog&#10;ERROR forged"'
     )
-    assert "dog\nERROR forged" in error_of(client().post("/setup", json={"project": "1.1", "schema": xml}), 400)
+    assert "dog\nERROR forged" in error_of(client().post("/setup", json={"project": "1.1", "schema": xml}), 422)
     assert "dog ERROR forged" in caplog.text and "\nERROR forged" not in caplog.text
 
 
@@ -227,7 +227,6 @@ def test_a_label_does_not_write_log_lines(client, caplog):
         (b'{"tasks": [], "label_config": NaN}', "Expected a JSON object"),
         (b'{"tasks": 1' + b"0" * 5000 + b"}", "Expected a JSON object"),
         (b'{"tasks": [{"id": 1e999}]}', "Expected a JSON object"),
-        (b'{"tasks": [], "label_config": "<View/>", "params": []}', None),
         (b'{"tasks": [], "label_config": "<View/>", "params": [1]}', "Expected params to be an object"),
         (b'{"tasks": {}, "label_config": "<View/>"}', "Expected tasks to be a list"),
         (b'{"tasks": []}', "Expected label_config to be XML text"),
@@ -235,7 +234,12 @@ def test_a_label_does_not_write_log_lines(client, caplog):
 )
 def test_bad_bodies_are_refused_with_a_sentence(client, body, message):
     sentence = error_of(client().post("/predict", data=body), 400)
-    assert message is None or message in sentence
+    assert message in sentence
+
+
+def test_a_configuration_that_is_at_fault_has_a_status_of_its_own(client):
+    body = b'{"tasks": [], "label_config": "<View/>", "params": []}'
+    assert "KeyPointLabels" in error_of(client().post("/predict", data=body), 422)
 
 
 def test_a_body_that_is_too_large_is_refused(client):

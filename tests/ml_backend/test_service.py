@@ -158,10 +158,18 @@ def test_locked_regions_stay_and_the_rest_follows_around_them(bench, mark):
     assert clicks.mask.nonzero()[0].tolist() == [COCO.index("left_wrist")]
 
 
-def test_drawn_box_gets_even_joints_that_are_hardly_visible():
-    bench = Bench(visible=0.1)
-    reply = bench.ask({"result": [drawn_box("by-hand")], "edited": ["by-hand"]})
-    assert sum(item["type"] == "keypointlabels" for item in reply["result"]) == 17
+def test_drawn_box_starts_as_a_pre_annotation_does():
+    """A box drawn where one was pre-annotated gets the same joints and the same choices."""
+    for visible in (0.1, 0.3, 0.9):
+        bench = Bench(visible=visible)
+        left = persons_of(bench.preannotate())[0]
+        found = [item for item in bench.preannotate() if item["id"].startswith(f"{left}-")]
+        value = {"x": 6.25, "y": 12.5, "width": 31.25, "height": 100 * 170 / 240, "rotation": 0, "rectanglelabels": []}
+        reply = bench.ask({"result": [drawn_box("by-hand", value)], "edited": ["by-hand"]})
+        drawn = [item for item in reply["result"] if item["type"] != "rectanglelabels"]
+        described = [[(item["id"].split("-", 2)[2], item["type"]) for item in items] for items in (found, drawn)]
+        assert described[0] == described[1]
+        assert len(drawn) == {0.1: 8, 0.3: 17 + 9, 0.9: 17}[visible]
 
 
 def test_batch_marks_doubtful_visibility():

@@ -4,6 +4,7 @@ export const config = {
   bones: [],
   triedVersions: [], // of Label Studio, with which all browser tests pass
   timeoutMs: 10000, // after which an answer is no longer waited for
+  submitWaitMs: 3000, // that Submit waits for an answer
   retryMs: 10000, // between looks for a backend that was away
   ...window.__clickposeConfig,
 };

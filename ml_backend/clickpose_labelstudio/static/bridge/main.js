@@ -29,6 +29,7 @@ import * as gestures from "./edits/gestures.js";
 import {follow} from "./drawing/follow.js";
 import * as hover from "./drawing/hover.js";
 import * as keys from "./keys/keys.js";
+import * as labels from "./edits/labels.js";
 import * as lsPage from "./label_studio/page.js";
 import * as lsProbes from "./label_studio/probes.js";
 import * as lsRegions from "./label_studio/regions.js";
@@ -36,9 +37,11 @@ import * as lsSaving from "./label_studio/saving.js";
 import * as limits from "./surface/limits.js";
 import * as notices from "./surface/notices.js";
 import * as pictures from "./surface/pictures.js";
+import * as panning from "./edits/panning.js";
 import * as progress from "./surface/progress.js";
 import * as refinement from "./edits/refinement.js";
 import * as wholePersons from "./edits/whole_persons.js";
+import * as submit from "./edits/submit.js";
 
 const STRANGE_MS = 1000; // between looks for a photo that is not recognized
 const STRANGE_LOOKS = 4; // after which it is told
@@ -50,16 +53,17 @@ function shown() {
   enter();
   const view = lsPage.view();
   if (view) lsRegions.letThrough(view);
-  if (refinement.isWaiting()) lookForSaving();
+  if (view) submit.attend(view.annotation);
+  if (!lsProbes.can("submitting") && refinement.isWaiting()) lookForSaving();
 }
 
 let looking = 0;
 
-/** See a Submit while an answer is due; at no other time. */
+/** See a Submit that cannot be waited with, while an answer is due; at no other time. */
 function lookForSaving() {
   looking ||= requestAnimationFrame(() => {
     looking = 0;
-    if (lsSaving.isSaving()) refinement.dropUnanswered();
+    if (lsSaving.isSaving()) submit.saving();
     if (refinement.isWaiting()) lookForSaving();
   });
 }
@@ -78,18 +82,19 @@ async function look() {
   try {
     if (!(await backend.check())) state = "none";
   } catch (error) {
-    [state, trouble] = ["offline", String(error.message)];
+    [state, trouble] = [error instanceof backend.Misconfigured ? "configuration" : "offline", String(error.message)];
   }
   if (shownFor !== project || chip.current() === "refining") return;
   if (state === "none") chip.hide();
   else chip.show(state, trouble);
+  if (state === "ready") labels.look();
 }
 
 /** Notice by itself that a backend, or Label Studio, which was away is back. */
 function lookAgain() {
   if (shownFor === null) return;
   drafts.saveAgain();
-  if (!document.hidden && chip.current() === "offline") look();
+  if (!document.hidden && ["offline", "configuration"].includes(chip.current())) look();
 }
 
 function leave() {
@@ -111,11 +116,12 @@ function start() {
   if (!window.APP_SETTINGS) return; // a page without the application, such as the login
   progress.watch();
   lsProbes.onLook(limits.tell);
-  gestures.listen();
+  gestures.listen(submit.attend);
   keys.listen();
   hover.listen();
   wholePersons.listen();
   drafts.listen();
+  panning.listen();
   setInterval(lsProbes.safely(lookAgain), config.retryMs);
   setInterval(lsProbes.safely(lookForStrange), STRANGE_MS);
   follow({shown, gone: leave});

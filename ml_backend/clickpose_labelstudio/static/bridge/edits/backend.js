@@ -3,12 +3,17 @@ import {config} from "../config.js";
 import * as lsPage from "../label_studio/page.js";
 
 const CONNECTED = "CO"; // how Label Studio writes that a backend has answered just now
+const REFUSED = "ER"; // and that it answers, but refuses the project
+const MISCONFIGURED = "422"; // status of the backend where the labelling configuration cannot serve poses
 const HTTP_ERROR = /^(\d{3}) (?:Client|Server) Error: (.+) for url: \S+$/s; // how it passes a backend's answer on
 
 const ids = new Map(); // project id -> id of its backend
 
 /** The backend has answered, with a sentence that says why it cannot help. */
 export class Refusal extends Error {}
+
+/** The labelling configuration of the project cannot serve poses, and the backend says why. */
+export class Misconfigured extends Refusal {}
 
 /** The backend of the project on the page as Label Studio lists it, its state freshly checked; null where is none. */
 async function look(project) {
@@ -28,16 +33,17 @@ async function id() {
   return ids.get(project) ?? (await look(project))?.id ?? null;
 }
 
-/** Tell whether the project has a backend; throws when it is away. */
+/** Tell whether the project has a backend; throws when it is away, and {@link Misconfigured} when it cannot help. */
 export async function check() {
   const project = lsPage.projectId();
   const backend = project ? await look(project) : null;
-  if (backend && backend.state !== CONNECTED) throw new Error(backend.error_message || "The backend does not answer");
+  if (backend?.state === REFUSED && backend.error_message) throw errorOf(backend.error_message);
+  if (backend && backend.state !== CONNECTED) throw new Error("The backend does not answer");
   return backend !== null;
 }
 
 /**
- * Regions that answer an edit; null where the project has no backend.
+ * What answers an edit, as {items, notes}: regions, and sentences for the annotator; null where is no backend.
  *
  * Throws a {@link Refusal} where the backend says why it cannot help, and other errors when it is slow or away.
  */
@@ -55,10 +61,16 @@ export async function refine(task, context) {
   if (!response.ok) throw new Error(`Label Studio answered ${response.status}`);
   const answer = await response.json();
   if (answer.errors?.length) throw errorOf(String(answer.errors[0]));
-  return answer.data?.result ?? [];
+  return {items: answer.data?.result ?? [], notes: answer.data?.notes ?? []};
+}
+
+/** What the backend has to say about the project's labels; nothing is edited. */
+export async function notesOnLabels(task) {
+  return (await refine(task, {result: [], edited: []}))?.notes ?? [];
 }
 
 function errorOf(text) {
   const [, status, sentence] = text.match(HTTP_ERROR) ?? [];
+  if (status === MISCONFIGURED) return new Misconfigured(sentence);
   return status < 500 ? new Refusal(sentence) : new Error(sentence ?? text);
 }

@@ -1,23 +1,41 @@
 /** Sees what a press of the mouse changed, and makes one step of history of it. Never stops an event. */
 import * as lsHistory from "../label_studio/history.js";
 import * as lsPage from "../label_studio/page.js";
-import {changed, placesOf} from "../pose/places.js";
-import * as placedJoints from "./placed_joints.js";
+import * as lsRegions from "../label_studio/regions.js";
 import {can, safely} from "../label_studio/probes.js";
+import {changed, placesOf, samePlace} from "../pose/places.js";
+import * as placedJoints from "./placed_joints.js";
 import * as refinement from "./refinement.js";
 
+const RIGHT_BUTTON = 2; // which moves nothing, and whose release a menu may swallow
 const LATE_MS = 80; // Label Studio finishes some new regions a moment after the click
 
+let attend = () => {};
 let open = null;
 const late = new Set(); // gestures that have changed nothing yet, and may do so within LATE_MS
 
 function begin(event) {
+  if (event.button === RIGHT_BUTTON) return;
   if (open) settle(open);
   const view = lsPage.view();
   if (!view || !refinement.isPossible()) return;
   if (!view.stage.content.contains(event.target) || !lsPage.isEditable(view.annotation)) return;
-  open = {annotation: view.annotation, before: placesOf(view.annotation)};
-  lsHistory.holdHistory(view.annotation); // a drag and the change of origin after it become one step
+  const {annotation} = view;
+  attend(annotation);
+  open = {annotation, before: placesOf(annotation), isIdle: false};
+  for (const region of can("marks") ? annotation.regions : []) {
+    if (lsRegions.isKeypoint(region) || lsRegions.isBox(region)) lsRegions.guardEdits(region, isEdit);
+  }
+  lsHistory.holdHistory(annotation); // a drag and the change of origin after it become one step
+}
+
+/** Whether a region that Label Studio takes for edited lies elsewhere than when the mouse was pressed. */
+function isEdit(region) {
+  const was = open?.before.get(region.cleanId);
+  if (!was || open.annotation !== region.annotation || !samePlace(was, lsRegions.place(region))) return true;
+  lsRegions.setPlace(region, was); // without what rounding has changed
+  open.isIdle = true;
+  return false;
 }
 
 function end() {
@@ -30,8 +48,9 @@ function end() {
 function settle(gesture, startedAt = performance.now()) {
   if (open !== gesture) return;
   open = null;
-  if (givePlaced(gesture) || !can("following")) lsHistory.releaseHistory(gesture.annotation);
-  else lsHistory.releaseWithoutStep(gesture.annotation);
+  if (!givePlaced(gesture) && can("following")) lsHistory.releaseWithoutStep(gesture.annotation);
+  else if (gesture.isIdle) lsHistory.releaseIfChanged(gesture.annotation);
+  else lsHistory.releaseHistory(gesture.annotation);
   if (report(gesture, startedAt)) return;
   late.add(gesture);
   setTimeout(
@@ -75,11 +94,21 @@ function report({annotation, before}, startedAt) {
   return ours.length > 0;
 }
 
-/** Watch the mouse from now on. */
-export function listen() {
-  refinement.connect({isDown: () => open !== null, takeOver});
+/** A release that nobody has told of, such as one outside the window. */
+function move(event) {
+  if (open && event.buttons === 0 && event.pointerType === "mouse") end();
+}
+
+/** Whether an edit of the annotation is being made, or may be just about to be noticed. */
+export const isBusy = (annotation) => [open, ...late].some((gesture) => gesture?.annotation === annotation);
+
+/** Watch the mouse from now on; `toAttend(annotation)` is called at every press on an annotation. */
+export function listen(toAttend) {
+  attend = toAttend;
+  refinement.connect({isDown: () => open !== null, takeOver, attend});
   window.addEventListener("pointerdown", safely(begin), true);
   window.addEventListener("pointerup", end, true);
   window.addEventListener("pointercancel", end, true);
+  window.addEventListener("pointermove", move, {capture: true, passive: true});
   window.addEventListener("blur", end);
 }

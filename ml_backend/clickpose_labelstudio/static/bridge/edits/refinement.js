@@ -4,20 +4,27 @@ import * as chip from "../surface/chip.js";
 import {contextOf} from "./context.js";
 import {diagnostics} from "../config.js";
 import * as frames from "../drawing/frames.js";
+import * as labels from "./labels.js";
 import * as lsHistory from "../label_studio/history.js";
 import * as lsPage from "../label_studio/page.js";
 import * as lsProbes from "../label_studio/probes.js";
 import * as lsRegions from "../label_studio/regions.js";
+import * as notices from "../surface/notices.js";
 import {personsOf} from "../pose/persons.js";
 import {placesOf, samePlace} from "../pose/places.js";
 
 const KEPT = "Your edit is kept; the other joints stay where they are.";
+const LEFT = "You went on before an answer came. Your edit is kept; the other joints stayed where they were.";
+const NOBODY = "No joint is likely to be seen in this box. To place one, choose its label and Ctrl+click its place.";
 let latest = 0; // number of the newest request; older answers are dropped
 let unanswered = {annotation: null, places: new Map()}; // edited region -> where it was when it was sent
 let waiting = null; // an answer that came while the mouse was down
-let mouse = {isDown: () => false, takeOver: () => {}};
+let mouse = {isDown: () => false, takeOver: () => {}, attend: () => {}};
 
-/** Get to know the mouse: `isDown()`, and `takeOver(annotation, ids)` after an answer has moved regions. */
+/**
+ * Get to know the mouse: `isDown()`, `takeOver(annotation, ids)` after an answer has moved regions, and
+ * `attend(annotation)` before one is asked for.
+ */
 export function connect(connected) {
   mouse = connected;
 }
@@ -31,6 +38,7 @@ export const isPossible = () => lsProbes.can(...NEEDS);
 /** Send an edit, all unanswered ones with it, and apply the answer. */
 export async function request(annotation, editedIds, startedAt) {
   const places = placesOf(annotation);
+  mouse.attend(annotation);
   rememberUnanswered(annotation, editedIds, places);
   const edit = {
     number: ++latest,
@@ -48,24 +56,30 @@ export async function request(annotation, editedIds, startedAt) {
   try {
     const context = contextOf(annotation, edit.edited);
     edit.times.posted = performance.now();
-    edit.items = await backend.refine(lsPage.taskId(), context);
+    const answer = await backend.refine(lsPage.taskId(), context);
+    edit.items = answer?.items ?? null;
     edit.times.answered = performance.now();
-    if (edit.number === latest) tellAnswered(edit.items !== null);
-    if (edit.items) deliver(edit);
+    if (edit.number === latest) tellAnswered(answer);
+    deliver(edit);
   } catch (error) {
     fail(edit, error);
   }
 }
 
+/** Whether any answer has yet to come. */
 export const isWaiting = () => unanswered.places.size > 0;
 
-/** Expect no answer any more: the annotation is being saved, and is to stay as the annotator saw it. */
+/** Whether an answer about the annotation has yet to come, or to be applied. */
+export const isDue = (annotation) => unanswered.annotation === annotation && unanswered.places.size > 0;
+
+/** Expect no answer any more: the annotation is to stay as the annotator sees it. Tells whether one was expected. */
 export function dropUnanswered() {
-  if (!unanswered.places.size) return;
+  if (!unanswered.places.size) return false;
   latest += 1;
   waiting = null;
   unanswered.places.clear();
-  if (chip.current() === "refining") chip.show("ready");
+  if (["refining", "waiting"].includes(chip.current())) chip.show("ready");
+  return true;
 }
 
 /** Add to the unanswered edits; those that have been undone meanwhile are no edits any more. */
@@ -77,9 +91,10 @@ function rememberUnanswered(annotation, editedIds, places) {
   editedIds.forEach((id) => unanswered.places.set(id, places.get(id)));
 }
 
-function tellAnswered(hasBackend) {
-  if (hasBackend) chip.show("ready");
+function tellAnswered(answer) {
+  if (answer) chip.show("ready");
   else chip.hide();
+  labels.heed(answer?.notes ?? []);
 }
 
 function boxesWithoutKeypoints(annotation) {
@@ -92,36 +107,51 @@ function fail(edit, error) {
   unanswered.places.clear();
   diagnostics.last = {failed: String(error)};
   const sentence = String(error.message ?? error).slice(0, 300);
-  chip.show(error instanceof backend.Refusal ? "refused" : "offline", sentence);
-  if (error instanceof backend.Refusal) chip.noticeOnce(`${sentence.replace(/[.\s]*$/, "")}. ${KEPT}`);
-  else chip.noticeOnce(`Click-Pose ${error.name === "TimeoutError" ? "is slow to" : "does not"} answer. ${KEPT}`);
+  const isRefusal = error instanceof backend.Refusal;
+  chip.show(error instanceof backend.Misconfigured ? "configuration" : isRefusal ? "refused" : "offline", sentence);
+  const trouble = isRefusal
+    ? sentence.replace(/[.\s]*$/, "")
+    : `Click-Pose ${error.name === "TimeoutError" ? "is slow to" : "does not"} answer`;
+  notices.say(`${trouble}. ${KEPT}`, {once: true});
 }
 
-/** Apply an answer, now or when the mouse is up; drop it where it no longer fits. */
+/** Apply an answer, now or when the mouse is up; drop what no longer fits. */
 function deliver(edit) {
-  if (!fits(edit)) {
-    diagnostics.dropped += 1;
-    return;
-  }
-  if (mouse.isDown()) {
+  const isLatest = edit.number === latest;
+  const isHere = lsPage.isSelected(edit.annotation);
+  if (isLatest && isHere && edit.items && mouse.isDown()) {
     waiting = edit;
     return;
   }
-  unanswered.places.clear();
-  apply(edit);
-  mouse.takeOver(edit.annotation, edit.items.map((item) => item.id));
+  if (isLatest) unanswered.places.clear();
+  if (isLatest && !isHere && edit.items) notices.say(LEFT);
+  if (!edit.items) return;
+  const items = isLatest && isHere && lsPage.isEditable(edit.annotation) ? fitting(edit) : [];
+  if (!items.length) {
+    diagnostics.dropped += 1;
+    return;
+  }
+  apply({...edit, items});
+  if ([...edit.edited].some((id) => edit.childless.has(id)) && !items.some(isKeypointItem)) notices.say(NOBODY);
+  mouse.takeOver(edit.annotation, items.map((item) => item.id));
   edit.times.applied = performance.now();
   frames.invalidate();
   diagnostics.applied += 1;
   diagnostics.last = {edited: [...edit.edited], times: edit.times};
 }
 
-/** Whether no newer edit, undo, or change of task has come between. */
-function fits({number, annotation, edited, places}) {
-  if (number !== latest || !lsPage.isSelected(annotation)) return false;
+/** The items of an answer that still fit: those of persons whose edit has not been undone, changed or deleted since. */
+function fitting({annotation, edited, places, items}) {
   const now = placesOf(annotation);
-  return [...edited].every((id) => !places.has(id) || samePlace(places.get(id), now.get(id)));
+  const isStale = (id) => places.has(id) && !samePlace(places.get(id), now.get(id));
+  const stale = new Set(items.filter(({id}) => edited.has(id) && isStale(id)).map(personOf));
+  return items.filter((item) => !stale.has(personOf(item)));
 }
+
+const isKeypointItem = ({type}) => type === "keypointlabels";
+
+/** Who an item of an answer belongs to: the box, or what the ids of a person without one have in common. */
+const personOf = ({id, parentID}) => lsRegions.cleanId(parentID) || (id.match(/^cp-[^-]+/)?.[0] ?? id);
 
 /** Deliver the answer that waited for the mouse. */
 export function deliverWaiting() {
@@ -132,26 +162,31 @@ export function deliverWaiting() {
 
 /** Move, draw and score regions as an answer says, all as one step of the history. */
 function apply(edit) {
-  const {annotation, items, places, edited, childless, step} = edit;
+  const {annotation, items, places, childless, step} = edit;
   const regions = new Map(annotation.regions.map((region) => [region.cleanId, region]));
+  const isOpen = ({id}) => regions.has(id) && !lsRegions.isLocked(regions.get(id));
+  const known = items.filter((item) => item.type !== "choices" && isOpen(item));
   const fresh = items.filter((item) => !regions.has(item.id) && childless.has(lsRegions.cleanId(item.parentID)));
-  const known = items.filter((item) => item.type !== "choices" && regions.has(item.id));
   const replace = lsHistory.isLatestStep(annotation, step);
   lsHistory.asOneStep(
     annotation,
     () => {
-      for (const item of known.filter(({id}) => !lsRegions.isLocked(regions.get(id)))) {
+      for (const item of known) {
         const region = regions.get(item.id);
-        const hasMoved = !samePlace(places.get(item.id), lsRegions.place(region));
-        if (!edited.has(item.id) && !hasMoved && !isAt(region, item)) lsRegions.moveTo(region, item.value);
+        if (isFree(region, places) && !isAt(region, item)) lsRegions.moveTo(region, item.value);
         lsRegions.setScore(region, item.score);
+        adopt(region, regions.get(lsRegions.cleanId(item.parentID)));
       }
-      adopt(known, regions);
-      lsRegions.addItems(annotation, fresh);
+      lsRegions.addItems(annotation, fresh.filter(({parentID}) => regions.has(parentID)));
       lsRegions.sendBoxesToBack(annotation);
     },
     {replace},
   );
+}
+
+/** Whether an answer may move a region: no human has placed or accepted it, neither before nor since it was sent. */
+function isFree(region, places) {
+  return !lsRegions.isTouched(region) && samePlace(places.get(region.cleanId), lsRegions.place(region));
 }
 
 function isAt(region, {value}) {
@@ -159,13 +194,7 @@ function isAt(region, {value}) {
   return samePlace(lsRegions.place(region), lsRegions.isBox(region) ? numbers : numbers.slice(0, 2));
 }
 
-/** A keypoint that was placed by hand joins the person that the backend gave it to. */
-function adopt(items, regions) {
-  const boxes = items.map((item) => regions.get(item.id)).filter(lsRegions.isBox);
-  if (boxes.length !== 1) return;
-  for (const item of items) {
-    const region = regions.get(item.id);
-    if (!lsRegions.isKeypoint(region) || lsRegions.parentId(region) || lsRegions.isLocked(region)) continue;
-    lsRegions.setParent(region, boxes[0]);
-  }
+/** A keypoint that belongs to nobody joins the person that the backend gave it to. */
+function adopt(region, box) {
+  if (box && lsRegions.isKeypoint(region) && !lsRegions.parentId(region)) lsRegions.setParent(region, box);
 }

@@ -23,6 +23,14 @@ export function asNoStep(annotation, change) {
   }
 }
 
+/** Release the history after something that may have changed nothing: only what differs becomes a step. */
+export function releaseIfChanged(annotation) {
+  const {history, trackedState} = annotation;
+  const isSame = JSON.stringify(trackedState.toJSON()) === JSON.stringify(history.history[history.undoIdx]);
+  if (isSame) history.safeUnfreeze(HISTORY_KEY);
+  else history.unfreeze(HISTORY_KEY);
+}
+
 /** Run `change` as one step of the history; `replace`: as part of the latest step. */
 export function asOneStep(annotation, change, {replace = false} = {}) {
   if (replace) annotation.history.setReplaceNextUndoState(true);

@@ -7,6 +7,7 @@
  * as on a photo without keypoints; it is then asked again. An exception counts as false.
  */
 import {diagnostics} from "../config.js";
+import {isReplaceable} from "./actions.js";
 import * as layout from "./layout.js";
 
 const isFunction = (...values) => values.every((value) => typeof value === "function");
@@ -64,6 +65,38 @@ export const PROBES = [
     of: ["saving.isSaving"],
     test: () => isBoolean(window.Htx.isSubmitting),
     needs: `${NOT_REFINED}: when an annotation is being saved is not known.`,
+  },
+  {
+    name: "submitting",
+    of: ["saving.comeBefore", "actions.replaceAction", "actions.isReplaceable"],
+    test: ({annotation}) =>
+      isFunction(window.Htx.submitAnnotation, window.Htx.events.invoke, annotation.submissionInProgress) &&
+      isReplaceable(window.Htx, "submitAnnotation") && isReplaceable(annotation, "submissionInProgress"),
+    needs: "Submit does not wait for an answer that is due.",
+  },
+  {
+    name: "marks",
+    of: ["regions.guardEdits", "regions.setPlace", "history.releaseIfChanged"],
+    test: (view) =>
+      isFunction(view.annotation.history.safeUnfreeze, view.annotation.trackedState.toJSON)
+        ? each(view, (region) => isReplaceable(region, "notifyDrawingFinished") && isFunction(region.setProperty))
+        : false,
+    needs: "A keypoint counts as placed by you also where the hand tool has only been dragged over it.",
+  },
+  {
+    name: "hand",
+    of: ["tools.takeHand"],
+    test: ({image}) => {
+      const manager = image.getToolsManager();
+      return isFunction(manager.selectTool, manager.findSelectedTool) && Array.isArray(manager.allTools());
+    },
+    needs: "Space and drag does not move the photo, but what is under the mouse.",
+  },
+  {
+    name: "labels",
+    of: ["regions.keypointLabels"],
+    test: ({annotation}) => Array.isArray([...annotation.names.values()]),
+    needs: "Labels that are no joints are named only once they have been used.",
   },
   {
     name: "drafts",
@@ -229,6 +262,13 @@ export const PROBES = [
     of: ["regions.score", "regions.setScore"],
     test: (view) => each(view, hasScore),
     needs: "Scores stay as they were before the refinement.",
+  },
+  {
+    name: "list",
+    of: ["regions.showScore"],
+    test: (view) =>
+      each(view, (r) => isFunction(r.setProperty) && Array.isArray(r.editableFields) && "score" in r),
+    needs: "The list of regions shows the scores from before the refinement.",
   },
   {
     name: "choices",

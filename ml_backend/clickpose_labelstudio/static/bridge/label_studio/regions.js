@@ -1,7 +1,7 @@
 /**
  * The regions of an annotation: what they are, where they lie, what they carry. Coordinates are percent of the image.
  */
-
+import {replaceAction} from "./actions.js";
 import {can} from "./probes.js";
 import {stateOf} from "./changes.js";
 
@@ -28,14 +28,28 @@ function meansOccluded(text) {
   return /^(occluded|hidden|invisible|not visible|obscured|covered|v?1)$/i.test(words);
 }
 
+/** What keypoints can be labelled as. */
+export function keypointLabels(annotation) {
+  const controls = [...annotation.names.values()].filter((tag) => tag.type === "keypointlabels");
+  return controls.flatMap((control) => control.children.map((label) => label.alias ?? label._value).filter(Boolean));
+}
+
 /** Predicted OKS of a region, 0..1; null where nothing has predicted it. */
 export function score(region) {
   const labels = region.labeling;
   return labels?.meta?.[SCORE_KEY] ?? labels?.score ?? region.score ?? null;
 }
 
+/** Keep a score with the region, where it is saved, and show it in the list of regions. */
 export function setScore(region, value) {
-  if (can("scores") && typeof value === "number" && score(region) !== value) region.labeling?.setMetaValue(SCORE_KEY, value);
+  if (typeof value !== "number" || !can("scores")) return;
+  if (score(region) !== value) region.labeling?.setMetaValue(SCORE_KEY, value);
+  showScore(region, value);
+}
+
+/** Show a score in Label Studio's list of regions. */
+export function showScore(region, value) {
+  if (can("list") && region.score !== value) setProperty(region, "score", value);
 }
 
 export const selected = (annotation) => (can("selection") ? annotation.selectedRegions : []);
@@ -51,6 +65,17 @@ export function setParent(region, box) {
 /** Make regions of items that are written as Label Studio writes them. */
 export function addItems(annotation, items) {
   if (can("adding") && items.length) annotation.deserializeResults(items);
+}
+
+/** Set a property that Label Studio's panel of details does not offer; what it offers is a plain list. */
+function setProperty(region, property, value) {
+  const entry = {property};
+  region.editableFields.push(entry);
+  try {
+    region.setProperty(property, value);
+  } finally {
+    region.editableFields.splice(region.editableFields.indexOf(entry), 1);
+  }
 }
 
 /** The items that Label Studio would save of these regions of an annotation, and its relations where all are asked for. */
@@ -146,6 +171,27 @@ export function moveTo(region, value) {
   }
 }
 
+/** Set numbers of a place as they are, without the rounding of {@link moveTo}. */
+export function setPlace(region, numbers) {
+  const names = isBox(region) ? ["x", "y", "width", "height", "rotation"] : ["x", "y"];
+  names.forEach((name, i) => region[name] === numbers[i] || region.setProperty(name, numbers[i]));
+}
+
+const guarded = new WeakSet();
+
+/**
+ * Hear of no edit where there was none. Label Studio tells a region at the end of every drag that it has been edited,
+ * also of one that it stopped itself, because the hand tool was panning: the region then counts as changed by a human
+ * for good. `isEdit(region)` decides; asked once for each region, it is kept.
+ */
+export function guardEdits(region, isEdit) {
+  if (guarded.has(region)) return;
+  guarded.add(region);
+  replaceAction(region, "notifyDrawingFinished", (original) => (options) => {
+    if (options?.destroy || isEdit(region)) original(options);
+  });
+}
+
 export const isShown = (region) => !region.hidden;
 
 export function setShown(region, shown) {
@@ -231,8 +277,7 @@ export function sendBoxesToBack(annotation) {
   const first = regions.findIndex(isBox);
   if (first < 0 || !regions.slice(first).some(isKeypoint)) return;
   const boxes = regions.filter(isBox);
-  const ids = new Set(boxes.map((box) => box.cleanId));
-  const items = annotation.serializeAnnotation().filter((item) => ids.has(item.id));
+  const items = serialize(annotation, boxes);
   const states = new Map(boxes.map((box) => [box.cleanId, looksOf(box)]));
   boxes.forEach((box) => annotation.deleteArea(box));
   addItems(annotation, items);

@@ -1,0 +1,77 @@
+/**
+ * Saving or leaving an annotation while an answer is due waits for the answer, so that the refinement is saved with the
+ * edit. It waits for a moment only, and what is not waited for is said.
+ */
+import * as chip from "../surface/chip.js";
+import {config} from "../config.js";
+import {can, safely} from "../label_studio/probes.js";
+import * as gestures from "./gestures.js";
+import * as lsPage from "../label_studio/page.js";
+import * as lsSaving from "../label_studio/saving.js";
+import {nextProblem} from "../keys/rounds.js";
+import {count} from "../pose/words.js";
+import {problemsOf} from "../pose/checks.js";
+import * as notices from "../surface/notices.js";
+import * as refinement from "./refinement.js";
+
+const CHECKED = new Set(["submitAnnotation", "updateAnnotation", "acceptAnnotation"]);
+const LEAVING = new Set(["nextTask", "prevTask"]);
+const STAYED = "the other joints stay where they are";
+const TURN_MS = 20; // between looks whether the answer has come
+
+/** Be there when the annotation is saved; to be called whenever it is shown or pressed on. */
+export function attend(annotation) {
+  if (can("submitting")) lsSaving.comeBefore(annotation, {before: safely(before), saving: safely(saving)});
+}
+
+/** Problems that have been told of before a submission; they do not hold up another one. */
+const told = new Set();
+
+const isDue = (annotation) => gestures.isBusy(annotation) || refinement.isDue(annotation);
+
+function before(annotation, name) {
+  if (!lsPage.isEditable(annotation)) return null;
+  const isFine = () => !CHECKED.has(name) || safely(check)(annotation) !== false;
+  if (isDue(annotation)) return wait(annotation, LEAVING.has(name)).then((goesOn) => goesOn && isFine());
+  return isFine() ? null : Promise.resolve(false);
+}
+
+/** Name what looks wrong, once, in place of the first submission; whether to go on. The next press submits it as it is. */
+function check(annotation) {
+  const keyOf = ({kind, regionIds}) => [lsPage.taskId(), kind, ...regionIds].join();
+  const problems = problemsOf(annotation).filter((problem) => !told.has(keyOf(problem)));
+  if (!problems.length) return true;
+  problems.forEach((problem) => told.add(keyOf(problem)));
+  const more = problems.length > 1 ? ` And ${count(problems.length - 1, "other thing")}.` : "";
+  const action = {label: "Show", run: () => lsPage.isSelected(annotation) && nextProblem(lsPage.view())};
+  const text = `Not submitted yet: ${problems[0].text}${more} Submit once more to send it as it is.`;
+  notices.say(text, {action, kind: "submit"});
+  return false;
+}
+
+/** Wait until there is nothing to wait for; then go on whatever has come of it. */
+async function wait(annotation, isLeaving) {
+  const until = performance.now() + config.submitWaitMs;
+  const isHere = () => lsPage.isSelected(annotation);
+  while (isDue(annotation) && isHere() && performance.now() < until) {
+    if (chip.current() === "refining") chip.show("waiting");
+    await new Promise((done) => setTimeout(done, TURN_MS));
+  }
+  if (!isHere()) {
+    if (!isLeaving) notices.say("You left the photo before it was submitted. It is not submitted; its draft is saved.");
+    return false;
+  }
+  if (refinement.dropUnanswered()) {
+    const seconds = Math.round(config.submitWaitMs / 1000);
+    const what = isLeaving ? "Saved as a draft" : "Submitted";
+    notices.say(`${what} without the refinement: no answer within ${seconds} s. Your edit is in it; ${STAYED}.`);
+  }
+  return true;
+}
+
+/** The annotation is being sent, maybe without having waited. */
+export function saving() {
+  if (refinement.dropUnanswered()) {
+    notices.say(`Submitted before the answer came. Your edit is in it; ${STAYED}.`);
+  }
+}
