@@ -27,7 +27,7 @@ export const bindings = [
   {keys: ["Shift", "B"], does: "bones on or off", group: VIEW, action: "toggleBones"},
   {keys: ["Shift", "J"], does: "joint names on or off", group: VIEW, action: "toggleNames"},
   {keys: ["Shift", "F"], does: "fade what is only predicted", group: VIEW, action: "toggleFade"},
-  {keys: ["?"], does: "this help", group: VIEW, action: "toggleHelp"},
+  {keys: ["?"], does: "signs, keys and corrections in pictures", group: VIEW, action: "toggleHelp"},
   {keys: ["drag"], does: "put a joint in place: the rest of the person follows", group: MOUSE, action: null},
   {keys: ["Ctrl", "click"], does: "with a joint's label chosen: place or move that joint inside a box", group: MOUSE,
     action: null},
