@@ -104,8 +104,8 @@ def _make_task(stack: Stack, size: int) -> int:
         project = api.project(stack.loop.project_id)
         items = encode_poses(poses, parse_labeling_config(project["label_config"]), IMAGE_HW)
         joints = list(dict.fromkeys(item["id"] for item in items if "parentID" in item))
-        too_many = set(joints[len(joints) + persons - size :][::-1]) if len(joints) + persons > size else set()
-        items = [item for item in items if item["id"] not in set(joints[size - persons :]) | too_many]
+        too_many = set(joints[size - persons :])
+        items = [item for item in items if item["id"] not in too_many]
         photo = next(task for task in api.tasks(stack.loop.project_id) if "regions" not in task["data"])
         data = {**photo["data"], "regions": size}
         prediction = {"model_version": project["model_version"], "score": 0.5, "result": items}

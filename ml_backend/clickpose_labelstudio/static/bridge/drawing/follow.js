@@ -8,6 +8,7 @@ import * as overlay from "./overlay.js";
 const LOOK_MS = 1000; // between looks for what nothing has told of
 
 const watched = new Map(); // stage whose paintings are told of -> what ends that
+let seen = []; // the stages and the states of the regions at the latest look
 let tell = {shown: () => {}, gone: () => {}};
 
 /** Draw from now on; `shown()` is called after each drawing, `gone()` where there is nothing to draw on. */
@@ -16,8 +17,16 @@ export function follow(listener) {
   frames.connect(lsProbes.safely(frame));
   lsChanges.watchPage(frames.invalidate);
   for (const event of ["resize", "pointerup", "keyup"]) window.addEventListener(event, frames.invalidate, true);
-  setInterval(() => document.hidden || frames.invalidate(), LOOK_MS);
+  setInterval(lsProbes.safely(look), LOOK_MS);
   frames.invalidate();
+}
+
+/** Draw should something have changed that nothing has told of. */
+function look() {
+  if (document.hidden) return;
+  const now = lsPage.views().flatMap(({stage, annotation}) => [stage, lsChanges.stateOf(annotation.areas)]);
+  if (now.includes(null) || now.length !== seen.length || now.some((thing, i) => thing !== seen[i])) frames.invalidate();
+  seen = now;
 }
 
 function frame() {

@@ -33,7 +33,7 @@ const CSS = `
     padding: 0 10px; border-radius: 13px; border: 1px solid var(--line); background: var(--paper); color: inherit;
     font: inherit; white-space: nowrap; cursor: pointer}
   #clickpose-chip > button:focus-visible {outline: 2px solid ${BLUE}; outline-offset: 1px}
-  #clickpose-chip .text {min-width: 48px; text-align: left}
+  #clickpose-chip .text {display: inline-block; min-width: 50px; text-align: left}
   #clickpose-chip .more {width: 14px; border-radius: 50%; background: var(--soft); text-align: center}
   #clickpose-chip .dot {flex: none; width: 8px; height: 8px; border-radius: 50%; background: var(--state)}
   #clickpose-chip[data-form=short] .name, #clickpose-chip[data-form=dot] .name,
@@ -55,6 +55,7 @@ const CSS = `
   #clickpose-chip .all {padding: 3px 10px; border: 1px solid var(--line); border-radius: 12px; background: none;
     color: inherit; font: inherit; cursor: pointer}
   #clickpose-chip [hidden] {display: none}`;
+const AS_WIDE = [STATES.ready.text, STATES.refining.text]; // as each other: no edit makes the chip look for a place
 const FORMS = ["whole", "short", "dot"]; // as there is room
 let root = null;
 let unwatch = null;
@@ -127,8 +128,9 @@ function render() {
   help.explain([...sentences, STATES[shown].means].filter(Boolean));
   const label = root.querySelector(".text");
   if (label.textContent === text && root.dataset.form) return;
+  const isAsWide = AS_WIDE.includes(text) && AS_WIDE.includes(label.textContent);
   label.textContent = text;
-  place();
+  if (!isAsWide || !root.dataset.form) place();
 }
 
 /** Sit where nothing of Label Studio's is: in its bottom bar, else its header, smaller where there is little room. */
