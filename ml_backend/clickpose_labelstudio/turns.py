@@ -1,7 +1,8 @@
-"""As many edits in the network at once as the machine has cores; the others wait in order.
+"""As many edits encode people at once as the machine has cores; the others wait in order.
 
-More would finish none of them sooner, and each holds the network's intermediate results in memory. Waiting for a photo
-takes no turn, and a batch none either: :class:`.Backend` lets one run at a time, beside the edits.
+Encoding holds 100 MB of intermediate results, and more at once would finish none of them sooner. What most edits need,
+refining from features that are kept, takes little memory and no turn; nor does waiting for a photo. A batch takes none
+either: :class:`.Backend` lets one run at a time, beside the edits.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ def cores() -> int:
 
 
 class TakingTurns(PosePredictor):
-    """A network whose work is done in turns.
+    """A network that encodes in turns.
 
     Args:
         predictor: the network.
-        turns: how many may work at once.
+        turns: how many may encode at once.
     """
 
     def __init__(self, predictor: PosePredictor, turns: threading.Semaphore):
@@ -38,24 +39,21 @@ class TakingTurns(PosePredictor):
 
     def detect(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
         """See :meth:`PosePredictor.detect`."""
-        with self._turns:
-            return self._predictor.detect(image)
+        return self._predictor.detect(image)
 
     def encode(self, image: np.ndarray, boxes_xyxy: np.ndarray | None) -> list[EncodedRegion]:
-        """See :meth:`PosePredictor.encode`."""
+        """See :meth:`PosePredictor.encode`; in turns."""
         with self._turns:
             return self._predictor.encode(image, boxes_xyxy)
 
     def decode(self, regions: Sequence[EncodedRegion], boxes_xyxy: np.ndarray | None = None) -> Poses:
         """See :meth:`PosePredictor.decode`."""
-        with self._turns:
-            return self._predictor.decode(regions, boxes_xyxy)
+        return self._predictor.decode(regions, boxes_xyxy)
 
     def covers(self, region: EncodedRegion, pose: Pose) -> bool:
-        """See :meth:`PosePredictor.covers`; it takes no turn."""
+        """See :meth:`PosePredictor.covers`."""
         return self._predictor.covers(region, pose)
 
     def refine_region(self, region: EncodedRegion, pose: Pose, clicks: Clicks) -> Pose:
         """See :meth:`PosePredictor.refine_region`."""
-        with self._turns:
-            return self._predictor.refine_region(region, pose, clicks)
+        return self._predictor.refine_region(region, pose, clicks)

@@ -103,34 +103,38 @@ class Crowded(fakes.FakePredictor):
         self.inside = self.most = 0
         self.lock = threading.Lock()
 
-    def refine_region(self, region, pose, clicks):
+    def encode(self, image, boxes_xyxy):
         with self.lock:
             self.inside += 1
             self.most = max(self.most, self.inside)
         time.sleep(0.02)
         with self.lock:
             self.inside -= 1
-        return super().refine_region(region, pose, clicks)
+        return super().encode(image, boxes_xyxy)
 
 
-def test_no_more_edits_than_cores_are_in_the_network_at_once():
+def test_no_more_edits_than_cores_encode_at_once():
     predictor = Crowded()
     images = fakes.FakeImages({"/data/upload/1/a.png": fakes.blank_image()})
     service = AnnotationService(lambda: predictor, images, fakes.MemoryRegions())
     task = {"id": 1, "data": {"image": "/data/upload/1/a.png"}}
     (entry,) = service.predict([task], build_labeling_config())
-    context = {"result": entry["result"], "edited": [entry["result"][0]["id"]]}
     answers = []
-    threads = [
-        threading.Thread(target=lambda: answers.extend(service.predict([task], build_labeling_config(), context)))
-        for _ in range(12)
-    ]
+
+    def draw(width: float) -> None:
+        box = next(item for item in entry["result"] if item["type"] == "rectanglelabels")
+        box = {**box, "id": "drawn", "value": {**box["value"], "width": width}}
+        context = {"result": [box], "edited": ["drawn"]}
+        answers.extend(service.predict([task], build_labeling_config(), context))
+
+    threads = [threading.Thread(target=draw, args=(10.0 + width,)) for width in range(12)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(30)
-    assert len(answers) == 12 and all(answer == answers[0] for answer in answers)
+    assert len(answers) == 12 and all(answer["result"] for answer in answers)
     assert 1 <= predictor.most <= max(FEWEST, cores())
+    assert predictor.encoded >= 12
 
 
 def test_a_network_in_turns_is_the_network_itself():
