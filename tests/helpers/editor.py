@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 from playwright.sync_api import Page, TimeoutError
 
@@ -188,9 +189,14 @@ class Editor:
         self.wait(f"__clickposeBridge.diagnostics.requests >= {count}")
 
     def submit(self) -> None:
-        """Press Submit or Update and wait until Label Studio has saved."""
+        """Press Submit or Update, again where the bridge names something first, and wait until it has been saved."""
         button = self.page.get_by_role("button", name="Submit").or_(self.page.get_by_role("button", name="Update"))
+        told = "document.querySelector('#clickpose-notice')?.textContent.includes('Not submitted yet')"
         with self.page.expect_response(
             lambda response: "/annotations" in response.url and response.request.method in ("POST", "PATCH")
         ):
             button.first.click()
+            with suppress(TimeoutError):
+                self.page.wait_for_function(f"() => Htx?.isSubmitting || {told}", timeout=2000)
+            if self.page.evaluate(f"() => {told}"):
+                button.first.click()
