@@ -53,7 +53,8 @@ function beforeDeleting(annotation, persons) {
 function sayDeleted(persons) {
   if (!persons.length) return "";
   const joints = count(persons.flatMap(pointsOf).length, "joint");
-  return `${persons.length === 1 ? "Person" : count(persons.length, "person")} deleted, with ${joints}. Ctrl+Z undoes it.`;
+  const whom = persons.length === 1 ? "Person" : count(persons.length, "person");
+  return `${whom} deleted, with ${joints}. Ctrl+Z undoes it.`;
 }
 
 function sayKept({box}, locked) {

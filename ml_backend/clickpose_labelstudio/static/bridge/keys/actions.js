@@ -53,7 +53,8 @@ export function acceptPerson(view) {
     const free = regions.filter((region) => !lsRegions.isLocked(region));
     const locked = regions.length - free.length;
     if (free.length) lsHistory.asOneStep(view.annotation, () => free.forEach(lsRegions.accept));
-    const done = free.length ? `${whom(persons)} accepted` : locked ? "Nothing accepted" : `${whom(persons)} accepted already`;
+    const nothing = locked ? "Nothing accepted" : `${whom(persons)} accepted already`;
+    const done = free.length ? `${whom(persons)} accepted` : nothing;
     say(locked ? `${done}: ${locked} locked stay as they are.` : `${done}.`);
   });
 }

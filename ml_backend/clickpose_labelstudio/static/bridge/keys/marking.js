@@ -22,12 +22,15 @@ function look({shiftKey, buttons, type}) {
 function mark() {
   isAsked = false;
   const view = lsPage.view();
-  const regions = isHeld && view && can("regions", "persons", "places", "stage") ? targets.persons(view).flatMap(regionsOf) : [];
+  const isPossible = isHeld && view && can("regions", "persons", "places", "stage");
+  const regions = isPossible ? targets.persons(view).flatMap(regionsOf) : [];
   display.set("marked", new Set(regions.map((region) => region.cleanId)));
 }
 
 /** Watch Shift and the mouse from now on. */
 export function listen() {
   const options = {capture: true, passive: true};
-  for (const type of ["keydown", "keyup", "pointermove", "pointerdown", "blur"]) window.addEventListener(type, safely(look), options);
+  for (const type of ["keydown", "keyup", "pointermove", "pointerdown", "blur"]) {
+    window.addEventListener(type, safely(look), options);
+  }
 }

@@ -38,7 +38,8 @@ export function nextDoubtful(view) {
   const isRound = after < 0 && !fresh;
   if (isRound) way.path = [];
   way.at = after < 0 ? way.path.push((fresh ?? joints[0]).region.cleanId) - 1 : after;
-  goTo(view, byId.get(way.path[way.at]), joints, isRound ? "All have been looked at; from the most doubtful again. " : "");
+  const lead = isRound ? "All have been looked at; from the most doubtful again. " : "";
+  goTo(view, byId.get(way.path[way.at]), joints, lead);
 }
 
 /** Go back to the joint before. */
@@ -58,7 +59,8 @@ export function previousDoubtful(view) {
 function goTo(view, {region, score}, joints, lead) {
   show(view, [region]);
   const place = `${joints.findIndex((joint) => joint.region === region) + 1} of ${joints.length}`;
-  notices.say(`${lead}${nameOf(region)}: predicted OKS ${score.toFixed(2)}, ${place} from the most doubtful.`, {kind: KIND});
+  const oks = `predicted OKS ${score.toFixed(2)}`;
+  notices.say(`${lead}${nameOf(region)}: ${oks}, ${place} from the most doubtful.`, {kind: KIND});
 }
 
 /** Select regions, and bring the first and its person into view. */
@@ -86,5 +88,6 @@ export function nextProblem(view) {
   const {text, regionIds} = problems[index];
   const byId = new Map(view.annotation.regions.map((region) => [region.cleanId, region]));
   show(view, regionIds.map((id) => byId.get(id)));
-  notices.say(problems.length > 1 ? `${text} ${index + 1} of ${count(problems.length, "problem")}.` : text, {kind: KIND});
+  const place = problems.length > 1 ? ` ${index + 1} of ${count(problems.length, "problem")}.` : "";
+  notices.say(text + place, {kind: KIND});
 }

@@ -1,7 +1,7 @@
 /** What part of the photo is seen: brings a place into view, and zooms where a person is too small to be judged. */
 
 const MARGIN = 0.12; // of the view: nearer to its rim is out of view
-const SMALL = 0.15; // of the view: a person smaller than this is zoomed to
+const SMALL = 0.25; // of the view: a person smaller than this is zoomed to
 const COMFORTABLE = 0.6;
 const MAX_ZOOM = 10;
 

@@ -136,7 +136,8 @@ function nearestBox(shown, at, transform) {
 /** Whether the mouse is in the box, a shown one, of a person. */
 export function isInBox(view, {box}, pointer) {
   const at = lsRegions.stagePointer(view, pointer);
-  return Boolean(box && lsRegions.isShown(box) && at) && contains(lsRegions.stageCorners(box, view.stage.getAbsoluteTransform()), at);
+  if (!box || !lsRegions.isShown(box) || !at) return false;
+  return contains(lsRegions.stageCorners(box, view.stage.getAbsoluteTransform()), at);
 }
 
 /** Distance of a point from a line between two points. */

@@ -51,6 +51,3 @@ export function limbFrom(name) {
   };
   return sideOf(name) ? [name, ...[...joints].filter(isFurther)] : [];
 }
-
-/** The pairs of joints of both sides: [left, right]. */
-export const pairs = () => [...joints].filter((name) => sideOf(name) === "left" && mirror(name)).map((name) => [name, mirror(name)]);
