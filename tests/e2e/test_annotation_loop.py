@@ -533,12 +533,7 @@ def test_bones_follow_zoom_pan_and_a_drag_under_way(editor, task_id, artifacts):
     person = editor.persons()[0]
     knee, ankle = f"{person}-left_knee", f"{person}-left_ankle"
     editor.point_at(knee)
-    editor.page.keyboard.down("Control")
-    for _ in range(3):
-        editor.page.mouse.wheel(0, -120)
-        editor.page.wait_for_timeout(100)
-    editor.page.keyboard.up("Control")
-    editor.wait("Htx.annotationStore.selected.objects[0].zoomScale > 1")
+    editor.zoom_in()
     editor.page.wait_for_timeout(300)
     places = editor.places()
     middle = [(a + b) / 2 for a, b in zip(places[knee], places[ankle], strict=True)]

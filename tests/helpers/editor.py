@@ -171,6 +171,19 @@ class Editor:
         self.page.mouse.move(*end, steps=3)
         self.page.mouse.up()
 
+    def zoom_in(self) -> None:
+        """Zoom in at the mouse by its wheel, which turns the other way before Label Studio 1.22."""
+        is_larger = "Htx.annotationStore.selected.objects[0].zoomScale > 1"
+        self.page.keyboard.down("Control")
+        for way in (-120, 120):
+            for _ in range(3):
+                self.page.mouse.wheel(0, way)
+                self.page.wait_for_timeout(100)
+            if self.page.evaluate(is_larger):
+                break
+        self.page.keyboard.up("Control")
+        self.wait(is_larger)
+
     def delete(self, region_id: str, left: int) -> None:
         """Click a region and press Backspace; ``left`` regions remain."""
         self.page.mouse.click(*self.screen(region_id))

@@ -38,6 +38,11 @@ def test_every_module_is_in_the_script_once_and_after_those_that_it_imports():
         assert set(re.findall(r' = modules\["([\w/]+)"\];', text)) <= set(names[:place])
 
 
+def test_readme_says_what_came_of_each_version_that_was_tried():
+    readme = (SOURCES.parents[2] / "README.md").read_text(encoding="utf-8")
+    assert tuple(re.findall(r"^\| (\d+\.\d+\.\d+) \|", readme, re.M))[::-1] == bundler.TRIED_LABEL_STUDIO
+
+
 def test_script_is_small_enough_for_every_page():
     script = bridge_script().encode()
     travels = len(gzip.compress(script))
