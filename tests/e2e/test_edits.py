@@ -347,6 +347,7 @@ class Walk:
         x, y, width, height = regions[self.meant]["place"]
         edge = self.editor.screen_of(x + 0.5 * width, y + 0.97 * height)
         self.editor.drag_mouse(edge, (edge[0] + self.random.randint(-12, 12), edge[1] + self.random.randint(-8, 8)))
+        self.page.keyboard.press("Escape")  # Label Studio draws a box that is selected above its joints
 
     def undo(self, _):
         self.page.keyboard.press("Control+z")

@@ -63,7 +63,7 @@ LOST = {
     (f"{KEYPOINT}.labeling", "setValue"): {"relabelling"},
     (BOX, "toggleHidden"): {"hiding"},
     (KEYPOINT, "deleteRegion"): {"deleting"},
-    (f"{ANNOTATION}.history", "safeUnfreeze"): {"following"},
+    (f"{ANNOTATION}.history", "safeUnfreeze"): {"following", "marks"},
     (ANNOTATION, "redo"): {"following"},
     (ANNOTATION, "extendSelectionWith"): {"selecting"},
     (IMAGE, "setZoomPosition"): {"zooming"},
