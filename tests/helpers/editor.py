@@ -135,6 +135,16 @@ class Editor:
         """Opacity (0..255) of the bones at a place of the image."""
         return self.page.evaluate(INK, self.page.evaluate(TO_SCREEN, [x_pct, y_pct]))
 
+    def wait_for_ink(self, x_pct: float, y_pct: float) -> None:
+        """Wait until bones are drawn at a place of the image: they follow what Label Studio paints, a moment later."""
+        for _ in range(50):
+            if self.ink(x_pct, y_pct) > 100:
+                return
+            self.page.wait_for_timeout(200)
+        raise AssertionError(
+            f"Expected bones at {x_pct:.1f}, {y_pct:.1f} %, got an opacity of {self.ink(x_pct, y_pct)}"
+        )
+
     def persons(self) -> list[str]:
         """Ids of the persons' boxes, from left to right."""
         places = self.places()
