@@ -150,6 +150,3 @@ function measure(name) {
   const {offsetWidth: width, offsetHeight: height} = root.querySelector("button");
   return {name, width, height};
 }
-
-/** Another name for `notices.say` until nobody calls it by this one. */
-export const noticeOnce = (text) => notices.say(text, {once: true});
