@@ -219,7 +219,8 @@ def test_a_joint_that_is_placed_twice_is_moved(editor, task_id, stack, artifacts
     assert len(editor.places()) == 36
 
     ctrl_click(editor, "nose", [48, 60])  # beside everybody, and everybody has one
-    editor.wait_applied(3)
+    editor.wait_requests(3)
+    editor.wait("__clickposeBridge.status() == 'ready'")  # nobody's, so that the answer moves nothing
     page.wait_for_timeout(SETTLED_MS)
     assert editor.notice() == "This nose belongs to nobody: everybody has one. An export leaves it out."
     (loose,) = {region for region, place in editor.places().items() if abs(place[0] - 48) < 0.3} - before.keys()
