@@ -8,6 +8,7 @@ import numpy as np
 
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.field_names import AUTO_ACCEPTED, PRED, PRED_OKS, TAGS
+from clickpose_fiftyone.people_views import of_photos
 from clickpose_fiftyone.review import DONE
 from clickpose_fiftyone.visibility import changed_tags
 
@@ -74,6 +75,7 @@ def plan_acceptance(pred_oks: np.ndarray, target: float, true_oks: np.ndarray | 
     return AcceptancePlan(target, low, int(accepted.sum()), len(scores), mean, measured)
 
 
+@of_photos
 def auto_accept(
     samples, pred_field: str = PRED, target: float = 0.9, tag: str = AUTO_ACCEPTED, write: bool = True,
     oks_attribute: str | None = None,

@@ -42,8 +42,15 @@ from clickpose_fiftyone.field_names import (
 )
 from clickpose_fiftyone.fiftyone_internals import dataset_of
 from clickpose_fiftyone.matching import match_persons
+from clickpose_fiftyone.people_views import of_photos, photos_of
 from clickpose_fiftyone.provenance import check_calibrator, network_needed, network_of, network_said, store_network
-from clickpose_fiftyone.truth import read_predictions, read_truth
+from clickpose_fiftyone.truth import (
+    PREDICTION_ATTRIBUTES,
+    TRUTH_ATTRIBUTES,
+    read_predictions,
+    read_truth,
+    require_same_joints,
+)
 
 KINDS = (AUTO, *CALIBRATORS)
 FIT_OKS = 0.1  # a prediction with this OKS is a (maybe bad) pose of that person; below it is of nobody
@@ -127,20 +134,21 @@ def calibrate(
     """
     if kind not in KINDS:
         raise ValueError(f"Expected a calibrator of {', '.join(KINDS)}, got {kind!r}")
+    fit_on = photos_of(samples if fit_samples is None else fit_samples, people=False)
+    samples = photos_of(samples, people=False)
     require_samples(samples)
     require_compared(samples, pred_field, gt_field)
-    fit_on = samples if fit_samples is None else fit_samples
-    columns = PersonColumns(fit_on, pred_field)
+    columns = PersonColumns(fit_on, pred_field, attributes=PREDICTION_ATTRIBUTES)
     network = network_said(samples, pred_field, columns.skeleton, model)
     if save_to is not None:
         network = network_needed(samples, pred_field, columns.skeleton, model, "to write a calibrator to a file")
         _check_file(Path(save_to))
-    truth = PersonColumns(fit_on, gt_field)
+    truth = PersonColumns(fit_on, gt_field, attributes=TRUTH_ATTRIBUTES)
     pairs = labelled_pairs(columns, truth)
     sample = labelled_sample(columns, truth, pairs)
     fit = fit_calibration(sample, columns.skeleton, kind, per_joint, source=f'"{gt_field}"')
     notes: Counter[str] = Counter()
-    _apply(PersonColumns(samples, pred_field), fit.fitted, notes)
+    _apply(PersonColumns(samples, pred_field, attributes=PREDICTION_ATTRIBUTES), fit.fitted, notes)
     summary = CalibrationSummary.of(fit, _sentence(notes))
     if save_to is not None and network is not None:
         data = f"{dataset_of(samples).name}, {fit.persons} persons"
@@ -152,6 +160,7 @@ def calibrate(
     return summary
 
 
+@of_photos
 def apply_calibrator(samples, path: str | Path, pred_field: str = PRED, model: str | None = None) -> CalibrationSummary:
     """Write scores calibrated by a file that :func:`calibrate` or ``clickpose calibrate`` wrote.
 
@@ -166,7 +175,7 @@ def apply_calibrator(samples, path: str | Path, pred_field: str = PRED, model: s
             field's network.
     """
     require_samples(samples)
-    columns = PersonColumns(samples, pred_field)
+    columns = PersonColumns(samples, pred_field, attributes=PREDICTION_ATTRIBUTES)
     calibrator, provenance = load_calibrator(path)
     network = check_calibrator(samples, pred_field, provenance, columns.skeleton, model)
     notes: Counter[str] = Counter()
@@ -187,6 +196,7 @@ def labelled_pairs(predictions: PersonColumns, truth: PersonColumns) -> Pairs:
     Raises:
         ValueError: if nobody is labelled.
     """
+    require_same_joints(predictions, truth)
     people = read_truth(truth)
     matches = match_persons(people, read_predictions(predictions), truth.skeleton.sigma_array, FIT_OKS)
     chosen = np.flatnonzero((matches.truth_of >= 0) & matches.counted)

@@ -12,7 +12,8 @@ from clickpose.metrics.sparsification import SparsificationCurve, sparsification
 from clickpose_fiftyone.calibration import labelled_pairs, labelled_sample, raw_scores
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.field_names import KEYPOINT_OKS, PRED_OKS
-from clickpose_fiftyone.truth import read_predictions, read_truth
+from clickpose_fiftyone.kept import kept_while_unchanged
+from clickpose_fiftyone.truth import PREDICTION_ATTRIBUTES, TRUTH_ATTRIBUTES, read_predictions, read_truth
 
 BINS = 10
 
@@ -44,13 +45,15 @@ class CalibrationReport:
         return RECALLS
 
 
+@kept_while_unchanged
 def calibration_report(samples, pred_field: str, gt_field: str) -> CalibrationReport:
     """Compute the curves.
 
     Raises:
         ValueError: if the fields cannot serve or nobody is labelled.
     """
-    predictions, truth = PersonColumns(samples, pred_field), PersonColumns(samples, gt_field)
+    predictions = PersonColumns(samples, pred_field, attributes=PREDICTION_ATTRIBUTES)
+    truth = PersonColumns(samples, gt_field, attributes=TRUTH_ATTRIBUTES)
     pairs = labelled_pairs(predictions, truth)
     if not len(pairs.persons):
         raise ValueError(f'Expected labelled people that "{pred_field}" found, got none')

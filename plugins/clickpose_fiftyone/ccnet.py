@@ -33,6 +33,7 @@ from clickpose_fiftyone.columns import PersonColumns, index_lowest_oks, lowest_o
 from clickpose_fiftyone.field_names import FIXED, GT, KEYPOINT_OKS, PRED, PRED_OKS, VISIBILITY
 from clickpose_fiftyone.fiftyone_internals import dataset_of
 from clickpose_fiftyone.matching import group_indices
+from clickpose_fiftyone.people_views import photos_of
 from clickpose_fiftyone.predictors import PREDICTOR_LOCK, shared_predictor
 from clickpose_fiftyone.provenance import network_needed, network_of, remember_network
 from clickpose_fiftyone.truth import labelled_visibility, truth_areas
@@ -88,10 +89,11 @@ def calibrate_ccnet(
         ValueError: for another network, or one that nobody named, a field or file that cannot serve, photos that cannot
             be read, or labelled people on fewer than two photos; nothing is written then.
     """
+    fit_on = photos_of(samples if fit_samples is None else fit_samples, people=False)
+    samples = photos_of(samples, people=False)
     columns = _predicted(samples, pred_field)
     predictor, known = _lite(model, checkpoint, columns)
     path = None if save_to is None else _head_file(save_to)
-    fit_on = samples if fit_samples is None else fit_samples
     records = labelled_records(PersonColumns(fit_on, pred_field), PersonColumns(fit_on, gt_field))
     wish = (CCNET_KIND, False, (TokenHead(config),), ())
     candidates_for(_labels(records, gt_field), predictor.skeleton, *wish)  # refused before the network runs
@@ -127,6 +129,7 @@ def apply_ccnet(
         ValueError: if the file is none, or of another network, other weights or another skeleton, or nobody knows what
             predicted the field.
     """
+    samples = photos_of(samples)
     columns = _predicted(samples, pred_field)
     predictor, known = _lite(model, checkpoint, columns)
     reader, _ = load_score_reader(Path(path), predictor.skeleton, predictor.fingerprint, predictor.device)
@@ -294,7 +297,7 @@ def _write(samples, pred_field: str, readings: _Readings) -> None:
     fixed = np.nan_to_num(columns.joints(FIXED)) > 0
     stored = columns.joints(VISIBILITY)
     joint_oks, visibility = np.nan_to_num(columns.joints(KEYPOINT_OKS)), np.where(np.isfinite(stored), stored, 1.0)
-    pred_oks = columns.scalars(PRED_OKS)
+    pred_oks = columns.scalars(PRED_OKS).copy()
     for person, label_id in enumerate(columns.label_ids):
         if label_id in readings.scores:
             scores, seen = (np.where(columns.placed[person], read, 0.0) for read in readings.scores[label_id])

@@ -183,6 +183,11 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def people(count: int) -> str:
+    """Return ``"1 person"`` or ``"2 people"``."""
+    return "1 person" if count == 1 else f"{count} people"
+
+
 def left_out(notes: Mapping[str, int]) -> str:
     """Return a sentence on what was left out or guessed (what -> how often), after a space; empty for nothing."""
     text = told(notes)

@@ -44,6 +44,7 @@ from clickpose_fiftyone.coco_reading import (
 from clickpose_fiftyone.coco_writing import document_of
 from clickpose_fiftyone.column_writes import label_documents, write_labels
 from clickpose_fiftyone.field_names import CATEGORY_ID, COCO_ID, GT, boxes_field_of, people_path, person_path
+from clickpose_fiftyone.people_views import of_photos
 from clickpose_fiftyone.photo_names import find_photo
 from clickpose_fiftyone.skeletons import set_skeleton, skeleton_of
 
@@ -114,6 +115,7 @@ def import_coco(
     return ExchangeSummary(len(photos), sum(len(found.keypoints) for found in labels), file.notes)
 
 
+@of_photos
 def export_coco(samples, path: str | Path, field: str = GT, results: bool | None = None) -> ExchangeSummary:
     """Write the people of a field as a COCO keypoint file; an imported file comes back as it was, but for changes.
 
@@ -144,6 +146,7 @@ def export_coco(samples, path: str | Path, field: str = GT, results: bool | None
     return ExchangeSummary(len(samples), samples.count(people_path(field)))
 
 
+@of_photos
 def to_coco(samples, field: str = GT) -> dict:
     """Return the people of a field as a COCO keypoint dataset; see :func:`export_coco`."""
     return document_of(samples, field, results=False)

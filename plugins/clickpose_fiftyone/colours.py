@@ -25,6 +25,7 @@ from clickpose_fiftyone.field_names import (
     joints_field_of,
 )
 from clickpose_fiftyone.fiftyone_internals import dataset_of, is_generated
+from clickpose_fiftyone.people_views import of_photos
 
 BINS = 10
 NO_SCORE = "no score"
@@ -49,6 +50,7 @@ def score_bins(scores: np.ndarray) -> list[str]:
     return names[np.where(np.isfinite(scores), index, BINS)].tolist()
 
 
+@of_photos
 def add_heat_joints(samples, pred_field: str = PRED, hide_below: float = 0.0) -> int:
     """Write the companion field ``<pred_field>_joints`` and each person's ``oks_bin``.
 
@@ -103,6 +105,7 @@ def color_scheme(*pred_fields: str) -> fo.ColorScheme:
     )
 
 
+@of_photos
 def color_by_confidence(samples, pred_field: str = PRED, hide_below: float = 0.0) -> fo.ColorScheme:
     """Write the companion field and make the scheme, with the fields that were coloured before, the dataset's own.
 

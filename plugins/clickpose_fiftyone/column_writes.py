@@ -24,9 +24,12 @@ from clickpose_fiftyone.fiftyone_internals import (
     ID,
     dataset_of,
     is_generated,
+    late_labels,
     list_name,
+    loaded_samples,
     object_ids,
     own_attributes,
+    set_loaded,
     write_operations,
 )
 
@@ -50,7 +53,7 @@ def write_columns(samples, path: str, label_ids: Nested, persons: Mapping[str, N
     """
     declared = {f"{path}.{name}": _field_of(_flat(nested)) for name, nested in persons.items()}
     declared |= {name: _field_of(values) for name, values in photos.items()}
-    _declare(samples, declared)
+    declare(samples, declared)
     if is_generated(samples):  # patches and frames: FiftyOne carries each column on to the dataset they come from
         for name, nested in persons.items():
             samples.set_values(f"{path}.{name}", nested)
@@ -59,7 +62,13 @@ def write_columns(samples, path: str, label_ids: Nested, persons: Mapping[str, N
         return
     sample_ids = object_ids(samples)
     operations = list(_operations(sample_ids, path, label_ids, persons, photos))
-    write_operations(samples, operations, sample_ids)
+    write_operations(samples, operations)
+    for row, sample in _loaded(samples, sample_ids):
+        set_loaded(sample, **{name: values[row] for name, values in photos.items()})
+        people = dict(zip(label_ids[row] or (), range(len(label_ids[row] or ())), strict=True))
+        for label in _people_of(sample, path) if persons else ():
+            if (person := people.get(label.id)) is not None:
+                set_loaded(label, **{name: nested[row][person] for name, nested in persons.items()})
 
 
 def write_labels(samples, labels: Mapping[str, tuple[type, Documents]]) -> None:
@@ -77,7 +86,7 @@ def write_labels(samples, labels: Mapping[str, tuple[type, Documents]]) -> None:
     for name, (kind, nested) in labels.items():
         declared[name] = (fo.EmbeddedDocumentField, kind)
         declared |= {f"{name}.{list_name(kind)}.{key}": found for key, found in _attributes_of(kind, nested)}
-    _declare(samples, declared)
+    declare(samples, declared)
     stored = {name: [_stored(kind, people) for people in nested] for name, (kind, nested) in labels.items()}
     if is_generated(samples):  # as in write_columns
         for name, (kind, _) in labels.items():
@@ -85,7 +94,27 @@ def write_labels(samples, labels: Mapping[str, tuple[type, Documents]]) -> None:
         return
     sample_ids = object_ids(samples)
     operations = list(_operations(sample_ids, "", [None] * len(sample_ids), {}, stored))
-    write_operations(samples, operations, sample_ids)
+    write_operations(samples, operations)
+    for row, sample in _loaded(samples, sample_ids):
+        people = {name: (kind, nested[row]) for name, (kind, nested) in labels.items()}
+        set_loaded(sample, **{name: None if new is None else late_labels(kind, new)
+                              for name, (kind, new) in people.items()})  # fmt: skip
+
+
+def _loaded(samples, sample_ids: Sequence) -> Iterator[tuple[int, fo.Sample]]:
+    """Yield (row, sample) of those of a view's photos whose sample somebody holds in this process."""
+    loaded = loaded_samples(samples)
+    if loaded:
+        yield from (
+            (row, loaded[str(sample_id)]) for row, sample_id in enumerate(sample_ids) if str(sample_id) in loaded
+        )
+
+
+def _people_of(sample: fo.Sample, path: str) -> Sequence[fo.Label]:
+    """Return the labels at a path such as ``"pred.keypoints"``."""
+    field, _, name = path.partition(".")
+    labels = sample[field]
+    return () if labels is None else labels[name]
 
 
 def documents(kind: type, attributes: Iterable[Mapping]) -> list[dict]:
@@ -133,7 +162,7 @@ def _operations(sample_ids, path: str, label_ids: Nested, persons, photos) -> It
             yield UpdateOne({ID: sample_id}, {"$set": changes}, array_filters=filters or None)
 
 
-def _declare(samples, declared: Mapping[str, tuple[type, type | None] | None]) -> None:
+def declare(samples, declared: Mapping[str, tuple[type, type | None] | None]) -> None:
     """Add what is new to the schema, so that the app can filter by it.
 
     Raises:

@@ -30,8 +30,10 @@ from clickpose_fiftyone.field_names import (
     VISIBILITY,
     people_path,
 )
-from clickpose_fiftyone.fiftyone_internals import dataset_of
+from clickpose_fiftyone.fiftyone_internals import ID, dataset_of, raw_columns
 from clickpose_fiftyone.skeletons import skeleton_of
+
+POSE_ATTRIBUTES = (POINTS, VISIBILITY, KEYPOINT_OKS, FIXED, BOUNDING_BOX, PRED_OKS)
 
 
 class PersonColumns:
@@ -42,6 +44,7 @@ class PersonColumns:
         field: name of its Keypoints field.
         skeleton: its joints; by default what the dataset names.
         image_wh: (S, 2) width and height of the photos, pixels; by default their own.
+        attributes: of the persons, read together with their ids; others are read when they are asked for, and kept.
 
     Attributes:
         counts: (S,) persons of each sample.
@@ -51,7 +54,10 @@ class PersonColumns:
         ValueError: if the collection or the field cannot serve.
     """
 
-    def __init__(self, samples, field: str, skeleton: Skeleton | None = None, image_wh: np.ndarray | None = None):
+    def __init__(
+        self, samples, field: str, skeleton: Skeleton | None = None, image_wh: np.ndarray | None = None,
+        attributes: Sequence[str] = (),
+    ):  # fmt: skip
         require_keypoints(samples, field)
         if skeleton is not None:
             self.skeleton = skeleton
@@ -60,7 +66,9 @@ class PersonColumns:
         self.samples = samples
         self.field = field
         self._path = people_path(field)
-        self._nested_ids = samples.values(f"{self._path}.id")
+        self._read: dict[str, list] = {}  # attribute -> N values as they are stored
+        self._arrays: dict[tuple, np.ndarray] = {}
+        self._ids, self._nested_ids = self._read_ids(attributes)
         self.has_label = np.array([ids is not None for ids in self._nested_ids], bool)
         self.counts = np.array([len(ids or ()) for ids in self._nested_ids], int)
 
@@ -75,7 +83,7 @@ class PersonColumns:
     @cached_property
     def sample_ids(self) -> np.ndarray:
         """(S,) ids of the samples."""
-        return np.array(self.samples.values("id"), dtype=object)
+        return np.array(self._ids, dtype=object)
 
     @cached_property
     def rows(self) -> np.ndarray:
@@ -93,8 +101,28 @@ class PersonColumns:
         return image_sizes(self.samples, self.counts > 0)
 
     def values(self, attribute: str) -> list:
-        """Return N values of an attribute as they are stored; None where a person has none."""
-        return _flatten(self.samples.values(f"{self._path}.{attribute}"))
+        """Return N values of an attribute as they are stored; None where a person has none. Do not change them."""
+        if attribute not in self._read:
+            self.read(attribute)
+        return self._read[attribute]
+
+    def read(self, *attributes: str) -> None:
+        """Read attributes together, which takes little longer than one: the database looks at each photo once."""
+        new = [attribute for attribute in attributes if attribute not in self._read]
+        if new:
+            found = raw_columns(self.samples, {name: people_expression(self.field, name) for name in new})
+            self._keep({name: found[name] for name in new})
+
+    def _read_ids(self, attributes: Sequence[str]) -> tuple[list[str], list]:
+        """Read the ids of photos and people, and attributes of the people with them."""
+        wanted = {name: people_expression(self.field, name) for name in attributes}
+        found = raw_columns(self.samples, {"": "$_id", "people": people_expression(self.field, ID), **wanted})
+        nested = [None if ids is None else list(map(str, ids)) for ids in found["people"]]
+        self._keep({name: found[name] for name in wanted})
+        return list(map(str, found[""])), nested
+
+    def _keep(self, nested: Mapping[str, list]) -> None:
+        self._read.update({name: _flatten(values) for name, values in nested.items()})
 
     def scalars(self, attribute: str) -> np.ndarray:
         """Return an attribute with one number a person: (N,); NaN where there is none.
@@ -102,7 +130,7 @@ class PersonColumns:
         Raises:
             ValueError: if the values are not numbers.
         """
-        return _numbers(self.values(attribute), (len(self),), f"{self.field}.{attribute}")
+        return self._array(attribute, (len(self),), lambda values: values)
 
     def joints(self, attribute: str) -> np.ndarray:
         """Return an attribute with one number a joint: (N, K); NaN where there is none.
@@ -111,13 +139,24 @@ class PersonColumns:
             ValueError: if a person has another number of values than the skeleton joints.
         """
         count = len(self.skeleton)
-        rows = [[np.nan] * count if value is None or value == [] else value for value in self.values(attribute)]
-        return _numbers(rows, (len(self), count), f"{self.field}.{attribute}")
+
+        def complete(values):
+            missing = [np.nan] * count
+            return [missing if value is None or value == [] else value for value in values]
+
+        return self._array(attribute, (len(self), count), complete)
+
+    def _array(self, attribute: str, shape: tuple[int, ...], complete) -> np.ndarray:
+        """Return the values of an attribute as an array of one's own; it is made of them once."""
+        key = attribute, shape
+        if key not in self._arrays:
+            self._arrays[key] = _numbers(complete(self.values(attribute)), shape, f"{self.field}.{attribute}")
+        return self._arrays[key].copy()
 
     @cached_property
     def points(self) -> np.ndarray:
         """(N, K, 2) in 0..1 of the photos, as they are stored, also of joints that are not there."""
-        return _numbers(self.values(POINTS), (len(self), len(self.skeleton), 2), f"{self.field}.{POINTS}")
+        return self._array(POINTS, (len(self), len(self.skeleton), 2), lambda values: values)
 
     @cached_property
     def fixed(self) -> np.ndarray:
@@ -127,6 +166,7 @@ class PersonColumns:
     @cached_property
     def placed(self) -> np.ndarray:
         """(N, K) True for joints that are there; see :mod:`clickpose_fiftyone.conversion`."""
+        self.read(POINTS, VISIBILITY, KEYPOINT_OKS)
         return ~absent_joints(self.points, self.joints(VISIBILITY), self.joints(KEYPOINT_OKS))
 
     @cached_property
@@ -150,6 +190,7 @@ class PersonColumns:
 
     def poses(self) -> Poses:
         """Return all N persons as poses; scores that are not stored are 0, visibilities 1."""
+        self.read(*POSE_ATTRIBUTES)
         visibility = self.joints(VISIBILITY)
         return Poses(
             skeleton=self.skeleton,
@@ -184,6 +225,9 @@ class PersonColumns:
         nested = {name: self.nest(plain(values)) for name, values in persons.items()}
         single = {name: plain(values) for name, values in photos.items()}
         write_columns(self.samples, self._path, self._nested_ids, nested, single)
+        for name in persons:
+            self._read.pop(name, None)
+        self._arrays = {key: array for key, array in self._arrays.items() if key[0] not in persons}
 
     def nest(self, values: Sequence) -> list:
         """Return N flat values as one list a sample; None for a sample whose field is None."""
@@ -254,6 +298,12 @@ def index_lowest_oks(columns: PersonColumns) -> None:
 def lowest_oks_field(samples) -> str | None:
     """Return the field whose lowest predicted OKS the photos have; None where they have none."""
     return None if samples.get_field(MIN_PRED_OKS) is None else dataset_of(samples).info.get(LOWEST_OF_INFO)
+
+
+def people_expression(field: str, attribute: str) -> dict:
+    """Return the database's expression of one value for each person of a photo; None where a person has none."""
+    value = {"$ifNull": [f"$$person.{attribute}", None]}
+    return {"$map": {"input": f"${people_path(field)}", "as": "person", "in": value}}
 
 
 def _flatten(nested: Sequence[list | None]) -> list:

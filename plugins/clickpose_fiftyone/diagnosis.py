@@ -18,7 +18,14 @@ from clickpose_fiftyone.checks import require_compared, require_samples
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.field_names import GT, JOINT_ERRORS, PRED
 from clickpose_fiftyone.matching import group_indices, match_persons
-from clickpose_fiftyone.truth import read_predictions, read_truth
+from clickpose_fiftyone.people_views import of_photos
+from clickpose_fiftyone.truth import (
+    PREDICTION_ATTRIBUTES,
+    TRUTH_ATTRIBUTES,
+    read_predictions,
+    read_truth,
+    require_same_joints,
+)
 
 ERRORS = ("good", "jitter", "inversion", "swap", "miss")
 GOOD_FROM, NEAR_FROM, FOUND_FROM = 0.85, 0.5, 0.1
@@ -52,6 +59,7 @@ class Diagnosis:
         return f"Compared {total} joints of {self.persons} people: {', '.join(parts)}."
 
 
+@of_photos
 def diagnose(samples, pred_field: str = PRED, gt_field: str = GT, write: bool = True) -> Diagnosis:
     """Classify the error of every labelled joint that a prediction exists for.
 
@@ -67,7 +75,9 @@ def diagnose(samples, pred_field: str = PRED, gt_field: str = GT, write: bool = 
     """
     require_samples(samples)
     require_compared(samples, pred_field, gt_field)
-    predictions, truth_columns = PersonColumns(samples, pred_field), PersonColumns(samples, gt_field)
+    predictions = PersonColumns(samples, pred_field, attributes=PREDICTION_ATTRIBUTES)
+    truth_columns = PersonColumns(samples, gt_field, attributes=TRUTH_ATTRIBUTES)
+    require_same_joints(predictions, truth_columns)
     truth = read_truth(truth_columns)
     skeleton = truth_columns.skeleton
     matches = match_persons(truth, read_predictions(predictions), skeleton.sigma_array, FOUND_FROM)
@@ -137,8 +147,3 @@ def persons_with_error(samples, pred_field: str, joint: str, error: str) -> list
     index = columns.skeleton.index(joint)
     rows = columns.values(JOINT_ERRORS)
     return [label_id for label_id, row in zip(columns.label_ids, rows, strict=True) if row and row[index] == error]
-
-
-def view_of_persons(samples, field: str, label_ids):
-    """Return a view of the photos of some people, other people filtered out."""
-    return samples.select_labels(ids=list(label_ids), fields=field, omit_empty=True)

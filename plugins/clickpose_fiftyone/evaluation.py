@@ -24,7 +24,16 @@ from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.field_names import AREA, GT, PRED, PRED_OKS, person_path
 from clickpose_fiftyone.fiftyone_internals import RestoredResults, dataset_of
 from clickpose_fiftyone.matching import Matches, match_persons
-from clickpose_fiftyone.truth import read_predictions, read_truth, within_categories
+from clickpose_fiftyone.people_views import photos_of
+from clickpose_fiftyone.skeletons import ASSUMED_SIGMA, joints_without_sigma
+from clickpose_fiftyone.truth import (
+    PREDICTION_ATTRIBUTES,
+    TRUTH_ATTRIBUTES,
+    read_predictions,
+    read_truth,
+    require_same_joints,
+    within_categories,
+)
 
 METHOD = "coco-pose"
 TRUE_POSITIVE, FALSE_POSITIVE, FALSE_NEGATIVE, IGNORED = "tp", "fp", "fn", "ignored"
@@ -211,6 +220,7 @@ def evaluate_poses(
         raise ValueError(f"Expected a name of letters, digits and underscores for the run, got {eval_key!r}")
     if not 0 < oks <= 1:
         raise ValueError(f"Expected an OKS threshold in 0..1, got {oks}")
+    samples = photos_of(samples, people=False)
     require_samples(samples)
     config = PoseEvaluationConfig(pred_field, gt_field, iou=oks, score=score)
     method = config.build()
@@ -225,8 +235,9 @@ def evaluate_poses(
 
 def _evaluate_columns(samples, config: PoseEvaluationConfig) -> _Outcome:
     require_compared(samples, config.pred_field, config.gt_field)
-    truth_columns = PersonColumns(samples, config.gt_field)
-    prediction_columns = PersonColumns(samples, config.pred_field)
+    truth_columns = PersonColumns(samples, config.gt_field, attributes=TRUTH_ATTRIBUTES)
+    prediction_columns = PersonColumns(samples, config.pred_field, attributes=PREDICTION_ATTRIBUTES)
+    require_same_joints(prediction_columns, truth_columns)
     truth, predictions = within_categories(
         read_truth(truth_columns), read_predictions(prediction_columns, config.score), truth_columns, prediction_columns
     )
@@ -291,11 +302,15 @@ def _results(outcome: _Outcome, samples, config, eval_key, matches, classes, mis
 
 def _notes(outcome: _Outcome) -> dict[str, int]:
     """Count what the figures assume of the labelled people, and who of them counts neither way."""
-    without_area = ~np.isfinite(outcome.truth.scalars(AREA)) & ~outcome.ignored
-    return {
+    without_area, skeleton = ~np.isfinite(outcome.truth.scalars(AREA)) & ~outcome.ignored, outcome.truth.skeleton
+    notes = {
         f"labelled people without an area, which is taken as {BODY_SHARE_OF_BOX:g} of the box": int(without_area.sum()),
         "labelled people that count neither way (crowds, or without labelled joints)": int(outcome.ignored.sum()),
     }
+    assumed = joints_without_sigma(skeleton)
+    return notes | (
+        {f"joints of an own skeleton, whose sigma is taken as {ASSUMED_SIGMA:g}": assumed} if assumed else {}
+    )
 
 
 def _oks_field(eval_key: str) -> str:

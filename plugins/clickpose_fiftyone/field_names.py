@@ -57,6 +57,9 @@ LOWEST_OF_INFO = "clickpose_min_pred_oks_of"
 COCO_INFO = "clickpose_coco"
 CALIBRATION_INFO = "clickpose_calibration"
 NETWORKS_INFO = "clickpose_networks"
+SKELETONS_INFO = "clickpose_skeletons"  # with sigmas and pairs, where it is none of the known ones
+TAKEN_BACK_INFO = "clickpose_taken_back"  # what of a run has come back from Label Studio; one for each run
+PREDICTING_INFO = "clickpose_predicting"  # a prediction that was not finished
 LABEL_ERRORS_INFO = "clickpose_label_errors"
 SOURCE_INFO = "clickpose_source"  # the folder that a dataset was made of; one for the dataset
 

@@ -24,6 +24,7 @@ from clickpose_fiftyone.field_names import (
 )
 from clickpose_fiftyone.fiftyone_internals import dataset_of
 from clickpose_fiftyone.matching import group_indices, match_persons
+from clickpose_fiftyone.people_views import photos_of
 from clickpose_fiftyone.truth import labelled_visibility, read_predictions, read_truth, truth_areas
 
 KINDS = {
@@ -92,6 +93,7 @@ def find_label_errors(samples, pred_field: str | None = PRED, gt_field: str = GT
     Raises:
         ValueError: if the fields cannot serve or nobody is labelled.
     """
+    samples = photos_of(samples, people=False)
     require_samples(samples)
     if pred_field is None:
         require_keypoints(samples, gt_field)

@@ -7,6 +7,7 @@ to where they were; photos that nobody annotated stay as they are.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import webbrowser
@@ -22,6 +23,7 @@ import fiftyone.utils.annotations as foua
 import numpy as np
 
 from clickpose.boxes import box_iou, xywh_to_xyxy
+from clickpose.calibration.aggregation import visibility_weighted
 from clickpose.data.notes import Notes, note
 from clickpose.steps import Progress
 from clickpose.structures import Annotations, Poses
@@ -43,24 +45,33 @@ from clickpose_fiftyone.field_names import (
     PRED,
     PRED_OKS,
     SENT,
+    TAKEN_BACK_INFO,
     VISIBILITY,
     boxes_field_of,
     person_path,
 )
-from clickpose_fiftyone.fiftyone_internals import RestoredResults, is_patches, root_dataset_of, take_parameters
+from clickpose_fiftyone.fiftyone_internals import RestoredResults, root_dataset_of, take_parameters
 from clickpose_fiftyone.linked_boxes import follow_poses
+from clickpose_fiftyone.people_views import photos_of
 from clickpose_fiftyone.photo_names import photo_names
 from clickpose_fiftyone.refinement import history_of, state_of
 from clickpose_fiftyone.review import mark_persons
 from clickpose_fiftyone.skeletons import skeleton_of
 from clickpose_labelstudio.codec import OCCLUDED_BELOW, decode_result, encode_poses
+from clickpose_labelstudio.label_studio_auth import LabelStudioError
 from clickpose_labelstudio.label_studio_client import LabelStudioClient
 from clickpose_labelstudio.labeling_config import build_labeling_config, parse_labeling_config
+from clickpose_labelstudio.launch.project import BACKEND_TITLE, register_backend
 
 BACKEND = "labelstudio_pose"
 MODEL_VERSION = "clickpose-fiftyone"
 KEY_VARIABLE = "LABEL_STUDIO_API_KEY"  # read when a key is needed and none is given
 _BATCH = 50
+_MOST_PROJECTS = 100  # that are asked for a backend
+_NO_BACKEND = (
+    "Nothing refines in it yet: start `clickpose labelstudio serve` and enter its address in the project's settings "
+    "(Model, interactive preannotations), or send to the Label Studio of `make run`, where that is done."
+)
 _SAME_PERSON_IOU = 0.5
 _Labels = dict[str, dict[str, fo.Keypoint]]  # sample id -> label id -> label
 _MOVED = 1e-6  # of the photo's side: less is the rounding of percentages
@@ -87,6 +98,7 @@ class LabelStudioPoseBackendConfig(foua.AnnotationBackendConfig):
         self.project_name = project_name
         self._api_key = api_key  # private: FiftyOne stores public attributes in the database
         self._progress = progress
+        self.connected = None
 
     @property
     def api_key(self):
@@ -148,6 +160,7 @@ class LabelStudioPoseBackend(foua.AnnotationBackend):
             tasks = make_tasks(samples, field, upload)
             for start in range(0, len(tasks), _BATCH):
                 client.import_tasks(project["id"], tasks[start : start + _BATCH])
+            self.config.connected = _connect_backend(client, project["id"])
             client.update_project(project["id"], model_version=MODEL_VERSION, show_collab_predictions=True)
         id_map = {task["data"]["sample_id"]: list(task["data"]["label_ids"].values()) for task in tasks}
         results = LabelStudioPoseResults(
@@ -177,30 +190,38 @@ class LabelStudioPoseBackend(foua.AnnotationBackend):
         dataset = root_dataset_of(results.samples)
         scored = dataset.get_field(person_path(field, PRED_OKS)) is not None
         current = _current_labels(dataset, field, list(results.id_map.get(field, {})))
+        known = (dataset.info.get(TAKEN_BACK_INFO) or {}).get(results.key) or {}
         returned = _Returned(field=field, sent=current)
         for task in tasks:
             sample_id, entry = task["data"].get("sample_id"), _newest_annotation(task)
-            if sample_id in current and entry is not None:
+            if entry is not None and sample_id in known and known[sample_id] == _version_of(entry):
+                returned.seen += 1  # taken back before; what was corrected here since stays
+            elif sample_id in current and entry is not None:
+                returned.versions[sample_id] = _version_of(entry)
                 returned.labels[sample_id] = read_task(task, entry, config, current[sample_id], scored, returned.notes)
             elif entry is not None:
                 note(returned.notes, "submitted photos that are not in the dataset any more, left out")
         return returned
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class _Returned:
     """What came back of a run.
 
     Attributes:
         field: Keypoints field that was sent.
         sent: the people of all photos that were sent, as they are in the dataset now.
-        labels: the people of the photos that somebody submitted.
+        labels: the people of the photos that somebody submitted, but for those that were taken back before.
+        versions: of those photos, what tells whether the annotation changes.
+        seen: photos that were taken back before, and that nobody changed in Label Studio since.
         notes: what was left out -> how often.
     """
 
     field: str
     sent: _Labels
     labels: _Labels = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    seen: int = 0
     notes: Notes = field(default_factory=Counter)
 
 
@@ -242,12 +263,14 @@ class ExchangedWithLabelStudio:
     deleted: int = 0
     added: int = 0
     notes: Mapping[str, int] = field(default_factory=dict)
+    hint: str = ""
 
     def __str__(self) -> str:
         text = f"{plural(self.persons, 'person')} in {plural(self.photos, 'photo')} {self.where}"
         if self.added or self.deleted:
             text += f"; {self.added} added, {self.deleted} deleted"
-        return f"{text}.{left_out(self.notes)}"
+        hint = f" {self.hint}" if self.hint else ""
+        return f"{text}.{left_out(self.notes)}{hint}"
 
 
 def send_to_label_studio(
@@ -273,7 +296,7 @@ def send_to_label_studio(
     register_backends()
     require_samples(samples)
     dataset = root_dataset_of(samples)
-    photos = dataset.select(list(dict.fromkeys(samples.values("sample_id")))) if is_patches(samples) else samples
+    photos = photos_of(samples, people=False)
     require_keypoints(photos, pred_field)
     if anno_key in dataset.list_annotation_runs():
         raise ValueError(f"Expected a new name for the run, got {anno_key!r}, which is there already")
@@ -292,8 +315,10 @@ def send_to_label_studio(
     ids = [label_id for found in results.id_map[pred_field].values() for label_id in found]
     mark_persons(dataset, pred_field, ids, SENT)
     where = f"sent to {url} (project {results.project_id})"
+    backend = results.config.connected
+    hint = f"Refinement is connected ({backend})." if backend else _NO_BACKEND
     return ExchangedWithLabelStudio(
-        len(photos), len(ids), where, notes=_moved_inside(PersonColumns(photos, pred_field))
+        len(photos), len(ids), where, notes=_moved_inside(PersonColumns(photos, pred_field)), hint=hint
     )
 
 
@@ -319,13 +344,20 @@ def load_from_label_studio(
     before = _current_labels(dataset, returned.field, list(labels))
     if labels:
         _store_labels(dataset, returned.field, before, labels)
+        taken = dict(dataset.info.get(TAKEN_BACK_INFO) or {})
+        dataset.info[TAKEN_BACK_INFO] = {**taken, anno_key: {**(taken.get(anno_key) or {}), **returned.versions}}
+        dataset.save()
     changed = [label.id for found in labels.values() for label in found.values() if CORRECTED in (label.tags or [])]
     kept = sum(len(set(labels[sample_id]) & set(before[sample_id])) for sample_id in labels)
     return ExchangedWithLabelStudio(
         len(labels), len(changed), f"taken back from project {results.project_id}",
         deleted=sum(map(len, before.values())) - kept, added=sum(map(len, labels.values())) - kept,
-        notes=returned.notes,
+        notes=returned.notes, hint=_seen(returned.seen),
     )  # fmt: skip
+
+
+def _seen(photos: int) -> str:
+    return f"{plural(photos, 'photo')} had been taken back before and not been changed since." if photos else ""
 
 
 def _moved_inside(columns: PersonColumns) -> dict[str, int]:
@@ -377,14 +409,48 @@ def read_task(
         note(notes, f"regions {reason}")
     if decoded.image_hw is None:
         return {}
-    ids = _label_ids(task, decoded.annotations, config)
+    sent, ids = _sent(task, config), _label_ids(task, decoded.annotations, config)
     labels = {}
     for person, label_id in enumerate(ids):
         old = current.get(label_id)
+        if label_id is not None and old is None:  # sent, and gone from the dataset since
+            continue
         with_scores = scored if old is None else old.get_attribute_value(PRED_OKS, None) is not None
-        label = _label(decoded.annotations, person, decoded.image_hw, old, with_scores)
+        now = _drawn(decoded.annotations, person, decoded.image_hw)
+        before = None if old is None else sent.get(label_id) or _as_sent(old, with_scores)
+        label = _label(now, before, old, with_scores)
         labels[label.id] = label
     return labels
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Drawn:
+    """A person as Label Studio shows it: (K, 2) points in 0..1, (K,) visibility 0, 1, 2, box in 0..1 or None."""
+
+    points: np.ndarray
+    visibility: np.ndarray
+    box: list[float] | None
+
+
+def _drawn(annotations: Annotations, person: int, image_hw: tuple[int, int]) -> _Drawn:
+    height, width = image_hw
+    box = annotations.boxes_xyxy[person]
+    return _Drawn(
+        points=annotations.keypoints[person] / (width, height),
+        visibility=annotations.visibility[person],
+        box=relative_box(box, image_hw) if np.isfinite(box).all() else None,
+    )
+
+
+def _sent(task: dict, config) -> dict[str, _Drawn]:
+    """Return label id -> what was sent of each person of a task."""
+    prediction = next((p for p in task.get("predictions") or [] if p.get("model_version") == MODEL_VERSION), None)
+    decoded = None if prediction is None else decode_result(prediction["result"], config)
+    if decoded is None or decoded.image_hw is None:
+        return {}
+    known, ids = task["data"].get("label_ids") or {}, decoded.annotations.ids
+    rows = {known[region]: person for person, region in enumerate(ids) if region in known}
+    return {label_id: _drawn(decoded.annotations, row, decoded.image_hw) for label_id, row in rows.items()}
 
 
 def _sendable(columns: PersonColumns) -> Poses:
@@ -413,38 +479,64 @@ def _label_ids(task: dict, annotations: Annotations, config) -> list[str | None]
     return ids
 
 
-def _label(
-    annotations: Annotations, person: int, image_hw: tuple[int, int], old: fo.Keypoint | None, scored: bool
-) -> fo.Keypoint:
-    """Return one person's label: the old one with the human's joints, or a new one."""
-    height, width = image_hw
-    visibility = annotations.visibility[person]
-    points = annotations.keypoints[person] / (width, height)
+def _label(now: _Drawn, before: _Drawn | None, old: fo.Keypoint | None, scored: bool) -> fo.Keypoint:
+    """Return one person's label: the present one with the joints that the human changed, or a new one.
+
+    Args:
+        now: the person in Label Studio.
+        before: the same when it was sent; None for somebody new.
+        old: the person in the dataset.
+        scored: it has predicted OKS.
+    """
     label = fo.Keypoint(label=PERSON) if old is None else old.copy()
-    if old is not None:
+    changed, resized = np.ones(len(now.points), bool), True
+    if old is not None and before is not None:
         label.id = old.id
         if instance_of(old) is not None:
             label.instance = instance_of(old)  # a copy has a new link
-        if not (_changed(old, points, visibility, scored) or _resized(old, annotations.boxes_xyxy[person], image_hw)):
+        changed, resized = _changed_joints(before, now), _resized(before, now)
+        if not (changed.any() or resized):
             return label
         label[HISTORY] = json.dumps([*history_of(old), state_of(old)])
     label.tags = [*(tag for tag in (label.tags or []) if tag != CORRECTED), CORRECTED]
-    label[ANNOTATED_VISIBILITY] = visibility.tolist()
-    box = annotations.boxes_xyxy[person]
-    if np.isfinite(box).all():
-        _resize(label, relative_box(box, image_hw))
-    if scored:
-        before = None if old is None else np.array(old.points, np.float64)
-        seen = np.where(visibility == 2, 1.0, HIDDEN)
-        label.points, label[VISIBILITY] = stored_joints(points, seen, _box_of(label), before)
-        label[KEYPOINT_OKS] = (visibility > 0).astype(float).tolist()
-        label[FIXED] = (visibility > 0).tolist()
-        label[PRED_OKS] = 1.0
-    else:
-        label.points, label[VISIBILITY] = points.tolist(), visibility.tolist()
+    label[ANNOTATED_VISIBILITY] = now.visibility.tolist()
+    if resized and now.box is not None:
+        _resize(label, now.box)
+    _place(label, now, changed, old, scored)
     if label.get_attribute_value(NUM_KEYPOINTS, None) is not None:
-        label[NUM_KEYPOINTS] = int((visibility > 0).sum())
+        label[NUM_KEYPOINTS] = int((now.visibility > 0).sum())
     return label
+
+
+def _place(label: fo.Keypoint, now: _Drawn, changed: np.ndarray, old: fo.Keypoint | None, scored: bool) -> None:
+    """Write the joints that a human changed: they are certain; the others keep places and scores."""
+    count = len(changed)
+    kept = np.full((count, 2), np.nan) if old is None else np.array(old.points, np.float64)
+    if not scored:
+        stored = np.zeros(count) if old is None else _numbers_of(old, VISIBILITY, 2.0, count)
+        label.points = np.where(changed[:, None], now.points, kept).tolist()
+        label[VISIBILITY] = np.where(changed, now.visibility, stored).astype(int).tolist()
+        return
+    person = 0.0 if old is None else float(old.get_attribute_value(PRED_OKS, None) or 0.0)
+    scores = np.zeros(count) if old is None else _numbers_of(old, KEYPOINT_OKS, person, count)
+    seen = np.zeros(count) if old is None else _numbers_of(old, VISIBILITY, 1.0, count)
+    fixed = np.zeros(count) if old is None else _numbers_of(old, FIXED, 0.0, count)
+    there = now.visibility > 0
+    absent = np.ones(count, bool) if old is None else absent_joints(kept, seen, scores)
+    points = np.where(changed[:, None], now.points, np.where(absent[:, None], np.nan, kept))
+    seen = np.where(changed, np.where(now.visibility == 2, 1.0, HIDDEN), seen)
+    label.points, label[VISIBILITY] = stored_joints(points, seen, _box_of(label), None if old is None else kept)
+    oks = np.where(changed, there.astype(float), scores)
+    label[KEYPOINT_OKS], label[FIXED] = oks.tolist(), np.where(changed, there, fixed > 0).tolist()
+    if old is None:
+        label[PRED_OKS] = 1.0
+    elif changed.any():
+        label[PRED_OKS] = float(visibility_weighted(np.clip(oks, 0, 1), np.clip(label[VISIBILITY], 0, 1)))
+
+
+def _numbers_of(label: fo.Keypoint, name: str, none: float, count: int) -> np.ndarray:
+    values = label.get_attribute_value(name, None)
+    return np.full(count, none) if not values else np.array([none if v is None else v for v in values], np.float64)
 
 
 def _resize(label: fo.Keypoint, box: list[float]) -> None:
@@ -459,27 +551,28 @@ def _box_of(label: fo.Keypoint) -> list[float] | None:
     return label.get_attribute_value(BOUNDING_BOX, None)
 
 
-def _changed(old: fo.Keypoint, points: np.ndarray, visibility: np.ndarray, scored: bool) -> bool:
-    """Tell whether a human changed anything that was sent."""
-    before = np.array(old.points, np.float64)
-    stored = old.get_attribute_value(VISIBILITY, None)
-    stored = np.full(len(before), 2.0 if not scored else 1.0) if stored is None else np.array(stored, np.float64)
-    scores = old.get_attribute_value(KEYPOINT_OKS, None) or [np.nan] * len(before)
-    sent = np.where(stored >= OCCLUDED_BELOW, 2, 1) if scored else stored
-    sent = np.where(absent_joints(before, stored, np.array(scores, np.float64)), 0, sent)
-    inside = np.clip(before, 0, 1)  # positions are clipped to the photo when they are sent
-    moved = np.abs(np.nan_to_num(inside) - np.nan_to_num(points)).max(axis=1) > _MOVED
-    return bool((visibility != sent).any() or (moved & (visibility > 0)).any())
+def _as_sent(old: fo.Keypoint, scored: bool) -> _Drawn:
+    """Return how a person of the dataset is sent; positions are clipped to the photo."""
+    points = np.array(old.points, np.float64)
+    stored = _numbers_of(old, VISIBILITY, 1.0 if scored else 2.0, len(points))
+    scores = _numbers_of(old, KEYPOINT_OKS, np.nan, len(points))
+    visibility = np.where(stored >= OCCLUDED_BELOW, 2, 1) if scored else stored
+    visibility = np.where(absent_joints(points, stored, scores), 0, visibility)
+    return _Drawn(points=np.clip(points, 0, 1), visibility=visibility, box=_box_of(old))
 
 
-def _resized(old: fo.Keypoint, box_xyxy: np.ndarray, image_hw: tuple[int, int]) -> bool:
-    """Tell whether a human changed the box that was sent."""
-    before = _box_of(old)
-    if before is None or not np.isfinite(box_xyxy).all():
-        return False
-    sent = np.clip(xywh_to_xyxy(np.array(before)), 0, 1)  # boxes are clipped to the photo when they are sent
-    now = np.clip(xywh_to_xyxy(np.array(relative_box(box_xyxy, image_hw))), 0, 1)
-    return bool(np.abs(sent - now).max() > _MOVED)
+def _changed_joints(before: _Drawn, now: _Drawn) -> np.ndarray:
+    """Tell which (K,) joints a human changed."""
+    moved = np.abs(np.nan_to_num(before.points) - np.nan_to_num(now.points)).max(axis=1) > _MOVED
+    return (now.visibility != before.visibility) | (moved & (now.visibility > 0))
+
+
+def _resized(before: _Drawn, now: _Drawn) -> bool:
+    """Tell whether a human changed the box."""
+    if before.box is None or now.box is None:
+        return before.box is None and now.box is not None
+    sent, drawn = (np.clip(xywh_to_xyxy(np.array(box)), 0, 1) for box in (before.box, now.box))
+    return bool(np.abs(sent - drawn).max() > _MOVED)
 
 
 def _current_labels(dataset, field: str, sample_ids: list[str]) -> _Labels:
@@ -514,6 +607,12 @@ def _following_boxes(view, field: str, before: _Labels, labels: _Labels) -> dict
     return {boxes_field: (fo.Detections, written)}
 
 
+def _version_of(entry: dict) -> str:
+    """Return what differs once an annotation is changed."""
+    content = json.dumps([entry.get("id"), entry.get("result")], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
 def _newest_annotation(task: dict) -> dict | None:
     entries = [entry for entry in task.get("annotations") or [] if not entry.get("was_cancelled")]
     return max(entries, key=lambda entry: str(entry.get("updated_at") or ""), default=None)
@@ -522,6 +621,24 @@ def _newest_annotation(task: dict) -> dict | None:
 def _create_project(client: LabelStudioClient, title: str, skeleton) -> dict:
     fields = {"title": title if len(title) >= 3 else f"{title} poses", "label_config": build_labeling_config(skeleton)}
     return client.create_project(**fields, show_collab_predictions=True, sampling="Uncertainty sampling")
+
+
+def _connect_backend(client: LabelStudioClient, project_id: int) -> str | None:
+    """Connect the backend that another project of this Label Studio has, as ``clickpose labelstudio start`` makes it.
+
+    Returns:
+        its address; None where there is none, or it does not answer any more.
+    """
+    answer = client.call("GET", "/api/projects/", params={"page_size": _MOST_PROJECTS})
+    others = [known["id"] for known in answer.get("results") or () if known["id"] != project_id]
+    for other in others:
+        for backend in client.backends(other):
+            if backend["title"] == BACKEND_TITLE:
+                try:
+                    return register_backend(client, project_id, backend["url"])["url"]
+                except LabelStudioError:  # it is of a launch that has ended
+                    continue
+    return None
 
 
 def _upload_photo(client: LabelStudioClient, project_id: int, path: str) -> str:

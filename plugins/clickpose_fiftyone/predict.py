@@ -1,7 +1,9 @@
-"""Predict the people of a view with the same predictor as everywhere else; write the columns once, at the end."""
+"""Predict the people of a view with the same predictor as everywhere else; what is found is kept as it goes."""
 
 from __future__ import annotations
 
+import hashlib
+import time
 from dataclasses import dataclass, field
 
 import fiftyone as fo
@@ -23,12 +25,15 @@ from clickpose_fiftyone.colours import color_by_confidence
 from clickpose_fiftyone.column_writes import label_documents, write_labels
 from clickpose_fiftyone.conversion import detection_boxes, instance_of, poses_to_labels
 from clickpose_fiftyone.derived import refresh_sample_columns
-from clickpose_fiftyone.field_names import PRED, boxes_field_of, joints_field_of
+from clickpose_fiftyone.field_names import PRED, PREDICTING_INFO, boxes_field_of, joints_field_of
 from clickpose_fiftyone.fiftyone_internals import dataset_of
+from clickpose_fiftyone.people_views import photos_of
 from clickpose_fiftyone.predictors import PREDICTOR_LOCK, shared_predictor
 from clickpose_fiftyone.provenance import remember_network
 from clickpose_fiftyone.review import count_touched
 from clickpose_fiftyone.skeletons import set_skeleton
+
+_KEEP_SECONDS = 15.0  # what is lost at most where the process ends; writing takes a fraction of a second
 
 
 @dataclass
@@ -39,14 +44,18 @@ class PredictSummary:
         photos: photos with poses, maybe none in them.
         persons: how many people they show.
         failures: photo path -> the sentence why it has none.
+        earlier: photos that a run which was stopped had done before.
     """
 
     photos: int = 0
     persons: int = 0
+    earlier: int = 0
     failures: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         text = f"Found {plural(self.persons, 'person')} in {plural(self.photos, 'photo')}."
+        if self.earlier:
+            text += f" {plural(self.earlier, 'photo')} had been done before the last run was stopped."
         if self.failures:
             first = next(iter(self.failures.values()))
             text += f" {plural(len(self.failures), 'photo')} could not be read and stay as they were: {first}"
@@ -63,10 +72,12 @@ def predict_poses(
     checkpoint: str | None = None,
     replace_corrected: bool = False,
     colours: bool = False,
+    resume: bool = True,
 ) -> Steps[PredictSummary]:
     """Predict the poses of everybody, or of the people in the boxes of a field.
 
-    Nothing is written before the last photo is done, so an interrupted run leaves the dataset as it was.
+    What was found is written every few seconds; a run that was stopped goes on where it was, if it is asked the same
+    with the same weights. Until then the photos that it did not reach stay as they were.
     ``predict_poses.steps`` is the same as a generator of (photos done, photos in all) that returns the summary.
 
     Args:
@@ -78,34 +89,106 @@ def predict_poses(
         checkpoint: weights to load instead of the shipped ones; ``"r50"`` ships none.
         replace_corrected: also replace people whom somebody corrected or accepted; that is lost then.
         colours: colour joints and bones by confidence as well, see :func:`clickpose_fiftyone.color_by_confidence`.
+        resume: go on with a run that was stopped; else all photos are done anew.
         progress: called with (photos done, photos in all).
 
     Raises:
         ValueError: if the collection, a field or the threshold cannot serve, or the field has corrected people (also if
             somebody corrected them while the network ran).
     """
+    samples = photos_of(samples, people=False)
     _check(samples, pred_field, prompt_field, min_score, colours)
-    _require_uncorrected(samples, pred_field, replace_corrected)
     predictor = shared_predictor(model, checkpoint) if isinstance(model, str) else model
-    summary = PredictSummary()
     ids, paths = samples.values(["id", "filepath"])
+    asked = {"network": predictor.fingerprint, "prompt_field": prompt_field, "min_score": min_score}
+    run = _Run(dataset_of(samples), pred_field, asked, tuple(ids))
+    start = run.done_before() if resume else 0
+    if start:
+        _require_uncorrected(dataset_of(samples).select(ids[start:]), pred_field, replace_corrected)
+    else:
+        _require_uncorrected(samples, pred_field, replace_corrected)
+    summary = PredictSummary(earlier=start)
     prompts = [None] * len(ids) if prompt_field is None else samples.values(prompt_field)
-    found = {}
-    for done, (sample_id, path, prompt) in enumerate(zip(ids, paths, prompts, strict=True), 1):
-        try:
-            found[sample_id] = _predict_photo(predictor, path, prompt_field is not None, prompt, min_score)
-        except ValueError as error:  # one photo that cannot be read does not stop the others
-            summary.failures[path] = str(error)
-        yield done, len(ids)
-    if not found:
+    found: dict = {}
+    done, kept_at = start, time.monotonic()
+
+    def keep() -> None:
+        """Write what was found since the last time."""
+        if found:
+            _require_uncorrected(dataset_of(samples).select(list(found)), pred_field, replace_corrected)
+            _write(samples, pred_field, found, predictor, colours)
+            if not summary.photos:
+                remember_network(samples, pred_field, predictor, checkpoint)
+                remember_calibration(samples, pred_field, None)
+            summary.photos += len(found)
+            summary.persons += sum(len(keypoints.keypoints) for keypoints, _, _ in found.values())
+            found.clear()
+            run.remember(done)
+
+    try:
+        for sample_id, path, prompt in zip(ids[start:], paths[start:], prompts[start:], strict=True):
+            try:
+                found[sample_id] = _predict_photo(predictor, path, prompt_field is not None, prompt, min_score)
+            except ValueError as error:  # one photo that cannot be read does not stop the others
+                summary.failures[path] = str(error)
+            done += 1
+            if time.monotonic() - kept_at >= _KEEP_SECONDS:
+                keep()
+                kept_at = time.monotonic()
+            yield done, len(ids)
+    except (GeneratorExit, KeyboardInterrupt):  # stopped
+        keep()
+        raise
+    keep()
+    if not summary.photos and not start:
         raise ValueError(f"Expected photos that can be read, got none: {next(iter(summary.failures.values()))}")
-    _require_uncorrected(dataset_of(samples).select(list(found)), pred_field, replace_corrected)
-    _write(samples, pred_field, found, predictor, colours)
-    remember_network(samples, pred_field, predictor, checkpoint)
-    remember_calibration(samples, pred_field, None)
-    summary.photos = len(found)
-    summary.persons = sum(len(keypoints.keypoints) for keypoints, _, _ in found.values())
+    run.forget()
     return summary
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A prediction of the photos of a view, in order, as the dataset remembers it while it is not finished.
+
+    Attributes:
+        dataset, field: where it writes.
+        asked: what else makes the same run: weights and options.
+        ids: the photos.
+    """
+
+    dataset: fo.Dataset
+    field: str
+    asked: dict
+    ids: tuple[str, ...]
+
+    def done_before(self) -> int:
+        """Return how many of the photos an unfinished run with the same weights and options has done."""
+        known = (self.dataset.info.get(PREDICTING_INFO) or {}).get(self.field) or {}
+        done = known.get("done", 0)
+        same = known.get("asked") == self.asked and self.dataset.get_field(self.field) is not None
+        return done if same and done < len(self.ids) and known["digest"] == self._digest(done) else 0
+
+    def remember(self, done: int) -> None:
+        """Note that the first photos are done."""
+        self._store({"asked": self.asked, "done": done, "digest": self._digest(done)})
+
+    def forget(self) -> None:
+        """Note that the run is finished."""
+        if photos_done(self.dataset, self.field):
+            self._store(None)
+
+    def _digest(self, count: int) -> str:
+        return hashlib.sha256(" ".join(self.ids[:count]).encode()).hexdigest()
+
+    def _store(self, state: dict | None) -> None:
+        self.dataset.info[PREDICTING_INFO] = {**(self.dataset.info.get(PREDICTING_INFO) or {}), self.field: state}
+        self.dataset.save()
+
+
+def photos_done(samples, pred_field: str) -> int:
+    """Return how many photos a prediction of a field had done that was not finished; 0 where there is none."""
+    known = (dataset_of(samples).info.get(PREDICTING_INFO) or {}).get(pred_field) or {}
+    return known.get("done", 0)
 
 
 def _check(samples, pred_field: str, prompt_field: str | None, min_score: float, colours: bool) -> None:

@@ -12,21 +12,26 @@ from dataclasses import dataclass, replace
 
 import fiftyone as fo
 import numpy as np
+from bson import ObjectId
 
-from clickpose.image_io import read_image
-from clickpose.predictor import PosePredictor
-from clickpose.structures import Pose
+from clickpose.boxes import grow_boxes
+from clickpose.predictor import PosePredictor, place_clicks
+from clickpose.structures import Clicks, Pose
 from clickpose_fiftyone.checks import require_keypoints
+from clickpose_fiftyone.column_writes import declare
 from clickpose_fiftyone.columns import PersonColumns
-from clickpose_fiftyone.conversion import instance_of, label_to_pose, pose_attributes
+from clickpose_fiftyone.conversion import label_to_pose, pose_attributes
 from clickpose_fiftyone.derived import refresh_derived
 from clickpose_fiftyone.field_names import (
     ACCEPTED,
+    ANNOTATED_VISIBILITY,
     BOUNDING_BOX,
     CONFIDENCE,
+    CORRECTED,
     DISCARDED,
     FIXED,
     HISTORY,
+    INSTANCE,
     KEYPOINT_OKS,
     NUM_KEYPOINTS,
     POINTS,
@@ -37,17 +42,29 @@ from clickpose_fiftyone.field_names import (
     TAGS,
     VISIBILITY,
     boxes_field_of,
+    joints_field_of,
+    people_path,
 )
-from clickpose_fiftyone.fiftyone_internals import root_dataset_of
-from clickpose_fiftyone.linked_boxes import follow_poses
+from clickpose_fiftyone.fiftyone_internals import ID, photos_collection, root_dataset_of
+from clickpose_fiftyone.people_views import of_photos
+from clickpose_fiftyone.person_updates import StoredPerson, change_person, read_person
 from clickpose_fiftyone.predictors import refine_cached, shared_predictor
 from clickpose_fiftyone.provenance import network_of, other_network
 from clickpose_fiftyone.review import mark_persons
 from clickpose_fiftyone.skeletons import skeleton_of
+from clickpose_fiftyone.thumbnails import cached_photo
 
 _KEPT = (
     POINTS, CONFIDENCE, KEYPOINT_OKS, VISIBILITY, FIXED, PRED_OKS, SCORE_RAW, BOUNDING_BOX,
 )  # fmt: skip
+
+
+_FLOATS = (fo.ListField, fo.FloatField)
+_DECLARED = {
+    CONFIDENCE: _FLOATS, KEYPOINT_OKS: _FLOATS, VISIBILITY: _FLOATS, FIXED: (fo.ListField, fo.BooleanField),
+    PRED_OKS: (fo.FloatField, None), SCORE_RAW: (fo.FloatField, None), BOUNDING_BOX: _FLOATS,
+    HISTORY: (fo.StringField, None),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,14 +72,18 @@ class Person:
     """One person of a dataset, as it is stored now.
 
     Attributes:
-        sample: its sample.
+        dataset: where it is.
+        sample_id: its photo.
+        filepath: the photo's file.
         label: its keypoints.
         field: the Keypoints field.
         image_hw: height and width of the photo's file, pixels.
         pose: the same as a pose, px.
     """
 
-    sample: fo.Sample
+    dataset: fo.Dataset
+    sample_id: str
+    filepath: str
     label: fo.Keypoint
     field: str
     image_hw: tuple[int, int]
@@ -86,28 +107,46 @@ def find_person(samples, field: str, label_id: str, sample_id: str | None = None
     Raises:
         ValueError: if there is no such person (any more) or its photo cannot be read.
     """
-    sample, label = _find_label(samples, field, label_id, sample_id)
-    image_hw = read_image(sample.filepath).shape[:2]
-    return Person(sample, label, field, image_hw, label_to_pose(label, skeleton_of(samples, field), image_hw))
-
-
-def _find_label(samples, field: str, label_id: str, sample_id: str | None = None) -> tuple[fo.Sample, fo.Keypoint]:
-    """Read the sample and the keypoints of a person; its photo is not needed.
-
-    Raises:
-        ValueError: if there is no such person (any more).
-    """
     require_keypoints(samples, field)
-    dataset = root_dataset_of(samples)
-    if sample_id is None:
-        ids = dataset.select_labels(ids=[label_id], fields=field).values("id")
-        sample_id = ids[0] if ids else None
-    sample = dataset[sample_id] if sample_id in _ids(dataset, sample_id) else None
-    labels = [] if sample is None or sample[field] is None else sample[field].keypoints
-    label = next((known for known in labels if known.id == label_id), None)
+    dataset, stored = root_dataset_of(samples), read_person(samples, field, label_id, sample_id)
+    image_hw = cached_photo(stored.filepath).shape[:2]
+    pose = label_to_pose(stored.label, skeleton_of(samples, field), image_hw)
+    return Person(dataset, stored.sample_id, stored.filepath, stored.label, field, image_hw, pose)
+
+
+def person_of_selection(samples, fields, selected) -> tuple[str, str, str, str | None] | None:
+    """Return who is meant by the labels that are selected in the app: a person itself, its box or one of its joints.
+
+    Args:
+        samples: a dataset or view.
+        fields: Keypoints fields whose people can be meant.
+        selected: what the app tells: ``field``, ``sample_id`` and ``label_id`` of each label.
+
+    Returns:
+        (field, sample id, label id, name of the joint if one was selected); None where it is nobody, or several.
+    """
+    found = {_person_of(samples, fields, label) for label in selected} - {None}
+    return found.pop() if len(found) == 1 else None
+
+
+def _person_of(samples, fields, selected) -> tuple[str, str, str, str | None] | None:
+    drawn, sample_id, label_id = (selected[name] for name in ("field", "sample_id", "label_id"))
+    field = next((name for name in fields if drawn in (name, boxes_field_of(name), joints_field_of(name))), None)
+    if field is None or drawn == field:
+        return None if field is None else (field, sample_id, label_id, None)
+    photo = photos_collection(root_dataset_of(samples)).find_one({ID: ObjectId(sample_id)}, {field: True, drawn: True})
+    labels = (photo.get(drawn) or {}).get("detections" if drawn == boxes_field_of(field) else "keypoints")
+    label = next((known for known in labels or () if str(known[ID]) == label_id), None)
+    people = (photo.get(field) or {}).get("keypoints") or ()
     if label is None:
-        raise ValueError(f'Expected a person of field "{field}", got an id that is not there any more; reload')
-    return sample, label
+        return None
+    if drawn == boxes_field_of(field):
+        link = (label.get(INSTANCE) or {}).get(ID)
+        person = next((p for p in people if link is not None and (p.get(INSTANCE) or {}).get(ID) == link), None)
+        return None if person is None else (field, sample_id, str(person[ID]), None)
+    joint = skeleton_of(samples, field).index(label["label"])
+    person = next((p for p in people if p[POINTS][joint] == label[POINTS][0]), None)
+    return None if person is None else (field, sample_id, str(person[ID]), label["label"])
 
 
 def refining_predictor(samples, field: str, model: str | PosePredictor | None = None) -> PosePredictor:
@@ -134,6 +173,8 @@ def refined_pose(
 ) -> list[Pose]:
     """Return the pose before, and after each click, without saving anything.
 
+    Where no network is named and the field's (or lite) has other joints, clicked joints are placed and the others stay.
+
     Args:
         person: who.
         clicks: (joint name, x px, y px) in the order in which they were made.
@@ -145,14 +186,32 @@ def refined_pose(
     poses = [person.pose]
     if not clicks:  # nothing to do for a network, which takes seconds to load
         return poses
-    predictor = refining_predictor(person.sample.dataset, person.field, model)
+    predictor = refining_predictor(person.dataset, person.field, model)
     for joint, x, y in clicks:
         height, width = person.image_hw
         if not (0 <= x <= width and 0 <= y <= height):
             raise ValueError(f"Expected a click inside the photo ({width} x {height} px), got ({x:.0f}, {y:.0f})")
-        refined = refine_cached(predictor, person.sample.filepath, poses[-1], {joint: (x, y)})
+        if model is None and not follows(predictor, person.pose):
+            placed = place_clicks(poses[-1], Clicks.from_mapping(person.pose.skeleton, {joint: (x, y)}))
+            poses.append(_certain(placed, joint))
+            continue
+        refined = refine_cached(predictor, person.filepath, poses[-1], {joint: (x, y)})
         poses.append(_without_new_joints(poses[-1], refined))
     return poses
+
+
+def follows(predictor: PosePredictor, pose: Pose) -> bool:
+    """Tell whether a network has the joints of a pose, so that they follow a click; else they are placed alone."""
+    return predictor.skeleton.names == pose.skeleton.names
+
+
+def _certain(pose: Pose, joint: str) -> Pose:
+    """Return a pose in which a joint that a human placed is certain, and the box holds it."""
+    index = pose.skeleton.index(joint)
+    scores, seen = pose.keypoint_scores.copy(), pose.visibility_scores.copy()
+    scores[index], seen[index] = 1.0, max(seen[index], 0.5)
+    box_xyxy = grow_boxes(pose.box_xyxy, pose.keypoints, pose.fixed)
+    return replace(pose, keypoint_scores=scores, visibility_scores=seen, box_xyxy=box_xyxy)
 
 
 def _without_new_joints(before: Pose, refined: Pose) -> Pose:
@@ -186,8 +245,8 @@ def refine_pose(
         ValueError: as :func:`find_person` and :func:`refined_pose`.
     """
     person = find_person(samples, pred_field, label_id, sample_id)
-    model = refining_predictor(samples, pred_field, model)
-    if sentence := other_network(samples, pred_field, model):
+    network = refining_predictor(samples, pred_field, model)
+    if follows(network, person.pose) and (sentence := other_network(samples, pred_field, network)):
         warnings.warn(sentence, stacklevel=2)
     pose = refined_pose(person, [(joint, *position) for joint, position in clicks.items()], model)[-1]
     save_refinement(person, pose)
@@ -205,18 +264,19 @@ def save_refinement(person: Person, pose: Pose, revision: int | None = None) -> 
     Raises:
         ValueError: if somebody else saved in between; nothing is written.
     """
-    person.sample.reload()
-    sample, label = _find_label(person.sample.dataset, person.field, person.label.id, person.sample.id)
-    history = history_of(label)
-    if len(history) != (person.revision if revision is None else revision):
-        raise ValueError("Somebody else refined this person in the meantime; it was reloaded, refine it again")
-    history.append(state_of(label))
-    _set_attributes(label, pose_attributes(pose, person.image_hw))
-    if label.get_attribute_value(NUM_KEYPOINTS, None) is not None:
-        label[NUM_KEYPOINTS] = int(np.isfinite(pose.keypoints).all(axis=1).sum())
-    label[HISTORY] = json.dumps(history)
-    _set_tags(label, add=(REFINED,), remove=(ACCEPTED, DISCARDED))
-    _store(sample, label, person.field)
+    started = person.revision if revision is None else revision
+
+    def refined(label: fo.Keypoint) -> dict:
+        history = history_of(label)
+        if len(history) != started:
+            raise ValueError("Somebody else refined this person in the meantime; it was reloaded, refine it again")
+        changes = pose_attributes(pose, person.image_hw)
+        if label.get_attribute_value(NUM_KEYPOINTS, None) is not None:
+            changes[NUM_KEYPOINTS] = int(np.isfinite(pose.keypoints).all(axis=1).sum())
+        tags = _changed_tags(label, add=(REFINED,), remove=(ACCEPTED, DISCARDED))
+        return {**changes, HISTORY: json.dumps([*history, state_of(label)]), TAGS: tags}
+
+    _change(person.dataset, person.field, person.label.id, refined, person.sample_id)
 
 
 def undo_refinement(samples, label_id: str, pred_field: str = PRED, sample_id: str | None = None) -> int:
@@ -225,15 +285,17 @@ def undo_refinement(samples, label_id: str, pred_field: str = PRED, sample_id: s
     Raises:
         ValueError: if there is none.
     """
-    sample, label = _find_label(samples, pred_field, label_id, sample_id)
-    history = history_of(label)
-    if not history:
-        raise ValueError("Expected a refined person, got one without a saved refinement")
-    _set_attributes(label, history.pop())
-    label[HISTORY] = json.dumps(history)
-    _set_tags(label, remove=(ACCEPTED,) if history else (REFINED, ACCEPTED))
-    _store(sample, label, pred_field)
-    return len(history)
+
+    def before(label: fo.Keypoint) -> dict:
+        history = history_of(label)
+        if not history:
+            raise ValueError("Expected a refined person, got one without a saved refinement")
+        *kept, state = history
+        tags = _changed_tags(label, remove=(ACCEPTED,) if kept else (REFINED, ACCEPTED, CORRECTED))
+        return {**state, **_not_annotated(label), HISTORY: json.dumps(kept), TAGS: tags}
+
+    person = _change(samples, pred_field, label_id, before, sample_id)
+    return len(history_of(person.label)) - 1
 
 
 def accept_refinements(samples, label_ids=None, pred_field: str = PRED) -> int:
@@ -266,20 +328,16 @@ def discard_refinements(samples, label_ids=None, pred_field: str = PRED) -> int:
         ValueError: if an id is of no person of the field.
     """
     ids = refined_ids(samples, pred_field) if label_ids is None else list(label_ids)
-    discarded = 0
-    for label_id in ids:
-        sample, label = _find_label(samples, pred_field, label_id)
+
+    def original(label: fo.Keypoint) -> dict | None:
         history = history_of(label)
-        if not history:
-            continue
-        _set_attributes(label, history[0])
-        label[HISTORY] = None
-        _set_tags(label, add=(DISCARDED,), remove=(REFINED, ACCEPTED))
-        _store(sample, label, pred_field)
-        discarded += 1
-    return discarded
+        tags = _changed_tags(label, add=(DISCARDED,), remove=(REFINED, ACCEPTED, CORRECTED))
+        return {**history[0], **_not_annotated(label), HISTORY: None, TAGS: tags} if history else None
+
+    return sum(_change(samples, pred_field, label_id, original) is not None for label_id in ids)
 
 
+@of_photos
 def refined_ids(samples, pred_field: str = PRED) -> list[str]:
     """Return the label ids of the persons of a view with a saved refinement that is not accepted yet."""
     columns = PersonColumns(samples, pred_field)
@@ -302,30 +360,31 @@ def state_of(label: fo.Keypoint) -> dict:
     return {name: label.get_attribute_value(name, None) for name in _KEPT}
 
 
-def _ids(dataset, sample_id: str | None) -> set[str]:
-    return set() if sample_id is None else set(dataset.select(sample_id).values("id"))
+def _not_annotated(label: fo.Keypoint) -> dict:
+    """Return what takes the flags of Label Studio away: the state that comes back is from before them."""
+    return {} if label.get_attribute_value(ANNOTATED_VISIBILITY, None) is None else {ANNOTATED_VISIBILITY: None}
 
 
-def _set_attributes(label: fo.Keypoint, attributes: dict) -> None:
-    for name, value in attributes.items():
-        label[name] = value
+def _changed_tags(label: fo.Keypoint, add=(), remove=()) -> list[str]:
+    return [tag for tag in label.tags or [] if tag not in remove and tag not in add] + list(add)
 
 
-def _set_tags(label: fo.Keypoint, add=(), remove=()) -> None:
-    label.tags = [tag for tag in label.tags or [] if tag not in remove and tag not in add] + list(add)
+def _change(samples, field: str, label_id: str, change, sample_id: str | None = None) -> StoredPerson | None:
+    """Change a person, see :func:`change_person`, and what depends on it: lowest predicted OKS, colours."""
+    require_keypoints(samples, field)
+    dataset = root_dataset_of(samples)
+    _declare_state(dataset, field)
+    person = change_person(dataset, field, label_id, change, sample_id)
+    if person is not None:
+        refresh_derived(dataset.select(person.sample_id), field)
+    return person
 
 
-def _store(sample: fo.Sample, label: fo.Keypoint, field: str) -> None:
-    """Save the sample with what depends on the person: linked box, lowest predicted OKS, colours."""
-    _move_linked_box(sample, boxes_field_of(field), label)
-    sample.save()
-    refresh_derived(sample.dataset.select(sample.id), field)
-
-
-def _move_linked_box(sample: fo.Sample, boxes_field: str, label: fo.Keypoint) -> None:
-    boxes = sample[boxes_field] if boxes_field in sample.field_names else None
-    if boxes is not None and instance_of(label) is not None:
-        follow_poses(boxes.detections, [label])
+def _declare_state(dataset, field: str) -> None:
+    """Have the attributes that a refinement writes in the schema, so that the app shows and filters them."""
+    path = people_path(field)
+    if any(dataset.get_field(f"{path}.{name}") is None for name in _DECLARED):
+        declare(dataset, {f"{path}.{name}": kind for name, kind in _DECLARED.items()})
 
 
 def moved_joints(before: Pose, after: Pose, at_least: float = 0.5) -> list[str]:

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from clickpose_fiftyone.checks import require_keypoints, require_samples
-from clickpose_fiftyone.columns import PersonColumns, index_lowest_oks, lowest_oks, lowest_oks_field
+from clickpose_fiftyone.columns import (
+    POSE_ATTRIBUTES,
+    PersonColumns,
+    index_lowest_oks,
+    lowest_oks,
+    lowest_oks_field,
+    people_expression,
+)
 from clickpose_fiftyone.field_names import (
     ACCEPTED,
     AUTO_ACCEPTED,
@@ -20,9 +27,10 @@ from clickpose_fiftyone.field_names import (
     SENT,
     TAGS,
     people_path,
-    person_path,
 )
-from clickpose_fiftyone.fiftyone_internals import dataset_of, root_dataset_of
+from clickpose_fiftyone.fiftyone_internals import dataset_of, raw_columns
+from clickpose_fiftyone.people_views import of_photos
+from clickpose_fiftyone.person_updates import change_tags
 
 DONE = (ACCEPTED, SENT)  # tags of people whom somebody settled; a refined one waits to be accepted
 _OUT_OF_QUEUE = {*DONE, AUTO_ACCEPTED}
@@ -65,6 +73,7 @@ class Queue:
     total: int
 
 
+@of_photos
 def worst_samples(samples, pred_field: str = PRED, count: int | None = None):
     """Return a view of the photos by their lowest predicted OKS, worst first; photos without people are left out.
 
@@ -88,6 +97,7 @@ def worst_samples(samples, pred_field: str = PRED, count: int | None = None):
     return view if count is None else view.limit(count)
 
 
+@of_photos
 def worst_persons(samples, pred_field: str = PRED, count: int = 50):
     """Return a patches view of the persons with the lowest predicted OKS, worst first.
 
@@ -102,6 +112,7 @@ def worst_persons(samples, pred_field: str = PRED, count: int = 50):
     return patches.exists(f"{pred_field}.{PRED_OKS}").sort_by(f"{pred_field}.{PRED_OKS}").limit(count)
 
 
+@of_photos
 def review_queue(samples, pred_field: str = PRED, count: int = 50) -> Queue:
     """Return the persons to look at, worst first, read by columns.
 
@@ -109,22 +120,54 @@ def review_queue(samples, pred_field: str = PRED, count: int = 50) -> Queue:
         ValueError: if the field cannot serve or there is no photo.
     """
     require_samples(samples)
-    columns = PersonColumns(samples, pred_field)
+    columns, scores, settled = _states(samples, pred_field)
+    waiting = _waiting(scores, settled)[:count]
+    return Queue(tuple(_queue_items(columns, waiting)), int(settled.sum()), len(columns))
+
+
+@of_photos
+def next_person(samples, pred_field: str, after: str | None = None) -> tuple[str, str] | None:
+    """Return (sample id, label id) of the person to look at after another one; after the last comes the worst one.
+
+    None where nobody else waits.
+
+    Raises:
+        ValueError: as :func:`review_queue`.
+    """
+    columns, scores, settled = _states(samples, pred_field)
+    ids = columns.label_ids
+    here = ids.index(after) if after in ids else None
+    order = _waiting(scores, settled if here is None else settled & (np.arange(len(ids)) != here))
+    start = order.index(here) + 1 if here in order else 0
+    person = next((person for person in (*order[start:], *order[:start]) if person != here), None)
+    return None if person is None else (columns.sample_ids[columns.rows[person]], ids[person])
+
+
+def _states(samples, pred_field: str) -> tuple[PersonColumns, np.ndarray, np.ndarray]:
+    """Return the persons of a view, their (N,) predicted OKS and who is (N,) settled."""
+    columns = PersonColumns(samples, pred_field, attributes=(PRED_OKS, TAGS))
     scores = columns.scalars(PRED_OKS)
     if not np.isfinite(scores).any():
         raise ValueError(f'Expected field "{pred_field}" to have people with pred_oks, got none; predict first')
-    tags = [set(known or ()) for known in columns.values(TAGS)]
-    settled = np.array([bool(known & _OUT_OF_QUEUE) for known in tags], bool)
-    order = np.argsort(scores, kind="stable")
-    waiting = [i for i in order.tolist() if not settled[i] and np.isfinite(scores[i])][:count]
-    items = _queue_items(columns, scores, tags, waiting)
-    return Queue(tuple(items), int(settled.sum()), len(columns))
+    settled = np.array([not _OUT_OF_QUEUE.isdisjoint(tags or ()) for tags in columns.values(TAGS)], bool)
+    return columns, scores, settled
 
 
-def _queue_items(columns: PersonColumns, scores, tags, chosen: list[int]) -> list[QueueItem]:
+def _waiting(scores: np.ndarray, settled: np.ndarray) -> list[int]:
+    """Return the indices of the persons to look at, worst first."""
+    return [i for i in np.argsort(scores, kind="stable").tolist() if not settled[i] and np.isfinite(scores[i])]
+
+
+def _queue_items(everybody: PersonColumns, chosen: list[int]) -> list[QueueItem]:
+    """Return some persons as they are shown; all else of them is read of their photos only."""
+    wanted = [everybody.label_ids[person] for person in chosen]
+    photos = everybody.samples.select(sorted({everybody.sample_ids[everybody.rows[person]] for person in chosen}))
+    columns = PersonColumns(photos, everybody.field, attributes=(PRED_OKS, TAGS, *POSE_ATTRIBUTES))
+    (paths,) = raw_columns(photos, {"path": "$filepath"}).values()
     joint_scores = np.where(columns.placed, columns.joints(KEYPOINT_OKS), np.nan)
-    names, paths = columns.skeleton.names, columns.samples.values("filepath")
+    names, scores, tags = columns.skeleton.names, columns.scalars(PRED_OKS), columns.values(TAGS)
     boxes = columns.boxes_xyxy / np.tile(columns.image_wh[columns.rows], 2)
+    place = {label_id: person for person, label_id in enumerate(columns.label_ids)}
     return [
         QueueItem(
             str(columns.sample_ids[columns.rows[i]]),
@@ -133,17 +176,18 @@ def _queue_items(columns: PersonColumns, scores, tags, chosen: list[int]) -> lis
             float(scores[i]),
             tuple(boxes[i].tolist()),
             tuple(names[j] for j in np.argsort(np.nan_to_num(joint_scores[i], nan=2.0), kind="stable")[:3]),
-            REFINED in tags[i],
+            REFINED in (tags[i] or ()),
         )
-        for i in chosen
+        for i in (place[label_id] for label_id in wanted if label_id in place)
     ]
 
 
+@of_photos
 def count_touched(samples, pred_field: str) -> int:
     """Return how many people of a field somebody accepted or corrected; 0 where there is no such field."""
     if samples.get_field(people_path(pred_field)) is None:
         return 0
-    photos = samples.values(person_path(pred_field, TAGS))
+    (photos,) = raw_columns(samples, {TAGS: people_expression(pred_field, TAGS)}).values()
     return sum(bool({ACCEPTED, REFINED, CORRECTED} & set(tags or ())) for people in photos for tags in people or ())
 
 
@@ -153,19 +197,9 @@ def mark_persons(samples, pred_field: str, label_ids, tag: str) -> int:
     Raises:
         ValueError: if an id is of no person of the field.
     """
-    dataset = root_dataset_of(samples)
-    wanted = list(dict.fromkeys(label_ids))
-    view = dataset.select_labels(ids=wanted, fields=pred_field)
-    found = [label_id for ids in view.values(person_path(pred_field, "id")) for label_id in ids or ()]
-    if missing := set(wanted) - set(found):
-        raise ValueError(f'Expected ids of persons of field "{pred_field}", got {len(missing)} others')
-    before = view.count_label_tags(pred_field).get(tag, 0)
-    view.tag_labels(tag, label_fields=pred_field)
-    return len(found) - before
+    return change_tags(samples, pred_field, label_ids, add=tag)
 
 
-def unmark_persons(samples, pred_field: str, label_ids, tag: str) -> None:
-    """Take a tag from persons."""
-    root_dataset_of(samples).select_labels(ids=list(label_ids), fields=pred_field).untag_labels(
-        tag, label_fields=pred_field
-    )
+def unmark_persons(samples, pred_field: str, label_ids, tag: str) -> int:
+    """Take a tag from persons; returns how many had it."""
+    return change_tags(samples, pred_field, label_ids, remove=tag)

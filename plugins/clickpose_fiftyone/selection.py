@@ -9,6 +9,7 @@ import numpy as np
 from clickpose_fiftyone.checks import require_samples
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.field_names import PRED, PRED_OKS, TAGS, TO_LABEL
+from clickpose_fiftyone.people_views import of_photos
 from clickpose_fiftyone.review import DONE
 
 _POOL = 5  # candidates for each photo of the budget: the most uncertain ones
@@ -25,6 +26,7 @@ class Selection:
         return f"Chose {len(self.sample_ids)} photos, lowest predicted OKS {self.mean_oks:.2f} on average."
 
 
+@of_photos
 def select_for_labelling(
     samples, pred_field: str = PRED, budget: int = 50, diversity: float = 0.5, tag: str | None = TO_LABEL
 ) -> Selection:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections import OrderedDict
 from dataclasses import replace
 from functools import lru_cache
 
@@ -15,6 +16,8 @@ from clickpose.image_io import read_image
 from clickpose.structures import Poses
 
 _JPEG_QUALITY = 82
+_KEPT_PICTURES = 64  # about 15 kB each: a panel shows most of its pictures again after every event
+_PICTURES: OrderedDict[tuple, str] = OrderedDict()
 
 
 @lru_cache(maxsize=4)
@@ -55,6 +58,22 @@ def person_thumbnail(path: str, poses: Poses, person: int = 0, height: int = 220
     Raises:
         ValueError: if the photo cannot be read.
     """
+    key = (path, person_key(poses, person), height, aspect)
+    if key not in _PICTURES:
+        _PICTURES[key] = _person_thumbnail(path, poses, person, height, aspect)
+        while len(_PICTURES) > _KEPT_PICTURES:
+            _PICTURES.popitem(last=False)
+    _PICTURES.move_to_end(key)
+    return _PICTURES[key]
+
+
+def person_key(poses: Poses, person: int) -> bytes:
+    """Return what is drawn of a person, to be compared: a picture is drawn anew only where that differs."""
+    arrays = (poses.keypoints, poses.boxes_xyxy, poses.keypoint_scores, poses.visibility_scores)
+    return b"".join(np.ascontiguousarray(array[person]).tobytes() for array in arrays)
+
+
+def _person_thumbnail(path: str, poses: Poses, person: int, height: int, aspect: float) -> str:
     image = cached_photo(path)
     window = person_window(poses.boxes_xyxy[person], image.shape[:2], 0.15, aspect)
     left, top, right, bottom = window

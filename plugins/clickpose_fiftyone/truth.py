@@ -10,7 +10,7 @@ from clickpose.boxes import BODY_SHARE_OF_BOX, box_area, xyxy_to_xywh
 from clickpose.data.coco_results import VISIBLE_FROM
 from clickpose.metrics.keypoint_sets import KeypointPredictions, KeypointTruth
 from clickpose_fiftyone.coco_kept import kept_document
-from clickpose_fiftyone.columns import PersonColumns
+from clickpose_fiftyone.columns import POSE_ATTRIBUTES, PersonColumns
 from clickpose_fiftyone.field_names import (
     AREA,
     CATEGORY_ID,
@@ -23,6 +23,8 @@ from clickpose_fiftyone.field_names import (
     VISIBILITY,
 )
 
+TRUTH_ATTRIBUTES = (*POSE_ATTRIBUTES, AREA, ISCROWD, NUM_KEYPOINTS)  # what is compared: worth reading together
+PREDICTION_ATTRIBUTES = (*POSE_ATTRIBUTES, CONFIDENCE, SCORE_RAW, RESULT_AREA)
 _USUAL_SCORES = (PRED_OKS, SCORE_RAW)  # predictions that were imported may lack these
 
 
@@ -103,6 +105,21 @@ def read_predictions(columns: PersonColumns, score: str = PRED_OKS) -> KeypointP
     areas = columns.scalars(RESULT_AREA)
     areas = areas if len(columns) and np.isfinite(areas).all() else None
     return KeypointPredictions(keypoints=columns.keypoints, scores=scores, image_ids=columns.rows, areas=areas)
+
+
+def require_same_joints(predictions: PersonColumns, truth: PersonColumns) -> None:
+    """Refuse to compare people of different joints.
+
+    Raises:
+        ValueError: naming both skeletons.
+    """
+    found, labelled = predictions.skeleton, truth.skeleton
+    if found.names != labelled.names:
+        raise ValueError(
+            f'Expected "{predictions.field}" and "{truth.field}" to have the same joints, got {len(found)} '
+            f"({found.name}: {', '.join(found.names[:3])}, …) and {len(labelled)} ({labelled.name}: "
+            f"{', '.join(labelled.names[:3])}, …); joints that no known skeleton has must be named alike in both fields"
+        )
 
 
 def within_categories(

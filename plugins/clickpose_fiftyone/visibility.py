@@ -18,6 +18,7 @@ from clickpose_fiftyone.field_names import (
     VISIBILITY,
     overlay_field_of,
 )
+from clickpose_fiftyone.people_views import of_photos
 
 LOW_VISIBILITY = 0.3
 
@@ -38,6 +39,7 @@ class VisibilitySummary:
         )
 
 
+@of_photos
 def flag_low_visibility(
     samples,
     pred_field: str = PRED,

@@ -156,7 +156,7 @@ def test_the_loop_in_the_app(page, dataset):
     bar.wait_for()
     page.screenshot(path=ARTIFACTS / "calibration.png")
     bar.click(force=True)
-    page.get_by_text("people with predicted OKS").first.wait_for()
+    page.get_by_text("people: predicted OKS").first.wait_for()
 
     open_panel(page, "refine_panel")
     page.locator(".js-plotly-plot:has(.heatmaplayer) .nsewdrag").last.wait_for()

@@ -7,7 +7,7 @@ import pytest
 from clickpose_fiftyone.acceptance import auto_accept, plan_acceptance
 from clickpose_fiftyone.colours import color_by_confidence, score_bins
 from clickpose_fiftyone.column_writes import label_documents, write_labels
-from clickpose_fiftyone.columns import PersonColumns, index_lowest_oks, lowest_oks
+from clickpose_fiftyone.columns import PersonColumns, index_lowest_oks, lowest_oks, write_joints
 from clickpose_fiftyone.field_names import ACCEPTED, SENT
 from clickpose_fiftyone.review import mark_persons, review_queue, worst_persons, worst_samples
 from clickpose_fiftyone.selection import farthest_first, select_for_labelling
@@ -310,3 +310,33 @@ def test_colours_show_every_joint_once_also_of_people_outside_a_view(person_data
     assert (joint.label, joint.points, joint.oks) == ("left_ear", [person.points[3]], person.keypoint_oks[3])
     assert joint.oks_bin == score_bins(np.array(person.keypoint_oks))[3]
     assert dataset.first().pred.keypoints[1].oks_bin == score_bins(np.array([person.pred_oks]))[0]
+
+
+def test_samples_that_somebody_holds_know_what_was_written_and_do_not_undo_it(person_dataset):
+    dataset = person_dataset((2, 1))
+    held, dropped = dataset.first(), dataset.last().id
+    columns = PersonColumns(dataset, "pred")
+    columns.write_all({"pred_oks": np.array([0.5, 0.25, 0.125])}, {"number": np.array([7, 8])})
+    assert [person.pred_oks for person in held.pred.keypoints] == [0.5, 0.25] and held.number == 7
+    shown = np.zeros((3, 17), bool)
+    shown[:, 2] = True
+    write_joints(columns, "joints", shown, {"oks": np.full((3, 17), 0.75)})
+    assert [(joint.label, joint.oks) for joint in held.joints.keypoints] == [("right_eye", 0.75)] * 2
+    assert len(held.joints.keypoints) == 2 and held.joints.keypoints[0].points[0] == held.pred.keypoints[0].points[2]
+    PersonColumns(dataset, "pred").write("pred_oks", np.array([0.9, 0.8, 0.7]))
+    held.tags.append("mine")
+    held.save()  # writes the tag alone
+    dataset.reload()
+    assert dataset.values("pred.keypoints.pred_oks") == [[0.9, 0.8], [0.7]] and dataset.first().tags == ["mine"]
+    assert dataset.first().pred.keypoints[0].pred_oks == 0.9 and dataset[dropped].pred.keypoints[0].pred_oks == 0.7
+
+
+def test_a_column_is_read_once_and_anew_after_it_was_written(person_dataset, monkeypatch):
+    from clickpose_fiftyone import columns as module
+
+    columns, asked, read = PersonColumns(person_dataset((2, 1)), "pred"), [], module.raw_columns
+    monkeypatch.setattr(module, "raw_columns", lambda view, wanted: asked.append(set(wanted)) or read(view, wanted))
+    columns.placed, columns.keypoints, columns.scalars("pred_oks"), columns.scalars("pred_oks")
+    assert asked == [{"points", "visibility", "keypoint_oks"}, {"pred_oks"}]
+    columns.write("pred_oks", np.array([0.1, 0.2, 0.3]))
+    np.testing.assert_array_equal(columns.scalars("pred_oks"), [0.1, 0.2, 0.3])

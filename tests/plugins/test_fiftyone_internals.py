@@ -83,16 +83,66 @@ def test_ids_are_those_of_the_database_in_the_order_of_the_view(person_dataset):
     assert list(map(str, ids)) == view.values("id"), changed(internals.object_ids)
 
 
-def test_operations_reach_the_photos_and_what_is_loaded_of_them(person_dataset):
+def test_operations_reach_the_photos(person_dataset):
     dataset = person_dataset((1, 1))
     dataset.add_sample_field("number", fo.IntField)
-    loaded, view = dataset.first(), dataset.limit(1)
-    ids = internals.object_ids(view)
-    operations = [UpdateOne({internals.ID: ids[0]}, {"$set": {"number": 3}})]
-    promise(internals.write_operations, view, operations, ids)
+    view = dataset.limit(1)
+    operations = [UpdateOne({internals.ID: internals.object_ids(view)[0]}, {"$set": {"number": 3}})]
+    promise(internals.write_operations, view, operations)
     assert dataset.values("number") == [3, None], changed(internals.write_operations)
-    assert loaded.number == 3, changed(internals.write_operations)
-    internals.write_operations(view, [], [])  # nothing to do is nothing to say
+    internals.write_operations(view, [])  # nothing to do is nothing to say
+
+
+def test_held_samples_are_found_and_told_what_was_written_without_writing_it_again(person_dataset):
+    dataset = person_dataset((1, 1))
+    assert promise(internals.loaded_samples, dataset) == {}, changed(internals.loaded_samples)
+    held = dataset.first()
+    assert internals.loaded_samples(dataset) == {held.id: held}, changed(internals.loaded_samples)
+    person = held.pred.keypoints[0]
+    promise(internals.set_loaded, person, pred_oks=0.125, visibility=[0.5] * 17)
+    promise(internals.set_loaded, held, filepath="/nowhere/other.jpg")
+    assert (person.pred_oks, person.visibility[3], held.filepath) == (0.125, 0.5, "/nowhere/other.jpg")
+    held.tags.append("mine")
+    held.save()
+    stored = dataset.values(["filepath", "pred.keypoints.pred_oks", "tags"])
+    assert stored[0][0] == "/nowhere/0.jpg" and stored[1][0] != [0.125], changed(internals.set_loaded)
+    assert stored[2][0] == ["mine"]
+
+
+def test_columns_are_read_as_they_are_stored_in_the_order_of_the_view(person_dataset):
+    dataset = person_dataset((2, 0, 1))
+    view = dataset.sort_by("filepath", reverse=True).skip(1)
+    wanted = {"path": "$filepath", "none": "$nothing", "ids": "$pred.keypoints._id"}
+    found = promise(internals.raw_columns, view, wanted)
+    assert found["path"] == view.values("filepath") and found["none"] == [None, None], changed(internals.raw_columns)
+    ids = [[str(label_id) for label_id in ids] for ids in found["ids"]]
+    assert ids == view.values("pred.keypoints.id"), changed(internals.raw_columns)
+
+
+def test_every_change_is_noticed_and_nothing_else(person_dataset):
+    dataset = person_dataset((2, 1))
+    seen = [promise(internals.last_change, dataset)]
+    assert internals.last_change(dataset.limit(1)) == seen[0], changed(internals.last_change)
+    label = dataset.first().pred.keypoints[0]
+    changes = (
+        lambda: dataset.select_labels(ids=[label.id], fields="pred").tag_labels("seen"),
+        lambda: dataset.add_sample(fo.Sample("/nowhere/new.jpg")),
+        lambda: (dataset.info.update(note="new"), dataset.save()),
+        lambda: dataset.delete_samples([dataset.last().id]),
+    )
+    for change in changes:
+        change()
+        seen.append(internals.last_change(dataset))
+    assert len(set(seen)) == len(seen), changed(internals.last_change)
+
+
+def test_views_are_compared_without_the_numbers_of_the_app(person_dataset):
+    dataset = person_dataset((2, 1))
+    first, again = (promise(internals.stages_of, dataset.limit(1).skip(0)) for _ in range(2))
+    assert first == again and len(first) == 2 and first != internals.stages_of(dataset.limit(2)), changed(
+        internals.stages_of
+    )
+    assert internals.stages_of(dataset) == []
 
 
 @pytest.mark.parametrize(("kind", "name"), [(fo.Keypoints, "keypoints"), (fo.Detections, "detections")])

@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import replace
+from types import SimpleNamespace
 
 import fiftyone as fo
 import numpy as np
@@ -320,7 +321,7 @@ def test_a_click_does_not_bring_deleted_joints_back(dataset, label_studio, monke
         return replace(pose, keypoints=keypoints, visibility_scores=np.ones(17), fixed=fixed)
 
     monkeypatch.setattr(refinement, "refine_cached", refined)
-    monkeypatch.setattr(refinement, "shared_predictor", lambda *name: None)
+    monkeypatch.setattr(refinement, "shared_predictor", lambda *name: SimpleNamespace(skeleton=COCO))
     monkeypatch.setattr(refinement, "other_network", lambda *of: "")
     refine_pose(dataset, label_id, {"nose": (30, 40)}, "pred")
     entry = exported(dataset)[0]

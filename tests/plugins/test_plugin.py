@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import fiftyone as fo
 import fiftyone.operators as foo
@@ -11,6 +12,7 @@ import yaml
 from fiftyone.operators.executor import ExecutionContext, Executor
 from PIL import Image
 
+from clickpose.skeleton import COCO
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.install import install_plugin, plugin_folder, remove_plugin
 
@@ -38,10 +40,10 @@ def dataset(person_dataset, tmp_path, rng):
 class Answer:
     """What an operator or a panel's event asked the app to do."""
 
-    def __init__(self, dataset, name, params, view=None):
+    def __init__(self, dataset, name, params, view=None, **request_params):
         self.uri = f"{PLUGIN}/{name}"
         executor = Executor()
-        request = {"dataset_name": dataset.name, "params": params}
+        request = {"dataset_name": dataset.name, "params": params, **request_params}
         if view is not None:
             request["view"] = view._serialize()
         context = ExecutionContext(request, executor=executor, operator_uri=self.uri)
@@ -201,7 +203,7 @@ def test_clicking_a_bar_shows_those_people(dataset):
     answer = panel(dataset, "calibration_panel", "on_score", {"pred_field": "pred"}, x=low + 0.05, y=1)
     assert answer.of("set_view")
     wanted = sum(low <= score < low + 0.1 for score in scores)
-    assert answer.notices[0].startswith(f"{wanted} people")
+    assert answer.notices[0].startswith(f"{wanted} p") and f"predicted OKS {low:.1f}" in answer.notices[0]
 
 
 def test_accepting_in_the_review_panel_can_be_undone(dataset):
@@ -266,7 +268,7 @@ def test_the_refine_panel_chooses_a_joint_and_saves_a_click(dataset, monkeypatch
         return replace(pose, keypoints=keypoints, instance_score=0.9)
 
     monkeypatch.setattr(refinement, "refine_cached", fake)
-    monkeypatch.setattr(refinement, "shared_predictor", lambda name: None)
+    monkeypatch.setattr(refinement, "shared_predictor", lambda name: SimpleNamespace(skeleton=COCO))
     state = panel(dataset, "refine_panel").state
     assert state["problem"] is None and state["clicks"] == []
     person = refinement.find_person(dataset, "pred", state["label_id"])
@@ -301,3 +303,179 @@ def test_no_panel_shows_a_traceback(name, error, dataset, monkeypatch):
 def test_the_calibration_panel_of_a_view_without_predictions_is_a_sentence(dataset):
     dataset.delete_sample_field("pred")
     assert "No predicted poses yet" in panel(dataset, "calibration_panel", "on_change_view").state["problem"]
+
+
+def in_the_app(dataset, view):
+    """A view as the app hands it back."""
+    return fo.DatasetView._build(dataset, json.loads(json.dumps(view)))
+
+
+def figures(answer, name):
+    """The last data of a plot."""
+    return [params["data"][name] for params in answer.of("patch_panel_data") if name in params["data"]][-1]
+
+
+def test_a_click_on_a_cell_shows_those_people_with_their_labels_and_the_figures_stay(dataset):
+    drawn = panel(dataset, "diagnosis_panel")
+    before = figures(drawn, "errors")
+    counts = np.array(before[0]["customdata"])
+    joint, error = np.argwhere((counts > 0) & (counts < 8))[0]
+    cell = {"x": before[0]["x"][error], "y": before[0]["y"][joint]}
+    answer = panel(dataset, "diagnosis_panel", "on_cell", drawn.state, **cell)
+    assert (
+        answer.notices[0].startswith(f"{counts[joint, error]} p") and f"{cell['y']}, {cell['x']}" in answer.notices[0]
+    )
+    view = in_the_app(dataset, answer.of("set_view")[-1]["view"])
+    assert view.count("pred.keypoints") == counts[joint, error]
+    assert view.count("gt.keypoints") == dataset.select(view.values("id")).count("gt.keypoints")  # nobody is hidden
+    state = drawn.state | answer.state
+    again = Answer(
+        dataset, "diagnosis_panel", {"panel_id": "p", "panel_state": state, "__method__": "on_change_view"}, view
+    )
+    assert again.state["problem"] is None and figures(again, "errors") == before
+    other = cell | {"x": next(x for x, n in zip(before[0]["x"], counts[joint], strict=True) if n and x != cell["x"])}
+    event = {"panel_id": "p", "panel_state": state, "__method__": "on_cell", **other}
+    assert Answer(dataset, "diagnosis_panel", event, view).of("set_view")  # the cells are all of the same photos
+    fewer = Answer(dataset, "diagnosis_panel", event | {"__method__": "on_change_view"}, dataset.limit(2).view())
+    assert np.array(figures(fewer, "errors")[0]["customdata"]).sum() < counts.sum()  # another view is another's figures
+
+
+def test_a_click_on_a_bar_of_calibration_keeps_labels_and_figures(dataset):
+    drawn = panel(dataset, "calibration_panel")
+    scores = np.array(dataset.values("pred.keypoints.pred_oks", unwind=True))
+    low = int(10 * scores.min()) / 10
+    answer = panel(dataset, "calibration_panel", "on_score", drawn.state, x=low + 0.05, y=1)
+    view = in_the_app(dataset, answer.of("set_view")[-1]["view"])
+    event = {"panel_id": "p", "panel_state": drawn.state | answer.state, "__method__": "on_change_view"}
+    again = Answer(dataset, "calibration_panel", event, view)
+    for name in ("scores", "reliability", "precision"):
+        assert figures(again, name) == figures(drawn, name)
+    assert "unlabelled" not in again.of("show_panel_output")[-1]["output"]["type"]["properties"]
+
+
+def test_the_queue_of_a_view_of_people_has_those_people_alone(dataset):
+    ids = dataset.values("pred.keypoints.id", unwind=True)
+    chosen = {ids[0], ids[4], ids[7]}  # the first photo has two people, the second three
+    patches = dataset.select_labels(ids=list(chosen), fields="pred").to_patches("pred")
+    event = {"panel_id": "p", "panel_state": {}, "__method__": "on_load"}
+    drawn = Answer(dataset, "review_panel", event, patches).of("show_panel_output")[-1]["output"]["type"]["properties"]
+    assert "0 of 3 people settled" in drawn["heading"]["default"]
+    (params,) = (
+        item["view"]["params"] for name, item in drawn["actions"]["type"]["properties"].items() if name == "accept_page"
+    )
+    assert set(params["label_ids"]) == chosen
+    Answer(dataset, "review_panel", {**event, "__method__": "on_accept", **params}, patches)
+    dataset.reload()
+    accepted = {person.id for sample in dataset for person in sample.pred.keypoints if "accepted" in person.tags}
+    assert accepted == chosen
+
+
+@pytest.fixture
+def moving(monkeypatch):
+    """Refines without a network: the clicked joint goes there, all others one pixel to the right and down."""
+    from clickpose_fiftyone import refinement
+
+    def fake(predictor, path, pose, clicks):
+        (joint, position), keypoints = next(iter(clicks.items())), pose.keypoints + 1.0
+        keypoints[pose.skeleton.index(joint)] = position
+        return replace(pose, keypoints=keypoints, instance_score=0.9)
+
+    monkeypatch.setattr(refinement, "refine_cached", fake)
+    monkeypatch.setattr(refinement, "shared_predictor", lambda name: SimpleNamespace(skeleton=COCO))
+
+
+def buttons_of(answer):
+    """The buttons of a drawn panel: name -> parameters of its event."""
+    drawn = answer.of("show_panel_output")[-1]["output"]["type"]["properties"]["buttons"]["type"]["properties"]
+    return {name: button["view"]["params"] for name, button in drawn.items()}
+
+
+def with_labels(dataset, method, state, labels):
+    """Send an event of the Refine panel while labels are selected."""
+    event = {"panel_id": "p", "panel_state": state, "__method__": method}
+    return Answer(dataset, "refine_panel", event, selected_labels=labels)
+
+
+def test_what_the_app_echoes_moves_nobody_and_throws_no_click_away(dataset, moving):
+    sample = dataset.skip(1).first()
+    people = [label.id for label in sample.pred.keypoints]
+    state = panel(dataset, "refine_panel").state
+    chosen = {"field": "pred", "sample_id": sample.id, "label_id": people[0]}
+    state |= with_labels(dataset, "on_change_selected_labels", state, [chosen]).state
+    assert state["label_id"] == people[0]
+    state |= panel(dataset, "refine_panel", "on_canvas", state, x=300.0, y=200.0).state
+    clicks = state["clicks"]
+    assert len(clicks) == 1
+    for event, params in (
+        ("on_person", {"value": people[0], "path": f"controls.person_{people[0]}"}),  # of what is drawn
+        ("on_person", {"value": people[1], "path": f"controls.person_{people[1]}"}),  # of what was drawn before
+        ("on_field", {"value": "pred", "path": "pred_field"}),
+        ("on_joint", {"value": None, "path": "controls.joint"}),
+    ):
+        after = state | panel(dataset, "refine_panel", event, state, **params).state
+        assert (after["label_id"], after["clicks"], after["active"]) == (people[0], clicks, None), event
+    path = "controls.person_{}".format
+    state |= panel(dataset, "refine_panel", "on_person", state, value=people[1], path=path(people[0])).state
+    assert state["label_id"] == people[1] and state["clicks"] == []
+    state |= panel(dataset, "refine_panel", "on_person", state, value=people[0], path=path(people[1])).state
+    assert state["label_id"] == people[0] and state["clicks"] == clicks  # they waited
+
+
+def test_buttons_and_keys_act_on_what_their_browser_shows(dataset, moving):
+    from clickpose_fiftyone.refinement import find_person
+
+    samples = [dataset.first(), dataset.skip(1).first()]
+    mine, theirs = (sample.pred.keypoints[0].id for sample in samples)
+    state = panel(dataset, "refine_panel").state
+    chosen = {"field": "pred", "sample_id": samples[0].id, "label_id": mine}
+    state |= with_labels(dataset, "on_change_selected_labels", state, [chosen]).state
+    save = buttons_of(panel(dataset, "refine_panel", "on_canvas", state, x=300.0, y=200.0))["save"]
+    other = {**state, "label_id": theirs, "sample_id": samples[1].id, "clicks": [["nose", 5.0, 5.0]]}
+    panel(dataset, "refine_panel", "on_save", other, **save)  # the state is another browser's
+    saved, untouched = find_person(dataset, "pred", mine), find_person(dataset, "pred", theirs)
+    assert saved.revision == 1 and untouched.revision == 0
+    assert np.isclose(saved.pose.keypoints, [300.0, 200.0]).all(axis=1).any()
+
+
+def test_going_to_the_next_person_selects_nothing_for_all_browsers(dataset):
+    label = dataset.first().pred.keypoints[0]
+    chosen = {"field": "pred", "sample_id": dataset.first().id, "label_id": label.id}
+    state = panel(dataset, "refine_panel").state
+    worst = state["label_id"]
+    answer = with_labels(dataset, "on_next", state, [chosen])
+    scores, ids = (dataset.values(f"pred.keypoints.{name}", unwind=True) for name in ("pred_oks", "id"))
+    assert [worst, answer.state["label_id"]] == [ids[i] for i in np.argsort(scores)[:2]]
+    assert not answer.of("set_selected_labels")
+
+
+def test_a_selected_joint_or_box_means_its_person(dataset):
+    from clickpose_fiftyone.colours import add_heat_joints
+    from clickpose_fiftyone.refinement import person_of_selection
+
+    boxes = []
+    for sample in dataset:
+        for person in sample.pred.keypoints:
+            person.instance = fo.Instance()
+        sample.save()
+        links = [person.instance for person in sample.pred.keypoints]
+        boxes.append(fo.Detections(detections=[fo.Detection(bounding_box=[0, 0, 1, 1], instance=i) for i in links]))
+    dataset.set_values("pred_boxes", boxes)
+    add_heat_joints(dataset, "pred")
+    sample = dataset.skip(1).first()
+    person, box = sample.pred.keypoints[2], sample.pred_boxes.detections[2]
+    knees = [joint for joint in sample.pred_joints.keypoints if joint.label == "left_knee"]
+    knee = next(joint for joint in knees if joint.points[0] == person.points[13])
+    for field, label_id, joint in (
+        ("pred_joints", knee.id, "left_knee"),
+        ("pred_boxes", box.id, None),
+        ("pred", person.id, None),
+    ):
+        selected = {"field": field, "sample_id": sample.id, "label_id": label_id}
+        assert person_of_selection(dataset, ["pred"], [selected]) == ("pred", sample.id, person.id, joint)
+    chosen = {"field": "pred_joints", "sample_id": sample.id, "label_id": knee.id}
+    state = panel(dataset, "refine_panel").state
+    state |= with_labels(dataset, "on_change_selected_labels", state, [chosen]).state
+    assert (state["label_id"], state["active"]) == (person.id, "left_knee")
+    unknown = {**chosen, "label_id": "0" * 24}
+    assert person_of_selection(dataset, ["pred"], [unknown]) is None
+    assert person_of_selection(dataset, ["pred"], [{**unknown, "field": "gt"}]) is None

@@ -97,11 +97,59 @@ def test_prediction_writes_finite_linked_columns(photos, tmp_path):
     assert photos.skeletons["pred"].labels == list(COCO.names)
 
 
-def test_a_cancelled_prediction_leaves_no_half_written_field(photos):
+def test_a_stopped_prediction_keeps_what_it_found_and_goes_on_there(photos):
     run = predict_poses.steps(photos, "pred", BoxPredictor())
     assert next(run) == (1, 2)
     run.close()
-    assert "pred" not in photos.get_field_schema()
+    first = photos.first().pred.keypoints[0].id
+    assert photos.last().pred is None and photos.first().min_pred_oks is not None
+    predictor = BoxPredictor()
+    steps = predict_poses.steps(photos, "pred", predictor)
+    assert next(steps) == (2, 2)  # the first photo is done
+    with pytest.raises(StopIteration) as end:
+        next(steps)
+    summary = end.value.value
+    assert (summary.photos, summary.persons, summary.earlier) == (1, 1, 1) and "had been done before" in str(summary)
+    assert photos.first().pred.keypoints[0].id == first and len(photos.last().pred.keypoints) == 1
+    assert predict_poses(photos, "pred", BoxPredictor()).photos == 2  # it is finished: a new run does all anew
+
+
+def test_only_the_same_run_goes_on(photos):
+    def stopped():
+        run = predict_poses.steps(photos, "pred", BoxPredictor())
+        next(run)
+        run.close()
+
+    for options in ({"min_score": 0.1}, {"resume": False}):
+        stopped()
+        assert predict_poses(photos, "pred", BoxPredictor(), **options).photos == 2
+    stopped()
+    other = BoxPredictor()
+    other.fingerprint = "other weights"
+    assert predict_poses(photos, "pred", other).photos == 2
+    stopped()
+    assert predict_poses(photos.sort_by("filepath", reverse=True), "pred", BoxPredictor()).photos == 2
+
+
+def test_what_was_found_is_kept_while_the_network_runs(photos, monkeypatch):
+    from clickpose_fiftyone import predict
+
+    monkeypatch.setattr(predict, "_KEEP_SECONDS", 0.0)
+    run = predict_poses.steps(photos, "pred", BoxPredictor(), colours=True)
+    next(run)
+    assert photos.count("pred.keypoints") == 1 and photos.count("pred_joints.keypoints") == 17
+    assert photos.skeletons["pred"].labels == list(COCO.names)
+    del run
+
+
+def test_a_corrected_person_does_not_stand_in_the_way_of_going_on(photos):
+    run = predict_poses.steps(photos, "pred", BoxPredictor())
+    next(run)
+    run.close()
+    label = photos.first().pred.keypoints[0]
+    refine_pose(photos, label.id, {"nose": (50.0, 60.0)}, model=BoxPredictor())
+    assert predict_poses(photos, "pred", BoxPredictor()).earlier == 1
+    assert photos.first().pred.keypoints[0].tags == ["refined"]
 
 
 def test_the_model_takes_boxes_as_prompts(photos):
@@ -161,6 +209,57 @@ def test_two_users_do_not_overwrite_each_other(predicted):
     with pytest.raises(ValueError, match="Somebody else refined"):
         save_refinement(mine, pose, 0)
     assert predicted.first().pred.keypoints[0].points == before
+
+
+@pytest.fixture
+def overtaken(monkeypatch):
+    """Has something happen after a person was read and before it is written, once."""
+    from clickpose_fiftyone import person_updates
+
+    read, events = person_updates.read_person, []
+
+    def read_and_be_overtaken(*args):
+        person = read(*args)
+        if events:
+            events.pop()()
+        return person
+
+    monkeypatch.setattr(person_updates, "read_person", read_and_be_overtaken)
+    return events.append
+
+
+def test_a_save_between_reading_and_writing_is_noticed(predicted, overtaken):
+    label_id = predicted.first().pred.keypoints[0].id
+    person = find_person(predicted, "pred", label_id)
+    mine = replace(person.pose, keypoints=person.pose.keypoints + 1)
+    theirs = replace(person.pose, keypoints=person.pose.keypoints + 2)
+    overtaken(lambda: save_refinement(person, theirs))
+    with pytest.raises(ValueError, match="Somebody else refined"):
+        save_refinement(person, mine)
+    kept = find_person(predicted, "pred", label_id)
+    np.testing.assert_allclose(kept.pose.keypoints, theirs.keypoints)
+    assert kept.revision == 1
+
+
+def test_tags_that_come_between_reading_and_writing_stay(predicted, overtaken):
+    label_id = predicted.first().pred.keypoints[0].id
+    person = find_person(predicted, "pred", label_id)
+    overtaken(lambda: predicted.select_labels(ids=[label_id], fields="pred").tag_labels("theirs", "pred"))
+    save_refinement(person, replace(person.pose, keypoints=person.pose.keypoints + 1))
+    saved = find_person(predicted, "pred", label_id)
+    assert sorted(saved.label.tags) == ["refined", "theirs"] and saved.revision == 1
+
+
+def test_people_of_one_photo_are_saved_beside_each_other(photos):
+    boxes = [fo.Detections(detections=[fo.Detection(bounding_box=[0.1 * n, 0.1, 0.5, 0.5]) for n in (1, 2)])] * 2
+    photos.set_values("people", boxes)
+    predict_poses(photos, "pred", BoxPredictor(), prompt_field="people")
+    first, second = (find_person(photos, "pred", label.id) for label in photos.first().pred.keypoints)
+    for person in (first, second):  # both were read before either was saved
+        save_refinement(person, replace(person.pose, keypoints=person.pose.keypoints + 1))
+    for person in (first, second):
+        saved = find_person(photos, "pred", person.label.id)
+        np.testing.assert_allclose(saved.pose.keypoints, person.pose.keypoints + 1)
 
 
 def test_label_studio_brings_everybody_back_to_where_they_were(predicted):

@@ -176,7 +176,7 @@ def test_refining_with_another_network_says_so(dataset, monkeypatch, fiftyone_ho
     assert other_network(dataset, "pred", Network()) == "" and other_network(dataset, "gt", other) == ""
     monkeypatch.setattr(refinement, "shared_predictor", lambda name: other)
     monkeypatch.setattr(refinement, "refine_cached", lambda predictor, path, pose, clicks: pose)
-    monkeypatch.setattr(refinement, "read_image", lambda path: np.zeros((480, 640, 3), np.uint8))
+    monkeypatch.setattr(refinement, "cached_photo", lambda path: np.zeros((480, 640, 3), np.uint8))
     with pytest.warns(UserWarning, match="predicted by lite .*0123456789ab.* refined by lite .weights ffff"):
         refinement.refine_pose(dataset, label_id, {"nose": (5.0, 5.0)})
     uri = "@clickpose/pose_review/refine"

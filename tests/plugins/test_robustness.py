@@ -18,7 +18,7 @@ from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.evaluation import evaluate_poses
 from clickpose_fiftyone.install import install_plugin, plugin_folder
 from clickpose_fiftyone.predict import predict_poses
-from clickpose_fiftyone.refinement import find_person, refined_pose, save_refinement
+from clickpose_fiftyone.refinement import find_person, refine_pose, refined_pose, save_refinement
 from clickpose_fiftyone.skeletons import set_skeleton
 
 PLUGIN = "@clickpose/pose_review"
@@ -39,11 +39,15 @@ def started(dataset, name, **params):
     return foo.get_operator(uri).execute(ExecutionContext(request, executor=Executor(), operator_uri=uri))
 
 
-def error_of(dataset, name, **params):
+def answer_of(dataset, name, **params):
     answer = started(dataset, name, **params)
     if hasattr(answer, "__next__"):
         *_, answer = answer
-    return answer.get("error", "")
+    return answer
+
+
+def error_of(dataset, name, **params):
+    return answer_of(dataset, name, **params).get("error", "")
 
 
 def contents(dataset):
@@ -115,14 +119,82 @@ def test_a_parameter_that_cannot_serve_is_a_sentence(name, params, sentence, per
     assert sentence in error_of(dataset, name, pred_field="pred", gt_field="gt", **params)
 
 
-def test_an_unknown_skeleton_is_a_sentence_that_names_the_known_ones(person_dataset):
+def test_fields_of_different_joints_are_not_compared(person_dataset):
     dataset = person_dataset((2, 1))
     dataset.skeletons["pred"] = fo.KeypointSkeleton(labels=[f"joint {n}" for n in range(17)], edges=[])
     dataset.save()
     before = contents(dataset)
-    for name in ("calibrate", "evaluate_poses", "diagnose", "flag_low_visibility", "set_up_colours", "export_coco"):
-        assert "joints of a known skeleton (coco" in error_of(dataset, name, pred_field="pred", **PARAMS), name
+    for name in ("calibrate", "evaluate_poses", "diagnose"):
+        assert "to have the same joints, got 17 (own: joint 0" in error_of(
+            dataset, name, pred_field="pred", **PARAMS
+        ), name
     assert contents(dataset) == before
+
+
+HAND = ("wrist", "left_thumb", "right_thumb", "Nose")
+
+
+@pytest.fixture
+def hands(new_dataset, tmp_path):
+    """Hands of four joints, labelled and predicted one pixel beside, on photos of 100 x 50 px."""
+    samples = []
+    for index in range(3):
+        path = tmp_path / f"hand{index}.png"
+        Image.fromarray(np.full((50, 100, 3), 60 * index, np.uint8)).save(path)
+        points = [[0.2, 0.2], [0.4, 0.4], [0.6, 0.6], [0.8, 0.8]]
+        truth = fo.Keypoint(label="hand", points=points, visibility=[2] * 4, bounding_box=[0.1, 0.1, 0.8, 0.8])
+        scores = dict(confidence=[0.9, 0.8, 0.7, 0.6], keypoint_oks=[0.9, 0.8, 0.7, 0.6], pred_oks=0.7)
+        found = fo.Keypoint(label="hand", points=[[x + 0.01, y] for x, y in points], visibility=[0.9] * 4,
+                            bounding_box=[0.1, 0.1, 0.8, 0.8], **scores)  # fmt: skip
+        metadata = fo.ImageMetadata(width=100, height=50)
+        samples.append(fo.Sample(str(path), metadata=metadata, gt=fo.Keypoints(keypoints=[truth]),
+                                 pred=fo.Keypoints(keypoints=[found])))  # fmt: skip
+    dataset = new_dataset(*samples)
+    dataset.add_dynamic_sample_fields()
+    for field in ("gt", "pred"):
+        dataset.skeletons[field] = fo.KeypointSkeleton(labels=list(HAND), edges=[[0, 1], [0, 2, 3]])
+    dataset.save()
+    return dataset
+
+
+def test_a_skeleton_of_ones_own_works_everywhere(hands, tmp_path):
+    from clickpose_fiftyone.review import review_queue
+    from clickpose_fiftyone.skeletons import ASSUMED_SIGMA, skeleton_of
+
+    skeleton = skeleton_of(hands, "pred")
+    assert skeleton.names == HAND and skeleton.edges == ((0, 1), (0, 2), (2, 3)) and skeleton.flip_pairs == ((1, 2),)
+    assert skeleton.sigmas == (ASSUMED_SIGMA, ASSUMED_SIGMA, ASSUMED_SIGMA, 0.026)  # a nose is a nose
+    result = evaluate_poses(hands)
+    area = 0.53 * 80 * 40
+    oks = [np.exp(-1 / (2 * area * (2 * sigma) ** 2)) for sigma in skeleton.sigmas]
+    np.testing.assert_allclose(hands.values("eval_oks"), np.mean(oks), atol=1e-6)
+    assert "own skeleton, whose sigma is taken as 0.05" in result.sentence()
+    for name in ("flag_low_visibility", "set_up_colours", "diagnose", "export_coco"):
+        answer = answer_of(hands, name, pred_field="pred", **PARAMS | {"path": str(tmp_path / "hands.json")})
+        assert "message" in answer, answer
+    assert hands.count("pred_joints.keypoints") == 12 and len(review_queue(hands).items) == 3
+
+
+def test_a_joint_that_no_network_knows_is_placed_alone(hands):
+    person = find_person(hands, "pred", hands.first().pred.keypoints[0].id)
+    poses = refined_pose(person, [("left_thumb", 50.0, 10.0)])
+    np.testing.assert_allclose(poses[1].keypoints[[0, 2, 3]], poses[0].keypoints[[0, 2, 3]])
+    np.testing.assert_allclose(poses[1].keypoints[1], (50, 10))
+    assert poses[1].fixed.tolist() == [False, True, False, False] and poses[1].keypoint_scores[1] == 1
+    refine_pose(hands, person.label.id, {"left_thumb": (50.0, 10.0)})
+    assert hands.first().pred.keypoints[0].points[1] == pytest.approx([0.5, 0.2])
+
+
+def test_a_skeleton_with_sigmas_of_ones_own_is_kept(person_dataset):
+    from clickpose.skeleton_io import skeleton_from_dict
+    from clickpose_fiftyone.skeletons import set_skeleton, skeleton_of
+
+    dataset = person_dataset((1, 1))
+    joints = {f"joint_{n}": 0.01 * (n + 1) for n in range(17)}
+    skeleton = skeleton_from_dict({"name": "mine", "joints": joints, "edges": [["joint_0", "joint_1"]]})
+    set_skeleton(dataset, "pred", skeleton)
+    dataset.reload()
+    assert skeleton_of(dataset, "pred") == skeleton
 
 
 def test_joints_in_another_order_are_refused_by_their_names(person_dataset):
@@ -194,16 +266,16 @@ def photos(new_dataset, tmp_path):
     return new_dataset(*samples)
 
 
-def test_a_prediction_that_is_cancelled_in_the_app_leaves_nothing(photos, monkeypatch):
+def test_a_prediction_that_is_cancelled_in_the_app_is_kept_and_goes_on(photos, monkeypatch):
     monkeypatch.setattr(predict, "shared_predictor", lambda name, checkpoint: Painter())
-    before = contents(photos)
     steps = started(photos, "predict_poses", pred_field="pred")
     next(steps)
     next(steps)
     steps.close()
-    assert contents(photos) == before
+    photos.reload()
+    assert photos.count("pred.keypoints") == 2 and photos.last().pred is None
     *_, answer = started(photos, "predict_poses", pred_field="pred")
-    assert answer["persons"] == 3 and photos.count("pred_joints.keypoints") == 3 * 17
+    assert (answer["photos"], answer["persons"]) == (1, 1) and photos.count("pred_joints.keypoints") == 3 * 17
     fields = list(photos.get_field_schema())
     assert fields.index("pred_joints") < fields.index("pred")  # an open app draws what comes first on top
 

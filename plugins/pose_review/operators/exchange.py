@@ -8,6 +8,8 @@ from clickpose_fiftyone.field_names import GT, PRED
 
 from .base import HIGH, LOW, PoseOperator, fields_of_params, path_of_params, prediction_input, reporter
 
+_ADDRESS = "http://localhost:8080"
+
 
 class SendToLabelStudio(PoseOperator):
     """Uploads photos with their poses."""
@@ -19,7 +21,8 @@ class SendToLabelStudio(PoseOperator):
     def define_inputs(self, ctx, inputs):
         """Field, address, key."""
         prediction_input(ctx, inputs)
-        _connection_inputs(inputs)
+        runs = ctx.dataset.list_annotation_runs()
+        _connection_inputs(inputs, _address_of(ctx.dataset, runs[-1]) if runs else _ADDRESS)
         inputs.str("anno_key", label="Name of the run", default="corrections", required=True)
         inputs.str("project", label="Title of the project", default="FiftyOne corrections")
 
@@ -46,7 +49,7 @@ class LoadFromLabelStudio(PoseOperator):
         if not runs:
             raise ValueError("Expected photos that were sent to Label Studio, this dataset has no such run")
         inputs.enum("anno_key", runs, label="Run", default=runs[-1], required=True)
-        _connection_inputs(inputs)
+        _connection_inputs(inputs, _address_of(ctx.dataset, ctx.params.get("anno_key") or runs[-1]))
 
     def run(self, ctx, samples):
         """Load."""
@@ -103,7 +106,12 @@ class ExportCoco(PoseOperator):
         return f"{summary} They are in {os.path.abspath(path)}."
 
 
-def _connection_inputs(inputs) -> None:
-    inputs.str("url", label="Address of Label Studio", default="http://localhost:8080", required=True)
+def _address_of(dataset, anno_key: str) -> str:
+    """Return where a run was sent to."""
+    return getattr(dataset.get_annotation_info(anno_key).config, "url", None) or _ADDRESS
+
+
+def _connection_inputs(inputs, address: str) -> None:
+    inputs.str("url", label="Address of Label Studio", default=address, required=True)
     hidden = types.TextFieldView(componentsProps={"field": {"type": "password", "autoComplete": "off"}})
     inputs.str("api_key", label="API key (empty: LABEL_STUDIO_API_KEY of this machine)", view=hidden)

@@ -22,6 +22,8 @@ class PredictPoses(PoseOperator):
 
     def define_inputs(self, ctx, inputs):
         """Model, field, boxes, threshold."""
+        from clickpose_fiftyone.predict import photos_done  # with torch, which most forms do not need
+
         inputs.enum("model", MODELS, label="Network", default="lite", required=True)
         if ctx.params.get("model") == "r50":
             inputs.str("checkpoint", label="Weights of the network (a checkpoint of Click-Pose)", required=True)
@@ -31,14 +33,17 @@ class PredictPoses(PoseOperator):
         if touched := count_touched(ctx.target_view(), ctx.params.get("pred_field", PRED)):
             label = f"Replace {plural(touched, 'person')} whom somebody corrected or accepted"
             inputs.bool("replace_corrected", label=label, default=False)
+        if done := photos_done(ctx.target_view(), ctx.params.get("pred_field", PRED)):
+            label = f"Go on with the run that was stopped after {plural(done, 'photo')} (if all else is the same)"
+            inputs.bool("resume", label=label, default=True)
         inputs.bool("colours", label="Colour by confidence afterwards", default=True, view=types.SwitchView())
 
     def steps(self, ctx):
-        """Predict photo by photo with progress; nothing is written when it is cancelled."""
+        """Predict photo by photo with progress; what was found is kept when it is cancelled."""
         from clickpose_fiftyone.predict import predict_poses
 
         try:
-            names = ("pred_field", "model", "prompt_field", "min_score", "checkpoint", "replace_corrected")
+            names = ("pred_field", "model", "prompt_field", "min_score", "checkpoint", "replace_corrected", "resume")
             colours = ctx.params.get("colours", True)
             run = predict_poses.steps(self._samples(ctx), **fields_of_params(ctx, *names), colours=colours)
             result = yield from self.reported(ctx, run, "photos")

@@ -1,15 +1,19 @@
 """What all panels share: configuration, the field they speak of, sentences instead of tracebacks."""
 
 import functools
+import hashlib
+import json
 import logging
 
 from fiftyone.operators import Panel, PanelConfig, types
 
 from clickpose_fiftyone.backends import register_backends
-from clickpose_fiftyone.checks import predicted_fields, require_images, require_samples, truth_fields
+from clickpose_fiftyone.checks import people, predicted_fields, require_images, require_samples, truth_fields
 from clickpose_fiftyone.colours import bin_colors
 from clickpose_fiftyone.field_names import PRED
-from clickpose_fiftyone.fiftyone_internals import is_patches
+from clickpose_fiftyone.fiftyone_internals import serialized_view, stages_of, view_of_stages
+from clickpose_fiftyone.people_views import photos_of as photos_of_people
+from clickpose_fiftyone.people_views import view_of_persons
 from clickpose_fiftyone.provenance import network_of
 
 _LOG = logging.getLogger(__name__)
@@ -69,6 +73,7 @@ class PosePanel(Panel):
         return types.Property(panel, view=view)
 
 
+_NARROWED = "narrowed"  # in a panel's state: the view that it set, and the one that its figures are of
 FIELD = "pred_field"  # in a panel's state: the field that was chosen
 
 
@@ -102,7 +107,7 @@ def notices(method):
 
 
 def photos_of(ctx):
-    """Return the view's photos.
+    """Return the photos that the app shows; of a view of people, with those people alone.
 
     Raises:
         ValueError: if there are none, or it holds other media.
@@ -111,7 +116,55 @@ def photos_of(ctx):
         raise ValueError("Open a dataset first.")
     require_images(ctx.view)
     require_samples(ctx.view)
-    return ctx.dataset.view() if is_patches(ctx.view) else ctx.view
+    return photos_of_people(ctx.view)
+
+
+def compared_photos(ctx):
+    """Return the photos that a panel's figures are of: what :func:`photos_of` does, but for what it narrowed itself.
+
+    A click on a bar or cell shows those people; the figures stay those that the bar or cell is of.
+
+    Raises:
+        ValueError: as :func:`photos_of`.
+    """
+    if ctx.dataset is None:
+        raise ValueError("Open a dataset first.")
+    shown, kept = stages_of(ctx.view), ctx.panel.get_state(_NARROWED) or {}
+    count = kept.get("count", 0)
+    if not kept or len(shown) < count or _digest(shown[:count]) != kept["shown"]:
+        return photos_of(ctx)
+    further = serialized_view(ctx.view)[count:]
+    view = view_of_stages(ctx.dataset, [*kept["stages"], *further])
+    require_samples(view)
+    return photos_of_people(view)
+
+
+def show_people(ctx, field: str, label_ids, what: str) -> None:
+    """Show the photos of some people, for :func:`compared_photos` to know where they are from.
+
+    Args:
+        ctx: of the event.
+        field: Keypoints field.
+        label_ids: who, some of :func:`compared_photos`.
+        what: what they have in common, to be told.
+
+    Raises:
+        ValueError: if there is nobody.
+    """
+    if not label_ids:
+        raise ValueError(f"Nobody has {what}.")
+    photos = compared_photos(ctx)
+    view = view_of_persons(photos, field, label_ids)
+    stages = stages_of(view)
+    kept = {"shown": _digest(stages), "count": len(stages), "stages": serialized_view(photos)}
+    ctx.panel.set_state(_NARROWED, kept)
+    ctx.ops.set_view(view)
+    ctx.ops.notify(f"{people(len(label_ids))}: {what}.", variant="info")
+
+
+def _digest(stages: list) -> str:
+    """Return what tells stages of views apart; they may name thousands of people."""
+    return hashlib.sha256(json.dumps(stages, default=str, sort_keys=True).encode()).hexdigest()
 
 
 def prediction_field(ctx) -> str:

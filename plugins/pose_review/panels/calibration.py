@@ -12,9 +12,19 @@ from clickpose_fiftyone.calibration_report import (
     persons_by_score,
     score_histogram,
 )
-from clickpose_fiftyone.diagnosis import view_of_persons
 
-from .base import PosePanel, field_line, notices, photos_of, plot, prediction_field, sentences, truth_field
+from .base import (
+    PosePanel,
+    compared_photos,
+    field_line,
+    notices,
+    photos_of,
+    plot,
+    prediction_field,
+    sentences,
+    show_people,
+    truth_field,
+)
 
 
 class CalibrationPanel(PosePanel):
@@ -41,7 +51,7 @@ class CalibrationPanel(PosePanel):
 
     def show(self, ctx, panel):
         """Draw the figures of the view."""
-        samples, field = photos_of(ctx), prediction_field(ctx)
+        samples, field = compared_photos(ctx), prediction_field(ctx)
         field_line(ctx, panel, field, self.on_field)
         target = ctx.panel.get_state("target")
         target = 0.9 if target is None else float(target)
@@ -79,7 +89,7 @@ class CalibrationPanel(PosePanel):
     def on_accept(self, ctx):
         """Tag the accepted people."""
         target = ctx.panel.get_state("target")
-        plan = auto_accept(photos_of(ctx), prediction_field(ctx), 0.9 if target is None else float(target))
+        plan = auto_accept(compared_photos(ctx), prediction_field(ctx), 0.9 if target is None else float(target))
         ctx.ops.reload_dataset()
         ctx.ops.notify(str(plan), variant="success")
 
@@ -88,30 +98,23 @@ class CalibrationPanel(PosePanel):
         """Show the people of a bar of predicted OKS."""
         low, high = _bin_of(ctx.params["x"])
         field = prediction_field(ctx)
-        self._show_people(
-            ctx, field, persons_by_score(ctx.dataset, field, low, high), f"predicted OKS {low:.1f}–{high:.1f}"
-        )
+        ids = persons_by_score(compared_photos(ctx), field, low, high)
+        show_people(ctx, field, ids, f"predicted OKS {low:.1f}–{high:.1f}")
 
     @notices
     def on_reliability(self, ctx):
         """Show the people who have joints of a bar."""
         low, high = _bin_of(ctx.params["x"])
         field = prediction_field(ctx)
-        ids = persons_by_joint_score(ctx.dataset, field, low, high)
-        self._show_people(ctx, field, ids, f"a joint of predicted OKS {low:.1f}–{high:.1f}")
+        ids = persons_by_joint_score(compared_photos(ctx), field, low, high)
+        show_people(ctx, field, ids, f"a joint of predicted OKS {low:.1f}–{high:.1f}")
 
     @notices
     def on_joint(self, ctx):
         """Show the people in whom a joint is doubtful."""
         joint, field = str(ctx.params["x"]).replace(" ", "_"), prediction_field(ctx)
-        ids = persons_by_joint_score(ctx.dataset, field, 0, 0.5, joint=joint)
-        self._show_people(ctx, field, ids, f"a doubtful {ctx.params['x']}")
-
-    def _show_people(self, ctx, field: str, ids: list[str], what: str) -> None:
-        if not ids:
-            raise ValueError(f"Nobody has {what}.")
-        ctx.ops.set_view(view_of_persons(ctx.dataset, field, ids))
-        ctx.ops.notify(f"{len(ids)} people with {what}.", variant="info")
+        ids = persons_by_joint_score(compared_photos(ctx), field, 0, 0.5, joint=joint)
+        show_people(ctx, field, ids, f"a doubtful {ctx.params['x']}")
 
 
 def _bin_of(x) -> tuple[float, float]:

@@ -3,10 +3,20 @@
 from fiftyone.operators import types
 
 from clickpose_fiftyone import plots
-from clickpose_fiftyone.diagnosis import diagnose, persons_with_error, stored_diagnosis, view_of_persons
+from clickpose_fiftyone.diagnosis import diagnose, persons_with_error, stored_diagnosis
 from clickpose_fiftyone.label_errors import find_label_errors, stored_label_errors
 
-from .base import PosePanel, field_line, notices, photos_of, plot, prediction_field, sentences, truth_field
+from .base import (
+    PosePanel,
+    compared_photos,
+    field_line,
+    notices,
+    plot,
+    prediction_field,
+    sentences,
+    show_people,
+    truth_field,
+)
 
 _LISTED = 40
 
@@ -25,7 +35,7 @@ class DiagnosisPanel(PosePanel):
     @sentences
     def on_load(self, ctx):
         """Compare with the labels, unless that was done already."""
-        samples, field, truth = photos_of(ctx), prediction_field(ctx), truth_field(ctx)
+        samples, field, truth = compared_photos(ctx), prediction_field(ctx), truth_field(ctx)
         if stored_diagnosis(samples, field) is None:
             diagnose(ctx.dataset, field, truth)
 
@@ -34,7 +44,7 @@ class DiagnosisPanel(PosePanel):
 
     def show(self, ctx, panel):
         """Draw the heatmap and the list."""
-        samples, field = photos_of(ctx), prediction_field(ctx)
+        samples, field = compared_photos(ctx), prediction_field(ctx)
         field_line(ctx, panel, field, self.on_field)
         diagnosis = stored_diagnosis(samples, field)
         if diagnosis is not None:
@@ -67,11 +77,8 @@ class DiagnosisPanel(PosePanel):
         """Show the people of a cell."""
         joint, error = str(ctx.params["y"]).replace(" ", "_"), str(ctx.params["x"])
         field = prediction_field(ctx)
-        ids = persons_with_error(ctx.dataset, field, joint, error)
-        if not ids:
-            raise ValueError(f"Nobody has {error} of the {ctx.params['y']}.")
-        ctx.ops.set_view(view_of_persons(ctx.dataset, field, ids))
-        ctx.ops.notify(f"{len(ids)} people: {ctx.params['y']}, {error}.", variant="info")
+        ids = persons_with_error(compared_photos(ctx), field, joint, error)
+        show_people(ctx, field, ids, f"{ctx.params['y']}, {error}")
 
     @notices
     def on_again(self, ctx):
@@ -93,4 +100,4 @@ class DiagnosisPanel(PosePanel):
         row = int(ctx.params.get("row", -1))
         if not 0 <= row < len(errors):
             raise ValueError("That finding is not there any more; search again.")
-        ctx.ops.set_view(view_of_persons(ctx.dataset, truth_field(ctx), [errors[row].label_id]))
+        show_people(ctx, truth_field(ctx), [errors[row].label_id], str(errors[row]).replace("_", " "))

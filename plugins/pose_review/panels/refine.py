@@ -1,23 +1,28 @@
 """The Refine panel: click where a joint really is, and the rest of the person follows."""
 
-import fiftyone as fo
+import functools
+
+import numpy as np
 from fiftyone.operators import types
 
 from clickpose_fiftyone.canvas import canvas_figure, canvas_window, pick_joint
 from clickpose_fiftyone.checks import predicted_fields
+from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.field_names import PRED_OKS
 from clickpose_fiftyone.fiftyone_internals import is_patches
 from clickpose_fiftyone.provenance import other_network
 from clickpose_fiftyone.refinement import (
     accept_refinements,
     find_person,
+    follows,
     moved_joints,
+    person_of_selection,
     refined_pose,
     refining_predictor,
     save_refinement,
     undo_refinement,
 )
-from clickpose_fiftyone.review import review_queue
+from clickpose_fiftyone.review import next_person
 
 from .base import (
     FIELD,
@@ -33,6 +38,21 @@ from .base import (
 )
 
 _STORE = "clickpose_refine"
+_SHOWN = ("sample_id", "label_id", "clicks", "active", "revision")  # of the state: what a button or key acts on
+_DRAFTS = "drafts"  # of the state: label id -> clicks that are not saved and the revision that they started from
+_ALONE = "No network at hand has these joints: they are placed one by one. `clickpose adapt` makes a network of them."
+
+
+def on_what_is_shown(method):
+    """Have a button or key act on what its browser shows: the app shares panels among all browsers that are open."""
+
+    @functools.wraps(method)
+    def guarded(self, ctx, *args):
+        for name, value in (ctx.params.get("shown") or {}).items():
+            ctx.panel.state.set(name, value)
+        return method(self, ctx, *args)
+
+    return guarded
 
 
 class RefinePanel(PosePanel):
@@ -56,8 +76,8 @@ class RefinePanel(PosePanel):
             self._choose(ctx, **wanted)
         elif opened is not None:
             self._choose(ctx, field, opened, None)
-        elif items := review_queue(samples, field, 1).items:
-            self._choose(ctx, field, items[0].sample_id, items[0].label_id)
+        elif person := next_person(samples, field):
+            self._choose(ctx, field, *person)
         else:
             raise ValueError("Everybody of this view is settled.")
 
@@ -66,6 +86,8 @@ class RefinePanel(PosePanel):
     @sentences
     def on_field(self, ctx):
         """Show the same photo with the people of another field."""
+        if ctx.params["value"] == ctx.panel.get_state(FIELD):  # the app echoes what it shows
+            return
         self._choose(ctx, ctx.params["value"], ctx.panel.get_state("sample_id"), None)
 
     @sentences
@@ -83,32 +105,42 @@ class RefinePanel(PosePanel):
 
     @sentences
     def on_change_selected_labels(self, ctx):
-        """Follow the selected person, who may be selected in the photo or in the Review panel."""
-        predicted = predicted_fields(ctx.dataset)
-        chosen = [label for label in ctx.selected_labels or [] if label["field"] in predicted]
-        if len(chosen) == 1 and chosen[0]["label_id"] != ctx.panel.get_state("label_id"):
-            self._choose(ctx, chosen[0]["field"], chosen[0]["sample_id"], chosen[0]["label_id"])
+        """Follow the selected person, joint or box, which may be selected in the photo or in the Review panel."""
+        chosen = person_of_selection(ctx.dataset, predicted_fields(ctx.dataset), ctx.selected_labels or [])
+        if chosen is None:
+            return
+        field, sample_id, label_id, joint = chosen
+        if label_id != ctx.panel.get_state("label_id"):
+            self._choose(ctx, field, sample_id, label_id)
+        if joint is not None:
+            ctx.panel.state.set("active", joint)
 
     def _choose(self, ctx, field: str, sample_id: str, label_id: str | None) -> None:
         """Start with a person of a photo, the least certain one unless one is named."""
-        sample = ctx.dataset[_source_id(ctx, sample_id)]
-        people = sample[field].keypoints if sample[field] is not None else []
-        if not people:
+        sample_id = _source_id(ctx, sample_id)
+        people = PersonColumns(ctx.dataset.select(sample_id), field, attributes=(PRED_OKS,))
+        if not len(people):
             raise ValueError("Nobody was found in this photo: there is no pose to refine.")
-        ids = [person.id for person in people]
-        if label_id not in ids:
-            label_id = min(people, key=lambda person: person.get_attribute_value(PRED_OKS, None) or 0.0).id
-        ctx.panel.state.set("sample_id", sample.id)
-        ctx.panel.state.set("people", [[person.id, _score(person)] for person in people])
+        scores = people.scalars(PRED_OKS)
+        if label_id not in people.label_ids:
+            label_id = people.label_ids[int(np.nan_to_num(scores).argmin())]
+        ctx.panel.state.set("sample_id", sample_id)
+        listed = zip(people.label_ids, map(_score, scores.tolist()), strict=True)
+        ctx.panel.state.set("people", [list(person) for person in listed])
         self._start(ctx, field, label_id)
 
     def _start(self, ctx, field: str, label_id: str) -> None:
+        drafts, before = dict(ctx.panel.get_state(_DRAFTS) or {}), ctx.panel.get_state("label_id")
+        if clicks := ctx.panel.get_state("clicks"):  # kept until that person is shown again
+            drafts[before] = [clicks, ctx.panel.get_state("revision")]
         ctx.panel.state.set(FIELD, field)
         ctx.panel.state.set("label_id", label_id)
-        ctx.panel.state.set("clicks", [])
         ctx.panel.state.set("active", None)
         person = self._person(ctx)
-        ctx.panel.state.set("revision", person.revision)
+        clicks, revision = drafts.pop(label_id, ([], person.revision))
+        ctx.panel.state.set("clicks", clicks)
+        ctx.panel.state.set("revision", revision)
+        ctx.panel.state.set(_DRAFTS, drafts)
 
     def _person(self, ctx):
         get = ctx.panel.get_state
@@ -123,12 +155,14 @@ class RefinePanel(PosePanel):
         before = poses[0] if clicks and ctx.panel.get_state("compare") is not False else None
         active = ctx.panel.get_state("active")
         whole = bool(ctx.panel.get_state("whole_photo"))
-        figure = canvas_figure(person.sample.filepath, poses[-1], before, active, whole)
+        figure = canvas_figure(person.filepath, poses[-1], before, active, whole)
         legend(panel)
         panel.md(_explain(person, poses, clicks, active), name="explain")
         plot(ctx, panel, "canvas", figure, self.on_canvas)
         field_line(ctx, panel, person.field, self.on_field)
-        if clicks and (
+        if clicks and not follows(refining_predictor(ctx.dataset, person.field), person.pose):
+            panel.view("alone", types.AlertView(severity="info", label=_ALONE))
+        elif clicks and (
             sentence := other_network(ctx.dataset, person.field, refining_predictor(ctx.dataset, person.field))
         ):
             panel.view("other", types.AlertView(severity="warning", label=sentence))
@@ -140,25 +174,36 @@ class RefinePanel(PosePanel):
             choices = types.DropdownView(space=4)
             for number, (label_id, score) in enumerate(people, 1):
                 choices.add_choice(label_id, label=f"Person {number} ({score})")
-            row.enum("person", choices.values(), label="Person", default=person.label.id, view=choices,
+            current = person.label.id
+            row.enum(f"person_{current}", choices.values(), label="Person", default=current, view=choices,
                      on_change=self.on_person)  # fmt: skip
         joints = types.DropdownView(space=4, placeholder="choose by name")
         for name in person.pose.skeleton.names:
             joints.add_choice(name, label=name.replace("_", " "))
-        row.enum("joint", joints.values(), label="Joint", view=joints, on_change=self.on_joint)
+        now = f"joint_{len(clicks)}_{ctx.panel.get_state('active')}"  # what was chosen for another click is not chosen
+        row.enum(now, joints.values(), label="Joint", view=joints, on_change=self.on_joint)
         buttons = panel.h_stack("buttons", gap=1)
         saved = person.revision > 0
+        shown = {"shown": {name: ctx.panel.get_state(name) for name in _SHOWN}}
         buttons.btn("undo", label="Undo saved" if saved and not clicks else "Undo", icon="undo", variant="outlined",
-                    disabled=not (clicks or saved), on_click=self.on_undo)  # fmt: skip
-        buttons.btn("save", label="Save", icon="save", variant="contained", disabled=not clicks, on_click=self.on_save)
-        buttons.btn("accept", label="Accept", icon="check", variant="outlined", on_click=self.on_accept)
+                    disabled=not (clicks or saved), on_click=self.on_undo, params=shown)  # fmt: skip
+        buttons.btn(
+            "save",
+            label="Save",
+            icon="save",
+            variant="contained",
+            disabled=not clicks,
+            on_click=self.on_save,
+            params=shown,
+        )
+        buttons.btn("accept", label="Accept", icon="check", variant="outlined", on_click=self.on_accept, params=shown)
         buttons.btn("compare", label="Compare", icon="compare", variant="outlined", disabled=not clicks,
-                    on_click=self.on_compare)  # fmt: skip
-        buttons.btn("zoom", label="Zoom", icon="zoom_in", variant="outlined", on_click=self.on_zoom)
-        buttons.btn("next", label="Next", icon="skip_next", variant="outlined", on_click=self.on_next)
-        self._bind_keys(panel, bool(clicks), saved)
+                    on_click=self.on_compare, params=shown)  # fmt: skip
+        buttons.btn("zoom", label="Zoom", icon="zoom_in", variant="outlined", on_click=self.on_zoom, params=shown)
+        buttons.btn("next", label="Next", icon="skip_next", variant="outlined", on_click=self.on_next, params=shown)
+        self._bind_keys(panel, bool(clicks), saved, shown)
 
-    def _bind_keys(self, panel, clicked: bool, saved: bool) -> None:
+    def _bind_keys(self, panel, clicked: bool, saved: bool, shown: dict) -> None:
         """Bind the keys of the buttons that can be pressed now."""
         bindings = (
             (clicked or saved, "Z", "undo", self.on_undo),
@@ -168,7 +213,7 @@ class RefinePanel(PosePanel):
             (True, "W", "whole photo", self.on_zoom),
             (True, "N", "next worst", self.on_next),
         )
-        keys(panel, [([key if len(key) > 1 else key.lower()], key, label, self.method_to_uri(event.__name__), {})
+        keys(panel, [([key if len(key) > 1 else key.lower()], key, label, self.method_to_uri(event.__name__), shown)
                      for possible, key, label, event in bindings if possible])  # fmt: skip
 
     @notices
@@ -179,7 +224,7 @@ class RefinePanel(PosePanel):
         clicks = [tuple(click) for click in ctx.panel.get_state("clicks") or []]
         pose = refined_pose(person, clicks)[-1]
         active = ctx.panel.get_state("active")
-        window = canvas_window(person.sample.filepath, pose, bool(ctx.panel.get_state("whole_photo")))
+        window = canvas_window(person.filepath, pose, bool(ctx.panel.get_state("whole_photo")))
         picked = pick_joint(pose, x, y, window)
         if active is None and picked is not None:
             ctx.panel.state.set("active", picked)
@@ -191,14 +236,24 @@ class RefinePanel(PosePanel):
     @notices
     def on_joint(self, ctx):
         """Choose a joint by name."""
+        if ctx.params.get("value") not in self._person(ctx).pose.skeleton.names:
+            return
         ctx.panel.state.set("active", ctx.params.get("value"))
 
     @notices
     def on_person(self, ctx):
-        """Change to another person of the photo."""
-        self._start(ctx, ctx.panel.get_state(FIELD), ctx.params["value"])
+        """Change to another person of the photo.
+
+        The app echoes each person that it draws, also when another one has been chosen meanwhile: the list of a person
+        has its own name, by which an echo is known.
+        """
+        wanted = ctx.params["value"]
+        if wanted == ctx.panel.get_state("label_id") or str(ctx.params.get("path")).endswith(f"person_{wanted}"):
+            return
+        self._start(ctx, ctx.panel.get_state(FIELD), wanted)
 
     @notices
+    @on_what_is_shown
     def on_undo(self, ctx):
         """Take back the last click, or else the last saved refinement."""
         clicks = list(ctx.panel.get_state("clicks") or [])
@@ -211,6 +266,7 @@ class RefinePanel(PosePanel):
         ctx.ops.reload_samples()
 
     @notices
+    @on_what_is_shown
     def on_save(self, ctx):
         """Write the refined pose; the original is kept."""
         self._save(ctx)
@@ -222,9 +278,11 @@ class RefinePanel(PosePanel):
         clicks = [tuple(click) for click in ctx.panel.get_state("clicks") or []]
         if clicks:
             save_refinement(person, refined_pose(person, clicks)[-1], ctx.panel.get_state("revision"))
-        self._choose(ctx, person.field, person.sample.id, person.label.id)
+            ctx.panel.state.set("clicks", [])
+        self._choose(ctx, person.field, person.sample_id, person.label.id)
 
     @notices
+    @on_what_is_shown
     def on_accept(self, ctx):
         """Save, settle, go to the next person."""
         self._save(ctx)
@@ -233,31 +291,28 @@ class RefinePanel(PosePanel):
         ctx.ops.reload_samples()
 
     @notices
+    @on_what_is_shown
     def on_next(self, ctx):
         """Go to the next person that is not settled; after the last one comes the worst one again."""
         self._next(ctx)
 
     def _next(self, ctx) -> None:
         field, here = ctx.panel.get_state(FIELD), ctx.panel.get_state("label_id")
-        items = review_queue(photos_of(ctx), field, 200).items
-        ids = [item.label_id for item in items]
-        start = ids.index(here) + 1 if here in ids else 0
-        person = next((item for item in (*items[start:], *items[:start]) if item.label_id != here), None)
+        person = next_person(photos_of(ctx), field, here)
         if person is None:
             raise ValueError("Nobody else is left in the queue.")
-        chosen = {"field": field, "sample_id": person.sample_id, "label_id": person.label_id}
-        self._choose(ctx, **chosen)
+        self._choose(ctx, field, *person)
         if ctx.current_sample and not is_patches(ctx.view):  # the open photo follows
-            ctx.ops.open_sample(id=person.sample_id)
-        if ctx.selected_labels:  # the selection follows, so that the Review panel can choose the earlier one again
-            ctx.ops.set_selected_labels([chosen])
+            ctx.ops.open_sample(id=person[0])
 
     @notices
+    @on_what_is_shown
     def on_compare(self, ctx):
         """Show or hide the pose before the clicks."""
         ctx.panel.state.set("compare", ctx.panel.get_state("compare") is False)
 
     @notices
+    @on_what_is_shown
     def on_zoom(self, ctx):
         """Show the person's surroundings, or all of the photo."""
         ctx.panel.state.set("whole_photo", not ctx.panel.get_state("whole_photo"))
@@ -281,14 +336,11 @@ def _source_id(ctx, sample_id: str) -> str:
     raise ValueError("That photo is not in the dataset any more.")
 
 
-def _score(person: fo.Keypoint) -> str:
-    score = person.get_attribute_value(PRED_OKS, None)
-    return "no score" if score is None else f"predicted OKS {score:.2f}"
+def _score(score: float) -> str:
+    return "no score" if np.isnan(score) else f"predicted OKS {score:.2f}"
 
 
 def _nearest(pose, x: float, y: float) -> str:
-    import numpy as np
-
     distance = np.linalg.norm(np.nan_to_num(pose.keypoints, nan=np.inf) - (x, y), axis=1)
     return pose.skeleton.names[int(distance.argmin())]
 

@@ -1,8 +1,10 @@
 """The Review panel: the worst people first; accept, refine or send each."""
 
+import contextlib
+
 from fiftyone.operators import types
 
-from clickpose_fiftyone.columns import PersonColumns
+from clickpose_fiftyone.columns import POSE_ATTRIBUTES, PersonColumns
 from clickpose_fiftyone.field_names import ACCEPTED
 from clickpose_fiftyone.fiftyone_internals import root_dataset_of
 from clickpose_fiftyone.review import Queue, mark_persons, review_queue, unmark_persons
@@ -50,9 +52,9 @@ class ReviewPanel(PosePanel):
         if not queue.items:
             panel.md("Everybody is settled.", name="empty")
             return
-        grid = panel.grid("cards", gap=2, orientation="2d")
+        grid, pictures = panel.grid("cards", gap=2, orientation="2d"), _pictures(samples, field, queue.items)
         for number, item in enumerate(queue.items):
-            self._show_card(grid, number, item, _picture(samples, field, item), number == current)
+            self._show_card(grid, number, item, pictures.get(item.label_id), number == current)
 
     def _show_actions(self, ctx, panel, queue: Queue) -> None:
         row = panel.h_stack("actions", gap=1)
@@ -154,10 +156,13 @@ def _params(items) -> dict:
     return {"label_ids": [item.label_id for item in items], "sample_ids": list(samples)}
 
 
-def _picture(samples, field: str, item) -> str | None:
-    """Return a person's thumbnail; None where the photo cannot be read."""
-    person = root_dataset_of(samples).select(item.sample_id).select_labels(ids=[item.label_id], fields=field)
-    try:
-        return person_thumbnail(item.filepath, PersonColumns(person, field).poses())
-    except ValueError:
-        return None
+def _pictures(samples, field: str, items) -> dict[str, str]:
+    """Return label id -> thumbnail, without people whose photo cannot be read."""
+    photos = root_dataset_of(samples).select(list({item.sample_id for item in items}))
+    columns = PersonColumns(photos, field, attributes=POSE_ATTRIBUTES)
+    poses, places = columns.poses(), {label_id: person for person, label_id in enumerate(columns.label_ids)}
+    pictures = {}
+    for item in items:
+        with contextlib.suppress(ValueError):
+            pictures[item.label_id] = person_thumbnail(item.filepath, poses, places[item.label_id])
+    return pictures

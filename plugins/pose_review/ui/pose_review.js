@@ -22,8 +22,11 @@ function belongsElsewhere(event, panel) {
   return covers.some((cover) => !cover.contains(panel));
 }
 
+const REDRAW_MS = 1500; // after the answer the panel is drawn anew; where nothing changes it is not
+
 /**
- * Calls the panel's events on key presses while the panel is on the screen, and shows the keys.
+ * Calls the panel's events on key presses while the panel is on the screen, and shows the keys. Presses that come while an
+ * event is on its way wait for what it changes: three quick presses accept three people.
  * schema.view.bindings: [{keys: ["a"], hint: "A", label: "accept", event: operator URI, params: {}}]
  */
 function PoseKeys({ schema }) {
@@ -31,29 +34,57 @@ function PoseKeys({ schema }) {
   const trigger = useTriggerPanelEvent();
   const root = React.useRef(null);
   const latest = React.useRef({});
-  const busy = React.useRef(false);
+  const waiting = React.useRef([]);
+  const stage = React.useRef("rest"); // "rest", "asked", "answered" until the panel is drawn anew
+  const timer = React.useRef(0);
   latest.current = { bindings, trigger };
 
+  const enter = (next) => {
+    stage.current = next;
+    root.current?.setAttribute("aria-busy", next !== "rest");
+  };
+  const rest = () => {
+    clearTimeout(timer.current);
+    enter("rest");
+    while (waiting.current.length && stage.current === "rest") run(waiting.current.shift());
+  };
+  const find = (key) => latest.current.bindings.find(({ keys }) => keys.includes(key));
+  const run = (key) => {
+    const binding = find(key);
+    if (!binding) return;
+    enter("asked");
+    latest.current.trigger(binding.event, { ...binding.params }, false, () => {
+      if (stage.current === "drawn") return rest(); // before the answer was told
+      enter("answered");
+      timer.current = setTimeout(rest, REDRAW_MS);
+    });
+  };
+
   React.useEffect(() => {
-    const rest = (resting) => {
-      busy.current = resting;
-      root.current?.setAttribute("aria-busy", resting);
-    };
     const onKey = (event) => {
-      if (belongsElsewhere(event, root.current)) return;
-      const { bindings, trigger } = latest.current;
-      const binding = bindings.find(({ keys }) => keys.includes(event.key.length === 1 ? event.key.toLowerCase() : event.key));
-      if (!binding) return;
+      const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+      if (belongsElsewhere(event, root.current) || !find(key)) return;
       event.preventDefault();
       event.stopPropagation();
-      if (busy.current) return; // the panel still shows what the last key changed
-      rest(true);
-      trigger(binding.event, { ...binding.params }, false, () => rest(false));
+      if (stage.current === "rest") run(key);
+      else if (!event.repeat) waiting.current.push(key); // a key that is held down asks once for each answer
     };
     document.addEventListener("keydown", onKey, true); // before the app's own shortcuts
-    rest(false);
-    return () => document.removeEventListener("keydown", onKey, true);
+    enter("rest");
+    return () => {
+      clearTimeout(timer.current);
+      document.removeEventListener("keydown", onKey, true);
+    };
   }, []);
+
+  const drawn = JSON.stringify(bindings);
+  const before = React.useRef(drawn);
+  React.useEffect(() => {
+    if (before.current === drawn) return;
+    before.current = drawn;
+    if (stage.current === "answered") rest();
+    else if (stage.current === "asked") enter("drawn");
+  });
 
   const shown = bindings.filter(({ hint }) => hint);
   const children = shown.map(({ hint, label }) =>

@@ -1,0 +1,75 @@
+"""Views of photos with some of their people, and back: what a view of people cut out of photos (patches) speaks of."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Collection
+
+import fiftyone as fo
+from fiftyone import ViewField as F
+
+from clickpose_fiftyone.checks import document_type
+from clickpose_fiftyone.columns import people_expression
+from clickpose_fiftyone.field_names import INSTANCE, boxes_field_of, people_path
+from clickpose_fiftyone.fiftyone_internals import ID, is_patches, raw_columns, root_dataset_of
+
+
+def view_of_persons(samples, field: str, label_ids: Collection[str]):
+    """Return a view of the photos of some people, other people of the field and their boxes filtered out.
+
+    All other fields stay, so that a prediction is seen beside the labels that it is compared with.
+    """
+    ids = list(label_ids)
+    view = samples.filter_labels(field, F(ID).to_string().is_in(ids))
+    if samples.get_field(boxes_field_of(field)) is None:
+        return view
+    linked = {ID: f"$$person.{INSTANCE}.{ID}", "label": f"$$person.{ID}"}
+    links = {"$map": {"input": f"${people_path(field)}", "as": "person", "in": linked}}
+    wanted = set(ids)
+    found = [
+        str(person[ID])
+        for people in raw_columns(samples, {"people": links})["people"]
+        for person in people or ()
+        if str(person["label"]) in wanted and person.get(ID) is not None
+    ]
+    inside = F(f"{INSTANCE}.{ID}").to_string().is_in(found)
+    return view.filter_labels(boxes_field_of(field), inside, only_matches=False)
+
+
+def photos_of(samples, people: bool = True):
+    """Return the photos that a view of people is cut out of; other collections as they are.
+
+    Args:
+        samples: a dataset or view.
+        people: only with the people of the view, in the fields that they are cut out of; else with all.
+    """
+    if not is_patches(samples):
+        return samples
+    photos = root_dataset_of(samples).select(list(dict.fromkeys(samples.values("sample_id"))), ordered=True)
+    for field, ids in _people_of(samples).items() if people else ():
+        (everybody,) = raw_columns(photos, {field: people_expression(field, ID)}).values()
+        if sum(map(len, filter(None, everybody))) > len(ids):
+            photos = view_of_persons(photos, field, ids)
+    return photos
+
+
+def of_photos(function: Callable) -> Callable:
+    """Have a function of photos also take a view of people: it speaks of those people then."""
+
+    @functools.wraps(function)
+    def taking_people(samples, *args, **kwargs):
+        return function(photos_of(samples), *args, **kwargs)
+
+    return taking_people
+
+
+def _people_of(patches) -> dict[str, list[str]]:
+    """Return field of keypoints -> ids of the people that a view of people shows of it."""
+    found = {}
+    for field in patches.get_field_schema(flat=False):
+        kind = document_type(patches, field)
+        if kind is fo.Keypoint:
+            found[field] = [label_id for label_id in patches.values(f"{field}.id") if label_id]
+        elif kind is fo.Keypoints:
+            found[field] = patches.values(f"{people_path(field)}.id", unwind=True)
+    return found
