@@ -430,3 +430,110 @@ def test_the_area_of_a_label_follows_a_box_that_was_resized(dataset, label_studi
     label_studio.submit(0, resize)
     load_from_label_studio(dataset, "round1")
     assert dataset.first().gt.keypoints[0].area == pytest.approx(area * 0.9 * 0.8 / (width * height))
+
+
+def moved_nose(x, y):
+    """Have a human put the first person's nose at (x, y) percent."""
+
+    def change(result):
+        nose = next(item for item in regions(result, "keypointlabels") if item["id"].endswith("nose"))
+        nose["value"].update(x=x, y=y)
+        return result
+
+    return change
+
+
+def moved(dataset, label_id, by):
+    """Refine a person here: all joints by some pixels."""
+    person = refinement.find_person(dataset, "pred", label_id)
+    refinement.save_refinement(person, replace(person.pose, keypoints=person.pose.keypoints + by))
+    return dataset.first().pred.keypoints[0].points
+
+
+def test_only_the_joints_that_a_human_changed_become_certain(dataset, label_studio):
+    before = dataset.first().pred.keypoints[0].to_dict()
+    send_to_label_studio(dataset, "pred", anno_key="round1")
+    label_studio.submit(0, moved_nose(25.0, 75.0))
+    load_from_label_studio(dataset, "round1")
+    now = dataset.first().pred.keypoints[0]
+    assert now.fixed == [True] + [False] * 16 and now.points[1:] == before["points"][1:]
+    assert now.keypoint_oks == [1.0, *before["keypoint_oks"][1:]]
+    assert now.visibility[1:] == before["visibility"][1:] and now.annotated_visibility[1] in (1, 2)
+    oks, seen = np.array(now.keypoint_oks), np.array(now.visibility)
+    assert now.pred_oks == pytest.approx((oks * seen).sum() / seen.sum()) and now.pred_oks < 1
+
+
+def test_loading_again_keeps_what_was_corrected_here_since(dataset, label_studio):
+    send_to_label_studio(dataset, "pred", anno_key="round1")
+    label_studio.submit(0, moved_nose(25.0, 75.0))
+    load_from_label_studio(dataset, "round1")
+    label_id = dataset.first().pred.keypoints[0].id
+    newer = moved(dataset, label_id, 4.0)
+    again = load_from_label_studio(dataset, "round1")
+    assert (again.photos, again.persons) == (0, 0) and "1 photo had been taken back before" in str(again)
+    assert dataset.first().pred.keypoints[0].points == newer
+    label_studio.submit(0, moved_nose(10.0, 20.0), "2026-01-05T00:00:00Z")
+    assert load_from_label_studio(dataset, "round1").persons == 1
+    dataset.reload()
+    assert dataset.first().pred.keypoints[0].points[0] == pytest.approx([0.1, 0.2])
+    assert dataset.first().pred.keypoints[0].points[1:] == newer[1:]  # these nobody changed there
+
+
+def test_somebody_whom_nobody_changed_there_keeps_what_was_corrected_here(dataset, label_studio):
+    send_to_label_studio(dataset, "pred", anno_key="round1")
+    newer = moved(dataset, dataset.first().pred.keypoints[0].id, 4.0)
+    label_studio.submit(0)
+    assert load_from_label_studio(dataset, "round1").persons == 0
+    dataset.reload()
+    assert dataset.first().pred.keypoints[0].points == newer
+
+
+def test_an_undone_correction_leaves_no_tag_and_no_flags(dataset, label_studio):
+    before = dataset.first().pred.keypoints[0].to_dict()
+    send_to_label_studio(dataset, "pred", anno_key="round1")
+    label_studio.submit(0, moved_nose(25.0, 75.0))
+    load_from_label_studio(dataset, "round1")
+    label_id = dataset.first().pred.keypoints[0].id
+    assert CORRECTED in dataset.first().pred.keypoints[0].tags
+    refinement.undo_refinement(dataset, label_id)
+    now = dataset.first().pred.keypoints[0]
+    assert now.tags == ["sent_to_label_studio"] and now.annotated_visibility is None
+    for name in ("points", "visibility", "keypoint_oks", "pred_oks"):
+        assert now[name] == before[name]
+
+
+def test_the_backend_of_the_same_label_studio_is_connected(dataset, label_studio, monkeypatch):
+    assert "Nothing refines in it yet" in str(send_to_label_studio(dataset, "pred", anno_key="round1"))
+    backends = {3: [{"id": 1, "title": "Another", "url": "http://other"}],
+                4: [{"id": 2, "title": "Click-Pose", "url": "http://localhost:9090"}], 7: []}  # fmt: skip
+    projects = {"results": [{"id": number} for number in backends]}
+    answer = label_studio.call
+
+    def call(method, path, **request):
+        return projects if path == "/api/projects/" else answer(method, path, **request)
+
+    def create_backend(**fields):
+        backends[fields["project"]].append({"id": 9, **fields})
+        return backends[fields["project"]][-1]
+
+    label_studio.call, label_studio.create_backend = call, create_backend
+    label_studio.backends = lambda project_id: backends[project_id]
+    assert "Refinement is connected (http://localhost:9090)" in str(
+        send_to_label_studio(dataset, "pred", anno_key="two")
+    )
+    (connected,) = backends[7]
+    assert connected["url"] == "http://localhost:9090" and connected["is_interactive"]
+
+
+def test_the_forms_know_where_a_run_is(dataset, label_studio, fiftyone_home):
+    import fiftyone.operators as foo
+    from fiftyone.operators.executor import ExecutionContext, Executor
+
+    from clickpose_fiftyone.install import install_plugin
+
+    install_plugin(fiftyone_home / "plugins")
+    send_to_label_studio(dataset, "pred", url="http://labels:8081", anno_key="round1")
+    for name in ("load_from_label_studio", "send_to_label_studio"):
+        uri = f"@clickpose/pose_review/{name}"
+        context = ExecutionContext({"dataset_name": dataset.name, "params": {}}, executor=Executor(), operator_uri=uri)
+        assert foo.get_operator(uri).resolve_input(context).type.properties["url"].default == "http://labels:8081"
