@@ -114,7 +114,7 @@ def test_a_queued_run_that_is_refused_fails_with_the_sentence(dataset, run_queue
     assert dataset.get_field_schema(flat=True).keys() == before
 
 
-def test_a_queued_run_that_is_ended_midway_writes_nothing(dataset, run_queued, monkeypatch):
+def test_a_queued_run_that_is_ended_midway_keeps_what_it_found(dataset, run_queued, monkeypatch):
     class Interrupted(Painter):
         photos = 0
 
@@ -128,4 +128,6 @@ def test_a_queued_run_that_is_ended_midway_writes_nothing(dataset, run_queued, m
     monkeypatch.setattr(predict, "shared_predictor", lambda name, checkpoint: predictor)
     with pytest.raises(KeyboardInterrupt):
         run_queued(dataset, "predict_poses", pred_field="found", model="lite")
-    assert predictor.photos == 2 and "found" not in dataset.get_field_schema()
+    dataset.reload()
+    kept = [found is not None for found in dataset.values("found")]
+    assert predictor.photos == 2 and kept == [True, False]
