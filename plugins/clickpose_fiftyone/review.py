@@ -137,7 +137,7 @@ def next_person(samples, pred_field: str, after: str | None = None) -> tuple[str
     columns, scores, settled = _states(samples, pred_field)
     ids = columns.label_ids
     here = ids.index(after) if after in ids else None
-    order = _waiting(scores, settled if here is None else settled & (np.arange(len(ids)) != here))
+    order = _waiting(scores, settled)  # one that has just been settled is not in it: then the worst one comes
     start = order.index(here) + 1 if here in order else 0
     person = next((person for person in (*order[start:], *order[:start]) if person != here), None)
     return None if person is None else (columns.sample_ids[columns.rows[person]], ids[person])
