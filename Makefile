@@ -67,7 +67,7 @@ quick-tests: $(VENV)/.installed
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not browser and not shared and not slow" \
 		--ignore=tests/plugins --ignore=tests/e2e $(PYTEST_ARGS)
 
-# The browser tests mostly wait, so all parts run side by side; two of the browser's, each with a Label Studio of its own.
+# Two parts of browser tests run side by side, each with a Label Studio of its own; then the rest beside FiftyOne's.
 # FiftyOne lives in a virtual environment of its own, and the first two leave tests/plugins out.
 TESTS = OMP_NUM_THREADS=1 CLICKPOSE_LS_ML_PYTHON="$(CURDIR)/$(LS_ML_VENV)/bin/python" \
 	CLICKPOSE_LABEL_STUDIO_PYTHON="$(CURDIR)/$(LS_VENV)/bin/python"
