@@ -123,6 +123,8 @@ def test_what_the_annotator_has_moved_is_all_that_changes(stack, run, tmp_path, 
     editor = Editor(page, f"{stack.loop.url}/projects/{project}/data")
     editor.goto(tasks["b/2"]["id"], 18)
     editor.page.wait_for_timeout(1000)
+    # a prediction is shown before the annotation that is made of it
+    editor.wait("Htx.annotationStore.selected.regions.some((region) => region.cleanId.endsWith('-left_wrist'))")
     places = editor.places()
     (wrist,) = (region for region in places if region.endswith("-left_wrist"))
     for _ in range(10):  # a photo that is still being drawn loses a drag now and then
