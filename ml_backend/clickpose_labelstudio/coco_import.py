@@ -29,12 +29,12 @@ from clickpose.data.coco_records import (
     read_results,
 )
 from clickpose.data.coco_writing import person_record
-from clickpose.data.confidences import joint_confidences, person_confidences, thirds_are_flags
+from clickpose.data.confidences import OCCLUDED_BELOW, joint_confidences, person_confidences, thirds_are_flags
 from clickpose.data.notes import Notes, note
 from clickpose.skeleton import Skeleton
 from clickpose.structures import Annotations
 from clickpose_labelstudio.carried import KEY, Carried, CarriedEntry, pack, rest_of, without_provenance
-from clickpose_labelstudio.codec import OCCLUDED_BELOW, encode_annotations
+from clickpose_labelstudio.codec import encode_annotations
 from clickpose_labelstudio.labeling_config import LabelingConfig
 from clickpose_labelstudio.region_items import CodecError, as_score, keypoint_region_id, new_person_id, photo_score
 

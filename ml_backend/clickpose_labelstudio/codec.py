@@ -20,6 +20,7 @@ import numpy as np
 
 from clickpose.boxes import clip_boxes
 from clickpose.checks import described
+from clickpose.data.confidences import OCCLUDED_BELOW
 from clickpose.structures import Annotations, Pose, Poses
 from clickpose_labelstudio.grouping import (
     SAME_BOX_TWICE,
@@ -49,7 +50,6 @@ from clickpose_labelstudio.region_items import (
 
 # Predicted visibility is the probability that a human would label the joint at all. On full-resolution COCO nine in ten
 # joints below 0.2 are unlabelled (out of the picture, or hidden entirely), and two in three between 0.2 and 0.5.
-OCCLUDED_BELOW = 0.5  # a predicted visibility below this is written as occluded
 UNLABELLED_BELOW = 0.2  # below this, a new person does without the joint
 _DRAWN = frozenset(
     ("x", "points", "vertices", "rle", "sequence")

@@ -18,11 +18,11 @@ import numpy as np
 import clickpose
 from clickpose.boxes import clip_boxes
 from clickpose.checks import described
+from clickpose.data.confidences import OCCLUDED_BELOW
 from clickpose.postprocess import suppress_duplicate_poses
 from clickpose.predictor import EncodedRegion, PosePredictor, best_region, place_clicks, prompt_box, refine_among
 from clickpose.structures import Clicks, Pose
 from clickpose_labelstudio.codec import (
-    OCCLUDED_BELOW,
     UNLABELLED_BELOW,
     encode_new_person,
     encode_poses,

@@ -10,7 +10,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from clickpose.build import flip_test_options
-from clickpose_labelstudio.codec import OCCLUDED_BELOW, UNLABELLED_BELOW
+from clickpose.data.confidences import OCCLUDED_BELOW
+from clickpose_labelstudio.codec import UNLABELLED_BELOW
 
 MIB = 1024 * 1024
 

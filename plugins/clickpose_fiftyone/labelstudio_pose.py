@@ -24,6 +24,7 @@ import numpy as np
 
 from clickpose.boxes import box_iou, xywh_to_xyxy
 from clickpose.calibration.aggregation import visibility_weighted
+from clickpose.data.confidences import OCCLUDED_BELOW
 from clickpose.data.notes import Notes, note
 from clickpose.steps import Progress
 from clickpose.structures import Annotations, Poses
@@ -57,7 +58,7 @@ from clickpose_fiftyone.photo_names import photo_names
 from clickpose_fiftyone.refinement import history_of, state_of
 from clickpose_fiftyone.review import mark_persons
 from clickpose_fiftyone.skeletons import skeleton_of
-from clickpose_labelstudio.codec import OCCLUDED_BELOW, decode_result, encode_poses
+from clickpose_labelstudio.codec import decode_result, encode_poses
 from clickpose_labelstudio.label_studio_auth import LabelStudioError
 from clickpose_labelstudio.label_studio_client import LabelStudioClient
 from clickpose_labelstudio.labeling_config import build_labeling_config, parse_labeling_config

@@ -15,6 +15,7 @@ from clickpose.data.notes import Notes, note
 from clickpose.skeleton import Skeleton
 
 OVERSHOOT = 1.2  # confidences up to here are those of a heatmap whose peak was sharpened; they are taken as 1
+OCCLUDED_BELOW = 0.5  # a predicted visibility below this is written as hidden: 1 of COCO's 0, 1, 2
 
 
 def thirds_are_flags(people: Sequence[CocoPerson]) -> bool:

@@ -18,10 +18,9 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import parse
 
 from clickpose.data.notes import Notes, note
-from clickpose.data.skeleton_labels import COCO_ID, LabelledPerson, LabelledPhoto, SkeletonLabel
+from clickpose.data.skeleton_labels import COCO_ID, SCORE, LabelledPerson, LabelledPhoto, SkeletonLabel
 
 BOX_SUFFIX = " box"  # of the label of a person's rectangle
-SCORE = "score"  # attribute of predictions
 MAX_BYTES = 2**31  # of the XML, also when it comes out of an archive
 _ATTRIBUTES = (COCO_ID, SCORE)
 _OTHER_SHAPES = ("polygon", "polyline", "points", "ellipse", "cuboid", "mask", "tag")

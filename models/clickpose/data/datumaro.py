@@ -16,9 +16,7 @@ from clickpose.data.coco_fields import as_box, as_numbers, entries_of
 from clickpose.data.coco_writing import flat_triples
 from clickpose.data.json_file import read_json_as
 from clickpose.data.notes import Notes, note
-from clickpose.data.skeleton_labels import COCO_ID, LabelledPerson, LabelledPhoto, SkeletonLabel
-
-SCORE = "score"  # attribute of predictions
+from clickpose.data.skeleton_labels import COCO_ID, SCORE, LabelledPerson, LabelledPhoto, SkeletonLabel
 
 
 def read_datumaro(path: str | Path, notes: Notes | None = None) -> tuple[list[LabelledPhoto], list[SkeletonLabel]]:

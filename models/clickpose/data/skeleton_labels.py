@@ -19,11 +19,12 @@ from clickpose.data.coco_extents import box_of_joints
 from clickpose.data.coco_fields import as_box, as_flag, as_id, as_numbers, entries_of, of_source, unique_ids
 from clickpose.data.coco_records import FLAGS, CocoImage, coco_images
 from clickpose.data.coco_writing import fresh_ids, person_record, replace_joints
+from clickpose.data.confidences import OCCLUDED_BELOW
 from clickpose.data.notes import Notes, note
 from clickpose.skeleton import COCO, Skeleton
 
 COCO_ID = "coco_id"  # attribute under which a tool carries the id of an annotation along
-OCCLUDED_BELOW = 0.5  # a predicted visibility below this is written as hidden
+SCORE = "score"  # attribute under which a tool carries the score of a prediction along
 ROUNDED_PX = 0.0051  # tools keep two digits: a number that differs by less is the same one
 _HELD = {"id", "image_id", "category_id", "keypoints", "num_keypoints", "bbox", "iscrowd", "area", "attributes",
          "score", "keypoint_scores", "visibility_scores"}  # fmt: skip
