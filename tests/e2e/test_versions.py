@@ -125,10 +125,7 @@ def open_without(editor: Editor, task_id: int, sabotage: str, tried: tuple[str, 
     """Open a task on the stock page, take something of it away there, then bring the bridge."""
     editor.page.unroute_all()
     editor.without_bridge()
-    # a script that the browser has kept comes past the route: it goes away where another one seems to be there already
-    editor.page.add_init_script("window.__clickposeBridge = {diagnostics: {faults: []}}")
     editor.goto(task_id)
-    editor.page.evaluate("() => { delete window.__clickposeBridge }")
     editor.page.evaluate(f"() => {{ const lose = {SABOTAGE}; {sabotage} }}")
     config = BridgeConfig() if tried is None else BridgeConfig(tried_versions=tried)
     editor.page.add_script_tag(content=f"{bridge_script(config)}//# sourceURL={SCRIPT}")

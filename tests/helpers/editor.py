@@ -37,6 +37,16 @@ INK = """([x, y]) => {
     const data = canvas.getContext('2d').getImageData((x - box.left - 2) * k, (y - box.top - 2) * k, 5, 5).data;
     return Math.max(...data.filter((_, i) => i % 4 === 3));
 }"""
+# Label Studio makes the annotation anew for a task that is not on the list's first page, and its history a moment after
+# the image has loaded: what was read or changed before is of an object that is not shown any more
+SETTLED = """() => {
+    const annotation = window.Htx?.annotationStore?.selected, history = annotation?.history?.history;
+    const image = annotation?.objects.find(o => o.type === 'image');
+    const now = [window.Htx, annotation, annotation?.regions[0], image?.stageRef, history?.[0], history?.length];
+    const same = window.__settling?.now.every((part, i) => part === now[i]);
+    if (!image?.stageRef || !same) window.__settling = {now, since: performance.now()};
+    return performance.now() - window.__settling.since > 500;
+}"""
 
 
 class Editor:
@@ -71,13 +81,13 @@ class Editor:
         """Open a task and wait until its regions, the bones and the bridge's status are there."""
         self.goto(task_id, regions)
         self.wait(f"window.__clickposeBridge?.diagnostics.bones > 0 && __clickposeBridge.status() == '{status}'")
-        self.page.wait_for_timeout(500)  # Label Studio sets its history anew a moment after the image has loaded
         return self
 
     def goto(self, task_id: int, regions: int = 36) -> None:
-        """Open a task and wait until its regions are there."""
+        """Open a task and wait until its regions are there to stay."""
         self.page.goto(f"{self._project_url}?task={task_id}")
         self.wait(f"window.Htx?.task?.id == {task_id} && Htx.annotationStore?.selected?.regions?.length == {regions}")
+        self.page.wait_for_function(SETTLED, timeout=PATIENCE_MS)
 
     def click_row(self, task_id: int) -> None:
         """Switch to a task of the list beside the photo. Rows are made as they come into view, in no certain order."""
