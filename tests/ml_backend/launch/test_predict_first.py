@@ -56,8 +56,9 @@ def request(method, path, **query):
 
 @pytest.fixture
 def predicted(monkeypatch):
-    """Ids of the tasks that have been predicted; only task 5 has been before."""
+    """Ids of the tasks that have been predicted; only task 5 has been before. Task 8 is another organization's."""
     done = [5]
+    monkeypatch.setattr(predict_first, "_may_open", lambda user, task_id: user.is_authenticated and task_id != 8)
     monkeypatch.setattr(predict_first, "_lacks_prediction", lambda task_id: task_id not in done)
     monkeypatch.setattr(predict_first, "_predict", done.append)
     monkeypatch.setattr(predict_first, "_serialized_predictions", lambda task_id: [{"task": task_id}])
@@ -77,6 +78,7 @@ def test_an_opened_task_is_predicted_before_it_is_answered(predicted, path):
     [
         ("PATCH", "/api/tasks/7/"),
         ("GET", "/api/tasks/5/"),
+        ("GET", "/api/tasks/8/"),
         ("GET", "/api/tasks/7/annotations/"),
         ("GET", "/api/tasks/"),
     ],

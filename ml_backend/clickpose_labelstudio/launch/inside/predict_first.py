@@ -71,11 +71,11 @@ class PredictFirstMiddleware:
         return response
 
     def _open(self, request: Any, task_id: int) -> Any:
-        if not _lacks_prediction(task_id):
+        # nothing is done for somebody whom Label Studio is about to refuse
+        if not _may_open(request.user, task_id) or not _lacks_prediction(task_id):
             return self.get_response(request)
         with TURNS.turn(urgent=True):
-            if request.user.is_authenticated:
-                _predict(task_id)
+            _predict(task_id)
             return self.get_response(request)
 
     def _add_predictions(self, response: Any) -> None:
@@ -91,6 +91,19 @@ class PredictFirstMiddleware:
             response.render()
         except Exception:
             logger.exception("The predictions of task %s could not be added", task["id"])
+
+
+def _may_open(user: Any, task_id: int) -> bool:
+    """Tell whether a task is shown to somebody, by Label Studio's own rule."""
+    try:
+        from tasks.models import Task
+
+        return bool(
+            user.is_authenticated and Task.objects.select_related("project").get(pk=task_id).has_permission(user)
+        )
+    except Exception:  # no such task, or a Label Studio that is built otherwise: it answers by itself
+        logger.debug("Whether task %s may be opened is not known", task_id, exc_info=True)
+        return False
 
 
 def _lacks_prediction(task_id: Any) -> bool:
