@@ -11,6 +11,7 @@ import pytest
 from clickpose.skeleton import COCO
 from clickpose_labelstudio.launch import bridge_script as bundler
 from clickpose_labelstudio.launch.bridge_script import SOURCES, bridge_script, userscript
+from clickpose_labelstudio.launch.es_modules import EXPORT
 
 # exports of label_studio/ that build upon no part of Label Studio's page
 READS_NOTHING = {
@@ -55,7 +56,7 @@ def test_all_that_reads_label_studio_is_named_by_a_probe():
     exports = {
         f"{path.stem}.{match['name']}"
         for path in (SOURCES / "label_studio").glob("*.js")
-        for match in bundler.EXPORT.finditer(path.read_text(encoding="utf-8"))
+        for match in EXPORT.finditer(path.read_text(encoding="utf-8"))
         if path.stem != "probes"
     }
     probes = (SOURCES / "label_studio" / "probes.js").read_text(encoding="utf-8")

@@ -1,26 +1,7 @@
-/**
- * What Python panels cannot do: listen to keys, and draw a colour scale. Written by hand for the app's own React, so that
- * nothing has to be built; the app loads it as a module (fiftyone.yml: js_bundle).
- */
-const React = window.React;
-const { useTriggerPanelEvent } = window.__foo__;
-const { registerComponent, PluginComponentType } = window.__fop__;
-const h = React.createElement;
-
-const MUTED = "var(--fo-palette-text-secondary, #9a9ca8)";
-const KEY_STYLE = {
-  border: "1px solid currentColor", borderRadius: 4, padding: "0 5px", marginRight: 5, fontSize: 11,
-  fontFamily: "inherit", lineHeight: "16px", display: "inline-block", minWidth: 8, textAlign: "center",
-};
-
-/** Whether a key press is meant for something else: a text field, an open dialog, a photo opened over the panel. */
-function belongsElsewhere(event, panel) {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || !panel) return true;
-  const target = event.target;
-  if (target.isContentEditable || ["INPUT", "TEXTAREA", "SELECT"].includes(target.tagName)) return true;
-  const covers = [...document.querySelectorAll("#modal [data-cy=modal], [role=dialog], [role=listbox]")];
-  return covers.some((cover) => !cover.contains(panel));
-}
+/** Keys of a panel that Python draws. */
+import {React, h, operators} from "./app.js";
+import {KEY_STYLE, MUTED} from "./look.js";
+import {belongsElsewhere} from "./pressed.js";
 
 const REDRAW_MS = 1500; // after the answer the panel is drawn anew; where nothing changes it is not
 
@@ -29,9 +10,9 @@ const REDRAW_MS = 1500; // after the answer the panel is drawn anew; where nothi
  * event is on its way wait for what it changes: three quick presses accept three people.
  * schema.view.bindings: [{keys: ["a"], hint: "A", label: "accept", event: operator URI, params: {}}]
  */
-function PoseKeys({ schema }) {
+export function PoseKeys({ schema }) {
   const bindings = schema.view.bindings || [];
-  const trigger = useTriggerPanelEvent();
+  const trigger = operators.useTriggerPanelEvent();
   const root = React.useRef(null);
   const latest = React.useRef({});
   const waiting = React.useRef([]);
@@ -91,16 +72,4 @@ function PoseKeys({ schema }) {
     h("span", { key: hint, style: { whiteSpace: "nowrap" } }, h("kbd", { style: KEY_STYLE }, hint), label));
   const style = { display: "flex", flexWrap: "wrap", gap: "4px 14px", fontSize: 13, color: MUTED };
   return h("div", { ref: root, style, "data-cy": "pose-keys" }, children);
-}
-
-/** A colour scale. schema.view: {colors: [css colours, low to high], low, high, title} */
-function PoseLegend({ schema }) {
-  const { colors, low, high, title } = schema.view;
-  const bar = { width: 140, height: 10, borderRadius: 5, background: `linear-gradient(to right, ${colors.join(", ")})` };
-  const style = { display: "flex", flexWrap: "wrap", alignItems: "center", gap: "4px 8px", fontSize: 13, color: MUTED };
-  return h("div", { style, "data-cy": "pose-legend" }, title, h("span", null, low), h("span", { style: bar }), h("span", null, high));
-}
-
-for (const [name, component] of Object.entries({ PoseKeys, PoseLegend })) {
-  registerComponent({ name, label: name, component, type: PluginComponentType.Component, activator: () => true });
 }

@@ -1,0 +1,13 @@
+/**
+ * What Python panels cannot do. Plain ES modules for the app's own React: nothing has to be installed to build them, see
+ * clickpose_fiftyone/ui_bundle.py. The app loads the one script that it is told of in fiftyone.yml, and not as a module.
+ */
+import {plugins} from "./app.js";
+import {PoseKeys} from "./pose_keys.js";
+import {PoseLegend} from "./pose_legend.js";
+
+for (const [name, component] of Object.entries({PoseKeys, PoseLegend})) {
+  plugins.registerComponent({
+    name, label: name, component, type: plugins.PluginComponentType.Component, activator: () => true,
+  });
+}
