@@ -10,7 +10,8 @@ from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.field_names import AUTO_ACCEPTED, PRED, PRED_OKS, TAGS
 from clickpose_fiftyone.people_views import of_photos
 from clickpose_fiftyone.review import DONE
-from clickpose_fiftyone.visibility import changed_tags
+from clickpose_fiftyone.settling import settle
+from clickpose_fiftyone.visibility import write_tag
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def plan_acceptance(pred_oks: np.ndarray, target: float, true_oks: np.ndarray | 
 @of_photos
 def auto_accept(
     samples, pred_field: str = PRED, target: float = 0.9, tag: str = AUTO_ACCEPTED, write: bool = True,
-    oks_attribute: str | None = None,
+    oks_attribute: str | None = None, by: str | None = None,
 ) -> AcceptancePlan:  # fmt: skip
     """Tag the people that go through unseen.
 
@@ -89,6 +90,7 @@ def auto_accept(
         tag: label tag of the accepted, taken from all others.
         write: False to only tell what would happen.
         oks_attribute: attribute with the measured OKS, such as ``"eval_iou"``.
+        by: who does it; by default who runs this process.
 
     Raises:
         ValueError: if the field or the target cannot serve.
@@ -102,5 +104,19 @@ def auto_accept(
     plan = plan_acceptance(scores, target, measured)
     if write:
         passes = scores >= plan.threshold if plan.threshold is not None else np.zeros(len(scores), bool)
-        columns.write(TAGS, changed_tags(columns, tag, passes & ~settled))
+        _write(columns, tag, passes & ~settled, by)
     return plan
+
+
+def _write(columns: PersonColumns, tag: str, passing: np.ndarray, by: str | None) -> None:
+    """Tag the (N,) passing people and no others; the usual tag settles them, which the history tells."""
+    if tag != AUTO_ACCEPTED:
+        write_tag(columns, tag, passing)
+        return
+    has = np.array([tag in (known or ()) for known in columns.values(TAGS)], bool)
+    write_tag(columns, tag, has & passing)
+    ids, photos = np.array(columns.label_ids, dtype=object), columns.sample_ids[columns.rows]
+    new = passing & ~has
+    if new.any():
+        own = set(photos[new].tolist())
+        settle(columns.samples, columns.field, ids[new].tolist(), AUTO_ACCEPTED, by, sample_ids=own)

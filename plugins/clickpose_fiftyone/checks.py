@@ -9,7 +9,14 @@ import fiftyone.core.media as fom
 import numpy as np
 
 from clickpose.data.notes import told
-from clickpose_fiftyone.field_names import PRED_OKS, USUAL_TRUTH, joints_field_of, overlay_field_of, person_path
+from clickpose_fiftyone.field_names import (
+    PRED_OKS,
+    USUAL_TRUTH,
+    differences_field_of,
+    joints_field_of,
+    overlay_field_of,
+    person_path,
+)
 from clickpose_fiftyone.fiftyone_internals import dataset_of, is_generated
 
 
@@ -124,10 +131,13 @@ def fields_of(samples, kind: type) -> list[str]:
     return [name for name, field in schema.items() if getattr(field, "document_type", None) is kind]
 
 
+_DRAWN_OVER = (joints_field_of, overlay_field_of, differences_field_of)
+
+
 def pose_fields(samples) -> list[str]:
     """Return the names of the Keypoints fields with people, without the joints that are drawn over them."""
     names = fields_of(samples, fo.Keypoints)
-    drawn = {companion(name) for name in names for companion in (joints_field_of, overlay_field_of)}
+    drawn = {companion(name) for name in names for companion in _DRAWN_OVER}
     return [name for name in names if name not in drawn]
 
 

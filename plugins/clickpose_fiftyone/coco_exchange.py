@@ -43,6 +43,7 @@ from clickpose_fiftyone.coco_reading import (
 )
 from clickpose_fiftyone.coco_writing import document_of
 from clickpose_fiftyone.column_writes import label_documents, write_labels
+from clickpose_fiftyone.columns import count_rejected
 from clickpose_fiftyone.field_names import CATEGORY_ID, COCO_ID, GT, boxes_field_of, people_path, person_path
 from clickpose_fiftyone.people_views import of_photos
 from clickpose_fiftyone.photo_names import find_photo
@@ -138,12 +139,19 @@ def export_coco(samples, path: str | Path, field: str = GT, results: bool | None
         notes: Notes = {}
         if isinstance(document, Mapping):
             write_label_file(path, document, tool, skeleton_of(samples, field), notes)
-            return ExchangeSummary(len(samples), samples.count(people_path(field)), notes)
+            return _written(samples, field, notes)
         raise ValueError(f"Expected a .json file for a list of results, got {path}")
     partial = path.with_name(path.name + ".partial")
     partial.write_text(json.dumps(document), encoding="utf-8")
     partial.replace(path)
-    return ExchangeSummary(len(samples), samples.count(people_path(field)))
+    return _written(samples, field, {})
+
+
+def _written(samples, field: str, notes: Notes) -> ExchangeSummary:
+    """Return what was written: all but the people whom somebody rejected, who are told."""
+    rejected = count_rejected(samples, field)
+    note(notes, "people whom somebody rejected", rejected)
+    return ExchangeSummary(len(samples), samples.count(people_path(field)) - rejected, notes)
 
 
 @of_photos

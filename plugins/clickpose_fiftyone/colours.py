@@ -7,12 +7,15 @@ the colour of their person's predicted OKS.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import fiftyone as fo
 import numpy as np
 
 from clickpose.draw import score_color
-from clickpose_fiftyone.checks import fields_of, require_writable
+from clickpose_fiftyone.checks import fields_of, pose_fields, predicted_fields, require_writable
 from clickpose_fiftyone.columns import PersonColumns, write_joints
+from clickpose_fiftyone.conversion import PERSON
 from clickpose_fiftyone.field_names import (
     JOINT_OKS,
     JOINT_VISIBILITY,
@@ -22,6 +25,7 @@ from clickpose_fiftyone.field_names import (
     PRED_OKS,
     VISIBILITY,
     boxes_field_of,
+    differences_field_of,
     joints_field_of,
 )
 from clickpose_fiftyone.fiftyone_internals import dataset_of, is_generated
@@ -30,6 +34,7 @@ from clickpose_fiftyone.people_views import of_photos
 BINS = 10
 NO_SCORE = "no score"
 _NEUTRAL = "#d9d9e3"
+_TRUTH = "#36c9ff"  # of labelled people: on no place of the scale, which goes from violet over red to yellow
 _LEGEND = "Joints in the colour of their predicted OKS: violet 0 (doubtful), orange 0.6, yellow 1 (certain)"
 
 
@@ -84,25 +89,43 @@ def add_heat_joints(samples, pred_field: str = PRED, hide_below: float = 0.0) ->
     return int(shown.sum())
 
 
-def color_scheme(*pred_fields: str) -> fo.ColorScheme:
-    """Return the scheme of Keypoints fields: joints and bones by score, boxes neutral."""
+def color_scheme(*pred_fields: str, truth: Sequence[str] = ()) -> fo.ColorScheme:
+    """Return the scheme of Keypoints fields: joints and bones by score, boxes neutral, labels in no colour of a score.
+
+    Args:
+        pred_fields: coloured by score, with their joints and boxes.
+        truth: labelled people.
+    """
+    drawn = [described for field in pred_fields for described in (
+        _by_score(field), _by_score(joints_field_of(field)), _in_one_color(boxes_field_of(field), _NEUTRAL),
+    )]  # fmt: skip
+    drawn += [
+        _in_one_color(name, color)
+        for field in truth
+        for name, color in ((field, _TRUTH), (boxes_field_of(field), _NEUTRAL))
+    ]
+    return fo.ColorScheme(color_by="value", show_skeletons=True, multicolor_keypoints=False, opacity=0.85, fields=drawn)
+
+
+def dataset_scheme(dataset) -> fo.ColorScheme:
+    """Return the scheme of all fields of a dataset that are coloured by score, and of its labels."""
+    keypoints, people = fields_of(dataset, fo.Keypoints), pose_fields(dataset)
+    coloured = [field for field in people if joints_field_of(field) in keypoints]
+    predicted = predicted_fields(dataset)
+    scheme = color_scheme(*coloured, truth=[field for field in people if field not in (*coloured, *predicted)])
+    compared = [differences_field_of(field) for field in people if differences_field_of(field) in keypoints]
+    scheme.fields = [*scheme.fields, *map(_by_score, compared)]
+    return scheme
+
+
+def _by_score(path: str) -> dict:
     values = [{"value": name, "color": color} for name, color in zip(bin_names(), bin_colors(), strict=True)]
-    by_score = {"colorByAttribute": OKS_BIN, "valueColors": [*values, {"value": NO_SCORE, "color": _NEUTRAL}]}
-    return fo.ColorScheme(
-        color_by="value",
-        show_skeletons=True,
-        multicolor_keypoints=False,
-        opacity=0.85,
-        fields=[
-            described
-            for field in pred_fields
-            for described in (
-                {"path": field, **by_score},
-                {"path": joints_field_of(field), **by_score},
-                {"path": boxes_field_of(field), "fieldColor": _NEUTRAL},
-            )
-        ],
-    )
+    return {"path": path, "colorByAttribute": OKS_BIN, "valueColors": [*values, {"value": NO_SCORE, "color": _NEUTRAL}]}
+
+
+def _in_one_color(path: str, color: str) -> dict:
+    values = [{"value": PERSON, "color": color}]
+    return {"path": path, "fieldColor": color, "colorByAttribute": "label", "valueColors": values}
 
 
 @of_photos
@@ -117,8 +140,7 @@ def color_by_confidence(samples, pred_field: str = PRED, hide_below: float = 0.0
     """
     add_heat_joints(samples, pred_field, hide_below)
     dataset = dataset_of(samples)
-    keypoints = fields_of(dataset, fo.Keypoints)
-    scheme = color_scheme(*(field for field in keypoints if joints_field_of(field) in keypoints))
+    scheme = dataset_scheme(dataset)
     dataset.app_config.color_scheme = scheme
     dataset.app_config.active_fields = fo.ActiveFields(paths=[joints_field_of(pred_field), pred_field])
     dataset.app_config.sidebar_groups = _joints_first(dataset, joints_field_of(pred_field))

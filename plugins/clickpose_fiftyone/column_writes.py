@@ -54,6 +54,8 @@ def write_columns(samples, path: str, label_ids: Nested, persons: Mapping[str, N
     declared = {f"{path}.{name}": _field_of(_flat(nested)) for name, nested in persons.items()}
     declared |= {name: _field_of(values) for name, values in photos.items()}
     declare(samples, declared)
+    # what nothing tells the type of cannot be declared, and FiftyOne reads no photo with a field that it does not know
+    photos = {name: values for name, values in photos.items() if samples.get_field(name) is not None}
     if is_generated(samples):  # patches and frames: FiftyOne carries each column on to the dataset they come from
         for name, nested in persons.items():
             samples.set_values(f"{path}.{name}", nested)

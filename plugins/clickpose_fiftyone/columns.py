@@ -27,10 +27,12 @@ from clickpose_fiftyone.field_names import (
     MIN_PRED_OKS,
     POINTS,
     PRED_OKS,
+    REJECTED,
+    TAGS,
     VISIBILITY,
     people_path,
 )
-from clickpose_fiftyone.fiftyone_internals import ID, dataset_of, raw_columns
+from clickpose_fiftyone.fiftyone_internals import ID, dataset_of, is_generated, raw_columns
 from clickpose_fiftyone.skeletons import skeleton_of
 
 POSE_ATTRIBUTES = (POINTS, VISIBILITY, KEYPOINT_OKS, FIXED, BOUNDING_BOX, PRED_OKS)
@@ -39,12 +41,16 @@ POSE_ATTRIBUTES = (POINTS, VISIBILITY, KEYPOINT_OKS, FIXED, BOUNDING_BOX, PRED_O
 class PersonColumns:
     """The N persons of one Keypoints field of a view, in the view's order.
 
+    Those whom somebody rejected ("not a person") are none of them: whatever is computed, drawn, sent or written to a
+    file is so of the others. Only who asks for them gets them.
+
     Args:
         samples: a dataset or view of images.
         field: name of its Keypoints field.
         skeleton: its joints; by default what the dataset names.
         image_wh: (S, 2) width and height of the photos, pixels; by default their own.
         attributes: of the persons, read together with their ids; others are read when they are asked for, and kept.
+        rejected: with the persons whom somebody rejected.
 
     Attributes:
         counts: (S,) persons of each sample.
@@ -56,9 +62,10 @@ class PersonColumns:
 
     def __init__(
         self, samples, field: str, skeleton: Skeleton | None = None, image_wh: np.ndarray | None = None,
-        attributes: Sequence[str] = (),
+        attributes: Sequence[str] = (), rejected: bool = False,
     ):  # fmt: skip
         require_keypoints(samples, field)
+        self._everybody = rejected or is_generated(samples)  # there columns are written whole
         if skeleton is not None:
             self.skeleton = skeleton
         if image_wh is not None:
@@ -110,16 +117,19 @@ class PersonColumns:
         """Read attributes together, which takes little longer than one: the database looks at each photo once."""
         new = [attribute for attribute in attributes if attribute not in self._read]
         if new:
-            found = raw_columns(self.samples, {name: people_expression(self.field, name) for name in new})
+            found = raw_columns(self.samples, {name: self._expression(name) for name in new})
             self._keep({name: found[name] for name in new})
 
     def _read_ids(self, attributes: Sequence[str]) -> tuple[list[str], list]:
         """Read the ids of photos and people, and attributes of the people with them."""
-        wanted = {name: people_expression(self.field, name) for name in attributes}
-        found = raw_columns(self.samples, {"": "$_id", "people": people_expression(self.field, ID), **wanted})
+        wanted = {name: self._expression(name) for name in attributes}
+        found = raw_columns(self.samples, {"": "$_id", "people": self._expression(ID), **wanted})
         nested = [None if ids is None else list(map(str, ids)) for ids in found["people"]]
         self._keep({name: found[name] for name in wanted})
         return list(map(str, found[""])), nested
+
+    def _expression(self, attribute: str) -> dict:
+        return people_expression(self.field, attribute, self._everybody)
 
     def _keep(self, nested: Mapping[str, list]) -> None:
         self._read.update({name: _flatten(values) for name, values in nested.items()})
@@ -225,9 +235,13 @@ class PersonColumns:
         nested = {name: self.nest(plain(values)) for name, values in persons.items()}
         single = {name: plain(values) for name, values in photos.items()}
         write_columns(self.samples, self._path, self._nested_ids, nested, single)
-        for name in persons:
+        self.forget(*persons)
+
+    def forget(self, *attributes: str) -> None:
+        """Read attributes anew when they are asked for next: they were written."""
+        for name in attributes:
             self._read.pop(name, None)
-        self._arrays = {key: array for key, array in self._arrays.items() if key[0] not in persons}
+        self._arrays = {key: array for key, array in self._arrays.items() if key[0] not in attributes}
 
     def nest(self, values: Sequence) -> list:
         """Return N flat values as one list a sample; None for a sample whose field is None."""
@@ -300,10 +314,25 @@ def lowest_oks_field(samples) -> str | None:
     return None if samples.get_field(MIN_PRED_OKS) is None else dataset_of(samples).info.get(LOWEST_OF_INFO)
 
 
-def people_expression(field: str, attribute: str) -> dict:
-    """Return the database's expression of one value for each person of a photo; None where a person has none."""
-    value = {"$ifNull": [f"$$person.{attribute}", None]}
-    return {"$map": {"input": f"${people_path(field)}", "as": "person", "in": value}}
+def people_expression(field: str, attribute: str, rejected: bool = True) -> dict:
+    """Return the database's expression of one value for each person of a photo; None where a person has none.
+
+    Args:
+        field: Keypoints field.
+        attribute: of its people.
+        rejected: also of those whom somebody rejected.
+    """
+    value, people = {"$ifNull": [f"$$person.{attribute}", None]}, f"${people_path(field)}"
+    if not rejected:
+        is_rejected = {"$in": [REJECTED, {"$ifNull": [f"$$person.{TAGS}", []]}]}
+        people = {"$filter": {"input": people, "as": "person", "cond": {"$not": [is_rejected]}}}
+    return {"$map": {"input": people, "as": "person", "in": value}}
+
+
+def count_rejected(samples, field: str) -> int:
+    """Return how many people of a field somebody rejected."""
+    tags = raw_columns(samples, {TAGS: people_expression(field, TAGS)})[TAGS]
+    return sum(REJECTED in (known or ()) for people in tags for known in people or ())
 
 
 def _flatten(nested: Sequence[list | None]) -> list:

@@ -59,3 +59,20 @@ def review(
         from clickpose_fiftyone.demo import ReviewOptions, run_review
 
         run_review(ReviewOptions(images, coco, name, data_dir, port, address, limit, browser), typer.echo)
+
+
+@fiftyone.command()
+def queue() -> None:
+    """Run what is queued in the app, beside a FiftyOne of your own (`clickpose fiftyone review` does so itself).
+
+    The app offers queueing where it was started with FIFTYONE_ALLOW_LEGACY_ORCHESTRATORS=true.
+
+    Examples:
+
+        clickpose fiftyone queue
+    """
+    with user_errors("fiftyone", RuntimeError):
+        from clickpose_fiftyone.queued_runs import run_until_interrupted
+
+        typer.echo("Running what is queued (Ctrl+C ends it).")
+        run_until_interrupted()

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from clickpose_fiftyone.database import check_server
 from clickpose_fiftyone.field_names import COCO_EXTRA, GT, PRED, SOURCE_INFO, boxes_field_of
+from clickpose_fiftyone.queued_runs import QUEUE_VARIABLE, running_queue
 
 DEMO_NAME = "clickpose-demo"
 Say = Callable[[str], None]
@@ -19,7 +20,10 @@ _QUIET = {
     "FIFTYONE_DO_NOT_TRACK": "true",
     "FIFTYONE_DATABASE_VALIDATION": "false",  # complains of the version of the database that FiftyOne itself brings
     "FIFTYONE_SHOW_PROGRESS_BARS": "false",  # this command tells what it does
+    QUEUE_VARIABLE: "true",  # what is queued is run here
 }
+REVIEW_WORKSPACE, WORST_PHOTOS, WORST_PEOPLE = "review", "worst-photos-first", "worst-people-first"
+_PANEL = "review_panel"
 
 
 @dataclass(frozen=True)
@@ -56,13 +60,27 @@ def run_review(options: ReviewOptions, say: Say) -> None:
 
     install_plugin(fo.config.plugins_dir)
     dataset = prepare_dataset(options, say)
+    keep_start(dataset)
+    view = dataset.load_saved_view(WORST_PHOTOS) if dataset.has_saved_view(WORST_PHOTOS) else None
     session = fo.launch_app(
-        dataset, port=options.port, address=options.address, remote=not options.browser, auto=options.browser
+        dataset,
+        view=view,
+        spaces=dataset.load_workspace(REVIEW_WORKSPACE),
+        port=options.port,
+        address=options.address,
+        remote=not options.browser,
+        auto=options.browser,
     )
-    say(f"The app is at http://{options.address}:{options.port}/datasets/{quote(dataset.name)} (Ctrl+C ends it).")
-    with contextlib.suppress(KeyboardInterrupt):  # the usual way to end it, and no error
+    say(f"The app is at {start_address(dataset, options)} (Ctrl+C ends it).")
+    with contextlib.suppress(KeyboardInterrupt), running_queue():  # the usual way to end it, and no error
         session.wait(-1)
     say("Closed; the dataset is kept.")
+
+
+def start_address(dataset, options: ReviewOptions) -> str:
+    """Return where a browser sees the photos worst first, the review queue beside them."""
+    start = f"http://{options.address}:{options.port}/datasets/{quote(dataset.name)}?workspace={REVIEW_WORKSPACE}"
+    return f"{start}&view={WORST_PHOTOS}" if dataset.has_saved_view(WORST_PHOTOS) else start
 
 
 def prepare_dataset(options: ReviewOptions, say: Say):
@@ -150,15 +168,34 @@ def _fill(dataset, options: ReviewOptions, say: Say) -> None:
 def apply_everything(dataset, say: Say) -> None:
     """Flag, colour and, where there are labels, evaluate, calibrate and look for label errors; save the views."""
     from clickpose_fiftyone.colours import color_by_confidence
-    from clickpose_fiftyone.review import worst_persons, worst_samples
     from clickpose_fiftyone.visibility import flag_low_visibility
 
     say(str(flag_low_visibility(dataset, PRED)))
     if GT in dataset.get_field_schema():
         _use_labels(dataset, say)
     color_by_confidence(dataset, PRED)
-    dataset.save_view("worst-photos-first", worst_samples(dataset, PRED), overwrite=True)
-    dataset.save_view("worst-people-first", worst_persons(dataset, PRED, 200), overwrite=True)
+    keep_start(dataset)
+
+
+def keep_start(dataset) -> None:
+    """Keep with the dataset what the app shows first: the worst photos, the review queue with its legend beside them.
+
+    What a user has saved under these names stays.
+    """
+    import fiftyone as fo
+
+    from clickpose_fiftyone.review import worst_persons, worst_samples
+
+    with contextlib.suppress(ValueError):  # nothing is predicted in it
+        if not dataset.has_saved_view(WORST_PHOTOS):
+            dataset.save_view(WORST_PHOTOS, worst_samples(dataset, PRED))
+        if not dataset.has_saved_view(WORST_PEOPLE):
+            dataset.save_view(WORST_PEOPLE, worst_persons(dataset, PRED, 200))
+    if not dataset.has_workspace(REVIEW_WORKSPACE):
+        photos = fo.Space(children=[fo.Panel(type="Samples", pinned=True)])
+        queue = fo.Space(children=[fo.Panel(type=_PANEL)])
+        both = fo.Space(children=[photos, queue], orientation="horizontal", sizes=[0.5, 0.5])
+        dataset.save_workspace(REVIEW_WORKSPACE, both, description="Photos and the review queue")
 
 
 def _use_labels(dataset, say: Say) -> None:
@@ -200,6 +237,8 @@ def _photos(folder: Path, limit: int | None, say: Say) -> list[str]:
         ValueError: if there is none.
     """
     from clickpose.image_io import PHOTO_SUFFIXES, count_endings
+    from clickpose_fiftyone.checks import listed
+    from clickpose_labelstudio.launch.photo_check import ONLY_ELSEWHERE
 
     files = sorted(path for path in folder.expanduser().rglob("*") if path.is_file())
     paths = dict.fromkeys(str(path.resolve()) for path in files if path.suffix.lower() in PHOTO_SUFFIXES)
@@ -208,7 +247,10 @@ def _photos(folder: Path, limit: int | None, say: Say) -> list[str]:
         raise ValueError(f"Expected photos ({', '.join(PHOTO_SUFFIXES)}) in {folder}, got {left_out or 'none'}")
     if left_out:
         say(f"Left out files with other endings: {left_out}.")
-    return list(paths)[:limit]
+    chosen = list(paths)[:limit]
+    if hidden := [Path(path).name for path in chosen if Path(path).suffix.lower() in ONLY_ELSEWHERE]:
+        say(f"Browsers do not show {listed(hidden)}: the grid leaves them grey; the queue and Pose refine show them.")
+    return chosen
 
 
 def _tell_every(say: Say, step: int):

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from clickpose_fiftyone.colours import add_heat_joints
-from clickpose_fiftyone.columns import PersonColumns, index_lowest_oks, lowest_oks
-from clickpose_fiftyone.field_names import PRED_OKS, VISIBILITY, joints_field_of
+from clickpose_fiftyone.columns import PersonColumns, index_lowest_oks, lowest_oks, lowest_oks_field
+from clickpose_fiftyone.field_names import PRED_OKS, VISIBILITY, joints_field_of, person_path
 from clickpose_fiftyone.visibility import LOW_VISIBILITY, low_counts
 
 
 def refresh_derived(samples, field: str) -> None:
-    """Write anew what depends on the people of a view: lowest predicted OKS, hidden joints, colours."""
-    refresh_sample_columns(samples, field)
+    """Write anew what depends on the people of a view: lowest predicted OKS, hidden joints, colours.
+
+    The photos' columns are of one field; where that is another one, they stay.
+    """
+    if samples.get_field(person_path(field, PRED_OKS)) is None:
+        return
+    if lowest_oks_field(samples) in (None, field):
+        refresh_sample_columns(samples, field)
     if joints_field_of(field) in samples.get_field_schema():
         add_heat_joints(samples, field)
 

@@ -30,6 +30,7 @@ JOINT_ERRORS = "joint_errors"  # kind of each joint's error, see diagnosis
 LABEL_ERRORS = "label_errors"  # what looks wrong about a label, see label_errors
 HISTORY = "refinement_history"  # of a person whom a human corrected: the earlier states, as JSON
 ANNOTATED_VISIBILITY = "annotated_visibility"  # COCO's, of each joint, as a human gave it in Label Studio
+SETTLED_BY, SETTLED_AT = "settled_by", "settled_at"  # who accepted, rejected or sent a person, and when
 
 # A single joint of the companion fields.
 JOINT_OKS = "oks"
@@ -49,6 +50,7 @@ COCO_IMAGE = "coco_image"  # its record in a COCO file, as JSON
 ACCEPTED, REFINED, DISCARDED = "accepted", "refined", "refinement_discarded"
 SENT, CORRECTED = "sent_to_label_studio", "corrected_in_label_studio"
 AUTO_ACCEPTED = "auto_accepted"  # went through unseen
+REJECTED = "rejected"  # is no person: out of the queue, of all figures and of every file, see columns
 LOW_VISIBILITY_TAG, LABEL_ERROR_TAG = "low_visibility", "label_error"
 TO_LABEL = "to_label"  # of photos
 
@@ -63,7 +65,7 @@ PREDICTING_INFO = "clickpose_predicting"  # a prediction that was not finished
 LABEL_ERRORS_INFO = "clickpose_label_errors"
 SOURCE_INFO = "clickpose_source"  # the folder that a dataset was made of; one for the dataset
 
-_BOXES, _JOINTS, _LOW_VIS = "_boxes", "_joints", "_low_vis"
+_BOXES, _JOINTS, _LOW_VIS, _DIFFERENCES = "_boxes", "_joints", "_low_vis", "_differences"
 
 
 def boxes_field_of(field: str) -> str:
@@ -79,6 +81,11 @@ def joints_field_of(field: str) -> str:
 def overlay_field_of(field: str) -> str:
     """Return the name of the field that shows the joints of a Keypoints field that are probably hidden."""
     return f"{field}{_LOW_VIS}"
+
+
+def differences_field_of(field: str) -> str:
+    """Return the name of the field that shows the joints of a Keypoints field that differ from another one's."""
+    return f"{field}{_DIFFERENCES}"
 
 
 def people_path(field: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import fiftyone as fo
 import fiftyone.utils.annotations as foua
-from fiftyone.core.odm import bulk_write
+from fiftyone.core.odm import bulk_write, get_db_conn
 
 ID = "_id"  # of a document as the database keeps it: photos and labels; an ObjectId
 CLASS = "_cls"  # of an embedded document: the name of its class
@@ -50,6 +50,21 @@ def object_ids(samples) -> list:
 def photos_collection(samples):
     """Return the database's own collection of a dataset's photos, for single reads and updates that must be at once."""
     return samples._dataset._sample_collection
+
+
+def own_collection(name: str):
+    """Return a collection of ours beside FiftyOne's own in its database; documents say whose they are (``dataset``)."""
+    return get_db_conn()[f"clickpose.{name}"]
+
+
+def dataset_id(samples):
+    """Return what tells the dataset that the user opened from others, also from one of its name that was deleted."""
+    return root_dataset_of(samples)._doc.id
+
+
+def known_dataset_ids() -> list:
+    """Return the ids of all datasets that there are, views of patches and frames among them."""
+    return list(get_db_conn()["datasets"].distinct(ID))
 
 
 def raw_columns(samples, expressions: Mapping[str, object]) -> dict[str, list]:

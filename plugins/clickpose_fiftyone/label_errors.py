@@ -19,13 +19,13 @@ from clickpose_fiftyone.field_names import (
     LABEL_ERRORS,
     LABEL_ERRORS_INFO,
     PRED,
-    TAGS,
     VISIBILITY,
 )
 from clickpose_fiftyone.fiftyone_internals import dataset_of
 from clickpose_fiftyone.matching import group_indices, match_persons
 from clickpose_fiftyone.people_views import photos_of
 from clickpose_fiftyone.truth import labelled_visibility, read_predictions, read_truth, truth_areas
+from clickpose_fiftyone.visibility import write_tag
 
 KINDS = {
     "left_right_flip": "left and right are exchanged",
@@ -233,8 +233,6 @@ def _chimera(truth: _Truth, person: int, predicted: np.ndarray, sure: np.ndarray
 
 def _write(columns: PersonColumns, found: list[LabelError]) -> None:
     """Store the kinds and the tag; what an earlier search stored is replaced."""
-    from clickpose_fiftyone.visibility import changed_tags
-
     kinds: dict[str, list[str]] = {}
     for error in found:
         kinds.setdefault(error.label_id, []).append(
@@ -242,7 +240,8 @@ def _write(columns: PersonColumns, found: list[LabelError]) -> None:
         )
     wrong = np.array([label_id in kinds for label_id in columns.label_ids], bool)
     stored = [kinds.get(label_id, []) for label_id in columns.label_ids]
-    columns.write_all({LABEL_ERRORS: stored, TAGS: changed_tags(columns, LABEL_ERROR_TAG, wrong)})
+    columns.write(LABEL_ERRORS, stored)
+    write_tag(columns, LABEL_ERROR_TAG, wrong)
     rows = [[e.sample_id, e.label_id, e.kind, e.joint, e.suspicion] for e in found]
     dataset = dataset_of(columns.samples)
     known = dataset.info.get(LABEL_ERRORS_INFO) or {}

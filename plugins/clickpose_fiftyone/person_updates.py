@@ -6,7 +6,7 @@ what others did meanwhile; here only the person is touched, and only if it still
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
@@ -16,7 +16,16 @@ from bson.errors import InvalidId
 from pymongo import UpdateOne
 
 from clickpose_fiftyone.conversion import instance_of
-from clickpose_fiftyone.field_names import BOUNDING_BOX, HISTORY, PRED_OKS, TAGS, boxes_field_of, people_path
+from clickpose_fiftyone.field_names import (
+    BOUNDING_BOX,
+    HISTORY,
+    PRED_OKS,
+    SETTLED_AT,
+    SETTLED_BY,
+    TAGS,
+    boxes_field_of,
+    people_path,
+)
 from clickpose_fiftyone.fiftyone_internals import (
     ID,
     loaded_samples,
@@ -129,52 +138,136 @@ def _box_changes(changes: Changes) -> dict:
     return {name: value for name, value in taken.items() if value is not None}
 
 
+@dataclass(frozen=True)
+class FoundPerson:
+    """Where a person is, and what became of it.
+
+    Attributes:
+        sample_id: its photo.
+        tags: its tags.
+        settled_by, settled_at: who settled it last, and when; None for nobody.
+    """
+
+    sample_id: ObjectId
+    tags: tuple[str, ...] | None
+    settled_by: str | None = None
+    settled_at: datetime | None = None
+
+
+def find_people(samples, field: str, label_ids: Iterable[str], sample_ids: Iterable | None = None) -> dict:
+    """Return label id -> :class:`FoundPerson` of those people that are there.
+
+    Args:
+        samples: a dataset or view.
+        field: Keypoints field.
+        label_ids: of whom.
+        sample_ids: their photos, where they are known: else all photos are searched.
+    """
+    people, wanted = people_path(field), set(label_ids)
+    ids = [ObjectId(label_id) for label_id in wanted if ObjectId.is_valid(label_id)]
+    query = {f"{people}.{ID}": {"$in": ids}}
+    if sample_ids is not None:
+        query = {ID: {"$in": [ObjectId(str(sample_id)) for sample_id in sample_ids]}}
+    read = {f"{people}.{name}": True for name in (ID, TAGS, SETTLED_BY, SETTLED_AT)}
+    return {
+        str(person[ID]): FoundPerson(photo[ID], person.get(TAGS), person.get(SETTLED_BY), person.get(SETTLED_AT))
+        for photo in photos_collection(root_dataset_of(samples)).find(query, read)
+        for person in ((photo.get(field) or {}).get("keypoints") or ())
+        if str(person[ID]) in wanted
+    }
+
+
+def by_photo(found: Mapping[str, FoundPerson], label_ids: Iterable[str]) -> dict[ObjectId, list[ObjectId]]:
+    """Return photo -> those of its people that are named."""
+    photos: dict[ObjectId, list[ObjectId]] = {}
+    for label_id in label_ids:
+        photos.setdefault(found[label_id].sample_id, []).append(ObjectId(label_id))
+    return photos
+
+
+def update_people(
+    samples, field: str, photos: Mapping[ObjectId, list[ObjectId]], update: Mapping[str, Mapping], **where
+) -> list[UpdateOne]:
+    """Return the updates that change people of a field at once, one a photo.
+
+    Args:
+        samples: a dataset or view.
+        field: Keypoints field.
+        photos: photo -> its people, see :func:`by_photo`.
+        update: the database's operator -> attribute -> value, such as ``{"$addToSet": {"tags": "accepted"}}``.
+        where: attribute -> the database's condition that a person must meet when the update comes to it.
+    """
+    path = f"{people_path(field)}.$[person]"
+    changes = {kind: {f"{path}.{name}": value for name, value in values.items()} for kind, values in update.items()}
+    changes.setdefault("$set", {})["last_modified_at"] = datetime.now(timezone.utc)
+    conditions = {f"person.{name}": condition for name, condition in where.items()}
+    return [
+        UpdateOne({ID: sample_id}, changes, array_filters=[{f"person.{ID}": {"$in": ids}, **conditions}])
+        for sample_id, ids in photos.items()
+    ]
+
+
+def with_lists_of_tags(samples, field: str, found: Mapping[str, FoundPerson]) -> list[UpdateOne]:
+    """Return the updates after which each of some people has a list of tags: nothing can be added to none."""
+    bare = [label_id for label_id, person in found.items() if person.tags is None]
+    return update_people(samples, field, by_photo(found, bare), {"$set": {TAGS: []}}, **{TAGS: None})
+
+
 def change_tags(
-    samples, field: str, label_ids: Iterable[str], add: str | None = None, remove: str | None = None
-) -> int:
+    samples, field: str, label_ids: Iterable[str], add: str | None = None, remove: str | None = None,
+    sample_ids: Iterable | None = None,
+) -> int:  # fmt: skip
     """Give people a tag, or take one; other tags stay, also those that others are writing. Returns how many changed.
+
+    Args:
+        samples: a dataset or view.
+        field: Keypoints field.
+        label_ids: whom.
+        add, remove: the tag; one of the two.
+        sample_ids: their photos, if they are known; people who are not there any more are then nobody's fault.
 
     Raises:
         ValueError: if an id is of no person of the field; nothing is written.
     """
-    dataset, people = root_dataset_of(samples), people_path(field)
-    wanted = set(label_ids)
-    found = _tags_of(dataset, field, wanted)
-    if missing := len(wanted) - len(found):
-        raise ValueError(f'Expected ids of persons of field "{field}", got {missing} others')
+    dataset, wanted = root_dataset_of(samples), set(label_ids)
+    found = find_people(dataset, field, wanted, sample_ids)
+    if sample_ids is None:
+        require_found(field, wanted, found)
     changed = {
-        label_id: (sample_id, tags)
-        for label_id, (sample_id, tags) in found.items()
-        if (add is not None and add not in tags) or (remove is not None and remove in tags)
+        label_id: person
+        for label_id, person in found.items()
+        if (add is not None and add not in (person.tags or ()))
+        or (remove is not None and remove in (person.tags or ()))
     }
-    now = datetime.now(timezone.utc)
-    operations = []
-    for label_id, (sample_id, _) in changed.items():
-        path, filters = f"{people}.$[person].{TAGS}", [{f"person.{ID}": ObjectId(label_id)}]
-        if add is not None:
-            none = [{**filters[0], f"person.{TAGS}": None}]
-            operations.append(UpdateOne({ID: sample_id}, {"$set": {path: []}}, array_filters=none))
-        update = {"$addToSet": {path: add}} if add is not None else {"$pull": {path: remove}}
-        update["$set"] = {"last_modified_at": now}
-        operations.append(UpdateOne({ID: sample_id}, update, array_filters=filters))
+    update = {"$addToSet": {TAGS: add}} if add is not None else {"$pull": {TAGS: remove}}
+    operations = with_lists_of_tags(dataset, field, changed) if add is not None else []
+    operations += update_people(dataset, field, by_photo(found, changed), update)
     write_operations(dataset, operations, ordered=True)
-    for label_id, (sample_id, tags) in changed.items():
-        kept = [tag for tag in tags if tag != remove]
-        _tell_loaded(dataset, field, str(sample_id), {label_id: {TAGS: kept if add is None else [*kept, add]}})
+    tell_loaded_tags(dataset, field, {label_id: (person, add, (remove,)) for label_id, person in changed.items()})
     return len(changed)
 
 
-def _tags_of(dataset, field: str, label_ids: set[str]) -> dict[str, tuple[ObjectId, list[str]]]:
-    """Return label id -> (photo's id, tags) of those people that are there."""
-    people = people_path(field)
-    ids = [ObjectId(label_id) for label_id in label_ids if ObjectId.is_valid(label_id)]
-    wanted = {f"{people}.{ID}": True, f"{people}.{TAGS}": True}
-    return {
-        str(person[ID]): (photo[ID], person.get(TAGS) or [])
-        for photo in photos_collection(dataset).find({f"{people}.{ID}": {"$in": ids}}, wanted)
-        for person in photo[field]["keypoints"]
-        if str(person[ID]) in label_ids
-    }
+def require_found(field: str, label_ids: Collection[str], found: Mapping) -> None:
+    """Refuse ids of nobody.
+
+    Raises:
+        ValueError: telling how many.
+    """
+    if missing := len(set(label_ids)) - len(found):
+        raise ValueError(f'Expected ids of persons of field "{field}", got {missing} others')
+
+
+def tell_loaded_tags(dataset, field: str, changed: Mapping[str, tuple], **attributes) -> None:
+    """Let samples that somebody holds know new tags: label id -> (the person before, tag added, tags removed)."""
+    by_sample: dict[str, dict] = {}
+    for label_id, (person, added, removed) in changed.items():
+        kept = [tag for tag in person.tags or () if tag not in removed and tag != added]
+        tags = kept if added is None else [*kept, added]
+        by_sample.setdefault(str(person.sample_id), {})[label_id] = {TAGS: tags, **attributes}
+    held = loaded_samples(dataset)
+    for sample_id, people in by_sample.items():
+        if sample_id in held:
+            _tell_loaded(dataset, field, sample_id, people)
 
 
 def _loaded_boxes(dataset, field: str, sample_id: str) -> list[fo.Detection]:

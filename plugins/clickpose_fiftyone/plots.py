@@ -6,6 +6,7 @@ import numpy as np
 
 from clickpose.draw import score_color
 from clickpose_fiftyone.calibration_report import BINS, CalibrationReport
+from clickpose_fiftyone.comparison import FieldComparison
 from clickpose_fiftyone.diagnosis import ERRORS, Diagnosis
 
 BEFORE, AFTER, FAINT = "#8f93a3", "#ff6d05", "#6b6f7d"
@@ -166,3 +167,18 @@ def _rgb(score: float) -> str:
 def _list(values: np.ndarray) -> list:
     """Return numbers for JSON, None for NaN."""
     return [float(value) if np.isfinite(value) else None for value in np.asarray(values, np.float64)]
+
+
+def agreement_figure(found: FieldComparison) -> Figure:
+    """Mean OKS of each joint of two fields with each other."""
+    names = [name.replace("_", " ") for name in found.joints]
+    figure = layout(f"Agreement of {found.field} and {found.other} by joint", "", "mean OKS", showlegend=False)
+    figure["xaxis"]["tickangle"] = -40
+    figure["yaxis"]["range"] = [0, 1.02]
+    means = found.by_joint
+    bars = {
+        "type": "bar", "x": names, "y": _list(means), "width": [0.8] * len(names),
+        "marker": {"color": [_rgb(mean) for mean in np.nan_to_num(means)]},
+        "hovertemplate": "%{x}: OKS %{y:.3f}<extra></extra>",
+    }  # fmt: skip
+    return [bars], figure

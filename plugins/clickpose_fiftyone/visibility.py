@@ -18,7 +18,9 @@ from clickpose_fiftyone.field_names import (
     VISIBILITY,
     overlay_field_of,
 )
+from clickpose_fiftyone.fiftyone_internals import is_generated
 from clickpose_fiftyone.people_views import of_photos
+from clickpose_fiftyone.person_updates import change_tags
 
 LOW_VISIBILITY = 0.3
 
@@ -68,8 +70,9 @@ def flag_low_visibility(
     if overlay:
         require_writable(samples, overlay_field_of(pred_field), fo.Keypoints)
     low = low_joints(columns, visibility, threshold)
-    tags = {TAGS: changed_tags(columns, tag, low.any(axis=1))} if tag else {}
-    columns.write_all(tags, low_counts(columns, visibility, threshold))
+    columns.write_all({}, low_counts(columns, visibility, threshold))
+    if tag:
+        write_tag(columns, tag, low.any(axis=1))
     if overlay:
         write_joints(columns, overlay_field_of(pred_field), low, {JOINT_VISIBILITY: visibility})
     photos = int((columns.totals(low.sum(axis=1)) > 0).sum())
@@ -91,7 +94,22 @@ def low_joints(columns: PersonColumns, visibility: np.ndarray, threshold: float)
     return low & columns.placed if (visibility == 0).any() else low
 
 
-def changed_tags(columns: PersonColumns, tag: str, chosen: np.ndarray) -> list[list[str]]:
-    """Return N lists of tags: the (N,) chosen persons have the tag, the others do not; other tags stay."""
-    tags = [[name for name in (known or []) if name != tag] for known in columns.values(TAGS)]
-    return [[*names, tag] if wanted else names for names, wanted in zip(tags, chosen, strict=True)]
+def write_tag(columns: PersonColumns, tag: str, chosen: np.ndarray) -> None:
+    """Give the (N,) chosen persons a tag and take it from the others; all else that is written to them stays."""
+    has = np.array([tag in (known or ()) for known in columns.values(TAGS)], bool)
+    if is_generated(columns.samples):
+        columns.write(
+            TAGS, [_with(known, tag, wanted) for known, wanted in zip(columns.values(TAGS), chosen, strict=True)]
+        )
+        return
+    ids, photos = np.array(columns.label_ids, dtype=object), columns.sample_ids[columns.rows]
+    for change, changed in (("add", chosen & ~has), ("remove", has & ~chosen)):
+        if changed.any():
+            own = set(photos[changed].tolist())
+            change_tags(columns.samples, columns.field, ids[changed].tolist(), **{change: tag}, sample_ids=own)
+    columns.forget(TAGS)
+
+
+def _with(known: list[str] | None, tag: str, wanted: bool) -> list[str]:
+    names = [name for name in known or [] if name != tag]
+    return [*names, tag] if wanted else names

@@ -111,7 +111,7 @@ def test_joints_get_the_colour_bin_of_their_score(person_dataset):
     scores = dataset.first().pred.keypoints[0].keypoint_oks
     assert [joint.oks_bin for joint in joints] == score_bins(np.array(scores))
     assert score_bins(np.array([0.0, 0.09, 0.1, 1.0, np.nan])) == ["0.0-0.1"] * 2 + ["0.1-0.2", "0.9-1.0", "no score"]
-    assert {field["path"] for field in scheme.fields} == {"pred", "pred_joints", "pred_boxes"}
+    assert {field["path"] for field in scheme.fields} == {"pred", "pred_joints", "pred_boxes", "gt", "gt_boxes"}
     labels = next(group for group in dataset.app_config.sidebar_groups if group.name == "labels")
     assert labels.paths == ["pred_joints", "gt", "pred"]  # what stands above is drawn on top
 

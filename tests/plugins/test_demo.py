@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import clickpose_fiftyone.demo as demo
 import clickpose_fiftyone.predict as predict
 from clickpose.data.coco_categories import person_category
 from clickpose.skeleton import COCO
@@ -100,6 +101,24 @@ def test_files_with_other_endings_are_told(review, tmp_path):
     (tmp_path / "none").mkdir()
     with pytest.raises(ValueError, match=r"Expected photos \(.*\.jpg.*\) in .*none, got none"):
         review(tmp_path / "none")
+
+
+def test_the_start_is_the_worst_photos_with_the_queue_beside_them(review, tmp_path):
+    photo(tmp_path / "1.jpg")
+    photo(tmp_path / "2.tif")
+    dataset = review(tmp_path)
+    options = ReviewOptions(images=tmp_path, port=5999)
+    assert demo.start_address(dataset, options).endswith(
+        f":5999/datasets/{dataset.name}?workspace=review&view=worst-photos-first"
+    )
+    panels = [panel["type"] for space in dataset.load_workspace("review").to_dict()["children"]
+              for panel in space["children"]]  # fmt: skip
+    assert panels == ["Samples", "review_panel"]
+    assert dataset.load_saved_view("worst-photos-first").values("min_pred_oks") == pytest.approx([0.6, 0.6])
+    assert any(text.startswith("Browsers do not show 2.tif: ") for text in review.said)
+    dataset.save_view("worst-photos-first", dataset.limit(1), overwrite=True)  # a user's own stays
+    demo.keep_start(dataset)
+    assert len(dataset.load_saved_view("worst-photos-first")) == 1
 
 
 def test_of_a_coco_folder_only_people_are_prompts(review, tmp_path):

@@ -1,6 +1,5 @@
 """The plugin through FiftyOne's own execution contexts: what is listed is registered, operators and panels answer."""
 
-import json
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -13,10 +12,11 @@ from fiftyone.operators.executor import ExecutionContext, Executor
 from PIL import Image
 
 from clickpose.skeleton import COCO
+from clickpose_fiftyone.colours import bin_colors
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.install import install_plugin, plugin_folder, remove_plugin
+from helpers.panels import PLUGIN, Answer, bound_keys, figures, in_the_app, output_of, panel
 
-PLUGIN = "@clickpose/pose_review"
 MANIFEST = yaml.safe_load((plugin_folder() / "fiftyone.yml").read_text())
 
 
@@ -35,42 +35,6 @@ def dataset(person_dataset, tmp_path, rng):
         Image.fromarray(np.full((480, 640, 3), 90, np.uint8)).save(paths[-1])
     dataset.set_values("filepath", paths)
     return dataset
-
-
-class Answer:
-    """What an operator or a panel's event asked the app to do."""
-
-    def __init__(self, dataset, name, params, view=None, **request_params):
-        self.uri = f"{PLUGIN}/{name}"
-        executor = Executor()
-        request = {"dataset_name": dataset.name, "params": params, **request_params}
-        if view is not None:
-            request["view"] = view._serialize()
-        context = ExecutionContext(request, executor=executor, operator_uri=self.uri)
-        self.result = foo.get_operator(self.uri).execute(context)
-        if hasattr(self.result, "__next__"):
-            *_, self.result = self.result  # the last thing that a run yields is its answer
-        self.requests = executor.to_json()["requests"]
-        json.dumps(self.requests)  # it has to travel
-
-    def of(self, kind):
-        return [r["params"] for r in self.requests if (r.get("operator_uri") or r.get("invocation_uri")) == kind]
-
-    @property
-    def state(self):
-        merged = {}
-        for params in self.of("patch_panel_state"):
-            merged.update(params["state"])
-        return merged
-
-    @property
-    def notices(self):
-        return [params["message"] for params in self.of("notify")]
-
-
-def panel(dataset, name, method="on_load", state=None, **params):
-    event = {"panel_id": "p", "panel_state": state or {}, "__method__": method, **params}
-    return Answer(dataset, name, event)
 
 
 def test_all_that_is_listed_is_registered_with_a_risk_level():
@@ -178,7 +142,9 @@ def test_panels_speak_of_the_field_that_is_chosen(dataset):
 def test_an_open_app_is_told_the_colours_of_all_coloured_fields(dataset):
     answer = Answer(dataset, "set_up_colours", {"pred_field": "pred"})
     told = answer.of("set_color_scheme")[0]
-    assert [field["path"] for field in told["fields"]] == ["pred", "pred_joints", "pred_boxes"]
+    assert [field["path"] for field in told["fields"]] == ["pred", "pred_joints", "pred_boxes", "gt", "gt_boxes"]
+    truth = next(field for field in told["fields"] if field["path"] == "gt")
+    assert truth["fieldColor"] not in bin_colors()  # labels look like no score
     assert told["color_by"] == "value" and "Reload the page" in answer.result["message"]
     dataset.clone_sample_field("pred", "other")
     dataset.skeletons["other"] = dataset.skeletons["pred"]
@@ -186,7 +152,8 @@ def test_an_open_app_is_told_the_colours_of_all_coloured_fields(dataset):
     Answer(dataset, "set_up_colours", {"pred_field": "other"})
     again = Answer(dataset, "set_up_colours", {"pred_field": "pred"})
     paths = [field["path"] for field in again.of("set_color_scheme")[0]["fields"]]
-    assert paths == [f"{field}{part}" for field in ("pred", "other") for part in ("", "_joints", "_boxes")]
+    coloured = [f"{field}{part}" for field in ("pred", "other") for part in ("", "_joints", "_boxes")]
+    assert paths == [*coloured, "gt", "gt_boxes"]
     assert "Reload" not in again.result["message"]
 
 
@@ -208,26 +175,11 @@ def test_clicking_a_bar_shows_those_people(dataset):
 
 def test_accepting_in_the_review_panel_can_be_undone(dataset):
     label_id = dataset.first().pred.keypoints[0].id
-    answer = panel(dataset, "review_panel", "on_accept", label_ids=[label_id])
+    panel(dataset, "review_panel", "on_accept", label_ids=[label_id])
     assert dataset.count_label_tags("pred") == {"accepted": 1}
-    panel(dataset, "review_panel", "on_undo", answer.state)
-    assert dataset.count_label_tags("pred") == {}
-
-
-def output_of(dataset, name):
-    """What a panel shows, by name."""
-    return panel(dataset, name).of("show_panel_output")[-1]["output"]["type"]["properties"]
-
-
-def bound_keys(dataset, name, state):
-    """The keys that a drawn panel listens to: key -> (event, its parameters)."""
-    answer = panel(dataset, name, "on_load", state)
-    drawn = next(params for params in reversed(answer.of("show_panel_output")))
-    view = drawn["output"]["type"]["properties"]["keys"]["view"]
-    assert view["component"] == "PoseKeys"
-    return {
-        key: (item["event"].rpartition("#")[2], item["params"]) for item in view["bindings"] for key in item["keys"]
-    }
+    event, params = bound_keys(dataset, "review_panel", {})["u"]
+    panel(dataset, "review_panel", event, **params)
+    assert dataset.count_label_tags("pred") == {} and "u" not in bound_keys(dataset, "review_panel", {})
 
 
 def test_the_keys_of_the_review_panel_act_on_the_current_person(dataset):
@@ -303,16 +255,6 @@ def test_no_panel_shows_a_traceback(name, error, dataset, monkeypatch):
 def test_the_calibration_panel_of_a_view_without_predictions_is_a_sentence(dataset):
     dataset.delete_sample_field("pred")
     assert "No predicted poses yet" in panel(dataset, "calibration_panel", "on_change_view").state["problem"]
-
-
-def in_the_app(dataset, view):
-    """A view as the app hands it back."""
-    return fo.DatasetView._build(dataset, json.loads(json.dumps(view)))
-
-
-def figures(answer, name):
-    """The last data of a plot."""
-    return [params["data"][name] for params in answer.of("patch_panel_data") if name in params["data"]][-1]
 
 
 def test_a_click_on_a_cell_shows_those_people_with_their_labels_and_the_figures_stay(dataset):

@@ -1,5 +1,7 @@
 """Operators that are queued ("schedule" in the app): FiftyOne's own service runs them, with progress or a reason."""
 
+import time
+
 import fiftyone.operators as foo
 import numpy as np
 import pytest
@@ -14,7 +16,8 @@ from clickpose_fiftyone.install import install_plugin, plugin_folder
 
 PLUGIN = "@clickpose/pose_review"
 OPERATORS = yaml.safe_load((plugin_folder() / "fiftyone.yml").read_text())["operators"]
-OF_THE_MOMENT = {"review_worst", "refine"}  # they change what the app shows, or one click
+# they change what the app shows, are one click, or do what was counted just before
+OF_THE_MOMENT = {"review_worst", "refine", "settle_people", "undo_review"}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -131,3 +134,28 @@ def test_a_queued_run_that_is_ended_midway_keeps_what_it_found(dataset, run_queu
     dataset.reload()
     kept = [found is not None for found in dataset.values("found")]
     assert predictor.photos == 2 and kept == [True, False]
+
+
+@pytest.mark.parametrize("name", sorted(OF_THE_MOMENT))
+def test_what_cannot_be_queued_says_why(dataset, name):
+    from fiftyone.operators.executor import ExecutionContext, Executor
+
+    uri = f"{PLUGIN}/{name}"
+    context = ExecutionContext({"dataset_name": dataset.name, "params": {}}, executor=Executor(), operator_uri=uri)
+    form = foo.get_operator(uri).resolve_input(context)
+    assert form.view.description.startswith("This cannot be queued: ")
+
+
+def test_a_queue_beside_the_app_runs_what_waits(dataset):
+    from clickpose_fiftyone.queued_runs import running_queue
+
+    service = DelegatedOperationService()
+    uri = f"{PLUGIN}/flag_low_visibility"
+    context = {"dataset": dataset, "params": {"pred_field": "pred", "threshold": 1.0}}
+    with running_queue():
+        queued = foo.execute_operator(uri, context, request_delegation=True)
+        deadline = time.monotonic() + 60
+        while service.get(queued.result["id"]).run_state != "completed" and time.monotonic() < deadline:
+            time.sleep(0.1)
+    assert service.get(queued.result["id"]).run_state == "completed"
+    assert dataset.count_label_tags("pred")["low_visibility"] == 3

@@ -122,13 +122,59 @@ function PoseLegend({ schema }) {
 return {PoseLegend};
 })();
 
+// pose_reviewer.js
+modules["pose_reviewer"] = (() => {
+const {React, h, operators} = modules["app"];
+const {MUTED} = modules["look"];
+
+const REVIEWER = "clickpose-reviewer"; // in the browser's storage, and the event that tells panels of another name
+
+const FIELD_STYLE = {
+  width: 130, padding: "2px 6px", fontSize: 13, borderRadius: 4, border: `1px solid ${MUTED}`, color: "inherit",
+  background: "transparent", fontFamily: "inherit",
+};
+
+function PoseReviewer({ schema }) {
+  const { name, fallback, event } = schema.view;
+  const trigger = operators.useTriggerPanelEvent();
+  const kept = () => localStorage.getItem(REVIEWER) || fallback;
+  const [typed, setTyped] = React.useState(kept);
+  const latest = React.useRef({});
+  latest.current = { name, tell: (chosen) => chosen !== name && trigger(event, { name: chosen }) };
+
+  React.useEffect(() => {
+    const onName = () => {
+      setTyped(kept());
+      latest.current.tell(kept());
+    };
+    onName();
+    window.addEventListener(REVIEWER, onName);
+    return () => window.removeEventListener(REVIEWER, onName);
+  }, []);
+
+  const keep = () => {
+    localStorage.setItem(REVIEWER, typed.trim() || fallback);
+    window.dispatchEvent(new Event(REVIEWER));
+  };
+  const field = h("input", {
+    value: typed, "aria-label": "Your name", maxLength: 40, style: FIELD_STYLE, onBlur: keep,
+    onChange: (change) => setTyped(change.target.value),
+    onKeyDown: (press) => press.key === "Enter" && press.target.blur(),
+  });
+  const style = { display: "flex", alignItems: "center", gap: 8, fontSize: 13, color: MUTED };
+  return h("label", { style, "data-cy": "pose-reviewer" }, "You review as", field);
+}
+return {PoseReviewer};
+})();
+
 // main.js
 modules["main"] = (() => {
 const {plugins} = modules["app"];
 const {PoseKeys} = modules["pose_keys"];
 const {PoseLegend} = modules["pose_legend"];
+const {PoseReviewer} = modules["pose_reviewer"];
 
-for (const [name, component] of Object.entries({PoseKeys, PoseLegend})) {
+for (const [name, component] of Object.entries({PoseKeys, PoseLegend, PoseReviewer})) {
   plugins.registerComponent({
     name, label: name, component, type: plugins.PluginComponentType.Component, activator: () => true,
   });

@@ -1,9 +1,11 @@
 """All operators, in the order in which they are usually needed."""
 
+from .comparison import CompareFields
 from .evaluation import Calibrate, Diagnose, EvaluatePoses, FindLabelErrors
 from .exchange import ExportCoco, ImportCoco, LoadFromLabelStudio, SendToLabelStudio
 from .prediction import FlagLowVisibility, PredictPoses, SetUpColours
 from .reviewing import AcceptRefinements, AutoAccept, DiscardRefinements, Refine, ReviewWorst, SelectForLabelling
+from .settling import SettlePeople, UndoAction
 
 OPERATORS = (
     PredictPoses,
@@ -11,10 +13,13 @@ OPERATORS = (
     EvaluatePoses,
     Diagnose,
     FindLabelErrors,
+    CompareFields,
     FlagLowVisibility,
     ReviewWorst,
     SelectForLabelling,
     AutoAccept,
+    SettlePeople,
+    UndoAction,
     Refine,
     AcceptRefinements,
     DiscardRefinements,

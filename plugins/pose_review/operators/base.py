@@ -33,6 +33,7 @@ class PoseOperator(foo.Operator):
         key, title, description: for the operator browser.
         risk: what it may change.
         delegated: it may take long, so that it can be queued.
+        not_queued: why it cannot be queued, of one that is not; told in its form.
         generator: it reports progress while it runs in the app.
         needs_photos: it works on the photos of the view.
         reloads: the app must read the dataset anew afterwards.
@@ -43,6 +44,7 @@ class PoseOperator(foo.Operator):
     description: str
     risk = MEDIUM
     delegated = True
+    not_queued = "it is done at once."
     generator = False
     needs_photos = True
     reloads = True
@@ -75,7 +77,8 @@ class PoseOperator(foo.Operator):
             self.define_inputs(ctx, inputs)
         except ValueError as error:
             refuse(inputs, str(error))
-        return types.Property(inputs, view=types.View(label=self.title))
+        why = None if self.delegated else f"This cannot be queued: {self.not_queued}"
+        return types.Property(inputs, view=types.View(label=self.title, description=why))
 
     def define_inputs(self, ctx, inputs) -> None:
         """Add the inputs; ValueErrors are shown to the user."""

@@ -17,6 +17,7 @@ class ReviewWorst(PoseOperator):
     description = "Show the people (or photos) with the lowest predicted OKS, worst first"
     risk = LOW
     delegated = False
+    not_queued = "it changes what the app shows."
     reloads = False
 
     def resolve_placement(self, ctx):
@@ -93,6 +94,7 @@ class Refine(PoseOperator):
     title = "refine a pose"
     description = "Put one joint of a selected person right; the others follow"
     delegated = False
+    not_queued = "it is one click on the selected person."
 
     def define_inputs(self, ctx, inputs):
         """Person, joint, position."""

@@ -1,8 +1,9 @@
 """All panels."""
 
 from .calibration import CalibrationPanel
+from .comparison import ComparisonPanel
 from .diagnosis import DiagnosisPanel
 from .refine import RefinePanel
 from .review import ReviewPanel
 
-PANELS = (ReviewPanel, CalibrationPanel, DiagnosisPanel, RefinePanel)
+PANELS = (ReviewPanel, CalibrationPanel, DiagnosisPanel, ComparisonPanel, RefinePanel)

@@ -15,6 +15,7 @@ from clickpose_fiftyone.fiftyone_internals import serialized_view, stages_of, vi
 from clickpose_fiftyone.people_views import photos_of as photos_of_people
 from clickpose_fiftyone.people_views import view_of_persons
 from clickpose_fiftyone.provenance import network_of
+from clickpose_fiftyone.review_log import default_reviewer
 
 _LOG = logging.getLogger(__name__)
 
@@ -75,6 +76,7 @@ class PosePanel(Panel):
 
 _NARROWED = "narrowed"  # in a panel's state: the view that it set, and the one that its figures are of
 FIELD = "pred_field"  # in a panel's state: the field that was chosen
+REVIEWER = "reviewer"  # in a panel's state: who looks at it
 
 
 def sentences(method):
@@ -139,7 +141,7 @@ def compared_photos(ctx):
     return photos_of_people(view)
 
 
-def show_people(ctx, field: str, label_ids, what: str) -> None:
+def show_people(ctx, field: str, label_ids, what: str, also=None) -> None:
     """Show the photos of some people, for :func:`compared_photos` to know where they are from.
 
     Args:
@@ -147,6 +149,7 @@ def show_people(ctx, field: str, label_ids, what: str) -> None:
         field: Keypoints field.
         label_ids: who, some of :func:`compared_photos`.
         what: what they have in common, to be told.
+        also: what else the view is narrowed by: view -> view.
 
     Raises:
         ValueError: if there is nobody.
@@ -155,6 +158,7 @@ def show_people(ctx, field: str, label_ids, what: str) -> None:
         raise ValueError(f"Nobody has {what}.")
     photos = compared_photos(ctx)
     view = view_of_persons(photos, field, label_ids)
+    view = view if also is None else also(view)
     stages = stages_of(view)
     kept = {"shown": _digest(stages), "count": len(stages), "stages": serialized_view(photos)}
     ctx.panel.set_state(_NARROWED, kept)
@@ -190,6 +194,25 @@ def truth_field(ctx) -> str:
     if not fields:
         raise ValueError("No labelled people in this dataset: this panel compares predictions with labels.")
     return fields[0]
+
+
+def reviewer_of(ctx) -> str | None:
+    """Return the name of the reviewer whose browser shows a panel; None until that has told it."""
+    return ctx.panel.get_state(REVIEWER)
+
+
+def reviewer_line(panel, name: str | None, event: str) -> None:
+    """Let a reviewer say who they are; a browser remembers it, and tells each panel that it opens.
+
+    Args:
+        panel: what is being drawn.
+        name: as the panel knows it now.
+        event: URI of the event that gets another one as ``name``.
+    """
+    told = types.View(
+        component="PoseReviewer", composite_view=True, name=name or "", fallback=default_reviewer(), event=event
+    )
+    panel.view("reviewer", told)
 
 
 def legend(panel) -> None:

@@ -1,31 +1,61 @@
-"""The Review panel: the worst people first; accept, refine or send each."""
+"""The Review panel: the people whom a reviewer wants to see, worst first; accept, refine, send or reject each."""
 
-import contextlib
+from dataclasses import replace
 
 from fiftyone.operators import types
 
-from clickpose_fiftyone.columns import POSE_ATTRIBUTES, PersonColumns
-from clickpose_fiftyone.field_names import ACCEPTED
-from clickpose_fiftyone.fiftyone_internals import root_dataset_of
-from clickpose_fiftyone.review import Queue, mark_persons, review_queue, unmark_persons
-from clickpose_fiftyone.thumbnails import person_thumbnail
+from clickpose_fiftyone.claims import hold
+from clickpose_fiftyone.field_names import ACCEPTED, REJECTED
+from clickpose_fiftyone.queue_filters import (
+    ORDERS,
+    STATES,
+    WAITING,
+    QueueFilter,
+    error_choices,
+    store_filter,
+    stored_filter,
+)
+from clickpose_fiftyone.removal import delete_persons
+from clickpose_fiftyone.review import Queue, review_queue
+from clickpose_fiftyone.review_log import actions_of, default_reviewer
+from clickpose_fiftyone.settling import reopen, settle
+from clickpose_fiftyone.skeletons import skeleton_of
+from clickpose_fiftyone.undoing import undo_action
 
-from .base import PosePanel, field_line, keys, legend, notices, photos_of, prediction_field, sentences
+from .base import (
+    REVIEWER,
+    PosePanel,
+    field_line,
+    keys,
+    legend,
+    notices,
+    photos_of,
+    prediction_field,
+    reviewer_line,
+    reviewer_of,
+    sentences,
+    truth_field,
+)
+from .review_cards import card_text, heading, nobody_text, params_of, pictures_of
 
 _PAGE = 8
+_HISTORY = 6
 _ACCENT = "#ff6d05"
 _REQUEST_SECONDS = 60  # in which the Refine panel opens with the person that was chosen here
+_SETTLE, _SEND = "@clickpose/pose_review/settle_people", "@clickpose/pose_review/send_to_label_studio"
+_ANY = "any"
 
 
 class ReviewPanel(PosePanel):
-    """The queue as cards with thumbnails, progress, buttons and keys; one card is the current one."""
+    """The queue as cards with thumbnails, filters, progress, buttons and keys; one card is the current one."""
 
     key = "review_panel"
     title = "Pose review"
     icon = "rate_review"
     hint = (
-        "The people with the lowest predicted OKS first: accept, refine or send them to Label Studio. "
-        "The keys at the top act on the current person, which the arrow keys choose."
+        "The people with the lowest predicted OKS first: accept, refine, reject or send them to Label Studio. "
+        "The keys act on the current person, which the arrow keys choose. People whom another reviewer has in hand are "
+        "left out; what anybody did is listed below and can be taken back."
     )
 
     @sentences
@@ -37,58 +67,94 @@ class ReviewPanel(PosePanel):
     on_change_dataset = on_load
     on_change_view = on_load
 
+    @notices
+    def on_reviewer(self, ctx):
+        """Show the queue of the reviewer who sits at this browser."""
+        ctx.panel.set_state(REVIEWER, str(ctx.params["name"]).strip() or default_reviewer())
+
     def show(self, ctx, panel):
-        """Draw progress, keys and cards."""
-        samples, field = photos_of(ctx), prediction_field(ctx)
-        queue = review_queue(samples, field, _PAGE)
-        panel.md(
-            f"{progress_bar(queue.done, queue.total)} **{queue.done} of {queue.total} people settled**", name="heading"
-        )
-        self._show_actions(ctx, panel, queue)
+        """Draw progress, filters, keys, cards and history."""
+        samples, shown, by = photos_of(ctx), self._filter(ctx), reviewer_of(ctx)
+        field = _queue_field(ctx, shown)
+        queue = review_queue(samples, field, _PAGE, shown, by)
+        if by is not None and shown.state == WAITING:
+            queue = _held(samples, field, queue, shown, by)
+        panel.md(heading(queue, shown), name="heading")
+        reviewer_line(panel, by, self.method_to_uri("on_reviewer"))
+        self._show_filters(ctx, panel, field, shown)
+        actions = actions_of(ctx.dataset, _HISTORY)
+        self._show_actions(ctx, panel, queue, shown)
         current = min(ctx.panel.get_state("current") or 0, len(queue.items) - 1)
-        self._bind_keys(ctx, panel, queue, current)
+        self._bind_keys(ctx, panel, queue, shown, current)
         legend(panel)
-        field_line(ctx, panel, field, self.on_field)
+        field_line(ctx, panel, prediction_field(ctx), self.on_field)
         if not queue.items:
-            panel.md("Everybody is settled.", name="empty")
-            return
-        grid, pictures = panel.grid("cards", gap=2, orientation="2d"), _pictures(samples, field, queue.items)
+            panel.md(nobody_text(queue, shown), name="empty")
+        grid, pictures = panel.grid("cards", gap=2, orientation="2d"), pictures_of(samples, field, queue.items)
         for number, item in enumerate(queue.items):
-            self._show_card(grid, number, item, pictures.get(item.label_id), number == current)
+            self._show_card(grid, number, item, pictures.get(item.label_id), number == current, shown)
+        self._show_history(panel, actions)
 
-    def _show_actions(self, ctx, panel, queue: Queue) -> None:
-        row = panel.h_stack("actions", gap=1)
-        for name, label, icon, event in (
-            ("accept_page", "Accept all", "done_all", self.on_accept),
-            ("send_page", "Send to Label Studio", "send", self.on_send),
-            ("show_page", "Show in grid", "grid_view", self.on_show),
+    def _filter(self, ctx) -> QueueFilter:
+        return stored_filter(ctx.dataset, reviewer_of(ctx) or default_reviewer())
+
+    def _show_filters(self, ctx, panel, field: str, shown: QueueFilter) -> None:
+        row = panel.h_stack("filters", gap=1, align_y="center")
+        joints = {name: name.replace("_", " ") for name in skeleton_of(ctx.dataset, field).names}
+        for name, label, choices, event in (
+            ("state", "Show", STATES, self.on_state),
+            ("order", "Order", ORDERS, self.on_order),
+            ("joint", "Joint", {_ANY: "any"} | joints, self.on_joint),
+            ("error", "Error", {_ANY: "any"} | error_choices(), self.on_error),
         ):
-            row.btn(name, label=label, icon=icon, variant="outlined", on_click=event, params=_params(queue.items),
-                    disabled=not queue.items)  # fmt: skip
-        row.btn("undo", label="Undo", icon="undo", variant="outlined", on_click=self.on_undo,
-                disabled=not ctx.panel.get_state("last"))  # fmt: skip
+            view, chosen = types.DropdownView(space=3), getattr(shown, name) or _ANY
+            for value, text in choices.items():
+                view.add_choice(value, label=text)
+            row.enum(_input(name, chosen), view.values(), label=label, default=chosen, view=view, on_change=event)
 
-    def _bind_keys(self, ctx, panel, queue: Queue, current: int) -> None:
+    def _show_actions(self, ctx, panel, queue: Queue, shown: QueueFilter) -> None:
+        row, here = panel.h_stack("actions", gap=1), params_of(queue.items)
+        buttons = [("accept_page", f"Accept these {len(queue.items)}", "done_all", self.on_accept, bool(queue.items))]
+        if shown.state != WAITING:
+            buttons = [
+                ("reopen_page", f"Open these {len(queue.items)} again", "undo", self.on_reopen, bool(queue.items))
+            ]
+        more = queue.found > len(queue.items)
+        buttons += [
+            ("settle_all", f"All {queue.found} …", "playlist_add_check", self.on_settle_all, more),
+            ("send_page", "Send to Label Studio …", "send", self.on_send, bool(queue.items)),
+            ("show_page", "Show in grid", "grid_view", self.on_show, bool(queue.items)),
+        ]
+        for name, label, icon, event, possible in buttons:
+            row.btn(name, label=label, icon=icon, variant="outlined", on_click=event, params=here,
+                    disabled=not possible)  # fmt: skip
+
+    def _bind_keys(self, ctx, panel, queue: Queue, shown: QueueFilter, current: int) -> None:
         """Bind the keys of the current person."""
         bindings = []
         if queue.items:
-            person = _params(queue.items[current : current + 1])
+            person = params_of(queue.items[current : current + 1])
             step = {"count": len(queue.items), "current": current}
+            own = (["a"], "A", "accept", self.on_accept, person)
+            if shown.state != WAITING:
+                own = (["o"], "O", "open again", self.on_reopen, person)
             bindings = [
-                (["a"], "A", "accept", self.on_accept, person),
+                own,
                 (["r"], "R", "refine", self.on_open, person),
+                (["x"], "X", "not a person", self.on_reject, person),
+                (["Delete"], "Del", "delete", self.on_delete, person),
                 (["s"], "S", "send to Label Studio", self.on_send, person),
                 (["g"], "G", "show in grid", self.on_show, person),
                 (["ArrowLeft"], "", "", self.on_step, {**step, "by": -1}),
                 (["ArrowRight"], "← →", "choose", self.on_step, {**step, "by": 1}),
             ]
-        if ctx.panel.get_state("last"):
-            bindings.append((["u"], "U", "undo", self.on_undo, {}))
+        if last := actions_of(ctx.dataset, 1, by=_who(ctx), standing=True):
+            bindings.append((["u"], "U", f"undo ({last[0]})", self.on_undo, {"action": last[0].id}))
         keys(panel, [(names, hint, label, self.method_to_uri(event.__name__), params)
                      for names, hint, label, event, params in bindings])  # fmt: skip
 
-    def _show_card(self, grid, number: int, item, picture: str | None, current: bool) -> None:
-        params = _params([item])
+    def _show_card(self, grid, number: int, item, picture: str | None, current: bool, shown: QueueFilter) -> None:
+        params = params_of([item])
         frame = {"borderTop": f"4px solid {_ACCENT if current else 'transparent'}", "paddingTop": "4px"}
         box = grid.v_stack(f"card{number}", gap=0.5, width="176px", componentsProps={"grid": {"sx": frame}})
         if picture is not None:
@@ -96,13 +162,26 @@ class ReviewPanel(PosePanel):
                 height="220px", width="176px", alt="person", operator=self.method_to_uri("on_open"), params=params
             )
             box.str("picture", default=picture, view=view)
-        worst = ", ".join(name.replace("_", " ") for name in item.low_joints[:2])
-        missing = "" if picture is not None else " · photo missing"
-        text = f"**{item.pred_oks:.2f}** · {worst}{' · refined' if item.refined else ''}{missing}"
-        box.md(text, name="text")
+        box.md(card_text(item, shown, picture is None), name="text")
         buttons = box.h_stack("buttons", gap=0.5)
-        buttons.btn("accept", label="Accept", icon="check", on_click=self.on_accept, params=params)
+        if shown.state == WAITING:
+            buttons.btn("accept", label="Accept", icon="check", on_click=self.on_accept, params=params)
+        else:
+            buttons.btn("reopen", label="Open again", icon="undo", on_click=self.on_reopen, params=params)
         buttons.btn("refine", label="", icon="touch_app", on_click=self.on_open, params=params)
+        if shown.state != REJECTED:
+            buttons.btn("reject", label="", icon="person_off", on_click=self.on_reject, params=params)
+
+    def _show_history(self, panel, actions) -> None:
+        """List who did what last, each with a button that takes it back."""
+        if not actions:
+            return
+        panel.md("**Done last**", name="history")
+        for number, action in enumerate(actions):
+            row = panel.h_stack(f"action{number}", gap=1, align_y="center")
+            row.btn("undo", label="Undo", icon="undo", on_click=self.on_undo, params={"action": action.id},
+                    disabled=action.undone_by is not None)  # fmt: skip
+            row.md(str(action), name="text")
 
     @notices
     def on_step(self, ctx):
@@ -111,23 +190,89 @@ class ReviewPanel(PosePanel):
         ctx.panel.set_state("current", min(max(position, 0), ctx.params["count"] - 1))
 
     @notices
+    def on_state(self, ctx):
+        """Show those who wait, or a list of the settled ones."""
+        self._choose(ctx, "state")
+
+    @notices
+    def on_order(self, ctx):
+        """Order by person or by photo."""
+        self._choose(ctx, "order")
+
+    @notices
+    def on_joint(self, ctx):
+        """Order by one joint."""
+        self._choose(ctx, "joint")
+
+    @notices
+    def on_error(self, ctx):
+        """Show those with one kind of error."""
+        self._choose(ctx, "error")
+
+    def _choose(self, ctx, name: str) -> None:
+        """Keep a part of the filter; the app echoes each list that it draws, which is known by its name."""
+        value = ctx.params.get("value")
+        if value is None or str(ctx.params.get("path")).endswith(_input(name, value)):
+            return
+        chosen = replace(self._filter(ctx), **{name: None if value == _ANY else value})
+        store_filter(ctx.dataset, _who(ctx), chosen)
+        ctx.panel.set_state("current", 0)
+
+    @notices
     def on_accept(self, ctx):
         """Settle one person, or all of the page."""
-        ids = ctx.params["label_ids"]
-        mark_persons(ctx.dataset, prediction_field(ctx), ids, ACCEPTED)
-        ctx.panel.set_state("last", ids)
+        self._settled(
+            ctx, settle(ctx.dataset, self._field(ctx), ctx.params["label_ids"], ACCEPTED, _who(ctx), **_photos(ctx))
+        )
+
+    @notices
+    def on_reject(self, ctx):
+        """Take somebody who is no person out of the queue, of all figures and files."""
+        over = self._filter(ctx).state != WAITING
+        result = settle(
+            ctx.dataset, self._field(ctx), ctx.params["label_ids"], REJECTED, _who(ctx), **_photos(ctx), over=over
+        )
+        self._settled(ctx, result)
+        ctx.ops.reload_samples()
+
+    @notices
+    def on_reopen(self, ctx):
+        """Have settled people wait again."""
+        self._settled(ctx, reopen(ctx.dataset, self._field(ctx), ctx.params["label_ids"], _who(ctx), **_photos(ctx)))
+        ctx.ops.reload_samples()
+
+    @notices
+    def on_delete(self, ctx):
+        """Delete somebody; the history brings them back."""
+        action = delete_persons(ctx.dataset, self._field(ctx), ctx.params["label_ids"], _who(ctx))
+        ctx.ops.notify(f"{str(action).capitalize()}. U takes it back.", variant="info")
+        ctx.ops.reload_samples()
+
+    def _field(self, ctx) -> str:
+        return _queue_field(ctx, self._filter(ctx))
+
+    @staticmethod
+    def _settled(ctx, result) -> None:
+        """Tell what was not done: of what was, the panel shows enough."""
+        if result.others or result.gone:
+            ctx.ops.notify(str(result), variant="warning")
 
     @notices
     def on_undo(self, ctx):
-        """Take the last acceptance back."""
-        unmark_persons(ctx.dataset, prediction_field(ctx), ctx.panel.get_state("last") or [], ACCEPTED)
-        ctx.panel.set_state("last", None)
+        """Take an action back: one of the list, or one's own last one."""
+        ctx.ops.notify(undo_action(ctx.dataset, ctx.params["action"], _who(ctx)), variant="info")
+        ctx.ops.reload_samples()
+
+    @notices
+    def on_settle_all(self, ctx):
+        """Ask what to do with everybody whom the filter shows."""
+        ctx.prompt(_SETTLE, params={"field": self._field(ctx), "reviewer": _who(ctx)})
 
     @notices
     def on_open(self, ctx):
         """Open a person in the Refine panel."""
         person = {"sample_id": ctx.params["sample_ids"][0], "label_id": ctx.params["label_ids"][0]}
-        wanted = {**person, "field": prediction_field(ctx)}
+        wanted = {**person, "field": self._field(ctx)}
         ctx.store("clickpose_refine").set("request", wanted, ttl=_REQUEST_SECONDS)
         ctx.ops.set_selected_labels([wanted])  # a panel that is open follows it
         ctx.ops.open_panel("refine_panel", is_active=True)
@@ -141,28 +286,32 @@ class ReviewPanel(PosePanel):
     def on_send(self, ctx):
         """Show the photos of one person, or of the page, and ask for Label Studio's address."""
         self.on_show(ctx)
-        ctx.prompt("@clickpose/pose_review/send_to_label_studio", params={"pred_field": prediction_field(ctx)})
+        ctx.prompt(_SEND, params={"pred_field": self._field(ctx), "reviewer": _who(ctx)})
 
 
-def progress_bar(done: int, total: int, cells: int = 16) -> str:
-    """Return a bar of text."""
-    full = round(cells * done / total) if total else 0
-    return "▰" * full + "▱" * (cells - full)
+def _held(samples, field: str, queue: Queue, shown: QueueFilter, by: str) -> Queue:
+    """Have a reviewer hold the people of a page; where another one was faster, the queue without those."""
+    ids = [item.label_id for item in queue.items]
+    if len(hold(samples, field, ids, by)) < len(ids):
+        queue = review_queue(samples, field, _PAGE, shown, by)
+        hold(samples, field, [item.label_id for item in queue.items], by)
+    return queue
 
 
-def _params(items) -> dict:
-    """Return what an event needs to know of some people."""
-    samples = dict.fromkeys(item.sample_id for item in items)
-    return {"label_ids": [item.label_id for item in items], "sample_ids": list(samples)}
+def _queue_field(ctx, shown: QueueFilter) -> str:
+    """Return the field whose people are shown: that of labels where it is their errors."""
+    return truth_field(ctx) if shown.of_labels else prediction_field(ctx)
 
 
-def _pictures(samples, field: str, items) -> dict[str, str]:
-    """Return label id -> thumbnail, without people whose photo cannot be read."""
-    photos = root_dataset_of(samples).select(list({item.sample_id for item in items}))
-    columns = PersonColumns(photos, field, attributes=POSE_ATTRIBUTES)
-    poses, places = columns.poses(), {label_id: person for person, label_id in enumerate(columns.label_ids)}
-    pictures = {}
-    for item in items:
-        with contextlib.suppress(ValueError):
-            pictures[item.label_id] = person_thumbnail(item.filepath, poses, places[item.label_id])
-    return pictures
+def _who(ctx) -> str:
+    return reviewer_of(ctx) or default_reviewer()
+
+
+def _input(name: str, value: str) -> str:
+    """Return the name of a list of choices that shows a value: what is drawn anew has another one."""
+    return f"{name}_{value.replace(':', '_')}"
+
+
+def _photos(ctx) -> dict:
+    """Return where the people of an event are, if it says so: that spares a search."""
+    return {"sample_ids": ctx.params.get("sample_ids")}

@@ -5,8 +5,9 @@
 import {plugins} from "./app.js";
 import {PoseKeys} from "./pose_keys.js";
 import {PoseLegend} from "./pose_legend.js";
+import {PoseReviewer} from "./pose_reviewer.js";
 
-for (const [name, component] of Object.entries({PoseKeys, PoseLegend})) {
+for (const [name, component] of Object.entries({PoseKeys, PoseLegend, PoseReviewer})) {
   plugins.registerComponent({
     name, label: name, component, type: plugins.PluginComponentType.Component, activator: () => true,
   });

@@ -1,0 +1,45 @@
+/** Who reviews in this browser. */
+import {React, h, operators} from "./app.js";
+import {MUTED} from "./look.js";
+
+const REVIEWER = "clickpose-reviewer"; // in the browser's storage, and the event that tells panels of another name
+
+const FIELD_STYLE = {
+  width: 130, padding: "2px 6px", fontSize: 13, borderRadius: 4, border: `1px solid ${MUTED}`, color: "inherit",
+  background: "transparent", fontFamily: "inherit",
+};
+
+/**
+ * A name that is typed once, kept by the browser and told to each panel that is opened.
+ * schema.view: {name: as the panel knows it, fallback, event: operator URI that gets {name}}
+ */
+export function PoseReviewer({ schema }) {
+  const { name, fallback, event } = schema.view;
+  const trigger = operators.useTriggerPanelEvent();
+  const kept = () => localStorage.getItem(REVIEWER) || fallback;
+  const [typed, setTyped] = React.useState(kept);
+  const latest = React.useRef({});
+  latest.current = { name, tell: (chosen) => chosen !== name && trigger(event, { name: chosen }) };
+
+  React.useEffect(() => {
+    const onName = () => {
+      setTyped(kept());
+      latest.current.tell(kept());
+    };
+    onName();
+    window.addEventListener(REVIEWER, onName);
+    return () => window.removeEventListener(REVIEWER, onName);
+  }, []);
+
+  const keep = () => {
+    localStorage.setItem(REVIEWER, typed.trim() || fallback);
+    window.dispatchEvent(new Event(REVIEWER));
+  };
+  const field = h("input", {
+    value: typed, "aria-label": "Your name", maxLength: 40, style: FIELD_STYLE, onBlur: keep,
+    onChange: (change) => setTyped(change.target.value),
+    onKeyDown: (press) => press.key === "Enter" && press.target.blur(),
+  });
+  const style = { display: "flex", alignItems: "center", gap: 8, fontSize: 13, color: MUTED };
+  return h("label", { style, "data-cy": "pose-reviewer" }, "You review as", field);
+}

@@ -1,0 +1,173 @@
+"""The Review panel of several reviewers: filters, lists, history, bulk with a count before, as the app calls them."""
+
+import fiftyone as fo
+import fiftyone.operators as foo
+import numpy as np
+import pytest
+from fiftyone.operators.executor import ExecutionContext, Executor
+from PIL import Image
+
+from clickpose_fiftyone.claims import held_by_others
+from clickpose_fiftyone.install import install_plugin
+from clickpose_fiftyone.queue_filters import QueueFilter, stored_filter
+from clickpose_fiftyone.review import review_queue
+from clickpose_fiftyone.review_log import actions_of
+from clickpose_fiftyone.settling import settle
+from helpers.panels import PLUGIN, Answer, bound_keys, panel
+
+ANNA, BEN = {"reviewer": "Anna"}, {"reviewer": "Ben"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def installed(fiftyone_home):
+    install_plugin(fiftyone_home / "plugins")
+
+
+@pytest.fixture
+def dataset(person_dataset, tmp_path):
+    dataset = person_dataset((2, 3, 1) * 4, noise=5.0)
+    paths = [str(tmp_path / f"{index}.jpg") for index in range(len(dataset))]
+    for path in paths:
+        Image.fromarray(np.full((480, 640, 3), 90, np.uint8)).save(path)
+    dataset.set_values("filepath", paths)
+    return dataset
+
+
+def drawn(dataset, state, method="on_load", **params):
+    """What the panel shows after an event, by name."""
+    answer = panel(dataset, "review_panel", method, state, **params)
+    return answer.of("show_panel_output")[-1]["output"]["type"]["properties"]
+
+
+def cards(dataset, state):
+    """The label ids of the cards, in order."""
+    shown = drawn(dataset, state)["cards"]["type"]["properties"]
+    buttons = [shown[name]["type"]["properties"]["buttons"]["type"]["properties"] for name in shown]
+    return [next(iter(own.values()))["view"]["params"]["label_ids"][0] for own in buttons]
+
+
+def choose(dataset, state, name, value):
+    """Choose from a list of the filters, as the app tells it."""
+    row = drawn(dataset, state)["filters"]["type"]["properties"]
+    path = next(path for path in row if path.startswith(f"{name}_"))
+    return panel(dataset, "review_panel", f"on_{name}", state, value=value, path=f"filters.{path}")
+
+
+def test_two_reviewers_are_dealt_different_people_and_see_each_other(dataset):
+    first, second = cards(dataset, ANNA), cards(dataset, BEN)
+    assert len(first) == len(second) == 8 and not set(first) & set(second)
+    assert cards(dataset, ANNA) == first and "Ben has 8 in hand" in drawn(dataset, ANNA)["heading"]["default"]
+    panel(dataset, "review_panel", "on_accept", ANNA, label_ids=first)
+    heading = drawn(dataset, BEN)["heading"]["default"]
+    assert "8 of 24 people settled" in heading and "Anna 8" in heading
+    assert not set(cards(dataset, ANNA)) & set(second)
+    panel(dataset, "review_panel", "on_accept", BEN, label_ids=[*second[:1], *first[:1]])
+    said = panel(dataset, "review_panel", "on_accept", BEN, label_ids=first[:1]).notices
+    assert said and said[0].startswith("Nobody was changed. 1 person had been settled already (Anna, ")
+    assert not cards(dataset, {"reviewer": "Cem"})  # Anna and Ben have all who wait
+    assert "in others' hands" in drawn(dataset, {"reviewer": "Cem"})["empty"]["default"]
+
+
+def test_a_browser_tells_who_sits_at_it(dataset):
+    told = drawn(dataset, {})["reviewer"]["view"]
+    assert told["component"] == "PoseReviewer" and told["name"] == "" and told["fallback"]
+    assert not held_by_others(dataset, "pred", None)  # until it is known who looks, nobody has anybody in hand
+    assert panel(dataset, "review_panel", "on_reviewer", name=" Anna ").state["reviewer"] == "Anna"
+    assert set(held_by_others(dataset, "pred", None).values()) == {"Anna"}
+    assert drawn(dataset, ANNA)["reviewer"]["view"]["name"] == "Anna"
+
+
+def test_filters_are_kept_for_their_reviewer_over_panels_and_processes(dataset):
+    choose(dataset, ANNA, "joint", "left_wrist")
+    choose(dataset, ANNA, "order", "photo")
+    assert stored_filter(fo.load_dataset(dataset.name), "Anna") == QueueFilter(order="photo", joint="left_wrist")
+    wanted = review_queue(dataset, "pred", 8, QueueFilter(order="photo", joint="left_wrist"), "Anna")
+    assert cards(dataset, dict(ANNA)) == [item.label_id for item in wanted.items]  # in a panel that is opened anew
+    assert stored_filter(dataset, "Ben") == QueueFilter()
+    lists = drawn(dataset, ANNA)["filters"]["type"]["properties"]
+    assert [own["default"] for own in lists.values()] == ["waiting", "photo", "left_wrist", "any"]
+
+
+def test_what_the_app_echoes_of_a_list_chooses_nothing(dataset):
+    choose(dataset, ANNA, "joint", "left_wrist")
+    for value, path in (("left_wrist", "filters.joint_left_wrist"), ("any", "filters.joint_any"), (None, "filters.x")):
+        panel(dataset, "review_panel", "on_joint", ANNA, value=value, path=path)
+        assert stored_filter(dataset, "Anna").joint == "left_wrist", path
+    panel(dataset, "review_panel", "on_joint", ANNA, value="any", path="filters.joint_left_wrist")
+    assert stored_filter(dataset, "Anna").joint is None
+
+
+def test_rejecting_deleting_and_the_lists(dataset):
+    first, second, third, *_ = cards(dataset, ANNA)
+    for event, label_id in (("on_reject", first), ("on_delete", second), ("on_accept", third)):
+        panel(dataset, "review_panel", event, ANNA, label_ids=[label_id])
+    dataset.reload()
+    assert dataset.count("pred.keypoints") == 23 and dataset.count_label_tags("pred") == {"accepted": 1, "rejected": 1}
+    assert [str(action).partition(",")[0] for action in actions_of(dataset)] == [
+        "accepted 1 person", "deleted 1 person", "rejected 1 person"
+    ]  # fmt: skip
+    choose(dataset, ANNA, "state", "rejected")
+    shown = drawn(dataset, ANNA)
+    assert cards(dataset, ANNA) == [first] and "1 rejected (not a person)" in shown["heading"]["default"]
+    text = shown["cards"]["type"]["properties"]["card0"]["type"]["properties"]["text"]["default"]
+    assert "Anna, " in text
+    panel(dataset, "review_panel", "on_reopen", ANNA, label_ids=[first])
+    choose(dataset, ANNA, "state", "accepted")
+    assert cards(dataset, ANNA) == [third]
+    panel(dataset, "review_panel", "on_reject", ANNA, label_ids=[third])  # somebody looked again
+    assert dataset.count_label_tags("pred") == {"rejected": 1}
+    undo = [name for name in drawn(dataset, BEN) if name.startswith("action")]
+    assert len(undo) == 5 + 1  # the last five actions, and the row of buttons
+    for _ in range(5):
+        event, params = bound_keys(dataset, "review_panel", ANNA)["u"]
+        panel(dataset, "review_panel", event, ANNA, **params)
+    dataset.reload()
+    assert dataset.count("pred.keypoints") == 24 and dataset.count_label_tags("pred") == {}
+
+
+def form(dataset, name, **params):
+    """What an operator's form shows, by name."""
+    uri = f"{PLUGIN}/{name}"
+    context = ExecutionContext({"dataset_name": dataset.name, "params": params}, executor=Executor(), operator_uri=uri)
+    return foo.get_operator(uri).resolve_input(context).type.properties
+
+
+def test_many_are_settled_at_once_and_told_before(dataset):
+    held = cards(dataset, BEN)
+    asked = {"field": "pred", "reviewer": "Anna"}
+    prompts = panel(dataset, "review_panel", "on_settle_all", ANNA).of("prompt_user_for_operation")
+    assert prompts[0]["params"] == asked and prompts[0]["operator_uri"] == f"{PLUGIN}/settle_people"
+    plan = form(dataset, "settle_people", **asked)["plan"].view.label
+    assert plan.startswith("16 people in ") and "(waiting) will be accepted by Anna" in plan
+    answer = Answer(dataset, "settle_people", {**asked, "what": "accepted"})
+    assert answer.result["message"] == "Accepted 16 people."
+    assert {item.label_id for item in review_queue(dataset, "pred", by="Ben").items} == set(
+        held
+    )  # whom Ben has in hand
+    chosen = [{"label_id": held[0], "sample_id": sample.id, "field": "pred"} for sample in dataset
+              if held[0] in {p.id for p in sample.pred.keypoints}]  # fmt: skip
+    one = Answer(dataset, "settle_people", {**asked, "what": "deleted"}, selected_labels=chosen)
+    assert one.result["message"].startswith("Deleted 1 person, anna")
+    listed = form(dataset, "undo_review")
+    assert [choice.label.partition(",")[0] for choice in listed["action"].view.choices] == [
+        "deleted 1 person", "accepted 16 people"
+    ]  # fmt: skip
+    for action in actions_of(dataset):
+        assert "Taken back" in Answer(dataset, "undo_review", {"action": action.id}).result["message"]
+    dataset.reload()
+    assert dataset.count_label_tags("pred") == {} and dataset.count("pred.keypoints") == 24
+    settle(dataset, "pred", dataset.values("pred.keypoints.id", unwind=True), "accepted", "Ben")
+    assert "your queue shows nobody" in form(dataset, "settle_people", **asked)["problem"].error_message
+    assert "nothing was done" in form(dataset.clone(), "undo_review")["problem"].error_message
+
+
+def test_the_queue_of_wrong_labels_accepts_and_opens_labelled_people(dataset):
+    Answer(dataset, "find_label_errors", {"pred_field": "pred"})
+    kinds = [kind for kind in ("missing_joint", "far_from_prediction", "duplicate", "chimera")
+             if review_queue(dataset, "gt", 8, QueueFilter(error=f"labels:{kind}")).total]  # fmt: skip
+    assert kinds, "the random people have some error"
+    choose(dataset, ANNA, "error", f"labels:{kinds[0]}")
+    first = cards(dataset, ANNA)[0]
+    assert first in dataset.values("gt.keypoints.id", unwind=True)
+    panel(dataset, "review_panel", "on_accept", ANNA, label_ids=[first])
+    assert dataset.count_label_tags("gt")["accepted"] == 1 and first not in cards(dataset, ANNA)
