@@ -20,7 +20,7 @@ from clickpose_fiftyone.diagnosis import diagnose
 from clickpose_fiftyone.evaluation import evaluate_poses
 from clickpose_fiftyone.field_names import HISTORY
 from clickpose_fiftyone.label_errors import find_label_errors
-from clickpose_fiftyone.labelstudio_pose import make_tasks
+from clickpose_fiftyone.labelstudio_tasks import make_tasks
 from clickpose_fiftyone.review import review_queue, worst_persons
 from clickpose_fiftyone.selection import select_for_labelling
 from clickpose_fiftyone.thumbnails import person_thumbnail

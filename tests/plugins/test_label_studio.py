@@ -17,7 +17,7 @@ from clickpose_fiftyone.colours import color_by_confidence
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.conversion import label_to_pose
 from clickpose_fiftyone.field_names import CORRECTED
-from clickpose_fiftyone.labelstudio_pose import load_from_label_studio, send_to_label_studio
+from clickpose_fiftyone.labelstudio_exchange import load_from_label_studio, send_to_label_studio
 from clickpose_fiftyone.refinement import refine_pose
 from clickpose_fiftyone.visibility import flag_low_visibility
 from clickpose_labelstudio.label_studio_auth import LabelStudioError

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from clickpose.skeleton import COCO
-from clickpose_fiftyone.labelstudio_pose import load_from_label_studio, send_to_label_studio
+from clickpose_fiftyone.labelstudio_exchange import load_from_label_studio, send_to_label_studio
 from clickpose_labelstudio.label_studio_client import LabelStudioClient
 from clickpose_labelstudio.launch.folder import DataFolder
 from clickpose_labelstudio.launch.processes import free_port

@@ -15,7 +15,8 @@ from clickpose.skeleton import COCO
 from clickpose.structures import Poses
 from clickpose_fiftyone.conversion import pose_attributes
 from clickpose_fiftyone.field_names import CORRECTED
-from clickpose_fiftyone.labelstudio_pose import make_tasks, read_task
+from clickpose_fiftyone.labelstudio_people import read_task
+from clickpose_fiftyone.labelstudio_tasks import make_tasks
 from clickpose_fiftyone.model import PoseModel
 from clickpose_fiftyone.predict import predict_poses
 from clickpose_fiftyone.refinement import (

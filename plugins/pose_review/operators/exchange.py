@@ -28,7 +28,7 @@ class SendToLabelStudio(PoseOperator):
 
     def run(self, ctx, samples):
         """Send."""
-        from clickpose_fiftyone.labelstudio_pose import send_to_label_studio
+        from clickpose_fiftyone.labelstudio_exchange import send_to_label_studio
 
         options = fields_of_params(ctx, "pred_field", "url", "api_key", "anno_key", "project")
         return send_to_label_studio(samples, **options, progress=reporter(ctx, "photos"))
@@ -53,7 +53,7 @@ class LoadFromLabelStudio(PoseOperator):
 
     def run(self, ctx, samples):
         """Load."""
-        from clickpose_fiftyone.labelstudio_pose import load_from_label_studio
+        from clickpose_fiftyone.labelstudio_exchange import load_from_label_studio
 
         return load_from_label_studio(ctx.dataset, **fields_of_params(ctx, "anno_key", "url", "api_key"))
 

@@ -1,0 +1,133 @@
+"""Send people to Label Studio, and take back what was corrected there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import fiftyone as fo
+
+from clickpose.steps import Progress
+from clickpose_fiftyone.backends import register_backends
+from clickpose_fiftyone.checks import left_out, plural, require_keypoints, require_samples
+from clickpose_fiftyone.columns import PersonColumns
+from clickpose_fiftyone.conversion import PERSON
+from clickpose_fiftyone.field_names import CORRECTED, PRED, SENT, TAKEN_BACK_INFO
+from clickpose_fiftyone.fiftyone_internals import root_dataset_of
+from clickpose_fiftyone.labelstudio_labels import current_labels, store_labels
+from clickpose_fiftyone.labelstudio_pose import BACKEND
+from clickpose_fiftyone.labelstudio_tasks import moved_inside
+from clickpose_fiftyone.people_views import photos_of
+from clickpose_fiftyone.review import mark_persons
+
+_NO_BACKEND = (
+    "Nothing refines in it yet: start `clickpose labelstudio serve` and enter its address in the project's settings "
+    "(Model, interactive preannotations), or send to the Label Studio of `make run`, where that is done."
+)
+
+
+@dataclass(frozen=True)
+class ExchangedWithLabelStudio:
+    """What was sent or taken back."""
+
+    photos: int
+    persons: int
+    where: str
+    deleted: int = 0
+    added: int = 0
+    notes: Mapping[str, int] = field(default_factory=dict)
+    hint: str = ""
+
+    def __str__(self) -> str:
+        text = f"{plural(self.persons, 'person')} in {plural(self.photos, 'photo')} {self.where}"
+        if self.added or self.deleted:
+            text += f"; {self.added} added, {self.deleted} deleted"
+        hint = f" {self.hint}" if self.hint else ""
+        return f"{text}.{left_out(self.notes)}{hint}"
+
+
+def send_to_label_studio(
+    samples, pred_field: str = PRED, url: str = "http://localhost:8080", api_key: str = "",
+    anno_key: str = "corrections", project: str = "FiftyOne corrections", progress: Progress | None = None,
+) -> ExchangedWithLabelStudio:  # fmt: skip
+    """Make a Label Studio project of the photos of a view, with their poses as predictions.
+
+    Of a view of people (patches) all people of their photos are sent. The people are tagged ``sent_to_label_studio``.
+
+    Args:
+        samples: a dataset or view of images.
+        pred_field: Keypoints field to send.
+        url: address of Label Studio.
+        api_key: legacy token or personal access token; empty for ``LABEL_STUDIO_API_KEY`` of the environment.
+        anno_key: name of the run, to load the corrections by.
+        project: title of the project that is made.
+        progress: called with (photos uploaded, photos in all).
+
+    Raises:
+        ValueError: if the field cannot serve, the name is taken, or Label Studio cannot be reached or refuses.
+    """
+    register_backends()
+    require_samples(samples)
+    dataset = root_dataset_of(samples)
+    photos = photos_of(samples, people=False)
+    require_keypoints(photos, pred_field)
+    if anno_key in dataset.list_annotation_runs():
+        raise ValueError(f"Expected a new name for the run, got {anno_key!r}, which is there already")
+    if not anno_key.isidentifier():
+        raise ValueError(f"Expected a name of letters, digits and underscores for the run, got {anno_key!r}")
+    schema = {pred_field: {"type": "keypoints", "classes": [PERSON], "attributes": []}}
+    try:
+        results = photos.annotate(
+            anno_key, backend=BACKEND, label_schema=schema, url=url, api_key=api_key or None, project_name=project,
+            progress=progress,
+        )  # fmt: skip
+    except BaseException:  # a run that was not sent must not take the name, nor be loaded from
+        if anno_key in dataset.list_annotation_runs():
+            dataset.delete_annotation_run(anno_key)
+        raise
+    ids = [label_id for found in results.id_map[pred_field].values() for label_id in found]
+    mark_persons(dataset, pred_field, ids, SENT)
+    where = f"sent to {url} (project {results.project_id})"
+    backend = results.config.connected
+    hint = f"Refinement is connected ({backend})." if backend else _NO_BACKEND
+    return ExchangedWithLabelStudio(
+        len(photos), len(ids), where, notes=moved_inside(PersonColumns(photos, pred_field)), hint=hint
+    )
+
+
+def load_from_label_studio(
+    dataset: fo.Dataset, anno_key: str = "corrections", url: str | None = None, api_key: str = ""
+) -> ExchangedWithLabelStudio:
+    """Take the corrections of a run back: positions, visibility, new and deleted people.
+
+    What a corrected person was before goes to ``refinement_history``; corrected people are tagged
+    ``corrected_in_label_studio``.
+
+    Raises:
+        ValueError: if there is no such run, or Label Studio cannot be reached or refuses; nothing is written then.
+    """
+    register_backends()
+    if anno_key not in dataset.list_annotation_runs():
+        raise ValueError(
+            f"Expected a run that was sent ({', '.join(dataset.list_annotation_runs())}), got {anno_key!r}"
+        )
+    results = dataset.load_annotation_results(anno_key, url=url, api_key=api_key or None)
+    returned = results.backend.returned(results)
+    labels = returned.labels
+    before = current_labels(dataset, returned.field, list(labels))
+    if labels:
+        store_labels(dataset, returned.field, before, labels)
+        taken = dict(dataset.info.get(TAKEN_BACK_INFO) or {})
+        dataset.info[TAKEN_BACK_INFO] = {**taken, anno_key: {**(taken.get(anno_key) or {}), **returned.versions}}
+        dataset.save()
+    changed = [label.id for found in labels.values() for label in found.values() if CORRECTED in (label.tags or [])]
+    kept = sum(len(set(labels[sample_id]) & set(before[sample_id])) for sample_id in labels)
+    return ExchangedWithLabelStudio(
+        len(labels), len(changed), f"taken back from project {results.project_id}",
+        deleted=sum(map(len, before.values())) - kept, added=sum(map(len, labels.values())) - kept,
+        notes=returned.notes, hint=_seen(returned.seen),
+    )  # fmt: skip
+
+
+def _seen(photos: int) -> str:
+    return f"{plural(photos, 'photo')} had been taken back before and not been changed since." if photos else ""
