@@ -14,36 +14,32 @@ from typing import NamedTuple
 
 import numpy as np
 
-from clickpose.boxes import box_area
-from clickpose.calibration.aggregation import visibility_weighted
 from clickpose.calibration.calibrator_file import HEAD_SUFFIX, load_calibrator, save_calibrator
 from clickpose.calibration.fit import AUTO, OWN, CalibrationFit, fit_calibration
 from clickpose.calibration.posthoc import CALIBRATORS, PosthocCalibrator
 from clickpose.calibration.provenance import Provenance
 from clickpose.calibration.sample import FitSample
-from clickpose.data.confidences import unit_confidences
-from clickpose.data.notes import Notes, note, told
+from clickpose.data.notes import Notes, told
 from clickpose.metrics.calibration_figures import CalibrationSample
 from clickpose.metrics.oks import keypoint_oks
 from clickpose.metrics.reliability import brier_score, expected_calibration_error
 from clickpose.metrics.sparsification import ause
 from clickpose.outputs import check_outputs
 from clickpose_fiftyone.checks import require_compared, require_samples
-from clickpose_fiftyone.columns import PersonColumns, index_lowest_oks, lowest_oks
-from clickpose_fiftyone.field_names import (
-    CALIBRATION_INFO,
-    CONFIDENCE,
-    GT,
-    KEYPOINT_OKS,
-    PRED,
-    PRED_OKS,
-    SCORE_RAW,
-    VISIBILITY,
-)
+from clickpose_fiftyone.columns import PersonColumns
+from clickpose_fiftyone.field_names import CALIBRATION_INFO, GT, PRED
 from clickpose_fiftyone.fiftyone_internals import dataset_of
 from clickpose_fiftyone.matching import match_persons
 from clickpose_fiftyone.people_views import of_photos, photos_of
 from clickpose_fiftyone.provenance import check_calibrator, network_needed, network_of, network_said, store_network
+from clickpose_fiftyone.raw_scores import (
+    keep_calibration,
+    person_areas,
+    raw_confidence,
+    raw_scores,
+    visibility_weights,
+    write_scores,
+)
 from clickpose_fiftyone.truth import (
     PREDICTION_ATTRIBUTES,
     TRUTH_ATTRIBUTES,
@@ -73,6 +69,7 @@ class CalibrationSummary:
         persons: labelled persons that it was fitted on; 0 where a file was applied.
         before, after: ``ece``, ``brier``, ``ause`` of joints, ``person_ece`` of persons.
         note: what else to know, such as that a method is worse than the network's own scores; empty for nothing.
+        written: False where a calibration is worse than the network's own scores, and nothing was written.
     """
 
     kind: str
@@ -80,13 +77,14 @@ class CalibrationSummary:
     before: dict[str, float] = field(default_factory=dict)
     after: dict[str, float] = field(default_factory=dict)
     note: str = ""
+    written: bool = True
 
     @classmethod
-    def of(cls, fit: CalibrationFit, *notes: str) -> CalibrationSummary:
+    def of(cls, fit: CalibrationFit, *notes: str, written: bool = True) -> CalibrationSummary:
         """Sum up a fit; ``notes`` come after its own, which the text says already where scores are kept."""
         said = () if fit.keeps_own else fit.notes
         note = " ".join(filter(None, (*said, *notes)))
-        return cls(fit.kind, fit.persons, summary_figures(fit.before), summary_figures(fit.after), note)
+        return cls(fit.kind, fit.persons, summary_figures(fit.before), summary_figures(fit.after), note, written)
 
     def __str__(self) -> str:
         note = f" {self.note}" if self.note else ""
@@ -98,9 +96,10 @@ class CalibrationSummary:
                 f"(cross-validated). Calibration error of joints {self.before['ece']:.3f}, of people "
                 f"{self.before['person_ece']:.3f}.{note}"
             )
+        done = "Fitted" if self.written else "Nothing was written: the scores stay as they are. Tried"
         return (
-            f"Fitted a {self.kind} calibrator on {self.persons} labelled people. Calibration error of joints "
-            f"{self.before['ece']:.3f} -> {self.after['ece']:.3f}, of people {self.before['person_ece']:.3f} -> "
+            f"{done} {_article(self.kind)} {self.kind} calibrator on {self.persons} labelled people. Calibration error "
+            f"of joints {self.before['ece']:.3f} -> {self.after['ece']:.3f}, of people {self.before['person_ece']:.3f} -> "
             f"{self.after['person_ece']:.3f} (cross-validated).{note}"
         )
 
@@ -114,8 +113,12 @@ def calibrate(
     per_joint: bool = False,
     model: str | None = None,
     save_to: str | Path | None = None,
+    even_if_worse: bool = False,
 ) -> CalibrationSummary:
-    """Fit a calibrator on labelled photos and write calibrated scores of all photos.
+    """Fit a calibrator on labelled photos and write calibrated scores of all photos, if they are the better ones.
+
+    A calibrator that was named and is worse than the network's own scores, on people that it was not fitted on, is told
+    and not written. :func:`restore_raw_scores` takes a calibration back.
 
     Args:
         samples: where to write: a dataset or view of images.
@@ -127,6 +130,7 @@ def calibrate(
         per_joint: one curve for each joint where there are labels enough.
         model: name of the network that predicted the field, where the dataset does not know it; kept for the field.
         save_to: file to write the calibrator to; needs the network's name.
+        even_if_worse: write it also where the network's own scores are better.
 
     Raises:
         ValueError: if a field or file cannot serve, the network of a file's calibrator has no name, or ``"auto"`` finds
@@ -147,6 +151,8 @@ def calibrate(
     pairs = labelled_pairs(columns, truth)
     sample = labelled_sample(columns, truth, pairs)
     fit = fit_calibration(sample, columns.skeleton, kind, per_joint, source=f'"{gt_field}"')
+    if fit.worse and not even_if_worse:
+        return CalibrationSummary.of(fit, written=False)
     notes: Counter[str] = Counter()
     _apply(PersonColumns(samples, pred_field, attributes=PREDICTION_ATTRIBUTES), fit.fitted, notes)
     summary = CalibrationSummary.of(fit, _sentence(notes))
@@ -197,8 +203,7 @@ def labelled_pairs(predictions: PersonColumns, truth: PersonColumns) -> Pairs:
         ValueError: if nobody is labelled.
     """
     require_same_joints(predictions, truth)
-    people = read_truth(truth)
-    matches = match_persons(people, read_predictions(predictions), truth.skeleton.sigma_array, FIT_OKS)
+    matches = match_persons(read_truth(truth), read_predictions(predictions), truth.skeleton.sigma_array, FIT_OKS)
     chosen = np.flatnonzero((matches.truth_of >= 0) & matches.counted)
     return Pairs(persons=chosen, partners=matches.truth_of[chosen], oks=matches.oks[chosen])
 
@@ -209,10 +214,10 @@ def labelled_sample(predictions: PersonColumns, truth: PersonColumns, pairs: Pai
     Raises:
         ValueError: for confidences that are not there, or not within 0..1.
     """
-    people, sigmas = read_truth(truth), truth.skeleton.sigma_array
+    labelled, sigmas = read_truth(truth), truth.skeleton.sigma_array
     persons, partners = pairs.persons, pairs.partners
-    terms = keypoint_oks(predictions.keypoints[persons], people.keypoints[partners], people.areas[partners], sigmas)
-    visibility = people.visibility[partners]
+    terms = keypoint_oks(predictions.keypoints[persons], labelled.keypoints[partners], labelled.areas[partners], sigmas)
+    visibility = labelled.visibility[partners]
     return FitSample(
         oks=np.where(visibility > 0, terms, 0.0),
         scores=raw_confidence(predictions)[persons],
@@ -225,46 +230,6 @@ def labelled_sample(predictions: PersonColumns, truth: PersonColumns, pairs: Pai
     )
 
 
-def raw_confidence(columns: PersonColumns, notes: Notes | None = None) -> np.ndarray:
-    """Return the (N, K) confidences as the network gave them, 0..1; 0 for a joint without one.
-
-    Args:
-        columns: the people.
-        notes: what was clipped or missing is counted here.
-
-    Raises:
-        ValueError: if there are none or they are on another scale than 0..1.
-    """
-    confidence = columns.joints(CONFIDENCE)
-    known = np.isfinite(confidence)
-    if not known.any():
-        raise ValueError(f'Expected field "{columns.field}" to have a confidence of each joint, got none')
-    if notes is not None and (count := int((columns.placed & ~known).sum())):
-        note(notes, "joints without a confidence of the network, taken as 0", count)
-    ids = columns.label_ids
-    return unit_confidences(
-        np.where(known, confidence, 0.0), CONFIDENCE, lambda row: f'person {ids[row]} of "{columns.field}"', notes
-    )
-
-
-def visibility_weights(columns: PersonColumns) -> np.ndarray:
-    """Return the (N, K) visibilities that weight the joints; 1 where there are none."""
-    visibility = columns.joints(VISIBILITY)
-    return np.clip(np.where(np.isfinite(visibility), visibility, 1.0), 0, 1)
-
-
-def raw_scores(columns: PersonColumns) -> np.ndarray:
-    """Return the (N,) persons' scores as the network gave them; the mean confidence where there is none."""
-    stored = columns.scalars(SCORE_RAW)
-    scores = np.where(np.isfinite(stored), stored, raw_confidence(columns).mean(axis=1))
-    return np.clip(scores, 0, 1)
-
-
-def person_areas(columns: PersonColumns) -> np.ndarray:
-    """Return the (N,) px² of the persons' boxes, at least 1."""
-    return np.maximum(np.nan_to_num(box_area(columns.boxes_xyxy)), 1.0)
-
-
 def stored_calibration(samples, pred_field: str) -> CalibrationSummary | None:
     """Return what the last calibration of a field did; None if it was not calibrated since it was predicted."""
     stored = (dataset_of(samples).info.get(CALIBRATION_INFO) or {}).get(pred_field)
@@ -273,15 +238,6 @@ def stored_calibration(samples, pred_field: str) -> CalibrationSummary | None:
     return CalibrationSummary(
         **{part.name: stored[part.name] for part in fields(CalibrationSummary) if part.name in stored}
     )
-
-
-def remember_calibration(samples, pred_field: str, summary: CalibrationSummary | None) -> None:
-    """Keep a summary with the dataset, for :func:`stored_calibration`; None where scores are the network's again."""
-    dataset = dataset_of(samples)
-    known = dict(dataset.info.get(CALIBRATION_INFO) or {})
-    known[pred_field] = None if summary is None else json.loads(json.dumps(asdict(summary)))
-    dataset.info[CALIBRATION_INFO] = known
-    dataset.save()
 
 
 def summary_figures(sample: CalibrationSample) -> dict[str, float]:
@@ -296,10 +252,6 @@ def summary_figures(sample: CalibrationSample) -> dict[str, float]:
     }
 
 
-def _sentence(notes: Counter[str]) -> str:
-    return f"{told(notes)}." if notes else ""
-
-
 def _check_file(path: Path) -> None:
     """Refuse, before the fit, a file that could not be written or is something else than a curve."""
     if path.suffix == HEAD_SUFFIX:
@@ -310,17 +262,20 @@ def _check_file(path: Path) -> None:
 
 
 def _apply(columns: PersonColumns, calibrator: PosthocCalibrator, notes: Notes) -> None:
-    """Write the calibrated columns; a human's joints stay certain, and joints that are not there have no OKS.
+    """Write calibrated columns; what was clipped or missing is counted in ``notes``."""
+    joint_oks = calibrator.predict(raw_confidence(columns, notes), person_areas(columns))
+    write_scores(columns, joint_oks, own=calibrator.kind == OWN)
 
-    What was clipped or missing is counted in ``notes``.
-    """
-    fixed, joint_oks = columns.fixed, calibrator.predict(raw_confidence(columns, notes), person_areas(columns))
-    joint_oks = np.where(fixed, 1.0, np.where(columns.placed, joint_oks, 0.0))
-    pred_oks = visibility_weighted(joint_oks, visibility_weights(columns))
-    if calibrator.kind == OWN:  # of the people, too, but for those whom a human corrected
-        pred_oks = np.where(fixed.any(axis=1), pred_oks, raw_scores(columns))
-    persons = {KEYPOINT_OKS: joint_oks, PRED_OKS: pred_oks}
-    if not np.isfinite(columns.scalars(SCORE_RAW)).all():
-        persons[SCORE_RAW] = raw_scores(columns)
-    columns.write_all(persons, lowest_oks(columns, pred_oks))
-    index_lowest_oks(columns)
+
+def remember_calibration(samples, pred_field: str, summary: CalibrationSummary | None) -> None:
+    """Keep a summary with the dataset, for :func:`stored_calibration`; None where scores are the network's again."""
+    kept = None if summary is None else json.loads(json.dumps(asdict(summary)))
+    keep_calibration(samples, pred_field, kept)
+
+
+def _article(word: str) -> str:
+    return "an" if word[:1] in "aeiou" else "a"
+
+
+def _sentence(notes: Counter[str]) -> str:
+    return f"{told(notes)}." if notes else ""

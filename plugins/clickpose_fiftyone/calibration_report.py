@@ -9,10 +9,11 @@ import numpy as np
 from clickpose.metrics.average_precision import RECALLS, evaluate_keypoints
 from clickpose.metrics.reliability import ReliabilityDiagram, reliability_diagram
 from clickpose.metrics.sparsification import SparsificationCurve, sparsification
-from clickpose_fiftyone.calibration import labelled_pairs, labelled_sample, raw_scores
+from clickpose_fiftyone.calibration import labelled_pairs, labelled_sample
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.field_names import KEYPOINT_OKS, PRED_OKS
 from clickpose_fiftyone.kept import kept_while_unchanged
+from clickpose_fiftyone.raw_scores import raw_scores
 from clickpose_fiftyone.truth import PREDICTION_ATTRIBUTES, TRUTH_ATTRIBUTES, read_predictions, read_truth
 
 BINS = 10

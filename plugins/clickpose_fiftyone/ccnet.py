@@ -30,7 +30,7 @@ from clickpose.token_calibration import TokenHead, TokenTables, token_sample
 from clickpose_fiftyone.calibration import CalibrationSummary, labelled_pairs, remember_calibration
 from clickpose_fiftyone.checks import plural, require_keypoints, require_samples
 from clickpose_fiftyone.columns import PersonColumns, index_lowest_oks, lowest_oks
-from clickpose_fiftyone.field_names import FIXED, GT, KEYPOINT_OKS, PRED, PRED_OKS, VISIBILITY
+from clickpose_fiftyone.field_names import FIXED, GT, KEYPOINT_OKS, PRED, PRED_OKS, RAW_VISIBILITY, VISIBILITY
 from clickpose_fiftyone.fiftyone_internals import dataset_of
 from clickpose_fiftyone.matching import group_indices
 from clickpose_fiftyone.people_views import photos_of
@@ -67,6 +67,7 @@ def calibrate_ccnet(
     checkpoint: str | None = None,
     save_to: str | Path | None = None,
     config: CCNetConfig | None = None,
+    even_if_worse: bool = False,
 ) -> Steps[CalibrationSummary]:
     """Fit a CCNet head on labelled people and write the scores that it reads for the people of all photos.
 
@@ -83,6 +84,7 @@ def calibrate_ccnet(
         checkpoint: weights of lite that predicted the poses; None for those that the dataset knows, else the shipped.
         save_to: ``.safetensors`` file to write the head to; :func:`apply_ccnet` and ``clickpose`` read it.
         config: how to fit.
+        even_if_worse: write its scores also where the network's own are better on people it was not fitted on.
         progress: called with (people done, people in all).
 
     Raises:
@@ -99,6 +101,8 @@ def calibrate_ccnet(
     candidates_for(_labels(records, gt_field), predictor.skeleton, *wish)  # refused before the network runs
     tokens = yield from _tokens(predictor, records, len(columns))
     fit = fit_calibration(token_sample(tokens), predictor.skeleton, *wish)
+    if fit.worse and not even_if_worse:
+        return CalibrationSummary.of(fit, written=False)
     readings = yield from _read_scores(predictor, CCNetScores(fit.fitted, predictor.device), columns, len(records))
     summary = CalibrationSummary.of(fit, _note(readings))
     if path is not None:
@@ -297,6 +301,8 @@ def _write(samples, pred_field: str, readings: _Readings) -> None:
     fixed = np.nan_to_num(columns.joints(FIXED)) > 0
     stored = columns.joints(VISIBILITY)
     joint_oks, visibility = np.nan_to_num(columns.joints(KEYPOINT_OKS)), np.where(np.isfinite(stored), stored, 1.0)
+    known, before = columns.joints(RAW_VISIBILITY), visibility.copy()
+    raw = np.where(np.isfinite(known), known, before)  # for restore_raw_scores
     pred_oks = columns.scalars(PRED_OKS).copy()
     for person, label_id in enumerate(columns.label_ids):
         if label_id in readings.scores:
@@ -305,7 +311,8 @@ def _write(samples, pred_field: str, readings: _Readings) -> None:
             visibility[person] = np.where(fixed[person], visibility[person], seen)
             pred_oks[person] = visibility_weighted(joint_oks[person], np.clip(visibility[person], 0, 1))
     photos = {**lowest_oks(columns, pred_oks), **low_counts(columns, visibility, LOW_VISIBILITY)}
-    columns.write_all({KEYPOINT_OKS: joint_oks, VISIBILITY: visibility, PRED_OKS: pred_oks}, photos)
+    people = {KEYPOINT_OKS: joint_oks, VISIBILITY: visibility, RAW_VISIBILITY: raw, PRED_OKS: pred_oks}
+    columns.write_all(people, photos)
     index_lowest_oks(columns)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -43,6 +44,27 @@ _LAST = float("inf")  # place of what was in no file
 _STORED = (COCO_ID, CATEGORY_ID, COCO_EXTRA, BOUNDING_BOX, AREA, ISCROWD, PRED_OKS, SCORE_RAW, KEYPOINT_OKS, CONFIDENCE)
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class WrittenField:
+    """A field as a COCO file has it, in parts.
+
+    Attributes:
+        document: the rest of the file that the field was read from, or a new one.
+        categories: which of its categories are people's.
+        images: of the S photos.
+        rows: (N,) the photo of each person.
+        people: of the N persons; the place of somebody who was in no file is infinite.
+        others: of other categories.
+    """
+
+    document: KeptDocument
+    categories: PersonCategories
+    images: list[Kept]
+    rows: np.ndarray
+    people: list[Kept]
+    others: list[Kept]
+
+
 def document_of(samples, field: str, results: bool | None = None) -> dict | list[dict]:
     """Return the people of a field as a COCO keypoint dataset, or as a list of results.
 
@@ -55,24 +77,35 @@ def document_of(samples, field: str, results: bool | None = None) -> dict | list
     Raises:
         ValueError: if the field cannot serve, or two photos would have one file name.
     """
+    written = written_field(samples, field)
+    as_list = written.document.is_list if results is None else results
+    ordered = sorted([*written.people, *written.others], key=lambda kept: kept.place)
+    annotations = [entry for _, entry in ordered]
+    if as_list:
+        return [_as_result(entry) for entry in annotations]
+    _number(annotations)
+    placed = sorted(written.images, key=lambda image: image.place)
+    return {**written.document.rest, "images": [image.entry for image in placed], "annotations": annotations}
+
+
+def written_field(samples, field: str) -> WrittenField:
+    """Return the people of a field, their photos, and what else their file has; errors as :func:`document_of`."""
     require_samples(samples)
     require_keypoints(samples, field)
-    kept = kept_document(samples, field)
     skeleton = _skeleton(samples, field)
-    document = kept or KeptDocument(rest={"categories": [person_category(skeleton)]})
+    document = kept_document(samples, field) or KeptDocument(rest={"categories": [person_category(skeleton)]})
     records = kept_images(samples, field)
     sizes = _sizes(samples, records)
     images = _images(samples, records, sizes)
     people = _People(PersonColumns(samples, field, skeleton, sizes), document)
-    as_list = document.is_list if results is None else results
-    written = [*people.entries(images), *_other_boxes(samples, field, images, sizes), *_others_of(document, images)]
-    written.sort(key=lambda kept: kept.place)
-    annotations = [entry for _, entry in written]
-    if as_list:
-        return [_as_result(entry) for entry in annotations]
-    _number(annotations)
-    placed = sorted(images, key=lambda image: image.place)
-    return {**document.rest, "images": [image.entry for image in placed], "annotations": annotations}
+    return WrittenField(
+        document=document,
+        categories=people.categories,
+        images=images,
+        rows=people.columns.rows,
+        people=list(people.entries(images)),
+        others=[*_other_boxes(samples, field, images, sizes), *_others_of(document, images)],
+    )
 
 
 def _skeleton(samples, field: str) -> Skeleton:

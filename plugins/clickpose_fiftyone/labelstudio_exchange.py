@@ -8,21 +8,23 @@ from dataclasses import dataclass, field
 import fiftyone as fo
 
 from clickpose.steps import Progress
-from clickpose_fiftyone.backends import register_backends
+from clickpose_fiftyone.backends import BACKEND, register_backends
 from clickpose_fiftyone.checks import left_out, plural, require_keypoints, require_samples
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.conversion import PERSON
-from clickpose_fiftyone.field_names import CORRECTED, PRED, SENT, TAKEN_BACK_INFO
+from clickpose_fiftyone.field_names import PRED, SENT
 from clickpose_fiftyone.fiftyone_internals import root_dataset_of
-from clickpose_fiftyone.labelstudio_labels import current_labels, store_labels
-from clickpose_fiftyone.labelstudio_pose import BACKEND
+from clickpose_fiftyone.labelstudio_labels import store_labels
+from clickpose_fiftyone.labelstudio_runs import load_run
 from clickpose_fiftyone.labelstudio_tasks import moved_inside
+from clickpose_fiftyone.labelstudio_undo import load_record, remember_load
 from clickpose_fiftyone.people_views import photos_of
 from clickpose_fiftyone.review import mark_persons
 
 _NO_BACKEND = (
-    "Nothing refines in it yet: start `clickpose labelstudio serve` and enter its address in the project's settings "
-    "(Model, interactive preannotations), or send to the Label Studio of `make run`, where that is done."
+    "Nothing refines in it yet: start `clickpose serve --label-studio-url {url}` and enter its address in the "
+    "project's settings (Model, interactive preannotations), or send to the Label Studio of `make run`, where that is "
+    "done."
 )
 
 
@@ -49,6 +51,7 @@ class ExchangedWithLabelStudio:
 def send_to_label_studio(
     samples, pred_field: str = PRED, url: str = "http://localhost:8080", api_key: str = "",
     anno_key: str = "corrections", project: str = "FiftyOne corrections", progress: Progress | None = None,
+    backend: str | None = None,
 ) -> ExchangedWithLabelStudio:  # fmt: skip
     """Make a Label Studio project of the photos of a view, with their poses as predictions.
 
@@ -62,9 +65,12 @@ def send_to_label_studio(
         anno_key: name of the run, to load the corrections by.
         project: title of the project that is made.
         progress: called with (photos uploaded, photos in all).
+        backend: address of a running ``clickpose serve``, as Label Studio reaches it, that refines in the project; None
+            for one that another project of this Label Studio has, or that listens on this machine.
 
     Raises:
-        ValueError: if the field cannot serve, the name is taken, or Label Studio cannot be reached or refuses.
+        ValueError: if the field cannot serve, the name is taken, Label Studio cannot be reached or refuses, or the
+            backend does not answer.
     """
     register_backends()
     require_samples(samples)
@@ -79,7 +85,7 @@ def send_to_label_studio(
     try:
         results = photos.annotate(
             anno_key, backend=BACKEND, label_schema=schema, url=url, api_key=api_key or None, project_name=project,
-            progress=progress,
+            progress=progress, backend_url=backend,
         )  # fmt: skip
     except BaseException:  # a run that was not sent must not take the name, nor be loaded from
         if anno_key in dataset.list_annotation_runs():
@@ -88,8 +94,8 @@ def send_to_label_studio(
     ids = [label_id for found in results.id_map[pred_field].values() for label_id in found]
     mark_persons(dataset, pred_field, ids, SENT)
     where = f"sent to {url} (project {results.project_id})"
-    backend = results.config.connected
-    hint = f"Refinement is connected ({backend})." if backend else _NO_BACKEND
+    connected = results.config.connected
+    hint = f"Refinement is connected ({connected})." if connected else _NO_BACKEND.format(url=url)
     return ExchangedWithLabelStudio(
         len(photos), len(ids), where, notes=moved_inside(PersonColumns(photos, pred_field)), hint=hint
     )
@@ -101,31 +107,29 @@ def load_from_label_studio(
     """Take the corrections of a run back: positions, visibility, new and deleted people.
 
     What a corrected person was before goes to ``refinement_history``; corrected people are tagged
-    ``corrected_in_label_studio``.
+    ``corrected_in_label_studio``. What was corrected here after it was corrected there stays, and so does who was added
+    here. :func:`clickpose_fiftyone.undo_load_from_label_studio` takes the last load of a run back.
 
     Raises:
         ValueError: if there is no such run, or Label Studio cannot be reached or refuses; nothing is written then.
     """
-    register_backends()
-    if anno_key not in dataset.list_annotation_runs():
-        raise ValueError(
-            f"Expected a run that was sent ({', '.join(dataset.list_annotation_runs())}), got {anno_key!r}"
-        )
-    results = dataset.load_annotation_results(anno_key, url=url, api_key=api_key or None)
-    returned = results.backend.returned(results)
-    labels = returned.labels
-    before = current_labels(dataset, returned.field, list(labels))
-    if labels:
-        store_labels(dataset, returned.field, before, labels)
-        taken = dict(dataset.info.get(TAKEN_BACK_INFO) or {})
-        dataset.info[TAKEN_BACK_INFO] = {**taken, anno_key: {**(taken.get(anno_key) or {}), **returned.versions}}
-        dataset.save()
-    changed = [label.id for found in labels.values() for label in found.values() if CORRECTED in (label.tags or [])]
-    kept = sum(len(set(labels[sample_id]) & set(before[sample_id])) for sample_id in labels)
+    run = load_run(dataset, anno_key, url, api_key)
+    returned = run.backend.returned(run)
+    changed = {sample_id: photo for sample_id, photo in returned.photos.items() if photo.changed}
+    if changed:
+        run.loads = remember_load(run.loads, load_record(dataset, returned.field, changed, run.synced))
+        before = {sample_id: photo.before for sample_id, photo in changed.items()}
+        store_labels(dataset, returned.field, before, {key: photo.labels for key, photo in changed.items()})
+    run.synced |= returned.synced
+    run.remember_address()
+    run.save()
+    photos = changed.values()
+    corrected, added, deleted = (
+        sum(len(getattr(p, what)) for p in photos) for what in ("corrected", "added", "deleted")
+    )
     return ExchangedWithLabelStudio(
-        len(labels), len(changed), f"taken back from project {results.project_id}",
-        deleted=sum(map(len, before.values())) - kept, added=sum(map(len, labels.values())) - kept,
-        notes=returned.notes, hint=_seen(returned.seen),
+        len(returned.photos), corrected + added, f"taken back from project {run.project_id}", deleted=deleted,
+        added=added, notes=returned.notes, hint=_seen(returned.seen),
     )  # fmt: skip
 
 

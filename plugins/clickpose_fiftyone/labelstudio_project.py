@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
+
+import requests
 
 from clickpose_labelstudio.label_studio_auth import LabelStudioError
 from clickpose_labelstudio.label_studio_client import LabelStudioClient
@@ -12,6 +17,9 @@ from clickpose_labelstudio.labeling_config import build_labeling_config
 from clickpose_labelstudio.launch.project import BACKEND_TITLE, register_backend
 
 _MOST_PROJECTS = 100  # that are asked for a backend
+_THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
+_USUAL_BACKEND = "http://localhost:9090"  # where `clickpose serve` listens unless it is told otherwise
+_PROBE_SECONDS = 2.0
 
 
 def version_of(entry: dict) -> str:
@@ -30,22 +38,53 @@ def create_project(client: LabelStudioClient, title: str, skeleton) -> dict:
     return client.create_project(**fields, show_collab_predictions=True, sampling="Uncertainty sampling")
 
 
-def connect_backend(client: LabelStudioClient, project_id: int) -> str | None:
-    """Connect the backend that another project of this Label Studio has, as ``clickpose labelstudio start`` makes it.
+def delete_project(client: LabelStudioClient, project_id: int) -> None:
+    """Delete a project with everything in it; nothing happens where it is gone, or Label Studio is."""
+    with contextlib.suppress(LabelStudioError):
+        client.call("DELETE", f"/api/projects/{project_id}/", missing_ok=True)
+
+
+def connect_backend(client: LabelStudioClient, project_id: int, url: str, backend: str | None = None) -> str | None:
+    """Connect the backend that refines in a project.
+
+    Args:
+        client: of Label Studio.
+        project_id: the project.
+        url: address of Label Studio.
+        backend: address of the backend, as Label Studio reaches it; None for the one that another project has, as
+            ``clickpose labelstudio start`` makes it, or that ``clickpose serve`` runs on this machine.
 
     Returns:
-        its address; None where there is none, or it does not answer any more.
+        its address; None where there is none, or none answers.
+
+    Raises:
+        LabelStudioError: if the backend that was named does not answer.
     """
+    if backend:
+        return register_backend(client, project_id, backend)["url"]
+    for address in [*_known_backends(client, project_id), *_local_backends(url)]:
+        with contextlib.suppress(LabelStudioError):  # it is of a launch that has ended
+            return register_backend(client, project_id, address)["url"]
+    return None
+
+
+def _known_backends(client: LabelStudioClient, project_id: int) -> Iterator[str]:
+    """Yield the addresses of our backends that other projects of a Label Studio have."""
     answer = client.call("GET", "/api/projects/", params={"page_size": _MOST_PROJECTS})
     others = [known["id"] for known in answer.get("results") or () if known["id"] != project_id]
-    for other in others:
-        for backend in client.backends(other):
-            if backend["title"] == BACKEND_TITLE:
-                try:
-                    return register_backend(client, project_id, backend["url"])["url"]
-                except LabelStudioError:  # it is of a launch that has ended
-                    continue
-    return None
+    found = (backend for other in others for backend in client.backends(other) if backend["title"] == BACKEND_TITLE)
+    yield from dict.fromkeys(backend["url"] for backend in found)
+
+
+def _local_backends(url: str) -> list[str]:
+    """Return the address of the backend on this machine, where Label Studio is on it, too, and ours answers there."""
+    if urlsplit(url).hostname not in _THIS_MACHINE:
+        return []
+    try:
+        answer = requests.get(_USUAL_BACKEND, timeout=_PROBE_SECONDS).json()
+    except (requests.RequestException, ValueError):
+        return []
+    return [_USUAL_BACKEND] if isinstance(answer, dict) and answer.get("service") == "clickpose" else []
 
 
 def upload_photo(client: LabelStudioClient, project_id: int, path: str) -> str:

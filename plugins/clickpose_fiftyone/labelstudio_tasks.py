@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
 
+from clickpose.data.notes import Notes
 from clickpose.structures import Poses
 from clickpose_fiftyone.checks import image_sizes
+from clickpose_fiftyone.coco_kept import kept_images
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.field_names import PRED_OKS, VISIBILITY
+from clickpose_fiftyone.labelstudio_carried import carried_data
 from clickpose_fiftyone.photo_names import photo_names
 from clickpose_labelstudio.codec import encode_poses
 from clickpose_labelstudio.labeling_config import build_labeling_config, parse_labeling_config
@@ -23,29 +27,44 @@ def moved_inside(columns: PersonColumns) -> dict[str, int]:
     return {"joints outside the photo, sent at its border": int(outside.sum())}
 
 
-def make_tasks(samples, field: str, reference) -> list[dict]:
+def make_tasks(samples, field: str, reference, notes: Notes | None = None) -> list[dict]:
     """Return the Label Studio tasks of a view.
 
     Args:
         samples: a view of images.
         field: Keypoints field.
         reference: photo path -> what Label Studio shows as its image.
+        notes: what is left out of the COCO entries that go along is counted here.
     """
     columns = PersonColumns(samples, field)
     config = parse_labeling_config(build_labeling_config(columns.skeleton), columns.skeleton)
-    poses = _sendable(columns)
-    paths, sizes = samples.values("filepath"), image_sizes(samples)
-    tasks = []
-    for row, (path, name) in enumerate(zip(paths, photo_names(paths), strict=True)):
+    scored = np.isfinite(columns.scalars(PRED_OKS))
+    poses, regions = _sendable(columns), [f"cp-{label_id}" for label_id in columns.label_ids]
+    carried = carried_data(samples, field, regions, {} if notes is None else notes)
+    paths, sizes, tasks = samples.values("filepath"), image_sizes(samples), []
+    for row, (path, name) in enumerate(zip(paths, _names(samples, field, paths), strict=True)):
         people = np.flatnonzero(columns.rows == row)
         width, height = sizes[row]
-        regions = {f"cp-{columns.label_ids[person]}": columns.label_ids[person] for person in people}
-        result = encode_poses(poses.select(people), config, (int(height), int(width)), list(regions))
+        own = {regions[person]: columns.label_ids[person] for person in people}
+        result = encode_poses(poses.select(people), config, (int(height), int(width)), list(own))
+        _forget_scores(result, [region for region, person in zip(own, people, strict=True) if not scored[person]])
         lowest = float(poses.instance_scores[people].min()) if len(people) else 0.0
         data = {"image": reference(path), "file_name": name, "sample_id": str(columns.sample_ids[row])}
         prediction = {"model_version": MODEL_VERSION, "score": lowest, "result": result}
-        tasks.append({"data": {**data, "label_ids": regions}, "predictions": [prediction]})
+        tasks.append({"data": {**data, "label_ids": own, **carried[row]}, "predictions": [prediction]})
     return tasks
+
+
+def _forget_scores(result: list[dict], regions: Collection[str]) -> None:
+    """Take the scores from the regions of labels: they have none, and an export would write them."""
+    for item in result:
+        if item["id"] in regions or item.get("parentID") in regions:
+            item.pop("score", None)
+
+
+def _names(samples, field: str, paths: list[str]) -> list[str]:
+    """Return the photos' names: those of the file that the field was read from, else what tells the photos apart."""
+    return photo_names(paths, [kept and str(kept.entry.get("file_name")) for kept in kept_images(samples, field)])
 
 
 def _sendable(columns: PersonColumns) -> Poses:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from clickpose.skeleton import COCO
 
@@ -148,3 +149,39 @@ def person_dataset(new_dataset, rng):
         return dataset
 
     return make
+
+
+@pytest.fixture
+def label_studio(monkeypatch):
+    """A stand-in for Label Studio; no backend runs beside it."""
+    from clickpose_fiftyone import labelstudio_pose, labelstudio_project
+    from helpers.fake_label_studio import FakeLabelStudio
+
+    fake = FakeLabelStudio()
+    monkeypatch.setattr(labelstudio_pose, "LabelStudioClient", fake)
+    monkeypatch.setattr(labelstudio_project, "_local_backends", lambda url: [])
+    return fake
+
+
+@pytest.fixture
+def sendable(person_dataset, tmp_path):
+    """Five predicted people with linked boxes, on photos that exist."""
+    import fiftyone as fo
+
+    dataset = person_dataset((2, 2, 1))
+    paths = [str(tmp_path / f"{index}.jpg") for index in range(3)]
+    for path in paths:
+        Image.new("RGB", (640, 480)).save(path)
+    dataset.set_values("filepath", paths)
+    for sample in dataset:
+        links = [fo.Instance() for _ in sample.pred.keypoints]
+        for label, link in zip(sample.pred.keypoints, links, strict=True):
+            label.instance = link
+        sample["pred_boxes"] = fo.Detections(
+            detections=[
+                fo.Detection(label="person", bounding_box=label.bounding_box, confidence=label.pred_oks, instance=link)
+                for label, link in zip(sample.pred.keypoints, links, strict=True)
+            ]
+        )
+        sample.save()
+    return dataset

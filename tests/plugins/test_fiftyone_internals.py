@@ -159,8 +159,8 @@ def test_labels_are_kept_in_a_list_of_documents(kind, name):
 
 
 def test_the_parameters_of_a_backend_are_the_given_ones_else_the_configured_ones():
-    from clickpose_fiftyone.backends import register_backends
-    from clickpose_fiftyone.labelstudio_pose import BACKEND, LabelStudioPoseBackendConfig
+    from clickpose_fiftyone.backends import BACKEND, register_backends
+    from clickpose_fiftyone.labelstudio_pose import LabelStudioPoseBackendConfig
 
     register_backends()
     config = LabelStudioPoseBackendConfig(BACKEND, {}, url="http://first")

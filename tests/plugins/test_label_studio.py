@@ -4,14 +4,13 @@ import copy
 from dataclasses import replace
 from types import SimpleNamespace
 
-import fiftyone as fo
 import numpy as np
 import pytest
 from PIL import Image
 
 from clickpose.data.coco_categories import person_category
 from clickpose.skeleton import COCO
-from clickpose_fiftyone import labelstudio_pose, refinement
+from clickpose_fiftyone import refinement
 from clickpose_fiftyone.coco_exchange import import_coco, to_coco
 from clickpose_fiftyone.colours import color_by_confidence
 from clickpose_fiftyone.columns import PersonColumns
@@ -20,81 +19,12 @@ from clickpose_fiftyone.field_names import CORRECTED
 from clickpose_fiftyone.labelstudio_exchange import load_from_label_studio, send_to_label_studio
 from clickpose_fiftyone.refinement import refine_pose
 from clickpose_fiftyone.visibility import flag_low_visibility
-from clickpose_labelstudio.label_studio_auth import LabelStudioError
-
-NOW = "2026-01-02T00:00:00Z"
-
-
-class FakeLabelStudio:
-    """Keeps one project in memory; ``broken`` refuses uploads."""
-
-    def __init__(self):
-        self.tasks_, self.label_config, self.broken = [], None, False
-
-    def __call__(self, url, key):
-        return self
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        return False
-
-    def create_project(self, **fields):
-        self.label_config = fields["label_config"]
-        return {"id": 7}
-
-    def update_project(self, project_id, **fields):
-        pass
-
-    def import_tasks(self, project_id, tasks):
-        self.tasks_ += copy.deepcopy(tasks)
-
-    def call(self, method, path, **request):
-        if self.broken:
-            raise LabelStudioError("Label Studio could not be reached")
-        return {"file_upload_ids": [1]} if method == "POST" else {"file": "upload/7/a.jpg"}
-
-    def project(self, project_id):
-        return {"id": project_id, "label_config": self.label_config}
-
-    def tasks(self, project_id):
-        return self.tasks_
-
-    def submit(self, task, change=lambda result: result, updated_at=NOW, **entry):
-        """Let a human submit the prediction of a task, changed."""
-        result = change(copy.deepcopy(self.tasks_[task]["predictions"][0]["result"]))
-        annotation = {"result": result, "updated_at": updated_at, **entry}
-        self.tasks_[task].setdefault("annotations", []).append(annotation)
+from helpers.fake_label_studio import add_person, moved_nose, regions, without_joints
 
 
 @pytest.fixture
-def label_studio(monkeypatch):
-    fake = FakeLabelStudio()
-    monkeypatch.setattr(labelstudio_pose, "LabelStudioClient", fake)
-    return fake
-
-
-@pytest.fixture
-def dataset(person_dataset, tmp_path):
-    """Five predicted people with linked boxes, on photos that exist."""
-    dataset = person_dataset((2, 2, 1))
-    paths = [str(tmp_path / f"{index}.jpg") for index in range(3)]
-    for path in paths:
-        Image.new("RGB", (640, 480)).save(path)
-    dataset.set_values("filepath", paths)
-    for sample in dataset:
-        links = [fo.Instance() for _ in sample.pred.keypoints]
-        for label, link in zip(sample.pred.keypoints, links, strict=True):
-            label.instance = link
-        sample["pred_boxes"] = fo.Detections(
-            detections=[
-                fo.Detection(label="person", bounding_box=label.bounding_box, confidence=label.pred_oks, instance=link)
-                for label, link in zip(sample.pred.keypoints, links, strict=True)
-            ]
-        )
-        sample.save()
-    return dataset
+def dataset(sendable):
+    return sendable
 
 
 def documents(dataset):
@@ -102,10 +32,6 @@ def documents(dataset):
     people = [label.to_dict() for found in dataset.values("pred") for label in found.keypoints]
     boxes = [label.to_dict() for found in dataset.values("pred_boxes") for label in found.detections]
     return [{name: value for name, value in label.items() if name != "tags"} for label in people + boxes]
-
-
-def regions(result, kind):
-    return [item for item in result if item["type"] == kind]
 
 
 def test_what_nobody_changed_comes_back_as_it_was(dataset, label_studio):
@@ -194,9 +120,9 @@ def test_the_newest_annotation_counts_and_cancelled_ones_do_not(dataset, label_s
 
         return change
 
-    label_studio.submit(0, place(20.0), "2026-01-03T00:00:00Z")
-    label_studio.submit(0, place(10.0), "2026-01-02T00:00:00Z")
-    label_studio.submit(0, place(30.0), "2026-01-04T00:00:00Z", was_cancelled=True)
+    label_studio.submit(0, place(20.0), "2100-01-03T00:00:00Z")
+    label_studio.submit(0, place(10.0), "2100-01-02T00:00:00Z")
+    label_studio.submit(0, place(30.0), "2100-01-04T00:00:00Z", was_cancelled=True)
     load_from_label_studio(dataset, "round1")
     dataset.reload()
     assert dataset.first().pred.keypoints[0].points[0] == pytest.approx([0.2, 0.5])
@@ -211,49 +137,6 @@ def test_what_could_not_be_sent_leaves_nothing(dataset, label_studio):
     send_to_label_studio(dataset, "pred", anno_key="round1")
     with pytest.raises(ValueError, match="new name for the run"):
         send_to_label_studio(dataset, "pred", anno_key="round1")
-
-
-def by_hand(image, joints, hidden=(), person="by-hand"):
-    """Regions of somebody whom a human adds: a box, and keypoints with their joints' names inside it."""
-    size = {"original_width": 640, "original_height": 480, "image_rotation": 0, "to_name": image, "origin": "manual"}
-    box = {"x": 2.0, "y": 4.0, "width": 40.0, "height": 60.0, "rotation": 0, "rectanglelabels": ["person"]}
-    items = [{**size, "id": person, "type": "rectanglelabels", "from_name": "person", "value": box}]
-    for number, joint in enumerate(joints):
-        value = {"x": 5.0 + 2 * number, "y": 10.0 + 3 * number, "width": 0.5}
-        shared = {**size, "id": f"{person}-{joint}", "parentID": person}
-        items.append({**shared, "type": "keypointlabels", "from_name": "keypoints",
-                      "value": {**value, "keypointlabels": [joint]}})  # fmt: skip
-        if joint in hidden:
-            items.append({**shared, "type": "choices", "from_name": "visibility",
-                          "value": {**value, "choices": ["occluded"]}})  # fmt: skip
-    return items
-
-
-def names_of(result):
-    """The controls' names of a result, for regions by hand."""
-    point, box = regions(result, "keypointlabels")[0], regions(result, "rectanglelabels")[0]
-    return point["from_name"], box["from_name"], box["to_name"]
-
-
-def add_person(joints, hidden=()):
-    def change(result):
-        keypoints, boxes, image = names_of(result)
-        new = by_hand(image, joints, hidden)
-        for item in new:
-            item["from_name"] = {"person": boxes, "keypoints": keypoints}.get(item["from_name"], item["from_name"])
-        return [*result, *new]
-
-    return change
-
-
-def without_joints(person, joints):
-    def change(result):
-        gone = {f"cp-{person}-{joint}" for joint in joints}
-        left = [item for item in result if item["id"] not in gone]
-        assert len(left) < len(result)
-        return left
-
-    return change
 
 
 def exported(dataset, field="pred"):
@@ -367,7 +250,7 @@ def test_labels_of_a_file_come_back_through_label_studio_as_they_were(dataset, l
     assert to_coco(dataset, "labels") == content
     gone = f"cp-{dataset.first().labels.keypoints[0].id}-nose"
     add = add_person(ELEVEN)
-    label_studio.submit(0, lambda result: [item for item in add(result) if item["id"] != gone], "2027-01-01T00:00:00Z")
+    label_studio.submit(0, lambda result: [item for item in add(result) if item["id"] != gone], "2101-01-01T00:00:00Z")
     loaded = load_from_label_studio(dataset, "round1")
     assert (loaded.persons, loaded.added, loaded.deleted) == (2, 1, 0)
     document = to_coco(dataset, "labels")
@@ -432,17 +315,6 @@ def test_the_area_of_a_label_follows_a_box_that_was_resized(dataset, label_studi
     assert dataset.first().gt.keypoints[0].area == pytest.approx(area * 0.9 * 0.8 / (width * height))
 
 
-def moved_nose(x, y):
-    """Have a human put the first person's nose at (x, y) percent."""
-
-    def change(result):
-        nose = next(item for item in regions(result, "keypointlabels") if item["id"].endswith("nose"))
-        nose["value"].update(x=x, y=y)
-        return result
-
-    return change
-
-
 def moved(dataset, label_id, by):
     """Refine a person here: all joints by some pixels."""
     person = refinement.find_person(dataset, "pred", label_id)
@@ -472,7 +344,7 @@ def test_loading_again_keeps_what_was_corrected_here_since(dataset, label_studio
     again = load_from_label_studio(dataset, "round1")
     assert (again.photos, again.persons) == (0, 0) and "1 photo had been taken back before" in str(again)
     assert dataset.first().pred.keypoints[0].points == newer
-    label_studio.submit(0, moved_nose(10.0, 20.0), "2026-01-05T00:00:00Z")
+    label_studio.submit(0, moved_nose(10.0, 20.0), "2100-01-05T00:00:00Z")
     assert load_from_label_studio(dataset, "round1").persons == 1
     dataset.reload()
     assert dataset.first().pred.keypoints[0].points[0] == pytest.approx([0.1, 0.2])

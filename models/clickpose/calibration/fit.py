@@ -18,6 +18,7 @@ from clickpose.calibration.posthoc import CALIBRATORS, IdentityCalibrator, Posth
 from clickpose.calibration.sample import FitSample
 from clickpose.metrics.calibration_figures import CalibrationSample
 from clickpose.metrics.inputs import group_numbers
+from clickpose.metrics.reliability import expected_calibration_error
 from clickpose.skeleton import Skeleton
 
 AUTO = "auto"
@@ -117,6 +118,7 @@ class CalibrationFit:
             numbers of clicks. The smallest is what "auto" takes: own scores stay unless a calibration is nearer.
         errors: (rounds, 2) the same before and after, by the number of clicks.
         notes: sentences on what the user should know: scores that are kept, a method that is worse, few people.
+        worse: a method that was named is worse than the network's own scores, in squared or in calibration error.
     """
 
     kind: str
@@ -127,6 +129,7 @@ class CalibrationFit:
     compared: dict[str, float]
     errors: np.ndarray
     notes: tuple[str, ...]
+    worse: bool = False
 
     @property
     def keeps_own(self) -> bool:
@@ -193,8 +196,8 @@ def fit_calibration(
     """Fit a calibration on labelled people and measure it on photos that its folds were not fitted on.
 
     ``"auto"`` takes the candidate whose out-of-fold scores are nearest to the OKS of the labelled joints (mean squared
-    error), and keeps the network's own scores where none is nearer. A method that is named is fitted, and said to be
-    worse where it is.
+    error) of those whose calibration error is no larger than that of the network's own scores, and keeps these where
+    none is nearer. A method that is named is fitted, and said to be worse where it is.
 
     Args:
         sample: the people, with the network's own scores.
@@ -211,13 +214,16 @@ def fit_calibration(
     errors = {OWN: sample.squared_errors(sample.scores)}
     errors |= {kind: sample.squared_errors(scores) for kind, (scores, _) in held_out.items()}
     compared = {kind: float(np.nanmean(each)) for kind, each in errors.items()}
-    nearest = min(compared, key=compared.__getitem__)  # of equal ones the first: the own scores
-    kind = nearest if method == AUTO else method
     first = sample.clicks == 0
     before = sample.before_clicks.own()
-    after = before
-    if kind != OWN:
-        after = sample.before_clicks.calibrated(*(values[first] for values in held_out[kind]))
+    measured = {OWN: before} | {
+        kind: sample.before_clicks.calibrated(*(values[first] for values in found)) for kind, found in held_out.items()
+    }
+    calibration = {kind: _calibration_error(each) for kind, each in measured.items()}
+    good = [kind for kind in compared if not calibration[kind] > calibration[OWN]]
+    nearest = min(good, key=compared.__getitem__)  # of equal ones the first: the own scores
+    kind = nearest if method == AUTO else method
+    after = measured[kind]
     fitted = Curve(IdentityCalibrator()).fit(sample) if kind == OWN else candidates[kind].fit(sample)
     return CalibrationFit(
         kind=kind,
@@ -227,8 +233,13 @@ def fit_calibration(
         after=after,
         compared=compared,
         errors=np.stack([errors[OWN], errors[kind]], axis=1),
-        notes=tuple(_notes(kind, compared, candidates, labels, per_joint)),
+        notes=tuple(_notes(kind, compared, calibration, candidates, labels, per_joint)),
+        worse=bool(compared[kind] > compared[OWN] or calibration[kind] > calibration[OWN]),
     )
+
+
+def _calibration_error(sample: CalibrationSample) -> float:
+    return expected_calibration_error(sample.scores[sample.labelled], sample.oks[sample.labelled])
 
 
 def out_of_fold(candidate: Candidate, sample: FitSample, folds: int = FOLDS) -> tuple[np.ndarray, np.ndarray]:
@@ -291,17 +302,26 @@ def _fewest_labels() -> int:
 
 
 def _notes(
-    kind: str, compared: Mapping[str, float], candidates: Mapping[str, Candidate], labels: Labels, per_joint: bool
+    kind: str,
+    compared: Mapping[str, float],
+    calibration: Mapping[str, float],
+    candidates: Mapping[str, Candidate],
+    labels: Labels,
+    per_joint: bool,
 ) -> list[str]:
     """Return what else the user should know."""
     notes = []
     if kind == OWN:
         return [
-            "The network's own scores are kept: no calibration is nearer to the OKS on photos it was not fitted on."
+            "The network's own scores are kept: no calibration is nearer to the OKS, with no larger a calibration "
+            "error, on photos it was not fitted on."
         ]
     if compared[kind] > compared[OWN]:
         notes.append(f"{kind} is worse than the network's own scores, {compared[kind]:.4f} and {compared[OWN]:.4f}: "
                      f"{AUTO} would keep those.")  # fmt: skip
+    elif calibration[kind] > calibration[OWN]:
+        notes.append(f"{kind} has a larger calibration error than the network's own scores, {calibration[kind]:.4f} "
+                     f"and {calibration[OWN]:.4f}: {AUTO} would not take it.")  # fmt: skip
     if labels.persons < candidates[kind].fewest_persons:
         notes.append(f"{labels.persons} labelled people are few for {kind}, {candidates[kind].fewest_persons} or more "
                      "are better: the figures may be far off.")  # fmt: skip

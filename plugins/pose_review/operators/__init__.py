@@ -1,8 +1,8 @@
 """All operators, in the order in which they are usually needed."""
 
 from .comparison import CompareFields
-from .evaluation import Calibrate, Diagnose, EvaluatePoses, FindLabelErrors
-from .exchange import ExportCoco, ImportCoco, LoadFromLabelStudio, SendToLabelStudio
+from .evaluation import Calibrate, Diagnose, EvaluatePoses, FindLabelErrors, RestoreRawScores
+from .exchange import ExportCoco, ImportCoco, LoadFromLabelStudio, SendToLabelStudio, UndoLoadFromLabelStudio
 from .prediction import FlagLowVisibility, PredictPoses, SetUpColours
 from .reviewing import AcceptRefinements, AutoAccept, DiscardRefinements, Refine, ReviewWorst, SelectForLabelling
 from .settling import SettlePeople, UndoAction
@@ -10,6 +10,7 @@ from .settling import SettlePeople, UndoAction
 OPERATORS = (
     PredictPoses,
     Calibrate,
+    RestoreRawScores,
     EvaluatePoses,
     Diagnose,
     FindLabelErrors,
@@ -25,6 +26,7 @@ OPERATORS = (
     DiscardRefinements,
     SendToLabelStudio,
     LoadFromLabelStudio,
+    UndoLoadFromLabelStudio,
     ImportCoco,
     ExportCoco,
     SetUpColours,

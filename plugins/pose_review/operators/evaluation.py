@@ -49,6 +49,8 @@ class Calibrate(PoseOperator):
             inputs.bool("per_joint", label="A curve for each joint", default=False)
         inputs.bool("whole_dataset", label="Write calibrated scores on all photos of the dataset", default=True)
         inputs.str("save_to", label="Write the calibrator to a file (optional)")
+        if ctx.params.get("kind") not in (None, "auto"):
+            inputs.bool("even_if_worse", label="Write also what is worse than the network's own scores", default=False)
         self._network_input(ctx, inputs, head, required=head or bool(save_to))
 
     @staticmethod
@@ -92,7 +94,7 @@ class Calibrate(PoseOperator):
         if from_file:
             options = fields_of_params(ctx, "pred_field", "model", "checkpoint")
             return apply_ccnet.steps(samples, path_of_params(ctx, "path", "a calibrator file"), **options)
-        options = fields_of_params(ctx, "pred_field", "gt_field", "model", "checkpoint", "save_to")
+        options = fields_of_params(ctx, "pred_field", "gt_field", "model", "checkpoint", "save_to", "even_if_worse")
         return calibrate_ccnet.steps(self._target(ctx, samples), fit_samples=samples, **options)
 
     @staticmethod
@@ -106,8 +108,27 @@ class Calibrate(PoseOperator):
         if ctx.params.get("source") == "file":
             path = path_of_params(ctx, "path", "a calibrator file")
             return apply_calibrator(samples, path, **fields_of_params(ctx, "pred_field", "model"))
-        options = fields_of_params(ctx, "pred_field", "gt_field", "kind", "per_joint", "model", "save_to")
+        names = ("pred_field", "gt_field", "kind", "per_joint", "model", "save_to", "even_if_worse")
+        options = fields_of_params(ctx, *names)
         return calibrate(self._target(ctx, samples), fit_samples=samples, **options)
+
+
+class RestoreRawScores(PoseOperator):
+    """Takes calibrations back."""
+
+    key = "restore_raw_scores"
+    title = "restore raw scores"
+    description = "Take calibrations back: scores and visibilities are the network's own again, corrections stay"
+
+    def define_inputs(self, ctx, inputs):
+        """Field."""
+        prediction_input(ctx, inputs)
+
+    def run(self, ctx, samples):
+        """Restore."""
+        from clickpose_fiftyone.raw_scores import restore_raw_scores
+
+        return restore_raw_scores(samples, **fields_of_params(ctx, "pred_field"))
 
 
 def _is_head(ctx) -> bool:

@@ -21,16 +21,16 @@ class SendToLabelStudio(PoseOperator):
     def define_inputs(self, ctx, inputs):
         """Field, address, key."""
         prediction_input(ctx, inputs)
-        runs = ctx.dataset.list_annotation_runs()
-        _connection_inputs(inputs, _address_of(ctx.dataset, runs[-1]) if runs else _ADDRESS)
+        _connection_inputs(inputs, _address_of(ctx.dataset))
         inputs.str("anno_key", label="Name of the run", default="corrections", required=True)
         inputs.str("project", label="Title of the project", default="FiftyOne corrections")
+        inputs.str("backend", label="Address of a running clickpose serve (empty: looked for)")
 
     def run(self, ctx, samples):
         """Send."""
         from clickpose_fiftyone.labelstudio_exchange import send_to_label_studio
 
-        options = fields_of_params(ctx, "pred_field", "url", "api_key", "anno_key", "project")
+        options = fields_of_params(ctx, "pred_field", "url", "api_key", "anno_key", "project", "backend")
         return send_to_label_studio(samples, **options, progress=reporter(ctx, "photos"))
 
 
@@ -45,7 +45,9 @@ class LoadFromLabelStudio(PoseOperator):
 
     def define_inputs(self, ctx, inputs):
         """Run, key."""
-        runs = ctx.dataset.list_annotation_runs()
+        from clickpose_fiftyone.labelstudio_runs import runs_of
+
+        runs = runs_of(ctx.dataset)
         if not runs:
             raise ValueError("Expected photos that were sent to Label Studio, this dataset has no such run")
         inputs.enum("anno_key", runs, label="Run", default=runs[-1], required=True)
@@ -56,6 +58,31 @@ class LoadFromLabelStudio(PoseOperator):
         from clickpose_fiftyone.labelstudio_exchange import load_from_label_studio
 
         return load_from_label_studio(ctx.dataset, **fields_of_params(ctx, "anno_key", "url", "api_key"))
+
+
+class UndoLoadFromLabelStudio(PoseOperator):
+    """Takes a load back."""
+
+    key = "undo_load_from_label_studio"
+    title = "undo a load from Label Studio"
+    description = "Bring back who was deleted there, and how people were; what was corrected here since stays"
+    risk = HIGH
+    needs_photos = False
+
+    def define_inputs(self, ctx, inputs):
+        """Run."""
+        from clickpose_fiftyone.labelstudio_undo import loads_of
+
+        runs = list(loads_of(ctx.dataset))
+        if not runs:
+            raise ValueError("Expected something that was loaded from Label Studio, this dataset has nothing of it")
+        inputs.enum("anno_key", runs, label="Run whose last load is taken back", default=runs[-1], required=True)
+
+    def run(self, ctx, samples):
+        """Undo."""
+        from clickpose_fiftyone.labelstudio_undo import undo_load_from_label_studio
+
+        return undo_load_from_label_studio(ctx.dataset, **fields_of_params(ctx, "anno_key"))
 
 
 class ImportCoco(PoseOperator):
@@ -106,9 +133,11 @@ class ExportCoco(PoseOperator):
         return f"{summary} They are in {os.path.abspath(path)}."
 
 
-def _address_of(dataset, anno_key: str) -> str:
-    """Return where a run was sent to."""
-    return getattr(dataset.get_annotation_info(anno_key).config, "url", None) or _ADDRESS
+def _address_of(dataset, anno_key: str | None = None) -> str:
+    """Return where a run, or the last one, was sent to."""
+    from clickpose_fiftyone.labelstudio_runs import address_of
+
+    return address_of(dataset, anno_key) or _ADDRESS
 
 
 def _connection_inputs(inputs, address: str) -> None:

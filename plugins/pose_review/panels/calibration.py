@@ -12,6 +12,7 @@ from clickpose_fiftyone.calibration_report import (
     persons_by_score,
     score_histogram,
 )
+from clickpose_fiftyone.raw_scores import restore_raw_scores
 
 from .base import (
     PosePanel,
@@ -75,6 +76,10 @@ class CalibrationPanel(PosePanel):
             return
         if (calibration := stored_calibration(ctx.dataset, field)) is not None:  # the plots show also who was fitted on
             panel.md(str(calibration), name="calibration")
+            panel.btn(
+                "restore", label="Restore the network's own scores", icon="undo", variant="outlined",
+                on_click=self.on_restore,
+            )  # fmt: skip
         plot(ctx, panel, "reliability", plots.reliability_figure(report), self.on_reliability)
         plot(ctx, panel, "sparsification", plots.sparsification_figure(report))
         plot(ctx, panel, "precision", plots.precision_figure(report))
@@ -92,6 +97,13 @@ class CalibrationPanel(PosePanel):
         plan = auto_accept(compared_photos(ctx), prediction_field(ctx), 0.9 if target is None else float(target))
         ctx.ops.reload_dataset()
         ctx.ops.notify(str(plan), variant="success")
+
+    @notices
+    def on_restore(self, ctx):
+        """Take the calibration back, of the whole dataset."""
+        restored = restore_raw_scores(ctx.dataset, prediction_field(ctx))
+        ctx.ops.reload_dataset()
+        ctx.ops.notify(str(restored), variant="success")
 
     @notices
     def on_score(self, ctx):
