@@ -11,6 +11,8 @@ import numpy as np
 import clickpose
 from clickpose.predictor import PosePredictor
 from clickpose_fiftyone.conversion import detection_boxes, instance_of, poses_to_labels
+from clickpose_fiftyone.field_names import PREDICTED_BY
+from clickpose_fiftyone.provenance import FieldNetwork
 
 
 class PoseModel(fom.Model, fom.SamplesMixin):
@@ -31,6 +33,9 @@ class PoseModel(fom.Model, fom.SamplesMixin):
         self.predictor = clickpose.load(model, **load_options) if isinstance(model, str) else model
         self.min_score = min_score
         self._preprocess = True
+        checkpoint = load_options.get("checkpoint")
+        network = FieldNetwork.of(self.predictor, None if checkpoint is None else str(checkpoint))
+        self._network = network.to_text()
 
     @property
     def media_type(self) -> str:
@@ -106,7 +111,10 @@ class PoseModel(fom.Model, fom.SamplesMixin):
         links = None if prompt is None else [instance_of(box) or fo.Instance() for box in prompt.detections]
         kept = np.flatnonzero(poses.instance_scores >= self.min_score)
         links = None if links is None else [links[person] for person in kept]
-        return poses_to_labels(poses.select(kept), image_hw, instances=links)[0]
+        keypoints, _ = poses_to_labels(poses.select(kept), image_hw, instances=links)
+        for label in keypoints.keypoints:  # FiftyOne does not tell into which field they go
+            label[PREDICTED_BY] = self._network
+        return keypoints
 
 
 def _as_rgb(image: np.ndarray) -> np.ndarray:

@@ -110,6 +110,7 @@ def predict_poses(
     summary = PredictSummary(earlier=start)
     prompts = [None] * len(ids) if prompt_field is None else samples.values(prompt_field)
     found: dict = {}
+    written = set(ids[:start])
     done, kept_at = start, time.monotonic()
 
     def keep() -> None:
@@ -117,8 +118,9 @@ def predict_poses(
         if found:
             _require_uncorrected(dataset_of(samples).select(list(found)), pred_field, replace_corrected)
             _write(samples, pred_field, found, predictor, colours)
+            written.update(found)
+            remember_network(samples, pred_field, predictor, checkpoint, written)
             if not summary.photos:
-                remember_network(samples, pred_field, predictor, checkpoint)
                 remember_calibration(samples, pred_field, None)
             summary.photos += len(found)
             summary.persons += sum(len(keypoints.keypoints) for keypoints, _, _ in found.values())

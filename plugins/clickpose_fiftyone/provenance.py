@@ -6,13 +6,20 @@ pose that it starts from. A field that was imported is of no known network until
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields
+
+from bson import ObjectId
 
 from clickpose.calibration.provenance import CalibratorError, Provenance
 from clickpose.predictor import PosePredictor
 from clickpose.skeleton import Skeleton
-from clickpose_fiftyone.field_names import NETWORKS_INFO
-from clickpose_fiftyone.fiftyone_internals import dataset_of
+from clickpose_fiftyone.field_names import CONFIDENCE, NETWORKS_INFO, PREDICTED_BY, people_path
+from clickpose_fiftyone.fiftyone_internals import ID, dataset_of, photos_collection, root_dataset_of
+from clickpose_fiftyone.kept import kept_while_unchanged
+
+_TEXT = re.compile(r"(?P<model>.+) \((?P<skeleton>.+), weights (?P<weights>\w+)\)(?: from (?P<file>.+))?")
 
 
 @dataclass(frozen=True)
@@ -31,12 +38,34 @@ class FieldNetwork:
     skeleton: str
     checkpoint: str | None = None
 
+    @classmethod
+    def of(cls, predictor: PosePredictor, checkpoint: str | None = None) -> FieldNetwork:
+        """Return what is kept of a network."""
+        return cls(predictor.name, predictor.fingerprint, predictor.skeleton.name, checkpoint)
+
+    @classmethod
+    def from_text(cls, text: str) -> FieldNetwork | None:
+        """Return the network of :meth:`to_text`; None for another text."""
+        found = _TEXT.fullmatch(text)
+        return None if found is None else cls(found["model"], found["weights"], found["skeleton"], found["file"])
+
+    def to_text(self) -> str:
+        """Return what a person says of the network."""
+        return f"{self}{f' from {self.checkpoint}' if self.checkpoint else ''}"
+
+    @classmethod
+    def from_dict(cls, stored: Mapping) -> FieldNetwork:
+        """Return the network of ``asdict``."""
+        return cls(**{part.name: stored.get(part.name) for part in fields(cls)})
+
     def __str__(self) -> str:
         weights = f"weights {self.fingerprint}" if self.fingerprint else "weights not known"
         return f"{self.model} ({self.skeleton}, {weights})"
 
 
-def remember_network(samples, field: str, predictor: PosePredictor, checkpoint: str | None = None) -> None:
+def remember_network(
+    samples, field: str, predictor: PosePredictor, checkpoint: str | None = None, photos: Collection[str] | None = None
+) -> None:
     """Keep with the dataset which network predicted a field.
 
     Args:
@@ -44,27 +73,69 @@ def remember_network(samples, field: str, predictor: PosePredictor, checkpoint: 
         field: Keypoints field that was predicted.
         predictor: the network.
         checkpoint: file of its weights, if they are not the shipped ones.
+        photos: ids of the photos that it predicted; None for all. Where others have people of another network, or of
+            one that nobody knows, nobody knows the field's any more: it is several.
     """
-    network = FieldNetwork(predictor.name, predictor.fingerprint, predictor.skeleton.name, checkpoint)
-    store_network(samples, field, network)
+    network = FieldNetwork.of(predictor, checkpoint)
+    if photos is None or network_of(samples, field) == network or not _has_people_beside(samples, field, photos):
+        store_network(samples, field, network)
+    else:
+        store_network(samples, field, None)
 
 
-def store_network(samples, field: str, network: FieldNetwork) -> None:
-    """Keep with the dataset what :func:`network_of` returns of a field, and show it beside the field's name."""
+def _has_people_beside(samples, field: str, photos: Collection[str]) -> bool:
+    """Tell whether photos beside some have people whom a network predicted; whom a human added has no confidences."""
+    predicted = {people_path(field): {"$elemMatch": {CONFIDENCE: {"$ne": None}}}}
+    others = {ID: {"$nin": [ObjectId(sample_id) for sample_id in photos]}, **predicted}
+    return photos_collection(root_dataset_of(samples)).find_one(others, {ID: True}) is not None
+
+
+def store_network(samples, field: str, network: FieldNetwork | None) -> None:
+    """Keep with the dataset what :func:`network_of` returns of a field, and show it beside the field's name.
+
+    Args:
+        samples: a dataset or view.
+        field: Keypoints field.
+        network: what predicted it; None for several networks.
+    """
     dataset = dataset_of(samples)
-    dataset.info[NETWORKS_INFO] = {**(dataset.info.get(NETWORKS_INFO) or {}), field: asdict(network)}
+    kept = None if network is None else asdict(network)
+    dataset.info[NETWORKS_INFO] = {**(dataset.info.get(NETWORKS_INFO) or {}), field: kept}
     dataset.save()
     described = dataset.get_field(field)
-    described.description = f"Poses predicted by {network}"
+    described.description = (
+        "Poses predicted by several networks" if network is None else f"Poses predicted by {network}"
+    )
     described.save()
 
 
 def network_of(samples, field: str) -> FieldNetwork | None:
-    """Return the network that predicted a field; None where that is not known, as for imported predictions."""
+    """Return the network that predicted a field; None where that is not known, as for imported predictions, or several.
+
+    It is what the dataset keeps of the field, or what its people say, whom FiftyOne's ``apply_model`` wrote.
+    """
     stored = (dataset_of(samples).info.get(NETWORKS_INFO) or {}).get(field)
-    if stored is None:
-        return None
-    return FieldNetwork(**{part.name: stored.get(part.name) for part in fields(FieldNetwork)})
+    said = _said_by_people(root_dataset_of(samples), field)
+    if not said:
+        return None if stored is None else FieldNetwork.from_dict(stored)
+    name = said[0] if len(said) == 1 else None
+    network = None if name is None else FieldNetwork.from_text(name)
+    if network is not None and stored != asdict(network):
+        store_network(samples, field, network)
+    return network
+
+
+@kept_while_unchanged
+def _said_by_people(dataset, field: str) -> tuple[str | None, ...]:
+    """Return what different people of a field say predicted them, None for some who do not; nothing if nobody does."""
+    if dataset.get_field(field) is None:
+        return ()
+    photos = photos_collection(dataset)
+    said = photos.distinct(f"{people_path(field)}.{PREDICTED_BY}")
+    if not said:
+        return ()
+    silent = {people_path(field): {"$elemMatch": {PREDICTED_BY: None, CONFIDENCE: {"$ne": None}}}}
+    return (*said, *([] if photos.find_one(silent, {ID: True}) is None else [None]))
 
 
 def network_said(samples, field: str, skeleton: Skeleton, model: str | None) -> FieldNetwork | None:

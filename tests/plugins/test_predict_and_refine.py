@@ -15,10 +15,11 @@ from clickpose.skeleton import COCO
 from clickpose.structures import Poses
 from clickpose_fiftyone.conversion import pose_attributes
 from clickpose_fiftyone.field_names import CORRECTED
-from clickpose_fiftyone.labelstudio_people import read_task
+from clickpose_fiftyone.labelstudio_merge import Synced, merge_photo
 from clickpose_fiftyone.labelstudio_tasks import make_tasks
 from clickpose_fiftyone.model import PoseModel
 from clickpose_fiftyone.predict import predict_poses
+from clickpose_fiftyone.provenance import network_needed, network_of
 from clickpose_fiftyone.refinement import (
     accept_refinements,
     discard_refinements,
@@ -113,6 +114,33 @@ def test_a_stopped_prediction_keeps_what_it_found_and_goes_on_there(photos):
     assert (summary.photos, summary.persons, summary.earlier) == (1, 1, 1) and "had been done before" in str(summary)
     assert photos.first().pred.keypoints[0].id == first and len(photos.last().pred.keypoints) == 1
     assert predict_poses(photos, "pred", BoxPredictor()).photos == 2  # it is finished: a new run does all anew
+
+
+def test_apply_model_tells_which_network_predicted(photos):
+    """FiftyOne does not tell a model into which field it predicts: the people say who predicted them."""
+    photos.apply_model(PoseModel(BoxPredictor()), label_field="found", skip_failures=False)
+    network = network_of(photos, "found")
+    assert (network.model, network.fingerprint, network.skeleton) == ("box", "box", "coco")
+    assert photos.get_field("found").description == "Poses predicted by box (coco, weights box)"
+    other = BoxPredictor()
+    other.fingerprint = "another"
+    photos.limit(1).apply_model(PoseModel(other), label_field="found", skip_failures=False)
+    assert network_of(photos, "found") is None  # two networks' people: no curve fits both
+    photos.apply_model(PoseModel(other), label_field="found", skip_failures=False)
+    assert network_of(photos, "found").fingerprint == "another"
+
+
+def test_a_field_of_two_networks_is_of_none(photos):
+    other = BoxPredictor()
+    other.fingerprint = "another"
+    predict_poses(photos, "pred", BoxPredictor())
+    predict_poses(photos.limit(1), "pred", other)
+    assert network_of(photos, "pred") is None
+    assert photos.get_field("pred").description == "Poses predicted by several networks"
+    with pytest.raises(ValueError, match="which the dataset does not know"):
+        network_needed(photos, "pred", COCO, None, "to try")
+    predict_poses(photos, "pred", other)
+    assert network_of(photos, "pred").fingerprint == "another"
 
 
 def test_only_the_same_run_goes_on(photos):
@@ -263,6 +291,11 @@ def test_people_of_one_photo_are_saved_beside_each_other(photos):
         np.testing.assert_allclose(saved.pose.keypoints, person.pose.keypoints + 1)
 
 
+def taken_back(task, result, config, label):
+    """Label id -> the people of a photo whose one person was sent."""
+    return merge_photo(result, config, {label.id: label}, Synced.sent(task, config)).labels
+
+
 def test_label_studio_brings_everybody_back_to_where_they_were(predicted):
     tasks = make_tasks(predicted, "pred", lambda path: path)
     task, sample = tasks[0], predicted.first()
@@ -270,12 +303,12 @@ def test_label_studio_brings_everybody_back_to_where_they_were(predicted):
     assert task["data"]["sample_id"] == sample.id and list(task["data"]["label_ids"].values()) == [label.id]
     config = parse_labeling_config(build_labeling_config(COCO), COCO)
     result = json.loads(json.dumps(task["predictions"][0]["result"]))
-    untouched = read_task(task, {"result": result}, config, {label.id: label})
+    untouched = taken_back(task, result, config, label)
     assert list(untouched) == [label.id] and untouched[label.id].tags == []
     wrist = next(item for item in result if item["id"].endswith("left_wrist") and item["type"] == "keypointlabels")
     wrist["value"].update(x=25.0, y=75.0)
     result = [item for item in result if not item["id"].endswith("right_ankle")]
-    corrected = read_task(task, {"result": result}, config, {label.id: label})[label.id]
+    corrected = taken_back(task, result, config, label)[label.id]
     joint = COCO.index("left_wrist")
     assert corrected.points[joint] == pytest.approx([0.25, 0.75])
     assert corrected.annotated_visibility[joint] in (1, 2) and corrected.annotated_visibility[-1] == 0
@@ -288,12 +321,12 @@ def test_new_and_deleted_people_are_told_apart_without_region_ids(predicted):
     label = predicted.first().pred.keypoints[0]
     config = parse_labeling_config(build_labeling_config(COCO), COCO)
     renamed = json.loads(json.dumps(task["predictions"][0]["result"]).replace(f"cp-{label.id}", "cp-other"))
-    assert list(read_task(task, {"result": renamed}, config, {label.id: label})) == [label.id]
+    assert list(taken_back(task, renamed, config, label)) == [label.id]
     box = next(item for item in renamed if item["type"] == "rectanglelabels")
     box["value"].update(x=80.0, y=80.0, width=5.0, height=5.0)
-    (new,) = read_task(task, {"result": renamed}, config, {label.id: label})
+    (new,) = taken_back(task, renamed, config, label)
     assert new != label.id
-    assert read_task(task, {"result": []}, config, {label.id: label}) == {}
+    assert taken_back(task, [], config, label) == {}
 
 
 def test_human_work_is_not_predicted_over_unless_it_is_allowed(predicted):
