@@ -238,9 +238,8 @@ def _evaluate_columns(samples, config: PoseEvaluationConfig) -> _Outcome:
     truth_columns = PersonColumns(samples, config.gt_field, attributes=TRUTH_ATTRIBUTES)
     prediction_columns = PersonColumns(samples, config.pred_field, attributes=PREDICTION_ATTRIBUTES)
     require_same_joints(prediction_columns, truth_columns)
-    truth, predictions = within_categories(
-        read_truth(truth_columns), read_predictions(prediction_columns, config.score), truth_columns, prediction_columns
-    )
+    found = read_predictions(prediction_columns, config.score, as_coco=True)
+    truth, predictions = within_categories(read_truth(truth_columns), found, truth_columns, prediction_columns)
     sigmas = truth_columns.skeleton.sigma_array
     evaluation = evaluate_keypoints(truth, predictions, sigmas, range(len(truth_columns.counts)))
     matches = match_persons(truth, predictions, sigmas, config.iou)

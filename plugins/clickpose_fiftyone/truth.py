@@ -80,12 +80,14 @@ def read_truth(columns: PersonColumns) -> KeypointTruth:
     )
 
 
-def read_predictions(columns: PersonColumns, score: str = PRED_OKS) -> KeypointPredictions:
+def read_predictions(columns: PersonColumns, score: str = PRED_OKS, as_coco: bool = False) -> KeypointPredictions:
     """Read predicted persons.
 
     Args:
         columns: the persons.
         score: attribute that ranks them; where a person has none, the mean of its ``confidence``.
+        as_coco: joints that are not there are at 0, 0, where a file has them and pycocotools takes them, also for the
+            area of people who were read from no list of results; only COCO's figures want this.
 
     Raises:
         ValueError: if a person has neither, or nobody an attribute that was chosen.
@@ -104,7 +106,8 @@ def read_predictions(columns: PersonColumns, score: str = PRED_OKS) -> KeypointP
         )
     areas = columns.scalars(RESULT_AREA)
     areas = areas if len(columns) and np.isfinite(areas).all() else None
-    return KeypointPredictions(keypoints=columns.keypoints, scores=scores, image_ids=columns.rows, areas=areas)
+    keypoints = np.nan_to_num(columns.keypoints) if as_coco else columns.keypoints
+    return KeypointPredictions(keypoints=keypoints, scores=scores, image_ids=columns.rows, areas=areas)
 
 
 def require_same_joints(predictions: PersonColumns, truth: PersonColumns) -> None:
