@@ -99,8 +99,8 @@ class CalibrationSummary:
         done = "Fitted" if self.written else "Nothing was written: the scores stay as they are. Tried"
         return (
             f"{done} {_article(self.kind)} {self.kind} calibrator on {self.persons} labelled people. Calibration error "
-            f"of joints {self.before['ece']:.3f} -> {self.after['ece']:.3f}, of people {self.before['person_ece']:.3f} -> "
-            f"{self.after['person_ece']:.3f} (cross-validated).{note}"
+            f"of joints {self.before['ece']:.3f} -> {self.after['ece']:.3f}, of people "
+            f"{self.before['person_ece']:.3f} -> {self.after['person_ece']:.3f} (cross-validated).{note}"
         )
 
 

@@ -33,7 +33,9 @@ from clickpose_fiftyone.fiftyone_internals import (
     write_operations,
 )
 
-_SCALAR_FIELDS = {bool: fo.BooleanField, int: fo.IntField, float: fo.FloatField, str: fo.StringField}
+_SCALAR_FIELDS = {
+    bool: fo.BooleanField, int: fo.IntField, float: fo.FloatField, str: fo.StringField, datetime: fo.DateTimeField,
+}  # fmt: skip
 Nested = list[list | None]
 Documents = list[list[dict] | None]
 

@@ -15,7 +15,7 @@ from clickpose_fiftyone.coco_exchange import import_coco, to_coco
 from clickpose_fiftyone.colours import color_by_confidence
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.conversion import label_to_pose
-from clickpose_fiftyone.field_names import CORRECTED
+from clickpose_fiftyone.field_names import CORRECTED, SETTLED_AT, SETTLED_BY
 from clickpose_fiftyone.labelstudio_exchange import load_from_label_studio, send_to_label_studio
 from clickpose_fiftyone.refinement import refine_pose
 from clickpose_fiftyone.visibility import flag_low_visibility
@@ -28,10 +28,11 @@ def dataset(sendable):
 
 
 def documents(dataset):
-    """Everything of the poses and boxes but the tags."""
+    """Everything of the poses and boxes but what the review says of them."""
     people = [label.to_dict() for found in dataset.values("pred") for label in found.keypoints]
     boxes = [label.to_dict() for found in dataset.values("pred_boxes") for label in found.detections]
-    return [{name: value for name, value in label.items() if name != "tags"} for label in people + boxes]
+    review = ("tags", SETTLED_BY, SETTLED_AT)
+    return [{name: value for name, value in label.items() if name not in review} for label in people + boxes]
 
 
 def test_what_nobody_changed_comes_back_as_it_was(dataset, label_studio):

@@ -23,7 +23,7 @@ from clickpose_fiftyone.skeletons import set_skeleton
 
 PLUGIN = "@clickpose/pose_review"
 MANIFEST = yaml.safe_load((plugin_folder() / "fiftyone.yml").read_text())
-NOT_OF_PHOTOS = {"import_coco", "load_from_label_studio", "undo_load_from_label_studio"}
+NOT_OF_PHOTOS = {"import_coco", "load_from_label_studio", "undo_load_from_label_studio", "undo_review"}
 PARAMS = {"path": "/nowhere/poses.json", "joint": "nose", "x": 1, "y": 1, "label_id": "0" * 24, "gt_field": "gt"}
 
 
