@@ -26,10 +26,12 @@ import {config, diagnostics} from "./config.js";
 import * as display from "./drawing/display.js";
 import * as drafts from "./edits/drafts.js";
 import * as gestures from "./edits/gestures.js";
+import * as isolation from "./keys/isolation.js";
 import {follow} from "./drawing/follow.js";
 import * as hover from "./drawing/hover.js";
 import * as keys from "./keys/keys.js";
 import * as labels from "./edits/labels.js";
+import * as leaving from "./edits/leaving.js";
 import * as lsPage from "./label_studio/page.js";
 import * as lsProbes from "./label_studio/probes.js";
 import * as lsRegions from "./label_studio/regions.js";
@@ -54,6 +56,7 @@ function shown() {
   const view = lsPage.view();
   if (view) lsRegions.letThrough(view);
   if (view) submit.attend(view.annotation);
+  if (view) isolation.follow(view);
   if (!lsProbes.can("submitting") && refinement.isWaiting()) lookForSaving();
 }
 
@@ -121,6 +124,7 @@ function start() {
   hover.listen();
   wholePersons.listen();
   drafts.listen();
+  leaving.listen();
   panning.listen();
   setInterval(lsProbes.safely(lookAgain), config.retryMs);
   setInterval(lsProbes.safely(lookForStrange), STRANGE_MS);

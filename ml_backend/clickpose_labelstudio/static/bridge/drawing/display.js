@@ -5,7 +5,6 @@ const shown = {
   bones: true,
   names: false, // of the joints
   fadePredicted: false, // what no human has placed
-  isolated: null, // id of the one person that is shown
   hovered: null, // id of the person under the mouse
   marked: new Set(), // ids of the regions that an action under the mouse would take
 };

@@ -22,10 +22,9 @@ export function draw(view) {
   if (!isNew && print.length === sheet.print.length && print.every((mark, i) => mark === sheet.print[i])) return;
   sheet.print = print;
   const context = prepare(sheet.canvas, size);
-  const shown = scene.filter(({isShown}) => isShown);
-  shown.forEach((person) => drawPerson(context, person, size));
+  scene.forEach((person) => drawPerson(context, person, size));
   diagnostics.redraws += 1;
-  diagnostics.bones = shown.reduce((count, {bones}) => count + bones.length, 0);
+  diagnostics.bones = scene.reduce((count, {bones}) => count + bones.length, 0);
 }
 
 function drawPerson(context, {id, tint, opacity, points, bones, box}, {width}) {
@@ -60,17 +59,15 @@ function dress(scene, {image}) {
   const zoom = image.zoomScale || 1;
   for (const person of scene) {
     for (const {region, radius, grab, opacity} of person.points) {
-      const hitStrokeWidth = 2 * (grab - radius);
-      lsShapes.dress(region, {radius: radius / zoom, hitStrokeWidth, opacity, visible: person.isShown});
+      lsShapes.dress(region, {radius: radius / zoom, hitStrokeWidth: 2 * (grab - radius), opacity});
     }
-    if (person.boxRegion) lsShapes.dress(person.boxRegion, {visible: person.isShown});
   }
 }
 
 /** What a scene looks like, as a row of numbers and texts that can be compared. */
 function printOf(scene, {width, height, ratio}) {
   const print = [width, height, ratio, display.get("names")];
-  for (const person of scene.filter(({isShown}) => isShown)) {
+  for (const person of scene) {
     print.push(person.id, person.tint, person.opacity, person.bones.length, person.bones[0]?.width);
     for (const point of person.points) {
       const {x, y, radius, doubt, opacity, side, placed, hidden, selected, marked, loose} = point;

@@ -62,7 +62,6 @@ export function sceneOf({annotation, stage, image}) {
     ...person,
     tint: tints.get(person.id),
     opacity: front === null || person.id === front ? 1 : BEHIND,
-    isShown: [null, person.id].includes(display.get("isolated")),
   }));
   scene.forEach((person) => finish(person, person.id !== "" && person.id === meant));
   return scene.sort((a, b) => (a.id === front ? 1 : 0) - (b.id === front ? 1 : 0));
@@ -95,7 +94,7 @@ function personOf({id, box, joints}, transform) {
   const center = outline.length ? {x: (left + right) / 2, y: (top + bottom) / 2} : null;
   const isChosen = points.some(({selected}) => selected) || Boolean(box && isSelected(box));
   sizePoints(points, size);
-  return {id, points, corners, boxRegion: box, boxId: box?.cleanId, size, center, isChosen};
+  return {id, points, corners, boxId: box?.cleanId, size, center, isChosen};
 }
 
 const isSelected = (region) => Boolean(region.inSelection || region.highlighted);
