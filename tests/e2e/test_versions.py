@@ -34,6 +34,7 @@ LOST = {
     (KEYPOINT, "editableFields"): {"list"},
     (ANNOTATION, "saveDraft"): {"drafts"},
     (ANNOTATION, "setDraftSaving"): {"drafts"},
+    (ANNOTATION, "saveDraftImmediately"): {"leaving"},
     (f"{ANNOTATION}.history", "freeze"): {"history"},
     (f"{ANNOTATION}.history", "undoIdx"): {"history"},
     (f"{ANNOTATION}.history", "setReplaceNextUndoState"): {"history"},

@@ -18,15 +18,19 @@ export function listen() {
   });
 }
 
-/** Try again, if there is something to save; a Submit that waits goes on then. */
-export async function saveAgain() {
-  const annotation = unsaved;
-  if (!annotation) return;
-  unsaved = null;
-  if (!lsPage.isSelected(annotation) || !lsSaving.isSavingDraft(annotation)) return;
+/** Save a draft of what is there now, at once or as soon as Label Studio can be reached. */
+export async function keep(annotation) {
+  if (!lsProbes.can("drafts")) return;
   try {
     await lsSaving.saveDraftAnew(annotation);
   } catch {
     unsaved = annotation; // still away
   }
+}
+
+/** Try again, if there is something to save; a Submit that waits goes on then. */
+export async function saveAgain() {
+  const annotation = unsaved;
+  unsaved = null;
+  if (annotation && lsPage.isSelected(annotation) && lsSaving.isSavingDraft(annotation)) await keep(annotation);
 }

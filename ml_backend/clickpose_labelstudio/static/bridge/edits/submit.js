@@ -4,6 +4,7 @@
  */
 import * as chip from "../surface/chip.js";
 import {config} from "../config.js";
+import * as drafts from "./drafts.js";
 import {can, safely} from "../label_studio/probes.js";
 import * as gestures from "./gestures.js";
 import * as lsPage from "../label_studio/page.js";
@@ -18,10 +19,12 @@ const CHECKED = new Set(["submitAnnotation", "updateAnnotation", "acceptAnnotati
 const LEAVING = new Set(["nextTask", "prevTask"]);
 const STAYED = "the other joints stay where they are";
 const TURN_MS = 20; // between looks whether the answer has come
+const LONG_MS = 1000; // after which a second press is answered; before, it is a double click
 
 /** Be there when the annotation is saved; to be called whenever it is shown or pressed on. */
 export function attend(annotation) {
-  if (can("submitting")) lsSaving.comeBefore(annotation, {before: safely(before), saving: safely(saving)});
+  const rules = {before: safely(before), saving: safely(saving), again: safely(again), failed: safely(failed)};
+  if (can("submitting")) lsSaving.comeBefore(annotation, rules);
 }
 
 /** Problems that have been told of before a submission; they do not hold up another one. */
@@ -74,4 +77,16 @@ export function saving() {
   if (refinement.dropUnanswered()) {
     notices.say(`Submitted before the answer came. Your edit is in it; ${STAYED}.`);
   }
+}
+
+/** Submit has been pressed once more while the annotation is on its way, `since` when, ms. */
+function again(since) {
+  if (performance.now() - since < LONG_MS) return;
+  notices.say("Label Studio has not answered yet: it is still saving this. It is sent once.", {kind: "submit"});
+}
+
+/** The annotation has not been saved: all is as before Submit was pressed, and is kept as a draft. */
+function failed(annotation) {
+  drafts.keep(annotation);
+  notices.say("Label Studio has not saved this. Nothing is lost: it is kept as a draft. Submit it once more.", {kind: "submit"});
 }

@@ -1,6 +1,7 @@
 /** Label Studio's undo history: several changes as one step. */
 
 import {can} from "./probes.js";
+import {runAsAction} from "./actions.js";
 
 const HISTORY_KEY = "clickpose"; // under which the history is held while one step is made
 const NO_STEP_KEY = "clickpose-no-step";
@@ -36,27 +37,11 @@ export function asOneStep(annotation, change, {replace = false} = {}) {
   if (replace) annotation.history.setReplaceNextUndoState(true);
   holdHistory(annotation);
   try {
-    atOnce(annotation, change);
+    if (can("batches")) runAsAction(annotation, change);
+    else change();
   } finally {
     releaseHistory(annotation);
   }
-}
-
-/**
- * Run `change` as one action of Label Studio's tree: what follows from changes (snapshots of all regions, what is shown)
- * is worked out once after all of them, not after each. Any action that calls back serves.
- */
-function atOnce(annotation, change) {
-  if (!can("batches")) {
-    change();
-    return;
-  }
-  let isDone = false;
-  annotation.traverseTree(() => {
-    if (!isDone) change();
-    isDone = true;
-    return "stop";
-  });
 }
 
 /** The latest step of the history, to tell later whether another one has been made or taken back. */

@@ -106,6 +106,12 @@ export const PROBES = [
     needs: "A draft that could not be saved, since Label Studio was away, is not saved again by itself.",
   },
   {
+    name: "leaving",
+    of: ["saving.saveDraftAtOnce"],
+    test: ({annotation}) => isFunction(annotation.saveDraftImmediately),
+    needs: "What you did in the last five seconds is lost where the page is closed or loaded anew.",
+  },
+  {
     name: "bars",
     of: ["layout.bottomBar", "layout.header", "layout.gapsIn", "layout.watch"],
     test: () => layout.bottomBar() !== null || layout.header() !== null,
@@ -121,7 +127,7 @@ export const PROBES = [
   },
   {
     name: "batches",
-    of: ["history.asOneStep"],
+    of: ["history.asOneStep", "actions.runAsAction"],
     test: ({annotation}) => isFunction(annotation.traverseTree),
     needs: "Applying an answer takes longer in a crowd.",
   },

@@ -1,5 +1,6 @@
-/** What Label Studio is saving just now, and how to come before it. */
-import {replaceAction} from "./actions.js";
+/** What Label Studio is saving just now, how to come before it, and what is left where it fails. */
+import {can} from "./probes.js";
+import {replaceAction, runAsAction} from "./actions.js";
 
 /** Whether an annotation is being submitted, updated or accepted just now. */
 export const isSaving = () => Boolean(window.Htx?.isSubmitting);
@@ -12,25 +13,44 @@ export async function saveDraftAnew(annotation) {
   await annotation.saveDraft();
 }
 
+const OUTLIVES_LENGTH = 60_000; // of a request that may outlive its page: browsers allow 64 KB
+
+/** Save a draft of what Label Studio would save a moment later, though the page is about to go. */
+export function saveDraftAtOnce(annotation) {
+  if (isSavingDraft(annotation)) return; // the first one may have no number yet: there would be two
+  const {fetch} = window;
+  if (fetch === outliving) return;
+  outliving = (address, options) =>
+    fetch(address, {...options, keepalive: options?.body?.length < OUTLIVES_LENGTH || options?.keepalive});
+  window.fetch = outliving;
+  annotation.saveDraftImmediately();
+  setTimeout(() => (window.fetch = fetch), 0);
+}
+
+let outliving = null; // stands in the place of the page's own while a draft is being sent
+
 const SAVING = ["submitAnnotation", "updateAnnotation", "acceptAnnotation", "rejectAnnotation", "skipTask"];
 const LEAVING = ["nextTask", "prevTask"]; // as events, since buttons keep these actions from when they were drawn
 const known = new WeakSet();
 const started = new Map(); // annotation -> how to tell it that its submission has begun
 const waiting = new Set(); // annotations that are to be saved or left, once there is an answer
+const onTheWay = new Map(); // annotation -> since when, ms, it is on its way to Label Studio
 
 /**
  * Come before all that saves or leaves an annotation by a key or a button.
  *
  * `before(annotation, name)` returns null to let it go on at once, or a promise of whether it is to go on. Until then
  * Label Studio does not know that its button has been pressed: it goes on saving drafts, and the annotation is left as
- * ever. A second press is the same as the first. `saving(annotation)` is called when the annotation is about to be sent.
+ * ever. A second press is the same as the first, also when the annotation is on its way: Label Studio frees its button
+ * after five seconds, answer or no answer, and would make a second annotation. `again(since)` is called then;
+ * `saving(annotation)` when the annotation is about to be sent, and `failed(annotation)` when it has not been saved.
  */
-export function comeBefore(annotation, {before, saving}) {
+export function comeBefore(annotation, rules) {
   const store = window.Htx;
   if (!known.has(store)) {
     known.add(store);
-    for (const name of SAVING) replaceAction(store, name, (original) => inTime(store, name, original, before));
-    replaceAction(store.events, "invoke", (original) => asEvent(store, original, {before, saving}));
+    for (const name of SAVING) replaceAction(store, name, (original) => inTime(store, name, original, rules));
+    replaceAction(store.events, "invoke", (original) => asEvent(store, original, rules));
   }
   if (!known.has(annotation)) {
     known.add(annotation);
@@ -39,33 +59,51 @@ export function comeBefore(annotation, {before, saving}) {
   }
 }
 
-function inTime(store, name, original, before) {
+function inTime(store, name, original, rules) {
   return (...args) => {
     const annotation = store.annotationStore.selected;
-    const go = () => {
-      begin(annotation);
-      return original(...args);
-    };
-    return waiting.has(annotation) ? undefined : inTurn(store, annotation, before(annotation, name), go);
+    if (waiting.has(annotation)) return undefined;
+    if (onTheWay.has(annotation)) return rules.again(onTheWay.get(annotation));
+    const go = () => original(...args);
+    return inTurn(store, annotation, rules.before(annotation, name), go);
   };
 }
 
 /** What is saved by a way that {@link inTime} does not know, such as a button drawn long ago, comes here, too. */
-function asEvent(store, original, {before, saving}) {
+function asEvent(store, original, rules) {
   return (name, ...args) => {
     const annotation = store.annotationStore?.selected;
-    if (annotation && SAVING.includes(name)) {
-      begin(annotation);
-      saving(annotation);
-    }
-    if (!annotation || !LEAVING.includes(name)) return original(name, ...args);
-    return inTurn(store, annotation, before(annotation, name), () => original(name, ...args));
+    const go = () => original(name, ...args);
+    if (annotation && SAVING.includes(name)) return send(store, annotation, go, rules);
+    if (!annotation || !LEAVING.includes(name)) return go();
+    return inTurn(store, annotation, rules.before(annotation, name), go);
   };
 }
 
-function begin(annotation) {
+/** Send an annotation, once; one that is not saved is left as it was before, so that drafts of it go on being saved. */
+async function send(store, annotation, go, rules) {
+  if (onTheWay.has(annotation)) return rules.again(onTheWay.get(annotation));
   started.get(annotation)?.();
   started.delete(annotation);
+  rules.saving(annotation);
+  const {draftId} = annotation;
+  onTheWay.set(annotation, performance.now());
+  try {
+    return await go();
+  } finally {
+    onTheWay.delete(annotation);
+    const isSaved = window.Htx !== store || store.annotationStore?.selected !== annotation; // it is loaded anew then
+    if (!isSaved) setTimeout(() => takeBack(store, annotation, draftId, rules), 0); // after Label Studio's own steps
+  }
+}
+
+/** Label Studio would show for ever that it is loading, save no draft any more, and forget the one that there is. */
+function takeBack(store, annotation, draftId, rules) {
+  if (annotation.$treenode?.isAlive === false || !can("batches")) return;
+  store.setFlags({isLoading: false});
+  runAsAction(annotation, () => (annotation.submissionStarted = 0));
+  if (draftId && !annotation.draftId) annotation.setDraftId?.(draftId);
+  rules.failed(annotation);
 }
 
 function inTurn(store, annotation, due, go) {
