@@ -19,6 +19,9 @@ from clickpose.frames import CropFrame, ImageFrame
 from clickpose.skeleton import Skeleton
 from clickpose.structures import Clicks, Pose, Poses
 
+SAME_PERSON_IOU = 0.3
+"""How much the box of a person and the one that a region was encoded for must overlap for the region to serve."""
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class EncodedRegion:
@@ -135,6 +138,17 @@ class PosePredictor(ABC):
         Returns:
             The refined pose; every fixed joint exactly where the human put it, ``fixed`` True for it.
         """
+
+    def standalone_decoder(self) -> bytes | None:
+        """Return an ONNX graph that answers as :meth:`refine_region` does, wherever ONNX runs; None without one."""
+        return None
+
+    def standalone_inputs(self, region: EncodedRegion) -> dict[str, np.ndarray]:
+        """Return the inputs of :meth:`standalone_decoder` that are the same for all clicks on a region's person.
+
+        The others are ``keypoints`` (K, 2), NaN where there is none, ``fixed`` (K,) 0 or 1 and ``box`` (4,), px.
+        """
+        raise NotImplementedError(f"{self.name} has no standalone decoder")
 
     def set_image(self, image: np.ndarray) -> None:
         """Choose the image that :meth:`predict` and :meth:`refine` speak of.
@@ -267,7 +281,7 @@ def visible_boxes(boxes_xyxy: np.ndarray, image_hw: tuple[int, int]) -> np.ndarr
 def best_region(predictor: PosePredictor, regions: Sequence[EncodedRegion], pose: Pose) -> EncodedRegion | None:
     """Choose this person's region among cached ones.
 
-    It covers the pose, and it is the whole image or the one whose box overlaps most (IoU >= 0.3).
+    It covers the pose, and it is the whole image or the one whose box overlaps most, by :data:`SAME_PERSON_IOU`.
     """
     candidates = [region for region in regions if predictor.covers(region, pose)]
     if not candidates:
@@ -279,4 +293,4 @@ def best_region(predictor: PosePredictor, regions: Sequence[EncodedRegion], pose
         boxes_xyxy.append(region.prompt_box_xyxy)
     overlaps = box_iou(prompt_box(pose)[None], np.stack(boxes_xyxy))[0]
     best = int(overlaps.argmax())
-    return candidates[best] if overlaps[best] >= 0.3 else None
+    return candidates[best] if overlaps[best] >= SAME_PERSON_IOU else None

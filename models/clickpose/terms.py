@@ -34,7 +34,9 @@ def grow_boxes_tensor(boxes_xyxy: Tensor, keypoints: Tensor, held: Tensor | None
     counted = keypoints.isfinite().all(-1) if held is None else keypoints.isfinite().all(-1) & held
     low = keypoints.masked_fill(~counted[..., None], float("inf")).amin(-2)
     high = keypoints.masked_fill(~counted[..., None], float("-inf")).amax(-2)
-    return torch.cat([torch.fmin(boxes_xyxy[..., :2], low), torch.fmax(boxes_xyxy[..., 2:], high)], -1)
+    first, last = boxes_xyxy[..., :2], boxes_xyxy[..., 2:]  # torch.fmin and fmax, which ONNX cannot say
+    first, last = torch.where(first.isnan(), low, first), torch.where(last.isnan(), high, last)
+    return torch.cat([torch.minimum(first, low), torch.maximum(last, high)], -1)
 
 
 def box_terms(boxes: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:

@@ -98,7 +98,7 @@ class FlipTestLite(nn.Module):
 
         A joint whose position is NaN starts where each view's own trunk saw it.
         """
-        output = self.network.decode(person.views, PoseQueries(*map(_interleave, queries, self._mirror(*queries))))
+        output = self.network.decode(person.views, PoseQueries(*map(_interleave, queries, self.mirror(*queries))))
         plain, mirrored = (
             DecoderOutput(
                 keypoints_norm=output.keypoints_norm[:, view::VIEWS],
@@ -109,14 +109,16 @@ class FlipTestLite(nn.Module):
             )
             for view in range(VIEWS)
         )
-        merged = merge_views(plain, self._unmirror(mirrored), self.sigmas)
+        merged = merge_views(plain, self.unmirror(mirrored), self.sigmas)
         held = torch.where(queries.fixed[..., None], queries.keypoints_norm, merged.keypoints_norm)
         return merged._replace(keypoints_norm=held)
 
-    def _mirror(self, keypoints: Tensor, fixed: Tensor, boxes: Tensor) -> PoseQueries:
+    def mirror(self, keypoints: Tensor, fixed: Tensor, boxes: Tensor) -> PoseQueries:
+        """Return queries as the mirrored view has them."""
         return PoseQueries(self._mirror_keypoints(keypoints), fixed[..., self.mirror_joints], mirror_boxes(boxes))
 
-    def _unmirror(self, output: DecoderOutput) -> DecoderOutput:
+    def unmirror(self, output: DecoderOutput) -> DecoderOutput:
+        """Return an answer in the mirrored view as the view as it is has it."""
         order = self.mirror_joints
         return DecoderOutput(
             keypoints_norm=self._mirror_keypoints(output.keypoints_norm),
@@ -144,21 +146,24 @@ def merge_views(first: DecoderOutput, second: DecoderOutput, sigmas: Tensor) -> 
         first, second: decodings of B persons in V variants.
         sigmas: (K,) OKS sigmas.
     """
-    logits = torch.stack([first.oks_logits, second.oks_logits])
-    weights = logits.softmax(0)  # (2, B, V, K)
-    positions = torch.stack([first.keypoints_norm, second.keypoints_norm])
-    keypoints = (positions * weights[:, None, ..., None]).sum(0)
-    boxes = (first.boxes_norm + second.boxes_norm) / 2
+    return merge_stacked(DecoderOutput(*map(torch.stack, zip(first, second, strict=True))), sigmas)
+
+
+def merge_stacked(views: DecoderOutput, sigmas: Tensor) -> DecoderOutput:
+    """Make one answer of N along a new first axis, as :func:`merge_views` does of two; a single one stays itself."""
+    weights = views.oks_logits.softmax(0)  # (N, B, V, K)
+    keypoints = (views.keypoints_norm * weights[:, None, ..., None]).sum(0)
+    boxes = views.boxes_norm.mean(0)
     size = (boxes[-1, ..., 2:] - boxes[-1, ..., :2]).clamp(min=1e-3)
     area = BODY_SHARE_OF_BOX * size.prod(-1)
-    agreement = (weights * oks_terms(positions[:, -1], keypoints[-1], area, sigmas)).sum(0)
-    scores = logits.mean(0).sigmoid() * agreement
+    agreement = (weights * oks_terms(views.keypoints_norm[:, -1], keypoints[-1], area, sigmas)).sum(0)
+    scores = views.oks_logits.mean(0).sigmoid() * agreement
     return DecoderOutput(
         keypoints_norm=keypoints,
         boxes_norm=boxes,
         oks_logits=scores.logit(eps=1e-6),
-        visibility_logits=(first.visibility_logits + second.visibility_logits) / 2,
-        tokens=(first.tokens + second.tokens) / 2,
+        visibility_logits=views.visibility_logits.mean(0),
+        tokens=views.tokens.mean(0),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,9 +29,12 @@ from clickpose.skeleton import COCO, Skeleton
 from clickpose.structures import Clicks, Pose, Poses
 from clickpose.weights_io import WEIGHTS_FOLDER, fingerprint, verify_checksum
 
+logger = logging.getLogger(__name__)
+
 DEFAULT_FILE = WEIGHTS_FOLDER / "lite.safetensors"
 _ENCODE_BATCH = 8
-_CLICK_BORDER = 0.02  # a click nearer to the crop's edge than this share of its side is better seen in a new crop
+_NOT_MADE = b""  # in place of a decoder that nobody has asked for yet
+CLICK_BORDER = 0.02  # a click nearer to the crop's edge than this share of its side is better seen in a new crop
 
 
 class LitePredictor(PosePredictor):
@@ -61,6 +66,8 @@ class LitePredictor(PosePredictor):
         self.fingerprint = fingerprint
         self.read_scores = read_scores
         self.skeleton = skeleton
+        self._decoder: bytes | None = _NOT_MADE
+        self._making_decoder = threading.Lock()
 
     @classmethod
     def load(
@@ -154,7 +161,7 @@ class LitePredictor(PosePredictor):
     def covers(self, region: EncodedRegion, pose: Pose) -> bool:
         """See :meth:`PosePredictor.covers`: the person's box centre and every fixed joint must be well inside."""
         center = (pose.box_xyxy[:2] + pose.box_xyxy[2:]) / 2
-        return _square(region).contains(np.vstack([center, pose.keypoints[pose.fixed]]), _CLICK_BORDER)
+        return _square(region).contains(np.vstack([center, pose.keypoints[pose.fixed]]), CLICK_BORDER)
 
     @torch.inference_mode()
     def refine_region(self, region: EncodedRegion, pose: Pose, clicks: Clicks) -> Pose:
@@ -170,6 +177,35 @@ class LitePredictor(PosePredictor):
         exact = np.where(placed.fixed[:, None], placed.keypoints, refined.keypoints)
         box_xyxy = grow_boxes(refined.box_xyxy, exact, placed.fixed)
         return replace(refined, keypoints=exact, box_xyxy=box_xyxy, fixed=placed.fixed)
+
+    def standalone_decoder(self) -> bytes | None:
+        """See :meth:`PosePredictor.standalone_decoder`; None for scores that are calibrated by a curve.
+
+        That of the shipped weights is shipped; another one is made, in a second or two, and kept.
+        """
+        with self._making_decoder:
+            if self._decoder is _NOT_MADE:
+                self._decoder = self._make_decoder()
+            return self._decoder
+
+    def _make_decoder(self) -> bytes | None:
+        from clickpose.lite.decoder_export import decoder_file, export_decoder, read_fingerprint
+
+        shipped = decoder_file(DEFAULT_FILE)
+        try:
+            if self.read_scores is raw_scores and shipped.exists() and read_fingerprint(shipped) == self.fingerprint:
+                verify_checksum(shipped)
+                return shipped.read_bytes()
+            return export_decoder(self)
+        except Exception:  # PyTorch's exporter changes from release to release: edits are then answered here
+            logger.warning("This network's decoder cannot be had apart", exc_info=True)
+            return None
+
+    def standalone_inputs(self, region: EncodedRegion) -> dict[str, np.ndarray]:
+        """See :meth:`PosePredictor.standalone_inputs`: the features, ``square`` (3,) and ``asked_box`` (4,)."""
+        frame, box = _square(region), region.prompt_box_xyxy
+        features = {name: array for name, array in region.features.items() if name != "prompt_norm"}
+        return features | {"square": np.array([*frame.origin, frame.side]), "asked_box": np.asarray(box, float)}
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(np.asarray(array, dtype=np.float32)).to(self.device)
