@@ -22,6 +22,7 @@ from clickpose.data.confidences import OCCLUDED_BELOW
 from clickpose.postprocess import suppress_duplicate_poses
 from clickpose.predictor import EncodedRegion, PosePredictor, best_region, place_clicks, prompt_box, refine_among
 from clickpose.structures import Clicks, Pose
+from clickpose_labelstudio.browser_decoding import BrowserDecoding, NotInBrowser
 from clickpose_labelstudio.codec import (
     UNLABELLED_BELOW,
     encode_new_person,
@@ -77,6 +78,7 @@ class AnnotationService:
         self._occluded_below = occluded_below
         self._unlabelled_below = unlabelled_below
         self._turns = threading.Semaphore(max(FEWEST, cores()))
+        self._browser = BrowserDecoding()
 
     @property
     def model_version(self) -> str:
@@ -205,6 +207,8 @@ class AnnotationService:
 
     def _interact(self, task: Mapping, config: LabelingConfig, context: Mapping) -> dict:
         """Refine the persons that a human has just edited."""
+        if "browser" in context:
+            return {"browser": self._equip(task, config, context)}
         if not result_of(context):
             return {}  # Label Studio asks so when it opens a task; a reply with an empty result would wipe regions
         image = self._image_of(task, config)
@@ -224,6 +228,35 @@ class AnnotationService:
         result = [_settled(item) for item in (*result, *kept)]
         result.sort(key=lambda item: item.get("from_name") == config.box_name)  # keypoints stay before boxes
         return self._reply(result, scores)
+
+    def _equip(self, task: Mapping, config: LabelingConfig, context: Mapping) -> dict:
+        """Give a browser what it asks for, to answer edits by itself; what it cannot do so is ``unavailable``."""
+        wish, predictor = context["browser"], TakingTurns(self._get_predictor(), self._turns)
+        try:
+            if wish == "runtime":
+                return self._browser.runtime()
+            if wish == "decoder":
+                return self._browser.decoder(predictor)
+            if not isinstance(wish, Mapping) or not isinstance(wish.get("person"), str):
+                raise RequestError('Expected context.browser to be "runtime", "decoder" or a person\'s {"person": id}')
+            return self._equip_for(wish["person"], task, config, context, predictor)
+        except NotInBrowser as reason:
+            return {"unavailable": reason.what, "reason": str(reason)}
+
+    def _equip_for(
+        self, person_id: str, task: Mapping, config: LabelingConfig, context: Mapping, predictor: PosePredictor
+    ) -> dict:
+        image = self._image_of(task, config)
+        interaction = read_interaction(task, {**context, "edited": []}, config, image.image_hw)
+        persons = interaction.decoded.persons
+        row = next((row for row, person in enumerate(persons) if person.id == person_id), None)
+        if row is None:
+            raise RequestError(f"Expected regions of person {person_id:.80}, got those of others")
+        self._browser.check(predictor)
+        pose = _current_pose(interaction, row)
+        cached = self._best_of(predictor, image, pose)
+        (region,) = cached or self._regions_of_boxes(predictor, image, prompt_box(pose)[None])
+        return self._browser.person(predictor, region, persons[row], image.image_hw)
 
     def _refine_person(
         self, image: _TaskImage, interaction: Interaction, row: int, config: LabelingConfig

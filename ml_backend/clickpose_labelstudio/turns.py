@@ -57,3 +57,11 @@ class TakingTurns(PosePredictor):
     def refine_region(self, region: EncodedRegion, pose: Pose, clicks: Clicks) -> Pose:
         """See :meth:`PosePredictor.refine_region`."""
         return self._predictor.refine_region(region, pose, clicks)
+
+    def standalone_decoder(self) -> bytes | None:
+        """See :meth:`PosePredictor.standalone_decoder`."""
+        return self._predictor.standalone_decoder()
+
+    def standalone_inputs(self, region: EncodedRegion) -> dict[str, np.ndarray]:
+        """See :meth:`PosePredictor.standalone_inputs`."""
+        return self._predictor.standalone_inputs(region)

@@ -1,0 +1,121 @@
+"""What a browser is given to answer edits by itself: the runtime, the decoder, and what the network saw of a person.
+
+The bridge asks for these as it asks for everything, through Label Studio's interactive route, so that the annotator's
+session and rights hold and no server needs another door. Each comes once: the first two are kept by the browser, the
+features of a person for as long as the photo is open. Whoever cannot use them is answered here, as ever.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+import threading
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from clickpose.predictor import EncodedRegion, PosePredictor
+from clickpose_labelstudio.grouping import Person
+
+RUNTIME = Path(__file__).parent / "static" / "runtime"  # onnxruntime-web; see the README there
+SCRIPT, WASM = "ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm.gz"
+
+
+class NotInBrowser(Exception):
+    """This ``what``, a "network" or a "person", is answered for by the service alone; the message says why."""
+
+    def __init__(self, what: str, why: str):
+        super().__init__(why)
+        self.what = what
+
+
+class BrowserDecoding:
+    """Hands out the parts; each is made when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._decoders: dict[str, tuple[str, bytes]] = {}  # fingerprint -> name, gzipped graph; of the latest network
+
+    @staticmethod
+    def runtime() -> dict:
+        """Return onnxruntime-web: ``name``, ``script`` (text of a module) and ``wasm`` (base64 of gzip)."""
+        return _runtime()
+
+    def check(self, predictor: PosePredictor) -> None:
+        """See whether a network can be had, before anything is done for it.
+
+        Raises:
+            NotInBrowser: if not.
+        """
+        self._decoder(predictor)
+
+    def decoder(self, predictor: PosePredictor) -> dict:
+        """Return the ONNX graph of a network's decoder: ``name`` (of the content) and ``graph`` (base64 of gzip).
+
+        Raises:
+            NotInBrowser: if the network has none.
+        """
+        name, packed = self._decoder(predictor)
+        return {"name": name, "graph": base64.b64encode(packed).decode()}
+
+    def person(
+        self, predictor: PosePredictor, region: EncodedRegion, person: Person, image_hw: tuple[int, int]
+    ) -> dict:
+        """Return what the decoder needs of a person.
+
+        Returns:
+            ``runtime`` and ``decoder`` (names), ``inputs`` (name -> ``type``, ``shape``, base64 ``data``), ``joints``
+            (region id -> index), ``joint_count``, ``image_hw``.
+
+        Raises:
+            NotInBrowser: if the network has no decoder, or the person no box.
+        """
+        if person.box_item is None:
+            raise NotInBrowser("person", "It has no box")
+        name, _ = self._decoder(predictor)
+        arrays = predictor.standalone_inputs(region)
+        return {
+            "runtime": self.runtime()["name"],
+            "decoder": name,
+            "inputs": {key: _array(value) for key, value in arrays.items()},
+            "joints": {keypoint.item["id"]: joint for joint, keypoint in person.joints.items()},
+            "joint_count": len(predictor.skeleton),
+            "image_hw": list(image_hw),
+        }
+
+    def _decoder(self, predictor: PosePredictor) -> tuple[str, bytes]:
+        with self._lock:
+            if predictor.fingerprint not in self._decoders:
+                graph = predictor.standalone_decoder()
+                name = "" if graph is None else hashlib.sha256(graph).hexdigest()[:16]
+                packed = b"" if graph is None else gzip.compress(graph, 6, mtime=0)
+                self._decoders = {predictor.fingerprint: (name, packed)}
+            name, packed = self._decoders[predictor.fingerprint]
+        if not name:
+            raise NotInBrowser("network", f"{predictor.name} has no decoder to be had apart")
+        return name, packed
+
+
+@cache
+def _runtime() -> dict:
+    listed = json.loads((RUNTIME / "runtime.json").read_text(encoding="utf-8"))
+    wasm = (RUNTIME / WASM).read_bytes()
+    return {
+        "name": f"onnxruntime-web-{listed['version']}",
+        "script": (RUNTIME / SCRIPT).read_text(encoding="utf-8"),
+        "wasm": base64.b64encode(wasm).decode(),
+    }
+
+
+_TYPES: Mapping[str, str] = {"float16": "float16", "float32": "float32", "float64": "float64"}
+
+
+def _array(array: np.ndarray) -> dict:
+    """Write an array, little-endian, in its own precision."""
+    kind = _TYPES[array.dtype.name]
+    data = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).tobytes()
+    return {"type": kind, "shape": list(array.shape), "data": base64.b64encode(data).decode()}
