@@ -78,6 +78,7 @@ LOST = {
     (BOX, "$treenode"): {"states"},
     (f"{IMAGE}.stageRef", "on"): {"painting"},
     (f"{KEYPOINT}.shapeRef", "listening"): {"shapes"},
+    (f"{KEYPOINT}.shapeRef", "isDragging"): {"previewing"},
 }
 # ask the probes about the page as it would be without one property; the objects behind it are Label Studio's own
 ASK_WITHOUT = """([object, name]) => {

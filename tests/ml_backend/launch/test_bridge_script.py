@@ -48,7 +48,7 @@ def test_script_is_small_enough_for_every_page():
     script = bridge_script().encode()
     travels = len(gzip.compress(script))
     print(f"{len(script) / 1000:.0f} kB, of which {travels / 1000:.0f} kB travel, once")
-    assert travels < 60_000 and len(script) < 200_000
+    assert travels < 60_000 and len(script) < 210_000
 
 
 def test_all_that_reads_label_studio_is_named_by_a_probe():

@@ -38,6 +38,7 @@ import * as lsRegions from "./label_studio/regions.js";
 import * as lsSaving from "./label_studio/saving.js";
 import * as limits from "./surface/limits.js";
 import * as notices from "./surface/notices.js";
+import * as people from "./instant/people.js";
 import * as pictures from "./surface/pictures.js";
 import * as panning from "./edits/panning.js";
 import * as progress from "./surface/progress.js";
@@ -121,7 +122,7 @@ function start() {
   lsProbes.onLook(limits.tell);
   gestures.listen(submit.attend);
   keys.listen();
-  hover.listen();
+  hover.listen(people.approach);
   wholePersons.listen();
   drafts.listen();
   leaving.listen();
@@ -142,6 +143,7 @@ if (!window.__clickposeBridge) {
     probes: (view = lsPage.view()) => lsProbes.report(view),
     openPictures: pictures.open,
     say: notices.say,
+    answers: refinement.bothAnswers,
     missing: () => lsProbes.missing().map(({name}) => name),
   };
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start, {once: true});

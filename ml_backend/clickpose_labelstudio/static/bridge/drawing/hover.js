@@ -11,8 +11,11 @@ const NEAR_PX = 16; // further away than any joint is caught
 let pointer = null; // client pixels
 let isAsked = false;
 
-/** Watch the mouse from now on. */
-export function listen() {
+let tell = () => {};
+
+/** Watch the mouse from now on; `approached(annotation, id)` is called when it comes to another person, or to nobody. */
+export function listen(approached) {
+  tell = approached;
   const options = {capture: true, passive: true};
   window.addEventListener("pointermove", move, options);
   window.addEventListener("pointerdown", lsProbes.safely(press), options);
@@ -43,7 +46,9 @@ function look({isPress = false} = {}) {
   if (!view || !lsProbes.can("regions", "persons", "stage")) return;
   const {persons} = scene.membersOf(view.annotation);
   const under = personUnder(view, pointer, persons, display.get("hovered"));
-  display.set("hovered", under?.person?.id ?? null);
+  const id = under?.person?.id ?? null;
+  if (id !== display.get("hovered")) tell(view.annotation, id);
+  display.set("hovered", id);
   if (lsProbes.can("shapes")) lsShapes.catchOnly(under?.keypoint ?? null, under?.keypoint ? near(view) : [], {isPress});
 }
 

@@ -42,15 +42,22 @@ export async function check() {
   return backend !== null;
 }
 
+/** Where the project's backend is asked, an absolute address; null where is none. */
+export async function interactiveAddress() {
+  const backendId = await id();
+  const path = `${lsPage.pathPrefix()}/api/ml/${backendId}/interactive-annotating`;
+  return backendId === null ? null : new URL(path, location.origin).href;
+}
+
 /**
  * What answers an edit, as {items, notes}: regions, and sentences for the annotator; null where is no backend.
  *
  * Throws a {@link Refusal} where the backend says why it cannot help, and other errors when it is slow or away.
  */
 export async function refine(task, context) {
-  const backendId = await id();
-  if (backendId === null) return null;
-  const response = await fetch(`${lsPage.pathPrefix()}/api/ml/${backendId}/interactive-annotating`, {
+  const address = await interactiveAddress();
+  if (address === null) return null;
+  const response = await fetch(address, {
     method: "POST",
     credentials: "same-origin",
     headers: {"Content-Type": "application/json"},

@@ -5,6 +5,7 @@ import * as lsRegions from "../label_studio/regions.js";
 import {can, safely} from "../label_studio/probes.js";
 import {changed, placesOf, samePlace} from "../pose/places.js";
 import * as placedJoints from "./placed_joints.js";
+import * as preview from "../instant/preview.js";
 import * as refinement from "./refinement.js";
 
 const RIGHT_BUTTON = 2; // which moves nothing, and whose release a menu may swallow
@@ -21,6 +22,7 @@ function begin(event) {
   if (!view || !refinement.isPossible()) return;
   if (!view.stage.content.contains(event.target) || !lsPage.isEditable(view.annotation)) return;
   const {annotation} = view;
+  preview.end();
   attend(annotation);
   open = {annotation, before: placesOf(annotation), isIdle: false};
   for (const region of can("marks") ? annotation.regions : []) {
@@ -42,6 +44,7 @@ function end() {
   const gesture = open;
   if (!gesture) return;
   const startedAt = performance.now();
+  preview.release();
   setTimeout(safely(() => settle(gesture, startedAt)), 0); // after Label Studio's own handlers
 }
 
@@ -57,7 +60,7 @@ function settle(gesture, startedAt = performance.now()) {
     safely(() => {
       late.delete(gesture);
       if (!open) lsHistory.asOneStep(gesture.annotation, () => givePlaced(gesture), {replace: true});
-      report(gesture, startedAt);
+      if (!report(gesture, startedAt) && !open) preview.end();
     }),
     LATE_MS,
   );
@@ -94,9 +97,11 @@ function report({annotation, before}, startedAt) {
   return ours.length > 0;
 }
 
-/** A release that nobody has told of, such as one outside the window. */
+/** Have the others follow; or see a release that nobody has told of, such as one outside the window. */
 function move(event) {
-  if (open && event.buttons === 0 && event.pointerType === "mouse") end();
+  if (!open) return;
+  if (event.buttons === 0 && event.pointerType === "mouse") end();
+  else preview.follow(open.annotation);
 }
 
 /** Whether an edit of the annotation is being made, or may be just about to be noticed. */
@@ -109,6 +114,6 @@ export function listen(toAttend) {
   window.addEventListener("pointerdown", safely(begin), true);
   window.addEventListener("pointerup", end, true);
   window.addEventListener("pointercancel", end, true);
-  window.addEventListener("pointermove", move, {capture: true, passive: true});
+  window.addEventListener("pointermove", safely(move), {capture: true, passive: true});
   window.addEventListener("blur", end);
 }

@@ -10,8 +10,10 @@ import * as lsPage from "../label_studio/page.js";
 import * as lsProbes from "../label_studio/probes.js";
 import * as lsRegions from "../label_studio/regions.js";
 import * as notices from "../surface/notices.js";
-import {personsOf} from "../pose/persons.js";
+import {ownerId, personsOf} from "../pose/persons.js";
+import * as people from "../instant/people.js";
 import {placesOf, samePlace} from "../pose/places.js";
+import * as preview from "../instant/preview.js";
 
 const KEPT = "Your edit is kept; the other joints stay where they are.";
 const LEFT = "You went on before an answer came. Your edit is kept; the other joints stayed where they were.";
@@ -54,9 +56,10 @@ export async function request(annotation, editedIds, startedAt) {
   if (chip.current() !== "none") chip.show("refining");
   frames.invalidate();
   try {
-    const context = contextOf(annotation, edit.edited);
     edit.times.posted = performance.now();
-    const answer = await backend.refine(lsPage.taskId(), context);
+    const here = await people.answer(annotation, edit.edited);
+    const answer = here ?? (await backend.refine(lsPage.taskId(), contextOf(annotation, edit.edited)));
+    edit.isLocal = here !== null;
     edit.items = answer?.items ?? null;
     edit.times.answered = performance.now();
     if (edit.number === latest) tellAnswered(answer);
@@ -64,6 +67,18 @@ export async function request(annotation, editedIds, startedAt) {
   } catch (error) {
     fail(edit, error);
   }
+}
+
+/** What is answered here and what the backend answers to the same edit, for tests and the curious; nothing is applied. */
+export async function bothAnswers(ids) {
+  const {annotation} = lsPage.view();
+  const edited = new Set(ids);
+  const times = [performance.now()];
+  const here = await people.answer(annotation, edited);
+  times.push(performance.now());
+  const there = await backend.refine(lsPage.taskId(), contextOf(annotation, edited));
+  times.push(performance.now());
+  return {here, there, hereMs: times[1] - times[0], thereMs: times[2] - times[1]};
 }
 
 /** Whether any answer has yet to come. */
@@ -78,6 +93,7 @@ export function dropUnanswered() {
   latest += 1;
   waiting = null;
   unanswered.places.clear();
+  preview.end();
   if (["refining", "waiting"].includes(chip.current())) chip.show("ready");
   return true;
 }
@@ -104,6 +120,7 @@ function boxesWithoutKeypoints(annotation) {
 
 function fail(edit, error) {
   if (edit.number !== latest) return;
+  preview.end();
   unanswered.places.clear();
   diagnostics.last = {failed: String(error)};
   const sentence = String(error.message ?? error).slice(0, 300);
@@ -125,8 +142,14 @@ function deliver(edit) {
   }
   if (isLatest) unanswered.places.clear();
   if (isLatest && !isHere && edit.items) notices.say(LEFT);
-  if (!edit.items) return;
-  const items = isLatest && isHere && lsPage.isEditable(edit.annotation) ? fitting(edit) : [];
+  if (edit.items) applyFitting(edit, isLatest && isHere);
+  if (isLatest) preview.end();
+  if (isHere && !edit.isLocal) prepareFor(edit);
+}
+
+/** Apply what still fits of an answer. */
+function applyFitting(edit, isWanted) {
+  const items = isWanted && lsPage.isEditable(edit.annotation) ? fitting(edit) : [];
   if (!items.length) {
     diagnostics.dropped += 1;
     return;
@@ -138,6 +161,12 @@ function deliver(edit) {
   frames.invalidate();
   diagnostics.applied += 1;
   diagnostics.last = {edited: [...edit.edited], times: edit.times};
+}
+
+/** Have the next edit of the same person answered here. */
+function prepareFor({annotation, edited}) {
+  const region = annotation.regions.find(({cleanId}) => edited.has(cleanId));
+  if (region && ownerId(region)) people.prepare(annotation, ownerId(region));
 }
 
 /** The items of an answer that still fit: those of persons whose edit has not been undone, changed or deleted since. */

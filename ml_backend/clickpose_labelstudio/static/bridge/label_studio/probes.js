@@ -203,6 +203,17 @@ export const PROBES = [
     needs: "Points are as large as Label Studio draws them, and of joints upon each other the topmost is caught.",
   },
   {
+    name: "previewing",
+    of: ["shapes.dragged", "shapes.showAt", "shapes.isDisplaced", "shapes.showAsTheyAre"],
+    test: ({keypoint, box}) => {
+      const shape = keypoint?.shapeRef;
+      if (!shape) return undefined;
+      const hasNumbers = isNumber(shape.x(), shape.y()) && isFunction(shape.position, shape.isDragging);
+      return hasNumbers && (!box?.shapeRef || isFunction(box.shapeRef.size, box.shapeRef.rotation));
+    },
+    needs: "The rest of a person follows when the mouse is released, not while it moves.",
+  },
+  {
     name: "origin",
     of: ["regions.isTouched", "regions.facts"],
     test: (view) => each(view, (region) => ORIGINS.includes(region.origin)),

@@ -3,6 +3,7 @@
  */
 import {replaceAction} from "./actions.js";
 import {can} from "./probes.js";
+import {isDisplaced} from "./shapes.js";
 import {stateOf} from "./changes.js";
 
 const SCORE_KEY = "predicted_oks"; // in the meta of a region: its score since the last refinement
@@ -107,10 +108,10 @@ export function facts(region) {
   return known;
 }
 
-/** Where a keypoint is on the stage's own canvas, px, also while it is being dragged. */
+/** Where a keypoint is shown on the stage's own canvas, px, also while it, or another one of its person, is dragged. */
 export function stagePoint(region, transform) {
   const shape = region.shapeRef;
-  const live = shape?.isDragging?.() ? {x: shape.x(), y: shape.y()} : {x: region.canvasX, y: region.canvasY};
+  const live = shape?.isDragging?.() || isDisplaced(region) ? {x: shape.x(), y: shape.y()} : {x: region.canvasX, y: region.canvasY};
   return transform.point(live);
 }
 
@@ -123,10 +124,15 @@ export function stagePointer({stage}, {x, y}) {
 
 /** The four corners of a box on the stage's own canvas, px, in order. */
 export function stageCorners(box, transform) {
-  const image = box.object;
-  const [left, top] = [image.internalToCanvasX(box.x), image.internalToCanvasY(box.y)];
-  const [width, height] = [image.internalToCanvasX(box.width), image.internalToCanvasY(box.height)];
-  const angle = ((box.rotation ?? 0) * Math.PI) / 180; // about the first corner
+  const {object: image, shapeRef: shape} = box;
+  const isElsewhere = isDisplaced(box);
+  const [left, top] = isElsewhere
+    ? [shape.x(), shape.y()]
+    : [image.internalToCanvasX(box.x), image.internalToCanvasY(box.y)];
+  const [width, height] = isElsewhere
+    ? [shape.width(), shape.height()]
+    : [image.internalToCanvasX(box.width), image.internalToCanvasY(box.height)];
+  const angle = ((isElsewhere ? shape.rotation() : box.rotation ?? 0) * Math.PI) / 180; // about the first corner
   const [cos, sin] = [Math.cos(angle), Math.sin(angle)];
   const ends = [[0, 0], [width, 0], [width, height], [0, height]];
   return ends.map(([x, y]) => transform.point({x: left + x * cos - y * sin, y: top + x * sin + y * cos}));

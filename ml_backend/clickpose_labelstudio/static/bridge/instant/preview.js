@@ -1,0 +1,61 @@
+/**
+ * The rest of the person follows under the moving mouse. Only shapes move, no region: what counts is decided when the
+ * mouse is released. One decoding at a time, of the newest place of the mouse.
+ */
+import {diagnostics} from "../config.js";
+import * as lsPage from "../label_studio/page.js";
+import * as lsShapes from "../label_studio/shapes.js";
+import {can} from "../label_studio/probes.js";
+import * as people from "./people.js";
+
+const LINGER_MS = 4000; // that shapes stay where they were shown, at most, after the mouse was released
+
+let isBusy = false;
+let isAsked = false; // the mouse has moved since the latest decoding began
+let dragging = null; // the annotation in which a joint is being dragged
+let ending = 0; // timer
+
+/** The mouse has moved with its button down. */
+export function follow(annotation) {
+  if (!can("previewing")) return;
+  clearTimeout(ending);
+  dragging = annotation;
+  isAsked = true;
+  if (!isBusy) run();
+}
+
+async function run() {
+  isBusy = true;
+  try {
+    while (isAsked && dragging) {
+      isAsked = false;
+      await step(dragging);
+    }
+  } finally {
+    isBusy = false;
+  }
+}
+
+async function step(annotation) {
+  const dragged = lsShapes.dragged(annotation);
+  if (dragged.length !== 1 || lsPage.asksByItself(dragged[0].region)) return;
+  const [{region, place}] = dragged;
+  const moves = await people.foresee(annotation, region, place);
+  if (!moves || dragging !== annotation || !lsPage.isSelected(annotation)) return;
+  moves.forEach(({region: other, value}) => lsShapes.showAt(other, value));
+  diagnostics.instant.previews += 1;
+}
+
+/** The mouse has been released: what is shown stays until the answer has been applied. */
+export function release() {
+  dragging = null;
+  clearTimeout(ending);
+  ending = setTimeout(end, LINGER_MS);
+}
+
+/** Show all regions where they are. */
+export function end() {
+  clearTimeout(ending);
+  dragging = null;
+  lsShapes.showAsTheyAre();
+}
