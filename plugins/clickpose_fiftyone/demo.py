@@ -192,9 +192,10 @@ def keep_start(dataset) -> None:
         if not dataset.has_saved_view(WORST_PEOPLE):
             dataset.save_view(WORST_PEOPLE, worst_persons(dataset, PRED, 200))
     if not dataset.has_workspace(REVIEW_WORKSPACE):
-        photos = fo.Space(children=[fo.Panel(type="Samples", pinned=True)])
-        queue = fo.Space(children=[fo.Panel(type=_PANEL)])
-        both = fo.Space(children=[photos, queue], orientation="horizontal", sizes=[0.5, 0.5])
+        panels = fo.Panel(type="Samples", pinned=True), fo.Panel(type=_PANEL)
+        # without an active one the app draws no panel at all
+        spaces = [fo.Space(children=[panel], active_child=panel.component_id) for panel in panels]
+        both = fo.Space(children=spaces, orientation="horizontal", sizes=[0.5, 0.5])
         dataset.save_workspace(REVIEW_WORKSPACE, both, description="Photos and the review queue")
 
 

@@ -41,7 +41,7 @@ class Answer:
 
 
 def panel(dataset, panel_name, method="on_load", state=None, /, **params):
-    event = {"panel_id": "p", "panel_state": state or {}, "__method__": method, **params}
+    event = {"panel_id": "p", "panel_state": dict(state or {}), "__method__": method, **params}
     return Answer(dataset, panel_name, event)
 
 

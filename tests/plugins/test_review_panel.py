@@ -72,7 +72,7 @@ def test_a_browser_tells_who_sits_at_it(dataset):
     told = drawn(dataset, {})["reviewer"]["view"]
     assert told["component"] == "PoseReviewer" and told["name"] == "" and told["fallback"]
     assert not held_by_others(dataset, "pred", None)  # until it is known who looks, nobody has anybody in hand
-    assert panel(dataset, "review_panel", "on_reviewer", name=" Anna ").state["reviewer"] == "Anna"
+    assert panel(dataset, "review_panel", "on_reviewer", reviewer=" Anna ").state["reviewer"] == "Anna"
     assert set(held_by_others(dataset, "pred", None).values()) == {"Anna"}
     assert drawn(dataset, ANNA)["reviewer"]["view"]["name"] == "Anna"
 
@@ -90,11 +90,26 @@ def test_filters_are_kept_for_their_reviewer_over_panels_and_processes(dataset):
 
 def test_what_the_app_echoes_of_a_list_chooses_nothing(dataset):
     choose(dataset, ANNA, "joint", "left_wrist")
-    for value, path in (("left_wrist", "filters.joint_left_wrist"), ("any", "filters.joint_any"), (None, "filters.x")):
+    own = b"Anna".hex()
+    echoes = ("left_wrist", f"filters.joint_left_wrist_{own}"), ("any", f"filters.joint_any_{own}"), (None, "filters.x")
+    for value, path in echoes:
         panel(dataset, "review_panel", "on_joint", ANNA, value=value, path=path)
         assert stored_filter(dataset, "Anna").joint == "left_wrist", path
-    panel(dataset, "review_panel", "on_joint", ANNA, value="any", path="filters.joint_left_wrist")
+    panel(dataset, "review_panel", "on_joint", ANNA, value="any", path=f"filters.joint_left_wrist_{own}")
     assert stored_filter(dataset, "Anna").joint is None
+
+
+def test_an_event_is_of_the_browser_that_it_was_drawn_for(dataset):
+    """The app hands the state of a panel on: here Ben's is in Anna's browser."""
+    keys, first = bound_keys(dataset, "review_panel", ANNA), cards(dataset, ANNA)[0]
+    event, params = keys["a"]
+    answer = panel(dataset, "review_panel", event, BEN, **params)
+    assert actions_of(dataset)[0].by == "Anna" and answer.state["reviewer"] == "Anna"
+    heading = answer.of("show_panel_output")[-1]["output"]["type"]["properties"]["heading"]["default"]
+    assert "Anna 1" in heading and params["label_ids"] == [first]
+    path = next(path for path in drawn(dataset, ANNA)["filters"]["type"]["properties"] if path.startswith("order_"))
+    panel(dataset, "review_panel", "on_order", BEN, value="photo", path=f"filters.{path}")
+    assert stored_filter(dataset, "Anna").order == "photo" and stored_filter(dataset, "Ben").order == "person"
 
 
 def test_rejecting_deleting_and_the_lists(dataset):

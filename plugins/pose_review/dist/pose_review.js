@@ -140,17 +140,17 @@ function PoseReviewer({ schema }) {
   const kept = () => localStorage.getItem(REVIEWER) || fallback;
   const [typed, setTyped] = React.useState(kept);
   const latest = React.useRef({});
-  latest.current = { name, tell: (chosen) => chosen !== name && trigger(event, { name: chosen }) };
+  latest.current.tell = (chosen) => { if (chosen !== name) trigger(event, { reviewer: chosen }); };
 
   React.useEffect(() => {
     const onName = () => {
       setTyped(kept());
       latest.current.tell(kept());
     };
-    onName();
     window.addEventListener(REVIEWER, onName);
     return () => window.removeEventListener(REVIEWER, onName);
   }, []);
+  React.useEffect(() => latest.current.tell(kept()), [name]);
 
   const keep = () => {
     localStorage.setItem(REVIEWER, typed.trim() || fallback);

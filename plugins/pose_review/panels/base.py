@@ -197,8 +197,42 @@ def truth_field(ctx) -> str:
 
 
 def reviewer_of(ctx) -> str | None:
-    """Return the name of the reviewer whose browser shows a panel; None until that has told it."""
+    """Return the name of the reviewer whose browser an event comes from; None until that has told it.
+
+    The app hands a panel's state on to all browsers that are open, whenever one of them opens or moves a panel: whose
+    event it is stands in what was drawn for its browser, in its parameters or the name of its input.
+    """
+    told = ctx.params.get(REVIEWER)
+    if told is None and "path" in ctx.params:
+        told = _named(str(ctx.params["path"]))
+    if told is not None and str(told).strip():
+        told = str(told).strip()
+        if told != ctx.panel.get_state(REVIEWER):
+            ctx.panel.set_state(REVIEWER, told)
+        return told
     return ctx.panel.get_state(REVIEWER)
+
+
+def input_name(name: str, value: str, by: str | None) -> str:
+    """Return the name of an input that shows a value to a reviewer.
+
+    The app echoes each input that it draws, which is known by its name; and what is drawn anew has another one.
+    """
+    return f"{name}_{value.replace(':', '_')}_{(by or '').encode().hex()}"
+
+
+def is_echo(ctx, name: str) -> bool:
+    """Tell whether an input's event is the app's echo of what it was drawn with."""
+    value, path = ctx.params.get("value"), str(ctx.params.get("path"))
+    return value is None or path.rpartition("_")[0].endswith(input_name(name, str(value), None).rstrip("_"))
+
+
+def _named(path: str) -> str | None:
+    """Return the reviewer whose name an input's name has; None where it has none."""
+    try:
+        return bytes.fromhex(path.rpartition("_")[2]).decode() or None
+    except ValueError:  # of another input
+        return None
 
 
 def reviewer_line(panel, name: str | None, event: str) -> None:
@@ -207,7 +241,7 @@ def reviewer_line(panel, name: str | None, event: str) -> None:
     Args:
         panel: what is being drawn.
         name: as the panel knows it now.
-        event: URI of the event that gets another one as ``name``.
+        event: URI of the event that gets another one as ``reviewer``.
     """
     told = types.View(
         component="PoseReviewer", composite_view=True, name=name or "", fallback=default_reviewer(), event=event

@@ -26,6 +26,8 @@ from .base import (
     REVIEWER,
     PosePanel,
     field_line,
+    input_name,
+    is_echo,
     keys,
     legend,
     notices,
@@ -70,7 +72,7 @@ class ReviewPanel(PosePanel):
     @notices
     def on_reviewer(self, ctx):
         """Show the queue of the reviewer who sits at this browser."""
-        ctx.panel.set_state(REVIEWER, str(ctx.params["name"]).strip() or default_reviewer())
+        ctx.panel.set_state("current", 0)  # who it is stands in the event
 
     def show(self, ctx, panel):
         """Draw progress, filters, keys, cards and history."""
@@ -81,24 +83,24 @@ class ReviewPanel(PosePanel):
             queue = _held(samples, field, queue, shown, by)
         panel.md(heading(queue, shown), name="heading")
         reviewer_line(panel, by, self.method_to_uri("on_reviewer"))
-        self._show_filters(ctx, panel, field, shown)
+        self._show_filters(ctx, panel, field, shown, by)
         actions = actions_of(ctx.dataset, _HISTORY)
-        self._show_actions(ctx, panel, queue, shown)
+        self._show_actions(panel, queue, shown, by)
         current = min(ctx.panel.get_state("current") or 0, len(queue.items) - 1)
-        self._bind_keys(ctx, panel, queue, shown, current)
+        self._bind_keys(ctx, panel, queue, shown, current, by)
         legend(panel)
         field_line(ctx, panel, prediction_field(ctx), self.on_field)
         if not queue.items:
             panel.md(nobody_text(queue, shown), name="empty")
         grid, pictures = panel.grid("cards", gap=2, orientation="2d"), pictures_of(samples, field, queue.items)
         for number, item in enumerate(queue.items):
-            self._show_card(grid, number, item, pictures.get(item.label_id), number == current, shown)
-        self._show_history(panel, actions)
+            self._show_card(grid, number, item, pictures.get(item.label_id), number == current, shown, by)
+        self._show_history(panel, actions, by)
 
     def _filter(self, ctx) -> QueueFilter:
         return stored_filter(ctx.dataset, reviewer_of(ctx) or default_reviewer())
 
-    def _show_filters(self, ctx, panel, field: str, shown: QueueFilter) -> None:
+    def _show_filters(self, ctx, panel, field: str, shown: QueueFilter, by: str | None) -> None:
         row = panel.h_stack("filters", gap=1, align_y="center")
         joints = {name: name.replace("_", " ") for name in skeleton_of(ctx.dataset, field).names}
         for name, label, choices, event in (
@@ -110,10 +112,12 @@ class ReviewPanel(PosePanel):
             view, chosen = types.DropdownView(space=3), getattr(shown, name) or _ANY
             for value, text in choices.items():
                 view.add_choice(value, label=text)
-            row.enum(_input(name, chosen), view.values(), label=label, default=chosen, view=view, on_change=event)
+            row.enum(
+                input_name(name, chosen, by), view.values(), label=label, default=chosen, view=view, on_change=event
+            )
 
-    def _show_actions(self, ctx, panel, queue: Queue, shown: QueueFilter) -> None:
-        row, here = panel.h_stack("actions", gap=1), params_of(queue.items)
+    def _show_actions(self, panel, queue: Queue, shown: QueueFilter, by: str | None) -> None:
+        row, here = panel.h_stack("actions", gap=1), params_of(queue.items, by)
         buttons = [("accept_page", f"Accept these {len(queue.items)}", "done_all", self.on_accept, bool(queue.items))]
         if shown.state != WAITING:
             buttons = [
@@ -122,19 +126,19 @@ class ReviewPanel(PosePanel):
         more = queue.found > len(queue.items)
         buttons += [
             ("settle_all", f"All {queue.found} …", "playlist_add_check", self.on_settle_all, more),
-            ("send_page", "Send to Label Studio …", "send", self.on_send, bool(queue.items)),
+            ("send_page", "Send …", "send", self.on_send, bool(queue.items)),
             ("show_page", "Show in grid", "grid_view", self.on_show, bool(queue.items)),
         ]
         for name, label, icon, event, possible in buttons:
             row.btn(name, label=label, icon=icon, variant="outlined", on_click=event, params=here,
                     disabled=not possible)  # fmt: skip
 
-    def _bind_keys(self, ctx, panel, queue: Queue, shown: QueueFilter, current: int) -> None:
+    def _bind_keys(self, ctx, panel, queue: Queue, shown: QueueFilter, current: int, by: str | None) -> None:
         """Bind the keys of the current person."""
         bindings = []
         if queue.items:
-            person = params_of(queue.items[current : current + 1])
-            step = {"count": len(queue.items), "current": current}
+            person = params_of(queue.items[current : current + 1], by)
+            step = {"count": len(queue.items), "current": current, REVIEWER: by}
             own = (["a"], "A", "accept", self.on_accept, person)
             if shown.state != WAITING:
                 own = (["o"], "O", "open again", self.on_reopen, person)
@@ -149,14 +153,16 @@ class ReviewPanel(PosePanel):
                 (["ArrowRight"], "← →", "choose", self.on_step, {**step, "by": 1}),
             ]
         if last := actions_of(ctx.dataset, 1, by=_who(ctx), standing=True):
-            bindings.append((["u"], "U", f"undo ({last[0]})", self.on_undo, {"action": last[0].id}))
+            bindings.append((["u"], "U", f"undo ({last[0]})", self.on_undo, {"action": last[0].id, REVIEWER: by}))
         keys(panel, [(names, hint, label, self.method_to_uri(event.__name__), params)
                      for names, hint, label, event, params in bindings])  # fmt: skip
 
-    def _show_card(self, grid, number: int, item, picture: str | None, current: bool, shown: QueueFilter) -> None:
-        params = params_of([item])
+    def _show_card(
+        self, grid, number: int, item, picture: str | None, current: bool, shown: QueueFilter, by: str | None
+    ) -> None:
+        params = params_of([item], by)
         frame = {"borderTop": f"4px solid {_ACCENT if current else 'transparent'}", "paddingTop": "4px"}
-        box = grid.v_stack(f"card{number}", gap=0.5, width="176px", componentsProps={"grid": {"sx": frame}})
+        box = grid.v_stack(f"card{number}", gap=0.5, width="236px", componentsProps={"grid": {"sx": frame}})
         if picture is not None:
             view = types.ImageView(
                 height="220px", width="176px", alt="person", operator=self.method_to_uri("on_open"), params=params
@@ -168,19 +174,21 @@ class ReviewPanel(PosePanel):
             buttons.btn("accept", label="Accept", icon="check", on_click=self.on_accept, params=params)
         else:
             buttons.btn("reopen", label="Open again", icon="undo", on_click=self.on_reopen, params=params)
-        buttons.btn("refine", label="", icon="touch_app", on_click=self.on_open, params=params)
+        buttons.btn("refine", label="", icon="touch_app", title="Refine", on_click=self.on_open, params=params)
         if shown.state != REJECTED:
-            buttons.btn("reject", label="", icon="person_off", on_click=self.on_reject, params=params)
+            title = "Not a person: out of the queue, of figures and files"
+            buttons.btn("reject", label="", icon="person_off", title=title, on_click=self.on_reject, params=params)
 
-    def _show_history(self, panel, actions) -> None:
+    def _show_history(self, panel, actions, by: str | None) -> None:
         """List who did what last, each with a button that takes it back."""
         if not actions:
             return
         panel.md("**Done last**", name="history")
         for number, action in enumerate(actions):
             row = panel.h_stack(f"action{number}", gap=1, align_y="center")
-            row.btn("undo", label="Undo", icon="undo", on_click=self.on_undo, params={"action": action.id},
-                    disabled=action.undone_by is not None)  # fmt: skip
+            own = {"action": action.id, REVIEWER: by}
+            done = action.undone_by is not None
+            row.btn("undo", label="Undo", icon="undo", on_click=self.on_undo, params=own, disabled=done)
             row.md(str(action), name="text")
 
     @notices
@@ -210,10 +218,10 @@ class ReviewPanel(PosePanel):
         self._choose(ctx, "error")
 
     def _choose(self, ctx, name: str) -> None:
-        """Keep a part of the filter; the app echoes each list that it draws, which is known by its name."""
-        value = ctx.params.get("value")
-        if value is None or str(ctx.params.get("path")).endswith(_input(name, value)):
+        """Keep a part of the filter."""
+        if is_echo(ctx, name):
             return
+        value = ctx.params["value"]
         chosen = replace(self._filter(ctx), **{name: None if value == _ANY else value})
         store_filter(ctx.dataset, _who(ctx), chosen)
         ctx.panel.set_state("current", 0)
@@ -305,11 +313,6 @@ def _queue_field(ctx, shown: QueueFilter) -> str:
 
 def _who(ctx) -> str:
     return reviewer_of(ctx) or default_reviewer()
-
-
-def _input(name: str, value: str) -> str:
-    """Return the name of a list of choices that shows a value: what is drawn anew has another one."""
-    return f"{name}_{value.replace(':', '_')}"
 
 
 def _photos(ctx) -> dict:

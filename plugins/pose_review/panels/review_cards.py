@@ -9,6 +9,8 @@ from clickpose_fiftyone.review import Queue
 from clickpose_fiftyone.review_log import clock
 from clickpose_fiftyone.thumbnails import person_thumbnail
 
+from .base import REVIEWER
+
 
 def heading(queue: Queue, shown: QueueFilter) -> str:
     """Return the line of progress: how many are settled, by whom, and who has whom in hand."""
@@ -43,10 +45,10 @@ def nobody_text(queue: Queue, shown: QueueFilter) -> str:
     return "Everybody is settled." if shown.state == WAITING else "Nobody."
 
 
-def params_of(items) -> dict:
-    """Return what an event needs to know of some people."""
+def params_of(items, by: str | None) -> dict:
+    """Return what an event needs to know of some people, and of whose event it is."""
     samples = dict.fromkeys(item.sample_id for item in items)
-    return {"label_ids": [item.label_id for item in items], "sample_ids": list(samples)}
+    return {"label_ids": [item.label_id for item in items], "sample_ids": list(samples), REVIEWER: by}
 
 
 def pictures_of(samples, field: str, items) -> dict[str, str]:

@@ -11,7 +11,7 @@ const FIELD_STYLE = {
 
 /**
  * A name that is typed once, kept by the browser and told to each panel that is opened.
- * schema.view: {name: as the panel knows it, fallback, event: operator URI that gets {name}}
+ * schema.view: {name: as the panel knows it, fallback, event: operator URI that gets {reviewer}}
  */
 export function PoseReviewer({ schema }) {
   const { name, fallback, event } = schema.view;
@@ -19,17 +19,18 @@ export function PoseReviewer({ schema }) {
   const kept = () => localStorage.getItem(REVIEWER) || fallback;
   const [typed, setTyped] = React.useState(kept);
   const latest = React.useRef({});
-  latest.current = { name, tell: (chosen) => chosen !== name && trigger(event, { name: chosen }) };
+  latest.current.tell = (chosen) => { if (chosen !== name) trigger(event, { reviewer: chosen }); };
 
   React.useEffect(() => {
     const onName = () => {
       setTyped(kept());
       latest.current.tell(kept());
     };
-    onName();
     window.addEventListener(REVIEWER, onName);
     return () => window.removeEventListener(REVIEWER, onName);
   }, []);
+  // what is drawn may be of another browser: the app hands a panel's state on to all that are open
+  React.useEffect(() => latest.current.tell(kept()), [name]);
 
   const keep = () => {
     localStorage.setItem(REVIEWER, typed.trim() || fallback);
