@@ -20,6 +20,7 @@ from clickpose.calibration.posthoc import CALIBRATORS, PosthocCalibrator
 from clickpose.calibration.provenance import Provenance
 from clickpose.calibration.sample import FitSample
 from clickpose.data.notes import Notes, told
+from clickpose.metrics.average_precision import match_predictions
 from clickpose.metrics.calibration_figures import CalibrationSample
 from clickpose.metrics.oks import keypoint_oks
 from clickpose.metrics.reliability import brier_score, expected_calibration_error
@@ -29,7 +30,7 @@ from clickpose_fiftyone.checks import require_compared, require_samples
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.field_names import CALIBRATION_INFO, GT, PRED
 from clickpose_fiftyone.fiftyone_internals import dataset_of
-from clickpose_fiftyone.matching import match_persons
+from clickpose_fiftyone.matching import oks_of_pairs
 from clickpose_fiftyone.people_views import of_photos, photos_of
 from clickpose_fiftyone.provenance import check_calibrator, network_needed, network_of, network_said, store_network
 from clickpose_fiftyone.raw_scores import (
@@ -203,9 +204,13 @@ def labelled_pairs(predictions: PersonColumns, truth: PersonColumns) -> Pairs:
         ValueError: if nobody is labelled.
     """
     require_same_joints(predictions, truth)
-    matches = match_persons(read_truth(truth), read_predictions(predictions), truth.skeleton.sigma_array, FIT_OKS)
-    chosen = np.flatnonzero((matches.truth_of >= 0) & matches.counted)
-    return Pairs(persons=chosen, partners=matches.truth_of[chosen], oks=matches.oks[chosen])
+    found, labelled = read_predictions(predictions), read_truth(truth)
+    truth_of = match_predictions(labelled, found, truth.skeleton.sigma_array, FIT_OKS)
+    chosen = np.flatnonzero(truth_of >= 0)
+    chosen = chosen[~labelled.ignored[truth_of[chosen]]]
+    partners = truth_of[chosen]
+    oks = oks_of_pairs(labelled, found, truth.skeleton.sigma_array, chosen, partners)
+    return Pairs(persons=chosen, partners=partners, oks=oks)
 
 
 def labelled_sample(predictions: PersonColumns, truth: PersonColumns, pairs: Pairs) -> FitSample:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -17,6 +19,7 @@ from clickpose_fiftyone.raw_scores import raw_scores
 from clickpose_fiftyone.truth import PREDICTION_ATTRIBUTES, TRUTH_ATTRIBUTES, read_predictions, read_truth
 
 BINS = 10
+Curve = TypeVar("Curve")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -72,8 +75,8 @@ def calibration_report(samples, pred_field: str, gt_field: str) -> CalibrationRe
 
     return CalibrationReport(
         joints=predictions.skeleton.names,
-        reliability=tuple(reliability_diagram(values, oks, BINS, adaptive=False) for values in scores),
-        sparsification=tuple(sparsification(values, 1 - oks) for values in scores),
+        reliability=_before_and_after(lambda values: reliability_diagram(values, oks, BINS, adaptive=False), *scores),
+        sparsification=_before_and_after(lambda values: sparsification(values, 1 - oks), *scores),
         precision=_precision(predictions, truth),
         joint_predicted=mean_by_joint(after),
         joint_measured=mean_by_joint(sample.oks),
@@ -81,12 +84,23 @@ def calibration_report(samples, pred_field: str, gt_field: str) -> CalibrationRe
     )
 
 
+def _before_and_after(
+    curve: Callable[[np.ndarray], Curve], before: np.ndarray, after: np.ndarray
+) -> tuple[Curve, Curve]:
+    """Return a curve of two scores of the same people; of scores that nobody has changed it is computed once."""
+    first = curve(before)
+    return first, first if np.array_equal(before, after) else curve(after)
+
+
 def _precision(predictions: PersonColumns, truth: PersonColumns) -> tuple[np.ndarray, np.ndarray]:
     """Return precision at OKS .5, ranked by the raw and by the present scores."""
     people, found = read_truth(truth), read_predictions(predictions)
     sigmas, images = truth.skeleton.sigma_array, range(len(truth.counts))
-    raw = replace(found, scores=raw_scores(predictions))
-    return tuple(evaluate_keypoints(people, ranked, sigmas, images).precision[0] for ranked in (raw, found))
+
+    def precision(scores: np.ndarray) -> np.ndarray:
+        return evaluate_keypoints(people, replace(found, scores=scores), sigmas, images).precision[0]
+
+    return _before_and_after(precision, raw_scores(predictions), found.scores)
 
 
 def score_histogram(samples, pred_field: str) -> np.ndarray:

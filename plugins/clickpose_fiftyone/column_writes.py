@@ -108,10 +108,9 @@ def write_labels(samples, labels: Mapping[str, tuple[type, Documents]]) -> None:
 def _loaded(samples, sample_ids: Sequence) -> Iterator[tuple[int, fo.Sample]]:
     """Yield (row, sample) of those of a view's photos whose sample somebody holds in this process."""
     loaded = loaded_samples(samples)
-    if loaded:
-        yield from (
-            (row, loaded[str(sample_id)]) for row, sample_id in enumerate(sample_ids) if str(sample_id) in loaded
-        )
+    for row, sample_id in enumerate(sample_ids) if loaded else ():
+        if (sample := loaded.get(str(sample_id))) is not None:
+            yield row, sample
 
 
 def _people_of(sample: fo.Sample, path: str) -> Sequence[fo.Label]:

@@ -119,21 +119,26 @@ def write_operations(samples, operations: Sequence, ordered: bool = False) -> No
         bulk_write(list(operations), photos_collection(samples), ordered=ordered)
 
 
-def loaded_samples(samples) -> dict[str, fo.Sample]:
-    """Return the samples of a dataset that somebody holds in this process, by id.
+def loaded_samples(samples) -> Mapping[str, fo.Sample]:
+    """Return the samples of a dataset that somebody holds in this process, by id: a mapping that changes as they go.
 
     FiftyOne's own bulk writes read each of them anew, and make objects of all that they hold: 50 ms a photo.
     """
-    name = samples._dataset._sample_collection_name
-    return dict(fo.Sample._instances[name]) if name in fo.Sample._instances else {}
+    return fo.Sample._instances.get(samples._dataset._sample_collection_name) or {}
 
 
 def set_loaded(document, **values) -> None:
-    """Let a loaded sample or label know values that were written to the database; saving it writes none of them."""
+    """Let a loaded sample or label know values that were written to the database; saving it writes none of them.
+
+    Labels go in as they are: checking them makes an object of each, 0.3 ms, whether anybody looks at it or not.
+    """
     backing = getattr(document, "_doc", document)
     changed = list(backing._changed_fields)
     for name, value in values.items():
-        setattr(backing, name, value)
+        if isinstance(value, fo.Label):
+            backing._data[name] = value
+        else:
+            setattr(backing, name, value)
     backing._changed_fields = changed
 
 

@@ -50,15 +50,22 @@ def match_persons(
     prediction_of = np.full(len(truth), -1)
     prediction_of[persons] = found  # of several on a crowd the last one stays
     oks = best_oks(truth, predictions, sigmas)
-    oks[found] = oks_pairs(
-        predictions.keypoints[found], truth.keypoints[persons], truth.visibility[persons], truth.areas[persons],
-        truth.boxes_xywh[persons], sigmas,
-    )  # fmt: skip
+    oks[found] = oks_of_pairs(truth, predictions, sigmas, found, persons)
     counted = np.ones(len(predictions), bool)
     counted[found] = ~truth.ignored[persons]
     for members in group_indices(predictions.image_ids[best_first]).values():
         counted[best_first[members[MAX_DETECTIONS:]]] = False
     return Matches(truth_of=truth_of, prediction_of=prediction_of, oks=oks, counted=counted)
+
+
+def oks_of_pairs(
+    truth: KeypointTruth, predictions: KeypointPredictions, sigmas: np.ndarray, found: np.ndarray, persons: np.ndarray
+) -> np.ndarray:
+    """Return the (M,) OKS of predictions ``found`` (M,) with annotated ``persons`` (M,)."""
+    return oks_pairs(
+        predictions.keypoints[found], truth.keypoints[persons], truth.visibility[persons], truth.areas[persons],
+        truth.boxes_xywh[persons], sigmas,
+    )  # fmt: skip
 
 
 def group_indices(ids: np.ndarray) -> dict:

@@ -97,7 +97,7 @@ def test_held_samples_are_found_and_told_what_was_written_without_writing_it_aga
     dataset = person_dataset((1, 1))
     assert promise(internals.loaded_samples, dataset) == {}, changed(internals.loaded_samples)
     held = dataset.first()
-    assert internals.loaded_samples(dataset) == {held.id: held}, changed(internals.loaded_samples)
+    assert dict(internals.loaded_samples(dataset)) == {held.id: held}, changed(internals.loaded_samples)
     person = held.pred.keypoints[0]
     promise(internals.set_loaded, person, pred_oks=0.125, visibility=[0.5] * 17)
     promise(internals.set_loaded, held, filepath="/nowhere/other.jpg")

@@ -19,7 +19,7 @@ from clickpose.metrics.inputs import check_samples, group_numbers
 
 BINS = 15
 _RESAMPLES = 500
-_DRAWN_AT_ONCE = 2_000_000  # outcomes: bounds the memory for a bin's draws
+_DRAWN_AT_ONCE = 100_000  # outcomes: what fits into a processor's cache is drawn in a third of the time
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
