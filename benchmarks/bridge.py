@@ -15,7 +15,6 @@ Run it on a machine that does nothing else:
 from __future__ import annotations
 
 import argparse
-import shutil
 import statistics
 import sys
 import tempfile
@@ -24,23 +23,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 from playwright.sync_api import Browser, Page, sync_playwright
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "tests"))
 
-from clickpose.skeleton import COCO  # noqa: E402
-from clickpose.structures import Poses  # noqa: E402
-from clickpose_labelstudio.codec import encode_poses  # noqa: E402
-from clickpose_labelstudio.labeling_config import parse_labeling_config  # noqa: E402
 from helpers.editor import Editor  # noqa: E402
-from helpers.fakes import FakePredictor, template  # noqa: E402
-from helpers.stack import IMAGE_HW, Stack, running_stack, write_photos  # noqa: E402
+from helpers.fakes import FakePredictor  # noqa: E402
+from helpers.label_studio_pages import CHROMIUM_FLAGS, chromium, forget_drafts, log_in, make_task  # noqa: E402
+from helpers.stack import Stack, running_stack, write_photos  # noqa: E402
 
 WITH, WITHOUT = "bridge", "stock"
 SETTLE_S = 4.0  # after a page has opened; Label Studio goes on working for a while
-CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 # the time from the release of the mouse to the end of the second frame after it, when the first one has been painted
 WATCH_RELEASES = """() => {
     window.released = [];
@@ -57,9 +51,9 @@ def main() -> None:
     folder = options.folder or Path(tempfile.mkdtemp(prefix="clickpose-bridge-"))
     photos = write_photos(folder / "photos", 1)
     with running_stack(folder, FakePredictor(), options.label_studio_python, photos) as stack, sync_playwright() as pw:
-        tasks = {size: _make_task(stack, size) for size in options.sizes}
-        browser = pw.chromium.launch(executable_path=_chromium(), args=CHROMIUM_FLAGS)
-        state = _log_in(browser, stack)
+        tasks = {size: make_task(stack, size) for size in options.sizes}
+        browser = pw.chromium.launch(executable_path=chromium(), args=CHROMIUM_FLAGS)
+        state = log_in(browser, stack)
         rows = [_measure(browser, state, stack, size, tasks[size], options) for size in options.sizes]
         browser.close()
     _print(rows)
@@ -74,61 +68,6 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, help="where Label Studio's data lie, kept for the next run")
     parser.add_argument("--label-studio-python", type=Path, default=REPOSITORY / ".venv-labelstudio" / "bin" / "python")
     return parser.parse_args()
-
-
-def _chromium() -> str:
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    found = next((path for path in map(shutil.which, names) if path), None)
-    if found is None:
-        raise SystemExit("There is no Chromium; `apt-get install chromium` brings it")
-    return found
-
-
-def _make_task(stack: Stack, size: int) -> int:
-    """Import a task with a prediction of ``size`` regions: persons side by side, the last of them with fewer joints."""
-    height, width = IMAGE_HW
-    persons = -(-size // (1 + len(COCO)))
-    columns = int(np.ceil(np.sqrt(1.3 * persons)))
-    cell = np.array([width / columns, height / -(-persons // columns)])
-    corners = np.array([[person % columns, person // columns] for person in range(persons)]) * cell
-    boxes = np.concatenate([corners + 3, corners + cell - 3], axis=1)
-    poses = Poses(
-        skeleton=COCO,
-        keypoints=np.array([template(box) for box in boxes]),
-        boxes_xyxy=boxes,
-        keypoint_scores=np.tile(np.linspace(0.4, 0.95, len(COCO)), (persons, 1)),
-        visibility_scores=np.tile(np.where(np.arange(len(COCO)) % 3, 0.9, 0.2), (persons, 1)),
-        instance_scores=np.linspace(0.8, 0.7, persons),
-    )
-    with stack.api() as api:
-        project = api.project(stack.loop.project_id)
-        items = encode_poses(poses, parse_labeling_config(project["label_config"]), IMAGE_HW)
-        joints = list(dict.fromkeys(item["id"] for item in items if "parentID" in item))
-        too_many = set(joints[size - persons :])
-        items = [item for item in items if item["id"] not in too_many]
-        photo = next(task for task in api.tasks(stack.loop.project_id) if "regions" not in task["data"])
-        data = {**photo["data"], "regions": size}
-        prediction = {"model_version": project["model_version"], "score": 0.5, "result": items}
-        before = {task["id"] for task in api.tasks(stack.loop.project_id)}
-        api.call(
-            "POST",
-            f"/api/projects/{stack.loop.project_id}/import",
-            json=[{"data": data, "predictions": [prediction]}],
-        )
-        (task_id,) = {task["id"] for task in api.tasks(stack.loop.project_id)} - before
-    return task_id
-
-
-def _log_in(browser: Browser, stack: Stack) -> dict:
-    page = browser.new_page()
-    page.goto(f"{stack.loop.url}/user/login/")
-    page.fill("input[name=email]", stack.loop.credentials.username)
-    page.fill("input[name=password]", stack.loop.credentials.password)
-    page.click("button[type=submit]")
-    page.wait_for_url(lambda url: "/user/login" not in url)
-    state = page.context.storage_state()
-    page.context.close()
-    return state
 
 
 @contextmanager
@@ -168,7 +107,7 @@ def _measure(browser: Browser, state: dict, stack: Stack, size: int, task_id: in
                 idle[kind].append(100 * (_renderer_seconds(browser) - before) / options.seconds)
                 moved += _drag(editor, kind, options.drags)
                 painted[kind] += editor.page.evaluate("released")
-            _forget(stack, task_id)
+            forget_drafts(stack, task_id)
     return {
         "regions": size,
         "idle": {kind: statistics.median(values) for kind, values in idle.items()},
@@ -191,13 +130,6 @@ def _drag(editor: Editor, kind: str, count: int) -> list[float]:
             moved.append(times["applied"] - times["mouseUp"])
         page.wait_for_timeout(700)
     return moved
-
-
-def _forget(stack: Stack, task_id: int) -> None:
-    """Remove the draft, so that the next page opens the prediction again."""
-    with stack.api() as api:
-        for draft in api.call("GET", f"/api/tasks/{task_id}/")["drafts"]:
-            api.call("DELETE", f"/api/drafts/{draft['id']}/")
 
 
 def _print(rows: list[dict]) -> None:

@@ -19,5 +19,6 @@ export const diagnostics = {
   bones: 0,
   last: null,
   faults: [],
-  instant: {people: 0, answers: 0, previews: 0, trouble: null}, // of what is answered in the browser
+  // of what is answered in the browser; `delays`: ms from a move of the mouse to the others having followed
+  instant: {people: 0, answers: 0, previews: 0, delays: [], trouble: null},
 };

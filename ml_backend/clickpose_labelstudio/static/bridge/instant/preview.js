@@ -12,6 +12,7 @@ const LINGER_MS = 4000; // that shapes stay where they were shown, at most, afte
 
 let isBusy = false;
 let isAsked = false; // the mouse has moved since the latest decoding began
+let movedAt = 0; // when the mouse has moved last
 let dragging = null; // the annotation in which a joint is being dragged
 let ending = 0; // timer
 
@@ -21,6 +22,7 @@ export function follow(annotation) {
   clearTimeout(ending);
   dragging = annotation;
   isAsked = true;
+  movedAt = performance.now();
   if (!isBusy) run();
 }
 
@@ -40,10 +42,12 @@ async function step(annotation) {
   const dragged = lsShapes.dragged(annotation);
   if (dragged.length !== 1 || lsPage.asksByItself(dragged[0].region)) return;
   const [{region, place}] = dragged;
+  const since = movedAt;
   const moves = await people.foresee(annotation, region, place);
   if (!moves || dragging !== annotation || !lsPage.isSelected(annotation)) return;
   moves.forEach(({region: other, value}) => lsShapes.showAt(other, value));
   diagnostics.instant.previews += 1;
+  diagnostics.instant.delays = [...diagnostics.instant.delays.slice(-199), performance.now() - since];
 }
 
 /** The mouse has been released: what is shown stays until the answer has been applied. */
