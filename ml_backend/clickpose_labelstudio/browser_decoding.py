@@ -34,9 +34,14 @@ class NotInBrowser(Exception):
 
 
 class BrowserDecoding:
-    """Hands out the parts; each is made when it is first asked for."""
+    """Hands out the parts; each is made when it is first asked for.
 
-    def __init__(self) -> None:
+    Args:
+        allowed: False where the operator wants all edits to be answered by the service.
+    """
+
+    def __init__(self, allowed: bool = True) -> None:
+        self._allowed = allowed
         self._lock = threading.Lock()
         self._decoders: dict[str, tuple[str, bytes]] = {}  # fingerprint -> name, gzipped graph; of the latest network
 
@@ -88,6 +93,8 @@ class BrowserDecoding:
         }
 
     def _decoder(self, predictor: PosePredictor) -> tuple[str, bytes]:
+        if not self._allowed:
+            raise NotInBrowser("network", "It has been switched off")
         with self._lock:
             if predictor.fingerprint not in self._decoders:
                 graph = predictor.standalone_decoder()

@@ -30,4 +30,5 @@ def build_service(settings: ServiceSettings, get_predictor: PredictorFactory) ->
         DiskRegionStore(settings),
         occluded_below=settings.occluded_below,
         unlabelled_below=settings.unlabelled_below,
+        browser_decoding=settings.browser_decoding,
     )

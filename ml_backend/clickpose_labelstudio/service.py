@@ -61,6 +61,7 @@ class AnnotationService:
         occluded_below: predicted visibilities below this become the occluded choice.
         unlabelled_below: joints with predicted visibilities below this are left out of new persons, pre-annotated ones
             and those whose box a human has drawn.
+        browser_decoding: whether browsers are given what they need to answer edits by themselves.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class AnnotationService:
         *,
         occluded_below: float = OCCLUDED_BELOW,
         unlabelled_below: float = UNLABELLED_BELOW,
+        browser_decoding: bool = True,
     ):
         self._get_predictor = get_predictor
         self._images = images
@@ -78,7 +80,7 @@ class AnnotationService:
         self._occluded_below = occluded_below
         self._unlabelled_below = unlabelled_below
         self._turns = threading.Semaphore(max(FEWEST, cores()))
-        self._browser = BrowserDecoding()
+        self._browser = BrowserDecoding(allowed=browser_decoding)
 
     @property
     def model_version(self) -> str:

@@ -46,6 +46,7 @@ class ServiceSettings:
         checkpoint: weights file for models that ship without one.
         flip_test: whether lite sees each person mirrored as well: better poses, for twice the encoding and
             a few milliseconds more an edit.
+        browser_decoding: whether browsers may answer edits by themselves; see :mod:`.browser_decoding`.
         train_dir: folder for the jobs of "Start training"; None to train nothing. See :mod:`.training_jobs`.
         train_arguments: further arguments of their ``clickpose labelstudio train``, such as ``--decoder-steps 2000``.
     """
@@ -73,6 +74,7 @@ class ServiceSettings:
     model: str = "lite"
     checkpoint: Path | None = None
     flip_test: bool = True
+    browser_decoding: bool = True
     train_dir: Path | None = None
     train_arguments: str = ""
 
@@ -183,6 +185,7 @@ CONVERTERS: Mapping[str, Callable[[str], Any]] = {
     "model": str,
     "checkpoint": Path,
     "flip_test": _yes_or_no,
+    "browser_decoding": _yes_or_no,
     "train_dir": Path,
     "train_arguments": str,
 }

@@ -14,9 +14,11 @@ import pytest
 
 from clickpose.lite.predictor import LitePredictor
 from clickpose_labelstudio.browser_decoding import RUNTIME, SCRIPT, WASM
+from clickpose_labelstudio.build import build_service
 from clickpose_labelstudio.interaction import RequestError
 from clickpose_labelstudio.labeling_config import build_labeling_config
 from clickpose_labelstudio.service import AnnotationService
+from clickpose_labelstudio.settings import ServiceSettings
 from helpers import fakes
 
 XML = build_labeling_config()
@@ -117,6 +119,13 @@ def test_a_network_without_a_graph_answers_by_itself():
     for wish in ("decoder", {"person": boxes_of(result)[0]}):
         (reply,) = service.predict([task], XML, {"result": result, "edited": [], "browser": wish})
         assert reply == {"browser": {"unavailable": "network", "reason": "fake has no decoder to be had apart"}}
+
+
+def test_an_operator_can_switch_it_off(lite, tmp_path):
+    service = build_service(ServiceSettings(cache_dir=tmp_path, browser_decoding=False), lambda: lite)
+    task = {"id": 1, "data": {"image": "/data/a.png"}}
+    (reply,) = service.predict([task], XML, {"result": [], "edited": [], "browser": "decoder"})
+    assert reply == {"browser": {"unavailable": "network", "reason": "It has been switched off"}}
 
 
 def test_a_person_without_a_box_is_answered_by_the_service(ask):
