@@ -1,142 +1,150 @@
-"""The Refine panel's picture: a photo with a skeleton that can be clicked, as a Plotly figure.
+"""What the canvas of the Refine panel is told of a photo, and what it tells of a person: plain records, in pixels.
 
-Plotly tells where a click went only for some traces. A heatmap of one cell a click target, nearly transparent over the
-photo, does.
+The canvas runs in a browser and holds what is not saved. It is told a photo with all its people once, and sends with
+each question the person that it means as it shows it, so that nothing here remembers a browser.
 """
 
 from __future__ import annotations
 
+import fiftyone as fo
 import numpy as np
+from bson import ObjectId
 
-from clickpose.draw import score_color
+from clickpose.boxes import grow_boxes
+from clickpose.image_io import read_sides
+from clickpose.skeleton import Skeleton
 from clickpose.structures import Pose
-from clickpose_fiftyone.thumbnails import cached_photo, data_uri, person_window
+from clickpose_fiftyone.checks import require_keypoints, truth_fields
+from clickpose_fiftyone.conversion import label_to_pose
+from clickpose_fiftyone.field_names import ACCEPTED, BOUNDING_BOX, ISCROWD, REJECTED
+from clickpose_fiftyone.fiftyone_internals import ID, photos_collection, root_dataset_of
+from clickpose_fiftyone.person_history import history_of, mark_of, with_state
+from clickpose_fiftyone.skeletons import skeleton_of
 
-CELLS = 180  # click targets along the longer side
-_PICTURE_SIDE = 1000  # pixels of the picture's longer side
-_PICK_SHARE = 0.025  # a click nearer to a joint than this share of the picture's longer side chooses it
-_CYAN = "#36c9ff"
+Record = dict[str, object]
 
 
-def canvas_figure(
-    path: str, pose: Pose, before: Pose | None, active: str | None = None, whole_photo: bool = False, height: int = 620
-) -> tuple[list[dict], dict]:
-    """Return (traces, layout) of one person on the photo.
+def photo_record(samples, field: str, sample_id: str) -> Record:
+    """Return a photo with its people.
 
     Args:
-        path: the photo.
-        pose: the person as it is now, px.
-        before: the person as it was, drawn faintly; None for nothing.
-        active: name of the chosen joint.
-        whole_photo: show all of the photo instead of the person's surroundings.
-        height: of the figure, pixels.
+        samples: the dataset or a view of it; everybody in the photo is told of.
+        field: Keypoints field.
+        sample_id: the photo.
+
+    Returns:
+        ``sample_id``, ``field``, ``filepath``, ``width`` and ``height`` (px, upright); ``joints`` (names), ``bones``
+        and ``pairs`` (left, right) as indices; ``people``, but for rejected ones, see
+        :func:`person_record`; ``unreadable``, how many have
+        neither a box nor a joint; ``truth``, the labelled people of the photo as :func:`pose_record` has them, from
+        ``truth_field``.
 
     Raises:
-        ValueError: if the photo cannot be read.
+        ValueError: if the photo is not there any more, or cannot be read.
     """
-    window = canvas_window(path, pose, whole_photo)
-    traces = [_click_targets(window)]
-    if before is not None:
-        traces += _bones(before, "rgba(235,235,245,0.55)", 1.5, "dot")
-    traces += [*_bones(pose, None, 3, "solid"), _joints(pose, active)]
-    return traces, _layout(path, window, height)
-
-
-def canvas_window(path: str, pose: Pose, whole_photo: bool = False) -> tuple[int, int, int, int]:
-    """Return (left, top, right, bottom) px of the photo's part that is shown."""
-    image_hw = cached_photo(path).shape[:2]
-    if whole_photo:
-        return 0, 0, image_hw[1], image_hw[0]
-    return person_window(pose.box_xyxy, image_hw, 0.3, 1.1)
-
-
-def pick_joint(pose: Pose, x: float, y: float, window: tuple[int, int, int, int]) -> str | None:
-    """Return the joint that a click at (x, y) px lies on, or None."""
-    distance = np.linalg.norm(np.nan_to_num(pose.keypoints, nan=np.inf) - (x, y), axis=1)
-    nearest = int(distance.argmin())
-    reach = _PICK_SHARE * max(window[2] - window[0], window[3] - window[1])
-    return pose.skeleton.names[nearest] if distance[nearest] <= reach else None
-
-
-def _click_targets(window: tuple[int, int, int, int]) -> dict:
-    left, top, right, bottom = window
-    step = max(right - left, bottom - top) / CELLS
-    x = np.arange(left + step / 2, right, step)
-    y = np.arange(top + step / 2, bottom, step)
+    require_keypoints(samples, field)
+    dataset, skeleton = root_dataset_of(samples), skeleton_of(samples, field)
+    truth_field = next(iter(truth_fields(dataset, field)), None)
+    names = [name for name in (field, truth_field) if name is not None]
+    wanted = {ID: ObjectId(sample_id)} if ObjectId.is_valid(sample_id) else None
+    photo = wanted and photos_collection(dataset).find_one(wanted, {"filepath": True, **dict.fromkeys(names, True)})
+    if photo is None:
+        raise ValueError("That photo is not in the dataset any more.")
+    image_hw = read_sides(photo["filepath"], upright=True)
+    labels = _labels(photo, field)
+    labels = [label for label in labels if REJECTED not in (label.tags or ())]
+    people = [person_record(label, skeleton, image_hw) for label in labels if _is_somewhere(label)]
     return {
-        "type": "heatmap", "name": "canvas", "x": np.round(x, 2).tolist(), "y": np.round(y, 2).tolist(),
-        "z": np.zeros((len(y), len(x)), int).tolist(), "opacity": 0.01, "showscale": False, "zmin": 0, "zmax": 1,
-        "colorscale": [[0, "#000000"], [1, "#ffffff"]], "hovertemplate": "%{x:.0f}, %{y:.0f}<extra></extra>",
-    }  # fmt: skip
+        "sample_id": sample_id,
+        "field": field,
+        "filepath": photo["filepath"],
+        "width": image_hw[1],
+        "height": image_hw[0],
+        "joints": list(skeleton.names),
+        "bones": [list(edge) for edge in skeleton.edges],
+        "pairs": [list(pair) for pair in skeleton.flip_pairs],
+        "people": people,
+        "unreadable": len(labels) - len(people),
+        "truth_field": truth_field,
+        "truth": [] if truth_field is None else _truth(dataset, photo, truth_field, skeleton, image_hw),
+    }
 
 
-def _bones(pose: Pose, color: str | None, width: float, dash: str) -> list[dict]:
-    """One line a bone, in the colour of its less certain end; bones of hidden joints are thin."""
-    traces = []
-    for start, end in pose.skeleton.edges:
-        ends = pose.keypoints[[start, end]]
-        if not np.isfinite(ends).all():
-            continue
-        worse = min(pose.keypoint_scores[start], pose.keypoint_scores[end])
-        hidden = min(pose.visibility_scores[start], pose.visibility_scores[end]) < 0.5
-        line = {"color": color or _rgb(worse), "width": width * (0.5 if hidden else 1), "dash": dash}
-        traces.append(
-            {"type": "scatter", "mode": "lines", "x": ends[:, 0].tolist(), "y": ends[:, 1].tolist(), "line": line,
-             "hoverinfo": "skip", "showlegend": False}
-        )  # fmt: skip
-    return traces
+def person_record(label: fo.Keypoint, skeleton: Skeleton, image_hw: tuple[int, int]) -> Record:
+    """Return a person as the canvas takes it.
+
+    Returns:
+        ``id``; ``saved``, how often it was refined; ``mark``, see :func:`mark_of`; ``is_accepted``; ``network``, its
+        pose before it was refined, if it was; and what :func:`pose_record` has.
+
+    Raises:
+        ValueError: as :func:`label_to_pose`.
+    """
+    history = history_of(label)
+    network = with_state(label, history[0]) if history else None
+    return {
+        "id": label.id,
+        "saved": len(history),
+        "mark": mark_of(label),
+        "is_accepted": ACCEPTED in (label.tags or ()),
+        "network": network and pose_record(label_to_pose(network, skeleton, image_hw)),
+        **pose_record(label_to_pose(label, skeleton, image_hw)),
+    }
 
 
-def _joints(pose: Pose, active: str | None) -> dict:
-    placed = np.flatnonzero(np.isfinite(pose.keypoints).all(axis=1)).tolist()
-    names = [pose.skeleton.names[joint] for joint in placed]
-    chosen = [name == active for name in names]
-    edges = [
-        _CYAN if pick else "#ffffff" if pose.fixed[j] else "#14141c" for pick, j in zip(chosen, placed, strict=True)
+def pose_record(pose: Pose) -> Record:
+    """Return a pose as the canvas takes it.
+
+    Returns:
+        ``joints``: for each (x px, y px, predicted OKS, visibility, placed by a human), None for one that is not there;
+        ``box``: left, top, right, bottom px; ``score``: predicted OKS of the person.
+    """
+    there = np.isfinite(pose.keypoints).all(axis=1)
+    columns = (pose.keypoints[:, 0], pose.keypoints[:, 1], pose.keypoint_scores, pose.visibility_scores)
+    joints = [
+        [*(float(column[joint]) for column in columns), bool(pose.fixed[joint])] if there[joint] else None
+        for joint in range(len(pose.skeleton))
     ]
-    return {
-        "type": "scatter", "mode": "markers", "showlegend": False, "hoverinfo": "skip",
-        "x": pose.keypoints[placed, 0].tolist(), "y": pose.keypoints[placed, 1].tolist(),
-        "marker": {
-            "size": [17 if pick else 11 for pick in chosen],
-            "color": [_rgb(pose.keypoint_scores[joint]) for joint in placed],
-            "symbol": ["circle" if pose.visibility_scores[joint] >= 0.5 else "circle-open-dot" for joint in placed],
-            "line": {"color": edges, "width": [4 if pick else 3 if pose.fixed[j] else 1.5
-                                               for pick, j in zip(chosen, placed, strict=True)]},
-        },
-    }  # fmt: skip
+    return {"joints": joints, "box": [float(side) for side in pose.box_xyxy], "score": float(pose.instance_score)}
 
 
-def _layout(path: str, window: tuple[int, int, int, int], height: int) -> dict:
-    left, top, right, bottom = window
-    hidden = {"visible": False, "fixedrange": True, "constrain": "domain"}
-    return {
-        "height": height,
-        "margin": {"l": 0, "r": 0, "t": 0, "b": 0},
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "showlegend": False,
-        "dragmode": False,
-        "hovermode": "closest",
-        "xaxis": {**hidden, "range": [left, right]},
-        "yaxis": {**hidden, "range": [bottom, top], "scaleanchor": "x", "constraintoward": "top"},
-        "images": [
-            {"source": _picture(path, window), "xref": "x", "yref": "y", "x": left, "y": top, "sizex": right - left,
-             "sizey": bottom - top, "sizing": "stretch", "layer": "below"}
-        ],
-    }  # fmt: skip
+def record_pose(record: Record, skeleton: Skeleton, image_hw: tuple[int, int]) -> Pose:
+    """Return the pose of a record; its box holds what a human placed.
+
+    Raises:
+        ValueError: for another number of joints, or numbers that are none, or lie outside the photo.
+    """
+    joints, box = record.get("joints"), record.get("box")
+    if not isinstance(joints, list) or len(joints) != len(skeleton) or not isinstance(box, list) or len(box) != 4:
+        raise ValueError(f"Expected a person with {len(skeleton)} joints ({skeleton.name}) and a box; reload the page")
+    values = np.array([[np.nan] * 2 + [0.0] * 3 if joint is None else joint for joint in joints], np.float64)
+    keypoints, fixed = values[:, :2], values[:, 4] > 0
+    height, width = image_hw
+    placed = keypoints[fixed]
+    if not (np.isfinite(placed).all() and (placed >= 0).all() and (placed <= (width, height)).all()):
+        raise ValueError(f"Expected joints inside the photo ({width} x {height} px), got one outside")
+    box_xyxy = grow_boxes(np.array(box, np.float64), keypoints, fixed)
+    return Pose(
+        skeleton=skeleton, keypoints=keypoints, box_xyxy=box_xyxy, keypoint_scores=values[:, 2],
+        visibility_scores=values[:, 3], instance_score=float(record.get("score") or 0.0), fixed=fixed,
+    )  # fmt: skip
 
 
-def _picture(path: str, window: tuple[int, int, int, int]) -> str:
-    from PIL import Image
-
-    left, top, right, bottom = window
-    crop = Image.fromarray(cached_photo(path)[top:bottom, left:right])
-    factor = _PICTURE_SIDE / max(crop.size)
-    if factor < 1:
-        crop = crop.resize([max(1, round(side * factor)) for side in crop.size], Image.Resampling.LANCZOS)
-    return data_uri(np.asarray(crop))
+def _truth(dataset, photo: dict, field: str, skeleton: Skeleton, image_hw: tuple[int, int]) -> list[Record]:
+    """Return the labelled people whose joints are those that are corrected; crowds are nobody's pose."""
+    if skeleton_of(dataset, field).names != skeleton.names:
+        return []
+    labels = [label for label in _labels(photo, field) if not label.get_attribute_value(ISCROWD, None)]
+    return [pose_record(label_to_pose(label, skeleton, image_hw)) for label in labels if _is_somewhere(label)]
 
 
-def _rgb(score: float) -> str:
-    return "rgb({},{},{})".format(*score_color(score))
+def _labels(photo: dict, field: str) -> list[fo.Keypoint]:
+    """Return the people of a photo as the database keeps it."""
+    return [fo.Keypoint.from_dict(person) for person in (photo.get(field) or {}).get("keypoints") or ()]
+
+
+def _is_somewhere(label: fo.Keypoint) -> bool:
+    """Tell whether there is anything to draw of a person."""
+    return label.get_attribute_value(BOUNDING_BOX, None) is not None or bool(
+        np.isfinite(np.array(label.points, np.float64)).all(axis=-1).any()
+    )

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import fiftyone as fo
 import fiftyone.utils.annotations as foua
+from fiftyone.core.json import stringify
 from fiftyone.core.odm import bulk_write, get_db_conn
 
 ID = "_id"  # of a document as the database keeps it: photos and labels; an ObjectId
@@ -84,6 +85,11 @@ def raw_columns(samples, expressions: Mapping[str, object]) -> dict[str, list]:
     projection = {keys[name]: expression for name, expression in expressions.items()}
     rows = list(samples._aggregate(pipeline=[{"$project": {ID: True, **projection}}]))
     return {name: [row.get(key) for row in rows] for name, key in keys.items()}
+
+
+def app_samples(samples, ids: Sequence[str]) -> list[dict]:
+    """Return samples of a view as the app is sent them, ready to travel, without those that are not in it."""
+    return [stringify(sample) for sample in samples.select(list(ids))._aggregate()]
 
 
 def last_change(samples) -> tuple:

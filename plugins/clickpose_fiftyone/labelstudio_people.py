@@ -22,7 +22,7 @@ from clickpose_fiftyone.field_names import (
     VISIBILITY,
 )
 from clickpose_fiftyone.labelstudio_drawn import Drawn, box_of, is_scored, numbers_of
-from clickpose_fiftyone.refinement import history_of, state_of
+from clickpose_fiftyone.person_history import history_of, state_of
 
 
 def new_person(now: Drawn, scored: bool) -> fo.Keypoint:

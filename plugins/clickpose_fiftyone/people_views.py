@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Collection
 
 import fiftyone as fo
+from bson import ObjectId
 from fiftyone import ViewField as F
 
 from clickpose_fiftyone.checks import document_type
 from clickpose_fiftyone.columns import people_expression
 from clickpose_fiftyone.field_names import INSTANCE, boxes_field_of, people_path
-from clickpose_fiftyone.fiftyone_internals import ID, is_patches, raw_columns, root_dataset_of
+from clickpose_fiftyone.fiftyone_internals import ID, is_patches, photos_collection, raw_columns, root_dataset_of
+from clickpose_fiftyone.person_updates import read_person
 
 
 def view_of_persons(samples, field: str, label_ids: Collection[str]):
@@ -61,6 +64,23 @@ def of_photos(function: Callable) -> Callable:
         return function(photos_of(samples), *args, **kwargs)
 
     return taking_people
+
+
+def refresh_patches(patches, field: str, label_ids: Collection[str]) -> None:
+    """Have a view of people show changes of them: it holds copies, which FiftyOne makes anew only where it is reloaded.
+
+    Args:
+        patches: a view of people cut out of photos.
+        field: Keypoints field; where the view is not of its people, nothing is done.
+        label_ids: who was changed.
+    """
+    if document_type(patches, field) is not fo.Keypoint:
+        return
+    copies = photos_collection(patches)
+    for label_id in label_ids:
+        with contextlib.suppress(ValueError):  # deleted
+            person = read_person(root_dataset_of(patches), field, label_id)
+            copies.update_one({f"{field}.{ID}": ObjectId(label_id)}, {"$set": {field: person.label.to_dict()}})
 
 
 def _people_of(patches) -> dict[str, list[str]]:

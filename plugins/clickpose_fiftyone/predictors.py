@@ -8,9 +8,11 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 
+import numpy as np
+
 import clickpose
 from clickpose.image_io import read_image
-from clickpose.predictor import EncodedRegion, PosePredictor, refine_among
+from clickpose.predictor import Encode, EncodedRegion, PosePredictor, best_region, prompt_box, refine_among
 from clickpose.structures import Clicks, Pose
 
 KEPT_REGIONS = 64  # encoded persons of the lite network, about 1.3 MB each
@@ -48,17 +50,50 @@ def refine_cached(predictor: PosePredictor, path: str, pose: Pose, clicks: dict[
     _require_same_joints(predictor, pose)
     clicked = Clicks.from_mapping(predictor.skeleton, clicks)
     with PREDICTOR_LOCK:
-        key = (predictor.fingerprint, path)
-        regions = _REGIONS.setdefault(key, [])
-        _REGIONS.move_to_end(key)
+        return refine_among(predictor, _regions(predictor, path), pose, clicked, _encoding(predictor, path))
 
-        def encode(boxes_xyxy):
-            encoded = predictor.encode(read_image(path), boxes_xyxy)
-            regions.extend(encoded)
-            _forget_oldest()
-            return encoded
 
-        return refine_among(predictor, regions, pose, clicked, encode)
+def predict_cached(predictor: PosePredictor, path: str, box_xyxy: np.ndarray) -> Pose:
+    """Return the person in a (4,) box of a photo, px; what was encoded serves to refine it.
+
+    Raises:
+        ValueError: if the photo cannot be read.
+    """
+    with PREDICTOR_LOCK:
+        regions = _encoding(predictor, path)(box_xyxy[None])
+        return predictor.decode(regions, box_xyxy[None])[0]
+
+
+def encode_ahead(predictor: PosePredictor, path: str, pose: Pose) -> None:
+    """Encode a person unless it is, so that its first click is answered as fast as any other.
+
+    Raises:
+        ValueError: as :func:`refine_cached`.
+    """
+    _require_same_joints(predictor, pose)
+    with PREDICTOR_LOCK:
+        if best_region(predictor, _regions(predictor, path), pose) is None:
+            _encoding(predictor, path)(prompt_box(pose)[None])
+
+
+def _regions(predictor: PosePredictor, path: str) -> list[EncodedRegion]:
+    """Return what is kept of a photo, which counts as used just now."""
+    key = (predictor.fingerprint, path)
+    regions = _REGIONS.setdefault(key, [])
+    _REGIONS.move_to_end(key)
+    return regions
+
+
+def _encoding(predictor: PosePredictor, path: str) -> Encode:
+    """Return what encodes (N, 4) boxes of a photo and keeps the regions."""
+
+    def encode(boxes_xyxy):
+        encoded = predictor.encode(read_image(path), boxes_xyxy)
+        _regions(predictor, path).extend(encoded)
+        _forget_oldest()
+        return encoded
+
+    return encode
 
 
 def _require_same_joints(predictor: PosePredictor, pose: Pose) -> None:

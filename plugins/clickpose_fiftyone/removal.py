@@ -48,7 +48,7 @@ def delete_persons(samples, field: str, label_ids: Iterable[str], by: str | None
     photos = by_photo(found, wanted)
     for sample_id, ids in photos.items():
         _delete(dataset, field, sample_id, set(ids), action)
-    _refresh(dataset, field, photos)
+    refresh_photos(dataset, field, photos)
     return action
 
 
@@ -61,7 +61,7 @@ def bring_back(samples, action: Action) -> int:
             photos.add(original["sample_id"])
             back += 1
     originals.delete_many({"action": ObjectId(action.id), "sample_id": {"$in": list(photos)}})
-    _refresh(dataset, action.field, photos)
+    refresh_photos(dataset, action.field, photos)
     return back
 
 
@@ -122,7 +122,7 @@ def _links(people: Iterable[Mapping], ids: set[ObjectId]) -> set[ObjectId]:
     return links - {None}
 
 
-def _refresh(dataset, field: str, photos: Iterable[ObjectId]) -> None:
+def refresh_photos(dataset, field: str, photos: Iterable) -> None:
     """Write anew what depends on the people of photos, and let samples that somebody holds know them."""
     ids = [str(sample_id) for sample_id in photos]
     if not ids:

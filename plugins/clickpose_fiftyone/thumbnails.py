@@ -6,7 +6,6 @@ import base64
 import io
 from collections import OrderedDict
 from dataclasses import replace
-from functools import lru_cache
 
 import numpy as np
 from PIL import Image
@@ -17,15 +16,33 @@ from clickpose.structures import Poses
 
 _JPEG_QUALITY = 82
 _KEPT_PICTURES = 64  # about 15 kB each: a panel shows most of its pictures again after every event
+_KEPT_BYTES = 64 << 20  # of photos: a dozen of usual size; the last one is kept whatever its size
+_PICTURE_SIDE = 2000  # pixels
+_PHOTOS: OrderedDict[str, np.ndarray] = OrderedDict()
 _PICTURES: OrderedDict[tuple, str] = OrderedDict()
 
 
-@lru_cache(maxsize=4)
 def cached_photo(path: str) -> np.ndarray:
-    """Read a photo; the last few are kept, since panels ask again on every click. Do not write into it."""
-    image = read_image(path)
-    image.setflags(write=False)
-    return image
+    """Read a photo; the last ones are kept, since several people of one are cut out. Do not write into it."""
+    if path not in _PHOTOS:
+        image = read_image(path)
+        image.setflags(write=False)
+        _PHOTOS[path] = image
+        while len(_PHOTOS) > 1 and sum(photo.nbytes for photo in list(_PHOTOS.values())) > _KEPT_BYTES:
+            _PHOTOS.popitem(last=False)
+    _PHOTOS.move_to_end(path)
+    return _PHOTOS[path]
+
+
+def bounded_picture(path: str) -> str:
+    """Return a photo as a data URI of at most :data:`_PICTURE_SIDE` pixels a side, for what browsers cannot show.
+
+    Raises:
+        ValueError: if the photo cannot be read.
+    """
+    picture = Image.fromarray(read_image(path))
+    picture.thumbnail((_PICTURE_SIDE, _PICTURE_SIDE), Image.Resampling.LANCZOS)
+    return data_uri(np.asarray(picture))
 
 
 def data_uri(image: np.ndarray) -> str:

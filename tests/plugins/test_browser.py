@@ -1,14 +1,5 @@
 """The real app in headless Chromium: each panel, each key, refining in the modal, CCNet. Screenshots are kept."""
 
-import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from pathlib import Path
-
 import fiftyone as fo
 import numpy as np
 import pytest
@@ -20,118 +11,49 @@ from clickpose.draw import score_color
 from clickpose.networks.ccnet import CCNet
 from clickpose.skeleton import COCO
 from clickpose_fiftyone.column_writes import label_documents, write_labels
-from clickpose_fiftyone.demo import ReviewOptions, prepare_dataset
-from clickpose_fiftyone.install import install_plugin
 from clickpose_fiftyone.predictors import shared_predictor
 from clickpose_fiftyone.refinement import refined_ids
-from clickpose_fiftyone.review import review_queue, worst_samples
+from clickpose_fiftyone.review import worst_samples
 from clickpose_fiftyone.skeletons import set_skeleton
-
-ARTIFACTS = Path(os.environ.get("CLICKPOSE_ARTIFACTS", Path(__file__).resolve().parents[2] / "artifacts")) / "fiftyone"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]  # fmt: skip
-PATIENCE_MS = 120_000  # for a busy machine
-NAME = "clickpose-browser-test"
-PHOTOS = 4  # of the demo
-
-WITHOUT_ADVERTISEMENT = "localStorage.setItem('fiftyone-enterprise-tooltip-seen', 'true')"  # it covers buttons
+from helpers.fiftyone_app import (
+    ARTIFACTS,
+    NAME,
+    PHOTOS,
+    canvas,
+    copy_of_demo,
+    drag_joint,
+    open_panel,
+    press,
+    running_app,
+    running_browser,
+    show,
+    wait_for_canvas,
+    wait_for_photo,
+)
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def chromium():
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    path = next((found for found in map(shutil.which, names) if found), None)
-    if path is None:
-        pytest.skip("There is no Chromium; `apt-get install chromium` brings it")
-    return path
-
-
-@pytest.fixture(scope="module")
-def app(fiftyone_home, chromium):
-    """The address of an app; the demo photos are predicted in dataset ``NAME``. Ends with the module."""
-    install_plugin(fiftyone_home / "plugins")
-    prepare_dataset(ReviewOptions(name=NAME), lambda text: None)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = Path(fo.__file__).parent / "server" / "main.py"
-    with (fiftyone_home / "app.log").open("wb") as log:
-        command = [sys.executable, str(server), "--port", str(port), "--address", "127.0.0.1"]
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
-    try:
-        _wait_for(f"http://127.0.0.1:{port}/", process)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
-        fo.delete_dataset(NAME)
-
-
-def _wait_for(address, process):
-    deadline = time.monotonic() + PATIENCE_MS / 1000
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            urllib.request.urlopen(address, timeout=5).close()
-        except OSError:
-            time.sleep(0.5)
-        else:
-            return
-    pytest.fail(f"The app did not start (exit code {process.poll()})")
+def app(fiftyone_home):
+    with running_app(fiftyone_home) as address:
+        yield address
 
 
 @pytest.fixture
 def dataset(app):
-    """A copy of the demo: the app remembers view, selection and open photo of the dataset that it showed last."""
-    copy = fo.load_dataset(NAME).clone(f"{NAME}-{ObjectId()}", persistent=True)
+    copy = copy_of_demo()
     yield copy
     copy.delete()
 
 
 @pytest.fixture
-def page(app, chromium, dataset):
+def page(app, dataset):
     """The app on that copy, its photos shown."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    ARTIFACTS.mkdir(parents=True, exist_ok=True)
-    with playwright.sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=chromium, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1500, "height": 950})
-        page.set_default_timeout(PATIENCE_MS)
-        page.add_init_script(WITHOUT_ADVERTISEMENT)
-        page.goto(f"{app}/datasets/{dataset.name}", wait_until="domcontentloaded")
-        page.locator("[data-cy=looker]").nth(PHOTOS - 1).wait_for()
-        yield page
-        browser.close()
+    with running_browser() as browser:
+        yield show(browser, app, dataset)
 
 
-def open_panel(page, name):
-    page.locator("[data-cy=new-panel-btn]").first.click()
-    page.locator(f"[data-cy=new-panel-option-{name}]").click()
-
-
-def click_beside_every_joint(page, scope):
-    """Click the canvas of Refine where no joint is, so that the nearest one is put there."""
-    canvas = scope.locator(".js-plotly-plot:has(.heatmaplayer) .nsewdrag").last
-    canvas.wait_for()
-    area = canvas.bounding_box()
-    x, y = area["x"] + 0.9 * area["width"], area["y"] + 0.9 * area["height"]
-    page.mouse.move(x - 5, y - 5)
-    page.mouse.move(x, y)
-    page.locator(".hoverlayer .hovertext").last.wait_for()  # Plotly answers clicks on what the mouse is over
-    page.mouse.click(x, y)
-    scope.get_by_text("other joints followed").wait_for()
-
-
-def press(page, key):
-    """Press a key once the panel has answered the last one: until then keys rest."""
-    page.locator("[data-cy=pose-keys][aria-busy=false]").last.wait_for()
-    page.keyboard.press(key)
-
-
-CANVAS = "[...document.querySelectorAll('.js-plotly-plot:has(.heatmaplayer)')].pop()"
-TRACES = f"{CANVAS}.data.length"
-JOINTS = f"JSON.stringify({CANVAS}.data[{TRACES} - 1].x)"
 CERTAIN_PIXELS = """() => [...document.querySelectorAll('[data-cy=looker] canvas')].map((canvas) => {
     const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
     let count = 0;
@@ -159,12 +81,10 @@ def test_the_loop_in_the_app(page, dataset):
     page.get_by_text("people: predicted OKS").first.wait_for()
 
     open_panel(page, "refine_panel")
-    page.locator(".js-plotly-plot:has(.heatmaplayer) .nsewdrag").last.wait_for()
-    page.screenshot(path=ARTIFACTS / "refine-before.png")
-    click_beside_every_joint(page, page)
-    page.screenshot(path=ARTIFACTS / "refine-after.png")
+    wait_for_photo(page)
+    drag_joint(page, "left_wrist", 30, -20)
     page.get_by_role("button", name="Save", exact=True).click()
-    page.get_by_text("the original is kept").first.wait_for()
+    wait_for_canvas(page, "!session.isDirty()")
     assert len(refined_ids(dataset)) == 1
     page.screenshot(path=ARTIFACTS / "saved.png")
 
@@ -238,48 +158,9 @@ def test_the_keys_of_the_review_panel(page, dataset):
     page.get_by_role("button", name="Cancel").click()
     page.get_by_role("dialog").wait_for(state="hidden")
     press(page, "r")
-    page.get_by_text("Click a joint, or").wait_for()
-
-
-def test_refining_in_the_modal_with_each_key(page, dataset):
-    page.locator("[data-cy=looker]").nth(2).click(position={"x": 10, "y": 80})  # on the photo, beside every label
-    modal = page.locator("[data-cy=modal]")
-    modal.locator("[data-cy=panel-tab-refine_panel]").click()  # the grid has no other panel open: one set of keys
-    click_beside_every_joint(page, modal)
-    page.screenshot(path=ARTIFACTS / "modal-refine.png")
-    compared, moved = page.evaluate(TRACES), page.evaluate(JOINTS)
-    press(page, "b")
-    page.wait_for_function(f"{TRACES} < {compared}")
-    press(page, "b")
-    page.wait_for_function(f"{TRACES} === {compared}")
-    press(page, "w")
-    height, width = dataset.skip(2).first().metadata.height, dataset.skip(2).first().metadata.width
-    shown = f"JSON.stringify([{CANVAS}.layout.xaxis.range, {CANVAS}.layout.yaxis.range])"
-    page.wait_for_function(f"{shown} === '[[0,{width}],[{height},0]]'")
-    press(page, "w")
-    press(page, "z")
-    modal.get_by_text("Click a joint, or").wait_for()
-    page.wait_for_function(f"{TRACES} < {compared} && {JOINTS} !== '{moved}'")  # nothing of the undone pose stays
-    click_beside_every_joint(page, modal)
-    press(page, "Enter")
-    page.get_by_text("the original is kept").first.wait_for()
-    assert len(refined_ids(dataset)) == 1
-    modal.get_by_role("button", name="Undo saved").wait_for()
-    press(page, "z")
-    modal.get_by_role("button", name="Undo", exact=True).wait_for()
-    assert not refined_ids(dataset)
-    click_beside_every_joint(page, modal)
-    accepted = page.evaluate(JOINTS)
-    press(page, "d")
-    page.wait_for_function(f"{JOINTS} !== '{accepted}'")  # the next person
-    assert dataset.count_label_tags("pred")["accepted"] == 1
-    waiting = review_queue(dataset, "pred").items
-    modal.get_by_text(waiting[0].filepath).first.wait_for()  # the open photo follows
-    here = page.evaluate(JOINTS)
-    press(page, "n")
-    page.wait_for_function(f"{JOINTS} !== '{here}'")
-    modal.get_by_text(waiting[1].filepath).first.wait_for()  # and the app's own keys did nothing
-    page.screenshot(path=ARTIFACTS / "modal-next.png")
+    wait_for_photo(page)
+    worst = min(worst_samples(dataset, "pred", 1).first().pred.keypoints, key=lambda person: person.pred_oks)
+    assert canvas(page, "session.chosen") == worst.id
 
 
 def test_calibrating_with_ccnet_in_the_app(page, dataset, tmp_path):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from clickpose.data.coco_categories import person_category
 from clickpose.skeleton import COCO
-from clickpose_fiftyone import refinement
+from clickpose_fiftyone import clicked_poses, refinement
 from clickpose_fiftyone.coco_exchange import import_coco, to_coco
 from clickpose_fiftyone.colours import color_by_confidence
 from clickpose_fiftyone.columns import PersonColumns
@@ -204,8 +204,8 @@ def test_a_click_does_not_bring_deleted_joints_back(dataset, label_studio, monke
         fixed = pose.fixed | (np.arange(17) == COCO.index(joint))
         return replace(pose, keypoints=keypoints, visibility_scores=np.ones(17), fixed=fixed)
 
-    monkeypatch.setattr(refinement, "refine_cached", refined)
-    monkeypatch.setattr(refinement, "shared_predictor", lambda *name: SimpleNamespace(skeleton=COCO))
+    monkeypatch.setattr(clicked_poses, "refine_cached", refined)
+    monkeypatch.setattr(clicked_poses, "shared_predictor", lambda *name: SimpleNamespace(skeleton=COCO))
     monkeypatch.setattr(refinement, "other_network", lambda *of: "")
     refine_pose(dataset, label_id, {"nose": (30, 40)}, "pred")
     entry = exported(dataset)[0]

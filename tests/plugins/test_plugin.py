@@ -1,8 +1,5 @@
 """The plugin through FiftyOne's own execution contexts: what is listed is registered, operators and panels answer."""
 
-from dataclasses import replace
-from types import SimpleNamespace
-
 import fiftyone as fo
 import fiftyone.operators as foo
 import numpy as np
@@ -11,7 +8,6 @@ import yaml
 from fiftyone.operators.executor import ExecutionContext, Executor
 from PIL import Image
 
-from clickpose.skeleton import COCO
 from clickpose_fiftyone.colours import bin_colors
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.install import install_plugin, plugin_folder, remove_plugin
@@ -131,8 +127,7 @@ def test_panels_speak_of_the_field_that_is_chosen(dataset):
         bound = drawn["keys"]["view"]["bindings"][0]["params"]
         assert bound["label_ids"] == [worst]
         opened = panel(second, "review_panel", "on_open", chosen, **bound)
-        assert opened.of("set_selected_labels")[0]["labels"][0]["field"] == "other"
-        assert panel(second, "refine_panel").state["pred_field"] == "other"  # as the review panel asked
+        assert opened.of("@clickpose/pose_review/refine_person")[0]["field"] == "other"
         problem = panel(second, "diagnosis_panel").state["problem"]
         assert problem.startswith("No labelled people")  # two fields of predictions are not each other's labels
     finally:
@@ -194,50 +189,15 @@ def test_the_keys_of_the_review_panel_act_on_the_current_person(dataset):
     event, params = keys["ArrowLeft"]
     assert panel(dataset, "review_panel", event, {}, **params).state["current"] == 0
     opened = panel(dataset, "review_panel", "on_open", {}, **keys["r"][1])
-    assert opened.of("set_selected_labels")[0]["labels"][0]["label_id"] == first and opened.of("open_panel")
-
-
-def test_a_plot_takes_the_place_of_the_copy_that_inputs_leave_in_the_state(dataset):
-    state = panel(dataset, "refine_panel").state | {"canvas": [{"type": "heatmap"}] * 99}
-    assert panel(dataset, "refine_panel", "on_zoom", state).state["canvas"] is None
+    wanted = opened.of("@clickpose/pose_review/refine_person")[0]
+    assert wanted["label_id"] == first and opened.of("open_panel")
+    assert not opened.of("set_selected_labels")  # which the app shares among browsers
 
 
 def test_a_panel_of_a_dataset_without_poses_is_a_sentence(new_dataset):
     dataset = new_dataset(fo.Sample("/nowhere/a.jpg"))
     for name in MANIFEST["panels"]:
         assert "No predicted poses yet" in panel(dataset, name).state["problem"]
-
-
-def test_the_refine_panel_chooses_a_joint_and_saves_a_click(dataset, monkeypatch):
-    from clickpose_fiftyone import refinement
-
-    moved = []
-
-    def fake(predictor, path, pose, clicks):
-        moved.append(clicks)
-        (joint, position), keypoints = next(iter(clicks.items())), pose.keypoints + 1.0
-        keypoints[pose.skeleton.index(joint)] = position
-        return replace(pose, keypoints=keypoints, instance_score=0.9)
-
-    monkeypatch.setattr(refinement, "refine_cached", fake)
-    monkeypatch.setattr(refinement, "shared_predictor", lambda name: SimpleNamespace(skeleton=COCO))
-    state = panel(dataset, "refine_panel").state
-    assert state["problem"] is None and state["clicks"] == []
-    person = refinement.find_person(dataset, "pred", state["label_id"])
-    x, y = person.pose.keypoints[9].tolist()
-    state |= panel(dataset, "refine_panel", "on_canvas", state, x=x, y=y).state
-    assert state["active"] == "left_wrist" and not moved
-    state |= panel(dataset, "refine_panel", "on_canvas", state, x=300.0, y=200.0).state
-    assert state["clicks"] == [["left_wrist", 300.0, 200.0]] and state["active"] is None
-    panel(dataset, "refine_panel", "on_save", state)
-    saved = refinement.find_person(dataset, "pred", state["label_id"])
-    np.testing.assert_allclose(saved.pose.keypoints[9], (300, 200))
-    np.testing.assert_allclose(saved.pose.keypoints[5], person.pose.keypoints[5] + 1)
-    assert saved.revision == 1
-    state |= {"clicks": []}
-    panel(dataset, "refine_panel", "on_undo", state)
-    restored = refinement.find_person(dataset, "pred", state["label_id"])
-    np.testing.assert_allclose(restored.pose.keypoints, person.pose.keypoints)
 
 
 @pytest.mark.parametrize("error", [ValueError("Expected a field"), OSError("no disk"), AttributeError("no mode")])
@@ -310,114 +270,3 @@ def test_the_queue_of_a_view_of_people_has_those_people_alone(dataset):
     dataset.reload()
     accepted = {person.id for sample in dataset for person in sample.pred.keypoints if "accepted" in person.tags}
     assert accepted == chosen
-
-
-@pytest.fixture
-def moving(monkeypatch):
-    """Refines without a network: the clicked joint goes there, all others one pixel to the right and down."""
-    from clickpose_fiftyone import refinement
-
-    def fake(predictor, path, pose, clicks):
-        (joint, position), keypoints = next(iter(clicks.items())), pose.keypoints + 1.0
-        keypoints[pose.skeleton.index(joint)] = position
-        return replace(pose, keypoints=keypoints, instance_score=0.9)
-
-    monkeypatch.setattr(refinement, "refine_cached", fake)
-    monkeypatch.setattr(refinement, "shared_predictor", lambda name: SimpleNamespace(skeleton=COCO))
-
-
-def buttons_of(answer):
-    """The buttons of a drawn panel: name -> parameters of its event."""
-    drawn = answer.of("show_panel_output")[-1]["output"]["type"]["properties"]["buttons"]["type"]["properties"]
-    return {name: button["view"]["params"] for name, button in drawn.items()}
-
-
-def with_labels(dataset, method, state, labels):
-    """Send an event of the Refine panel while labels are selected."""
-    event = {"panel_id": "p", "panel_state": state, "__method__": method}
-    return Answer(dataset, "refine_panel", event, selected_labels=labels)
-
-
-def test_what_the_app_echoes_moves_nobody_and_throws_no_click_away(dataset, moving):
-    sample = dataset.skip(1).first()
-    people = [label.id for label in sample.pred.keypoints]
-    state = panel(dataset, "refine_panel").state
-    chosen = {"field": "pred", "sample_id": sample.id, "label_id": people[0]}
-    state |= with_labels(dataset, "on_change_selected_labels", state, [chosen]).state
-    assert state["label_id"] == people[0]
-    state |= panel(dataset, "refine_panel", "on_canvas", state, x=300.0, y=200.0).state
-    clicks = state["clicks"]
-    assert len(clicks) == 1
-    for event, params in (
-        ("on_person", {"value": people[0], "path": f"controls.person_{people[0]}"}),  # of what is drawn
-        ("on_person", {"value": people[1], "path": f"controls.person_{people[1]}"}),  # of what was drawn before
-        ("on_field", {"value": "pred", "path": "pred_field"}),
-        ("on_joint", {"value": None, "path": "controls.joint"}),
-    ):
-        after = state | panel(dataset, "refine_panel", event, state, **params).state
-        assert (after["label_id"], after["clicks"], after["active"]) == (people[0], clicks, None), event
-    path = "controls.person_{}".format
-    state |= panel(dataset, "refine_panel", "on_person", state, value=people[1], path=path(people[0])).state
-    assert state["label_id"] == people[1] and state["clicks"] == []
-    state |= panel(dataset, "refine_panel", "on_person", state, value=people[0], path=path(people[1])).state
-    assert state["label_id"] == people[0] and state["clicks"] == clicks  # they waited
-
-
-def test_buttons_and_keys_act_on_what_their_browser_shows(dataset, moving):
-    from clickpose_fiftyone.refinement import find_person
-
-    samples = [dataset.first(), dataset.skip(1).first()]
-    mine, theirs = (sample.pred.keypoints[0].id for sample in samples)
-    state = panel(dataset, "refine_panel").state
-    chosen = {"field": "pred", "sample_id": samples[0].id, "label_id": mine}
-    state |= with_labels(dataset, "on_change_selected_labels", state, [chosen]).state
-    save = buttons_of(panel(dataset, "refine_panel", "on_canvas", state, x=300.0, y=200.0))["save"]
-    other = {**state, "label_id": theirs, "sample_id": samples[1].id, "clicks": [["nose", 5.0, 5.0]]}
-    panel(dataset, "refine_panel", "on_save", other, **save)  # the state is another browser's
-    saved, untouched = find_person(dataset, "pred", mine), find_person(dataset, "pred", theirs)
-    assert saved.revision == 1 and untouched.revision == 0
-    assert np.isclose(saved.pose.keypoints, [300.0, 200.0]).all(axis=1).any()
-
-
-def test_going_to_the_next_person_selects_nothing_for_all_browsers(dataset):
-    label = dataset.first().pred.keypoints[0]
-    chosen = {"field": "pred", "sample_id": dataset.first().id, "label_id": label.id}
-    state = panel(dataset, "refine_panel").state
-    worst = state["label_id"]
-    answer = with_labels(dataset, "on_next", state, [chosen])
-    scores, ids = (dataset.values(f"pred.keypoints.{name}", unwind=True) for name in ("pred_oks", "id"))
-    assert [worst, answer.state["label_id"]] == [ids[i] for i in np.argsort(scores)[:2]]
-    assert not answer.of("set_selected_labels")
-
-
-def test_a_selected_joint_or_box_means_its_person(dataset):
-    from clickpose_fiftyone.colours import add_heat_joints
-    from clickpose_fiftyone.refinement import person_of_selection
-
-    boxes = []
-    for sample in dataset:
-        for person in sample.pred.keypoints:
-            person.instance = fo.Instance()
-        sample.save()
-        links = [person.instance for person in sample.pred.keypoints]
-        boxes.append(fo.Detections(detections=[fo.Detection(bounding_box=[0, 0, 1, 1], instance=i) for i in links]))
-    dataset.set_values("pred_boxes", boxes)
-    add_heat_joints(dataset, "pred")
-    sample = dataset.skip(1).first()
-    person, box = sample.pred.keypoints[2], sample.pred_boxes.detections[2]
-    knees = [joint for joint in sample.pred_joints.keypoints if joint.label == "left_knee"]
-    knee = next(joint for joint in knees if joint.points[0] == person.points[13])
-    for field, label_id, joint in (
-        ("pred_joints", knee.id, "left_knee"),
-        ("pred_boxes", box.id, None),
-        ("pred", person.id, None),
-    ):
-        selected = {"field": field, "sample_id": sample.id, "label_id": label_id}
-        assert person_of_selection(dataset, ["pred"], [selected]) == ("pred", sample.id, person.id, joint)
-    chosen = {"field": "pred_joints", "sample_id": sample.id, "label_id": knee.id}
-    state = panel(dataset, "refine_panel").state
-    state |= with_labels(dataset, "on_change_selected_labels", state, [chosen]).state
-    assert (state["label_id"], state["active"]) == (person.id, "left_knee")
-    unknown = {**chosen, "label_id": "0" * 24}
-    assert person_of_selection(dataset, ["pred"], [unknown]) is None
-    assert person_of_selection(dataset, ["pred"], [{**unknown, "field": "gt"}]) is None

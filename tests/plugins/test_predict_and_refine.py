@@ -235,8 +235,8 @@ def test_two_users_do_not_overwrite_each_other(predicted):
     refine_pose(predicted, label_id, {"nose": (50.0, 60.0)}, model=predictor)
     before = predicted.first().pred.keypoints[0].points
     pose = refined_pose(mine, [("nose", 5.0, 5.0)], predictor)[-1]
-    with pytest.raises(ValueError, match="Somebody else refined"):
-        save_refinement(mine, pose, 0)
+    with pytest.raises(ValueError, match="Somebody else changed"):
+        save_refinement(mine, pose)
     assert predicted.first().pred.keypoints[0].points == before
 
 
@@ -263,7 +263,7 @@ def test_a_save_between_reading_and_writing_is_noticed(predicted, overtaken):
     mine = replace(person.pose, keypoints=person.pose.keypoints + 1)
     theirs = replace(person.pose, keypoints=person.pose.keypoints + 2)
     overtaken(lambda: save_refinement(person, theirs))
-    with pytest.raises(ValueError, match="Somebody else refined"):
+    with pytest.raises(ValueError, match="Somebody else changed"):
         save_refinement(person, mine)
     kept = find_person(predicted, "pred", label_id)
     np.testing.assert_allclose(kept.pose.keypoints, theirs.keypoints)

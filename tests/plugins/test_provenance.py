@@ -2,14 +2,13 @@
 
 import fiftyone as fo
 import fiftyone.operators as foo
-import numpy as np
 import pytest
 from fiftyone.operators.executor import ExecutionContext, Executor
 
 from clickpose.calibration.calibrator_file import load_calibrator
 from clickpose.calibration.provenance import CalibratorError
 from clickpose.skeleton import COCO
-from clickpose_fiftyone import refinement
+from clickpose_fiftyone import clicked_poses, found_persons, refinement
 from clickpose_fiftyone.calibration import apply_calibrator, calibrate
 from clickpose_fiftyone.ccnet import apply_ccnet
 from clickpose_fiftyone.install import install_plugin
@@ -162,7 +161,7 @@ def test_ccnet_reads_only_poses_of_lite_with_its_own_weights(dataset):
 
 def test_refining_takes_the_network_that_predicted(dataset, monkeypatch):
     asked = []
-    monkeypatch.setattr(refinement, "shared_predictor", lambda *names: asked.append(names) or Network())
+    monkeypatch.setattr(clicked_poses, "shared_predictor", lambda *names: asked.append(names) or Network())
     refinement.refining_predictor(dataset, "pred")
     remember_network(dataset, "pred", Network("r50"), "weights.pth")
     refinement.refining_predictor(dataset, "pred")
@@ -174,9 +173,9 @@ def test_refining_with_another_network_says_so(dataset, monkeypatch, fiftyone_ho
     install_plugin(fiftyone_home / "plugins")
     other, label_id = Network(fingerprint="ffff"), dataset.first().pred.keypoints[0].id
     assert other_network(dataset, "pred", Network()) == "" and other_network(dataset, "gt", other) == ""
-    monkeypatch.setattr(refinement, "shared_predictor", lambda name: other)
-    monkeypatch.setattr(refinement, "refine_cached", lambda predictor, path, pose, clicks: pose)
-    monkeypatch.setattr(refinement, "cached_photo", lambda path: np.zeros((480, 640, 3), np.uint8))
+    monkeypatch.setattr(clicked_poses, "shared_predictor", lambda name: other)
+    monkeypatch.setattr(clicked_poses, "refine_cached", lambda predictor, path, pose, clicks: pose)
+    monkeypatch.setattr(found_persons, "read_sides", lambda path, upright: (480, 640))
     with pytest.warns(UserWarning, match="predicted by lite .*0123456789ab.* refined by lite .weights ffff"):
         refinement.refine_pose(dataset, label_id, {"nose": (5.0, 5.0)})
     uri = "@clickpose/pose_review/refine"

@@ -249,6 +249,13 @@ def reviewer_line(panel, name: str | None, event: str) -> None:
     panel.view("reviewer", told)
 
 
+def open_in_refine(ctx, field: str, sample_id: str, label_id: str) -> None:
+    """Have the browser that asked, and no other one, open a person in the Refine panel."""
+    person = {"field": field, "sample_id": sample_id, "label_id": label_id}
+    ctx.trigger("@clickpose/pose_review/refine_person", params=person)  # of ui/requests.js
+    ctx.ops.open_panel("refine_panel", is_active=True)
+
+
 def legend(panel) -> None:
     """Show the scale of the colours of joints and bones."""
     view = types.View(
@@ -289,7 +296,7 @@ def plot(ctx, panel, name: str, figure, on_click=None, **kwargs) -> None:
     if ctx.panel.get_state(name) is not None:  # the app's inputs copy data into the state, and it merges the two
         ctx.panel.set_state(name, None)
     ctx.panel.set_data(name, traces)
-    config = {"displayModeBar": False, "responsive": True}
+    config = {"displayModeBar": False, "responsive": True, "scrollZoom": False}  # the wheel scrolls the panel
     height = layout["height"]
     own_height = {"item": {"sx": {"height": height}}}  # else each plot takes as much room as the whole panel
     panel.plot(

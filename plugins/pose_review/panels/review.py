@@ -31,6 +31,7 @@ from .base import (
     keys,
     legend,
     notices,
+    open_in_refine,
     photos_of,
     prediction_field,
     reviewer_line,
@@ -43,7 +44,6 @@ from .review_cards import card_text, heading, nobody_text, params_of, pictures_o
 _PAGE = 8
 _HISTORY = 6
 _ACCENT = "#ff6d05"
-_REQUEST_SECONDS = 60  # in which the Refine panel opens with the person that was chosen here
 _SETTLE, _SEND = "@clickpose/pose_review/settle_people", "@clickpose/pose_review/send_to_label_studio"
 _ANY = "any"
 
@@ -279,11 +279,7 @@ class ReviewPanel(PosePanel):
     @notices
     def on_open(self, ctx):
         """Open a person in the Refine panel."""
-        person = {"sample_id": ctx.params["sample_ids"][0], "label_id": ctx.params["label_ids"][0]}
-        wanted = {**person, "field": self._field(ctx)}
-        ctx.store("clickpose_refine").set("request", wanted, ttl=_REQUEST_SECONDS)
-        ctx.ops.set_selected_labels([wanted])  # a panel that is open follows it
-        ctx.ops.open_panel("refine_panel", is_active=True)
+        open_in_refine(ctx, self._field(ctx), ctx.params["sample_ids"][0], ctx.params["label_ids"][0])
 
     @notices
     def on_show(self, ctx):

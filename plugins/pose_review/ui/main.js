@@ -6,9 +6,13 @@ import {plugins} from "./app.js";
 import {PoseKeys} from "./pose_keys.js";
 import {PoseLegend} from "./pose_legend.js";
 import {PoseReviewer} from "./pose_reviewer.js";
+import {PoseRefine} from "./refine/pose_refine.js";
+import * as requests from "./requests.js";
 
-for (const [name, component] of Object.entries({PoseKeys, PoseLegend, PoseReviewer})) {
+for (const [name, component] of Object.entries({PoseKeys, PoseLegend, PoseRefine, PoseReviewer})) {
   plugins.registerComponent({
     name, label: name, component, type: plugins.PluginComponentType.Component, activator: () => true,
   });
 }
+
+requests.register();

@@ -4,6 +4,9 @@ import {MUTED} from "./look.js";
 
 const REVIEWER = "clickpose-reviewer"; // in the browser's storage, and the event that tells panels of another name
 
+/** The name that this browser keeps; "" for none. */
+export const reviewer = () => localStorage.getItem(REVIEWER) ?? "";
+
 const FIELD_STYLE = {
   width: 130, padding: "2px 6px", fontSize: 13, borderRadius: 4, border: `1px solid ${MUTED}`, color: "inherit",
   background: "transparent", fontFamily: "inherit",
@@ -16,7 +19,7 @@ const FIELD_STYLE = {
 export function PoseReviewer({ schema }) {
   const { name, fallback, event } = schema.view;
   const trigger = operators.useTriggerPanelEvent();
-  const kept = () => localStorage.getItem(REVIEWER) || fallback;
+  const kept = () => reviewer() || fallback;
   const [typed, setTyped] = React.useState(kept);
   const latest = React.useRef({});
   latest.current.tell = (chosen) => { if (chosen !== name) trigger(event, { reviewer: chosen }); };

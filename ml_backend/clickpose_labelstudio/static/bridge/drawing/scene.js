@@ -1,5 +1,6 @@
 /** What is drawn of an annotation: its persons with their signs, in pixels of the stage, as plain records. */
 import * as display from "./display.js";
+import {doubtOf} from "./doubt.js";
 import {stateOf} from "../label_studio/changes.js";
 import * as lsRegions from "../label_studio/regions.js";
 import {ownerless, personsOf} from "../pose/persons.js";
@@ -7,9 +8,6 @@ import * as skeleton from "../pose/skeleton.js";
 import {sizePoints, widthOf} from "./sizes.js";
 import {tintsOf} from "./tints.js";
 
-const SURE = 0.75; // predicted OKS from which a joint is not doubtful at all
-const DOUBTFUL = 0.3; // and up to which it is as doubtful as can be shown
-const UNKNOWN = 0.6; // taken for the predicted OKS where nothing has predicted it
 const BEHIND = 0.35; // opacity of persons who are not the one under the mouse
 const FADED = 0.22; // and of what is only predicted, where that is asked for
 
@@ -42,9 +40,8 @@ export function membersOf(annotation) {
 /** What is drawn of a joint besides its place, and does not change without its region. */
 function factsOf(joint, region, loose = false) {
   const {touched, occluded, score} = lsRegions.facts(region);
-  const doubt = Math.min(Math.max((SURE - (score ?? UNKNOWN)) / (SURE - DOUBTFUL), 0), 1);
   const side = joint.match(/^(left|right)_/)?.[1] ?? "middle";
-  return {region, id: region.cleanId, joint, side, doubt: touched ? 0 : doubt, placed: touched, hidden: occluded, loose};
+  return {region, id: region.cleanId, joint, side, doubt: touched ? 0 : doubtOf(score), placed: touched, hidden: occluded, loose};
 }
 
 /**

@@ -1,5 +1,6 @@
 /** Matches labels with joints in any usual spelling, as the backend does. */
 import {config} from "../config.js";
+import * as limbs from "./limbs.js";
 
 const SIDES = {l: "left", left: "left", r: "right", right: "right"};
 
@@ -21,15 +22,9 @@ export function joint(label) {
   return cache.get(label);
 }
 
-const LIMBS = [
-  ["shoulder", "elbow", "wrist", "hand|palm|thumb|finger|index|pinky"],
-  ["hip", "knee", "ankle", "foot|heel|toe"],
-  ["eye", "ear"],
-].map((limb) => limb.map((parts) => new RegExp(`(^|_)(${parts})(_|$)`)));
 const OTHER_SIDE = {left: "right", right: "left"};
 
-/** "left" or "right", or null for a joint in the middle. */
-export const sideOf = (name) => name.match(/^(left|right)_/)?.[1] ?? null;
+export const sideOf = limbs.sideOf;
 
 /** The same joint of the other side; null for a joint in the middle. */
 export function mirror(name) {
@@ -39,15 +34,4 @@ export function mirror(name) {
 }
 
 /** The joint and those of its side from it to the end of its arm or leg. */
-export function limbFrom(name) {
-  const stageOf = (other) => {
-    const limb = LIMBS.findIndex((parts) => parts.some((part) => part.test(other)));
-    return [limb, limb < 0 ? -1 : LIMBS[limb].findIndex((part) => part.test(other))];
-  };
-  const [limb, stage] = stageOf(name);
-  const isFurther = (other) => {
-    const [otherLimb, otherStage] = stageOf(other);
-    return otherLimb === limb && limb >= 0 && otherStage > stage && sideOf(other) === sideOf(name);
-  };
-  return sideOf(name) ? [name, ...[...joints].filter(isFurther)] : [];
-}
+export const limbFrom = (name) => limbs.limbFrom(name, [...joints]);
