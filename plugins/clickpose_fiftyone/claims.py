@@ -6,6 +6,7 @@ ask at once.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Iterable
 from datetime import timedelta
 
@@ -71,9 +72,10 @@ def _name(dataset, field: str, label_id: str) -> str:
     return f"{dataset}:{field}:{label_id}"
 
 
+@functools.cache
 def _collection():
+    """Return the claims; the database forgets those that ran out by itself."""
     claims = own_collection(_CLAIMS)
-    if not claims.estimated_document_count():  # the database forgets claims that ran out by itself
-        claims.create_index("until", expireAfterSeconds=0)
-        claims.create_index([("dataset", 1), ("field", 1)])
+    claims.create_index("until", expireAfterSeconds=0)
+    claims.create_index([("dataset", 1), ("field", 1)])
     return claims

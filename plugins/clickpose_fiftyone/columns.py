@@ -51,6 +51,7 @@ class PersonColumns:
         image_wh: (S, 2) width and height of the photos, pixels; by default their own.
         attributes: of the persons, read together with their ids; others are read when they are asked for, and kept.
         rejected: with the persons whom somebody rejected.
+        known: what of them is known already, with everybody; see :func:`clickpose_fiftyone.followed.people_known`.
 
     Attributes:
         counts: (S,) persons of each sample.
@@ -62,7 +63,7 @@ class PersonColumns:
 
     def __init__(
         self, samples, field: str, skeleton: Skeleton | None = None, image_wh: np.ndarray | None = None,
-        attributes: Sequence[str] = (), rejected: bool = False,
+        attributes: Sequence[str] = (), rejected: bool = False, known: Mapping[str, list] | None = None,
     ):  # fmt: skip
         require_keypoints(samples, field)
         self._everybody = rejected or is_generated(samples)  # there columns are written whole
@@ -75,7 +76,7 @@ class PersonColumns:
         self._path = people_path(field)
         self._read: dict[str, list] = {}  # attribute -> N values as they are stored
         self._arrays: dict[tuple, np.ndarray] = {}
-        self._ids, self._nested_ids = self._read_ids(attributes)
+        self._ids, self._nested_ids = self._read_ids(attributes, known)
         self.has_label = np.array([ids is not None for ids in self._nested_ids], bool)
         self.counts = np.array([len(ids or ()) for ids in self._nested_ids], int)
 
@@ -120,10 +121,11 @@ class PersonColumns:
             found = raw_columns(self.samples, {name: self._expression(name) for name in new})
             self._keep({name: found[name] for name in new})
 
-    def _read_ids(self, attributes: Sequence[str]) -> tuple[list[str], list]:
+    def _read_ids(self, attributes: Sequence[str], known: Mapping[str, list] | None) -> tuple[list[str], list]:
         """Read the ids of photos and people, and attributes of the people with them."""
         wanted = {name: self._expression(name) for name in attributes}
-        found = raw_columns(self.samples, {"": "$_id", "people": self._expression(ID), **wanted})
+        wanted_ids = {"": f"${ID}", "people": self._expression(ID)}
+        found = raw_columns(self.samples, {**wanted_ids, **wanted}) if known is None else known
         nested = [None if ids is None else list(map(str, ids)) for ids in found["people"]]
         self._keep({name: found[name] for name in wanted})
         return list(map(str, found[""])), nested

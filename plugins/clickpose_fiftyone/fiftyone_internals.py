@@ -103,6 +103,11 @@ def last_change(samples) -> tuple:
     )  # fmt: skip
 
 
+def dataset_version(dataset) -> tuple:
+    """Return the dataset's id and what differs after a change of its fields or of what is kept with it."""
+    return dataset._doc.id, dataset._doc.last_modified_at
+
+
 def view_of_stages(dataset, stages: list):
     """Return the view of a dataset whose stages :func:`serialized_view` gave."""
     return fo.DatasetView._build(dataset, stages)

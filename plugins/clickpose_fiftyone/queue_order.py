@@ -18,6 +18,7 @@ from clickpose_fiftyone.field_names import (
     TAGS,
     VISIBILITY,
 )
+from clickpose_fiftyone.followed import FOLLOWED, people_known
 from clickpose_fiftyone.label_errors import stored_label_errors
 from clickpose_fiftyone.queue_filters import BY_PHOTO, WAITING, QueueFilter
 from clickpose_fiftyone.review_log import utc
@@ -52,7 +53,8 @@ def listed_people(samples, pred_field: str, shown: QueueFilter) -> Listed:
     needed += [SETTLED_AT] if shown.state != WAITING else []
     needed += [KEYPOINT_OKS, VISIBILITY] if shown.joint else []
     needed += [JOINT_ERRORS] if shown.error and not shown.of_labels else []
-    columns = PersonColumns(samples, pred_field, attributes=needed, rejected=True)
+    known = people_known(samples, pred_field) if set(needed) <= set(FOLLOWED) else None
+    columns = PersonColumns(samples, pred_field, attributes=needed, rejected=True, known=known)
     tags = [frozenset(names or ()) for names in columns.values(TAGS)]
     settled = np.array([not names.isdisjoint(SETTLED) for names in tags], bool)
     rank, wrong = _ranks(columns, shown)
