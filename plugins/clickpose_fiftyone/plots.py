@@ -10,7 +10,7 @@ from clickpose_fiftyone.comparison import FieldComparison
 from clickpose_fiftyone.diagnosis import ERRORS, Diagnosis
 
 BEFORE, AFTER, FAINT = "#8f93a3", "#ff6d05", "#6b6f7d"
-_TEXT, _GRID = "#c9cbd6", "rgba(140,140,160,0.18)"
+_GRID = "rgba(140,140,160,0.18)"
 _MOST_POINTS = 400  # of a curve: the browser need not draw more
 Figure = tuple[list[dict], dict]
 
@@ -20,14 +20,14 @@ def layout(title: str, x: str, y: str, height: int = 300, **more) -> dict:
     axis = {"gridcolor": _GRID, "zeroline": False, "linecolor": _GRID, "automargin": True}
     return {
         "title": {
-            "text": title, "font": {"size": 14, "color": _TEXT}, "x": 0.01, "xanchor": "left", "y": 1,
+            "text": title, "font": {"size": 14}, "x": 0.01, "xanchor": "left", "y": 1,
             "yanchor": "top", "pad": {"t": 8},
         },
         "height": height,
         "margin": {"l": 48, "r": 16, "t": 60, "b": 44},  # the title, below it the legend
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
-        "font": {"color": _TEXT, "size": 12},
+        "font": {"size": 12},  # its colour is the theme's, light or dark: the app adds it
         "showlegend": True,  # which the app leaves out unless it is told
         "legend": {"orientation": "h", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"},
         "xaxis": {**axis, "title": {"text": x}},
@@ -104,7 +104,7 @@ def score_figure(counts: np.ndarray, threshold: float | None = None) -> Figure:
     figure["xaxis"]["range"] = [0, 1.0]
     if threshold is not None:
         line = {"type": "line", "x0": threshold, "x1": threshold, "y0": 0, "y1": 1, "yref": "paper"}
-        figure["shapes"] = [{**line, "line": {"color": _TEXT, "width": 2, "dash": "dash"}}]
+        figure["shapes"] = [{**line, "line": {"color": BEFORE, "width": 2, "dash": "dash"}}]
         figure["annotations"] = [
             {
                 "x": threshold,

@@ -36,6 +36,7 @@ from clickpose_fiftyone.field_names import (
     people_path,
 )
 from clickpose_fiftyone.fiftyone_internals import dataset_of, raw_columns
+from clickpose_fiftyone.label_errors import LabelError, stored_label_errors
 from clickpose_fiftyone.people_views import of_photos
 from clickpose_fiftyone.person_updates import change_tags, find_people, require_found
 from clickpose_fiftyone.queue_filters import WAITING, QueueFilter, stored_filter
@@ -242,6 +243,14 @@ def _queue_items(listed: Listed, chosen: list[int]) -> list[QueueItem]:
         )
         for i, person in ((place[label_id], person) for label_id, person in wanted.items() if label_id in place)
     ]
+
+
+def open_label_errors(dataset, gt_field: str) -> tuple[LabelError, ...]:
+    """Return what looks wrong about labelled people, most suspicious first, without those whom somebody settled."""
+    found = stored_label_errors(dataset, gt_field)
+    people = find_people(dataset, gt_field, {error.label_id for error in found}, {error.sample_id for error in found})
+    settled = {label_id for label_id, person in people.items() if set(SETTLED) & set(person.tags or ())}
+    return tuple(error for error in found if error.label_id in people and error.label_id not in settled)
 
 
 @of_photos

@@ -186,3 +186,20 @@ def test_the_queue_of_wrong_labels_accepts_and_opens_labelled_people(dataset):
     assert first in dataset.values("gt.keypoints.id", unwind=True)
     panel(dataset, "review_panel", "on_accept", ANNA, label_ids=[first])
     assert dataset.count_label_tags("gt")["accepted"] == 1 and first not in cards(dataset, ANNA)
+
+
+def test_a_form_that_was_refused_offers_what_was_typed(dataset, tmp_path):
+    typed = {"annotations": str(tmp_path / "nowhere.json"), "images": str(tmp_path), "field": "mine"}
+    assert "error" in Answer(dataset, "import_coco", typed).result
+    shown = form(dataset, "import_coco")
+    assert {name: shown[name].default for name in typed} == typed
+    secret = {"pred_field": "pred", "url": "http://127.0.0.1:1", "api_key": "secret", "anno_key": "no key"}
+    assert "error" in Answer(dataset, "send_to_label_studio", secret).result
+    shown = form(dataset, "send_to_label_studio")
+    assert shown["anno_key"].default == "no key" and not shown["api_key"].default  # keys are kept nowhere
+    assert form(dataset, "export_coco")["path"].default is None
+    written = {"pred_field": "pred", "path": str(tmp_path / "out.json")}
+    assert "error" in Answer(dataset, "export_coco", {**written, "path": str(tmp_path)}).result  # a folder
+    assert form(dataset, "export_coco")["path"].default == str(tmp_path)
+    assert "error" not in Answer(dataset, "export_coco", written).result
+    assert form(dataset, "export_coco")["path"].default is None

@@ -24,6 +24,7 @@ from clickpose_fiftyone.review import (
     count_touched,
     mark_persons,
     next_person,
+    open_label_errors,
     people_shown,
     review_queue,
     worst_persons,
@@ -203,6 +204,7 @@ def test_the_queue_of_labels_that_look_wrong(dataset):
     after = review_queue(dataset, "gt", 8, shown)
     assert [item.label_id for item in after.items] == [three] and (after.done, after.total) == (1, 2)
     assert "min_pred_oks" not in dataset.get_field_schema()  # of predictions only
+    assert [error.label_id for error in open_label_errors(dataset, "gt")] == [one, three]
 
 
 def test_lists_of_settled_people_newest_first_and_opened_again(dataset):

@@ -23,6 +23,8 @@ from clickpose_fiftyone.fiftyone_internals import root_dataset_of, serialized_vi
 LOW, MEDIUM, HIGH = types.RiskLevel.LOW, types.RiskLevel.MEDIUM, types.RiskLevel.HIGH
 ICON = "/assets/pose.svg"
 USER_ERRORS = (ValueError, OSError)  # what a user can cause: wrong input, files that cannot be read or written
+_REFUSED, _REFUSED_SECONDS = "clickpose_refused_forms", 1800
+_SECRET = ("api_key",)
 _PATHS = ("path", "checkpoint", "save_to", "annotations", "images")
 
 
@@ -77,8 +79,18 @@ class PoseOperator(foo.Operator):
             self.define_inputs(ctx, inputs)
         except ValueError as error:
             refuse(inputs, str(error))
+        self._offer_again(ctx, inputs)
         why = None if self.delegated else f"This cannot be queued: {self.not_queued}"
         return types.Property(inputs, view=types.View(label=self.title, description=why))
+
+    def _offer_again(self, ctx, inputs) -> None:
+        """Offer what was typed into a form that was refused: nobody types a path twice."""
+        if ctx.dataset is None or ctx.delegated:
+            return
+        for name, value in (ctx.store(_REFUSED).get(self.key) or {}).items():
+            field = inputs.properties.get(name)
+            if field is not None and name not in ctx.params:
+                field.default = value
 
     def define_inputs(self, ctx, inputs) -> None:
         """Add the inputs; ValueErrors are shown to the user."""
@@ -155,14 +167,27 @@ class PoseOperator(foo.Operator):
         return samples
 
     def _finished(self, ctx, result) -> dict:
+        self._keep_typed(ctx, {})
         if self.reloads:
             ctx.ops.reload_dataset()
         ctx.ops.notify(str(result), variant="success")
         return {"message": str(result)}
 
+    def _keep_typed(self, ctx, typed: dict) -> None:
+        """Keep what was typed for the next time that the form is opened, or forget it."""
+        if ctx.dataset is None:
+            return
+        store = ctx.store(_REFUSED)
+        if typed:
+            store.set(self.key, typed, ttl=_REFUSED_SECONDS)
+        elif store.has(self.key):
+            store.delete(self.key)
+
     def _failed(self, ctx, error: Exception) -> dict:
         if ctx.delegated:  # nobody sees a notice; the queue shows what the run failed with
             raise ValueError(sentence_of(error)) from error
+        self._keep_typed(ctx, {name: value for name, value in ctx.params.items()
+                               if isinstance(value, (str, int, float)) and name not in _SECRET})  # fmt: skip
         ctx.ops.notify(sentence_of(error), variant="error")
         return {"error": sentence_of(error)}
 

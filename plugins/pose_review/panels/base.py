@@ -256,6 +256,11 @@ def open_in_refine(ctx, field: str, sample_id: str, label_id: str) -> None:
     ctx.ops.open_panel("refine_panel", is_active=True)
 
 
+def table_view() -> types.TableView:
+    """Return a table that becomes as narrow as its panel: the app's own are 650 pixels wide, and cut off beside."""
+    return types.TableView(componentsProps={"table": {"sx": {"minWidth": 0}}})
+
+
 def legend(panel) -> None:
     """Show the scale of the colours of joints and bones."""
     view = types.View(

@@ -9,7 +9,17 @@ from clickpose_fiftyone.comparison import BEFORE, FieldComparison, compare_field
 from clickpose_fiftyone.field_names import HISTORY, person_path
 from clickpose_fiftyone.people_views import view_of_persons
 
-from .base import PosePanel, compared_photos, field_line, notices, plot, prediction_field, sentences, show_people
+from .base import (
+    PosePanel,
+    compared_photos,
+    field_line,
+    notices,
+    plot,
+    prediction_field,
+    sentences,
+    show_people,
+    table_view,
+)
 
 _OTHER = "other"  # in the panel's state: the second field
 _LISTED = 60
@@ -67,7 +77,7 @@ class ComparisonPanel(PosePanel):
             return
         shown = found.differences[:_LISTED]
         labelled = any(np.isfinite([d.first_oks, d.second_oks]).all() for d in shown)
-        table = types.TableView()
+        table = table_view()
         table.add_column("joint", label="Joint")
         table.add_column("oks", label="OKS")
         if labelled:

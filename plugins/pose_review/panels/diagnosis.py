@@ -4,7 +4,8 @@ from fiftyone.operators import types
 
 from clickpose_fiftyone import plots
 from clickpose_fiftyone.diagnosis import diagnose, persons_with_error, stored_diagnosis
-from clickpose_fiftyone.label_errors import find_label_errors, stored_label_errors
+from clickpose_fiftyone.label_errors import find_label_errors
+from clickpose_fiftyone.review import open_label_errors
 
 from .base import (
     PosePanel,
@@ -15,6 +16,7 @@ from .base import (
     prediction_field,
     sentences,
     show_people,
+    table_view,
     truth_field,
 )
 
@@ -55,7 +57,7 @@ class DiagnosisPanel(PosePanel):
         self._show_label_errors(ctx, panel)
 
     def _show_label_errors(self, ctx, panel) -> None:
-        errors = stored_label_errors(ctx.dataset, truth_field(ctx))
+        errors = open_label_errors(ctx.dataset, truth_field(ctx))
         if not errors:
             panel.md("No suspicious labels are listed.", name="none")
             return
@@ -65,7 +67,7 @@ class DiagnosisPanel(PosePanel):
             {"id": error.label_id, "what": str(error).replace("_", " "), "suspicion": f"{error.suspicion:.2f}"}
             for error in errors[:_LISTED]
         ]
-        table = types.TableView()
+        table = table_view()
         table.add_column("what", label="What looks wrong")
         table.add_column("suspicion", label="Suspicion")
         table.add_row_action("show", self.on_label_error, label="Show", icon="visibility", tooltip="Show this person")
@@ -96,7 +98,7 @@ class DiagnosisPanel(PosePanel):
     @notices
     def on_label_error(self, ctx):
         """Show the person of a row."""
-        errors = stored_label_errors(ctx.dataset, truth_field(ctx))
+        errors = open_label_errors(ctx.dataset, truth_field(ctx))
         row = int(ctx.params.get("row", -1))
         if not 0 <= row < len(errors):
             raise ValueError("That finding is not there any more; search again.")
