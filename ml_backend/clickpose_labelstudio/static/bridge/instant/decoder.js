@@ -4,21 +4,24 @@ import {work} from "./worker.js";
 const SLOW_MS = 1500; // a decoding that takes longer is not waited for
 const FETCH_MS = 60000; // and a fetch: the runtime comes once, over a line that may be slow
 const MOST_FAILURES = 3; // decodings in a row, after which the backend is asked for everything
+const PAUSE_MS = 60000; // for so long: the machine may only have been busy
 
 let worker = null;
 let failures = 0;
+let notBefore = 0; // when another decoding is tried; never, where this browser cannot
+let reason = ""; // why none is tried now
 let latest = 0; // number of the newest message
 const waiting = new Map(); // number of a message -> how to answer it
 
 /** Whether edits are to be tried here at all. */
-export const isPossible = () => failures < MOST_FAILURES;
+export const isPossible = () => performance.now() >= notBefore;
 
 function start() {
   const address = URL.createObjectURL(new Blob([`(${work})()`], {type: "text/javascript"}));
   worker = new Worker(address, {type: "module"});
   URL.revokeObjectURL(address);
   worker.onmessage = ({data}) => settle(data.number, data);
-  worker.onerror = (event) => giveUp(event.message ?? "the worker does not run here");
+  worker.onerror = (event) => giveUp(event.message ?? "the worker does not run here", Infinity);
 }
 
 function settle(number, answer) {
@@ -26,9 +29,11 @@ function settle(number, answer) {
   waiting.delete(number);
 }
 
-/** Do without a worker from now on. */
-function giveUp(reason) {
-  failures = MOST_FAILURES;
+/** Do without a worker from now on, or for a while. */
+function giveUp(why, pauseMs) {
+  reason = why;
+  notBefore = performance.now() + pauseMs;
+  failures = 0;
   for (const number of [...waiting.keys()]) settle(number, {error: reason});
   worker?.terminate();
   worker = null;
@@ -36,11 +41,11 @@ function giveUp(reason) {
 
 /** Ask the worker; what it says, or {error}. */
 async function ask(message, timeoutMs) {
-  if (!isPossible()) return {error: "off"};
+  if (!isPossible()) return {error: reason};
   try {
     if (!worker) start();
   } catch (error) {
-    giveUp(String(error));
+    giveUp(String(error), Infinity);
     return {error: String(error)};
   }
   const number = ++latest;
@@ -49,7 +54,7 @@ async function ask(message, timeoutMs) {
     setTimeout(() => settle(number, {error: "too slow"}), timeoutMs);
     worker.postMessage({...message, number});
   });
-  if (answer.isFinal) giveUp(answer.error);
+  if (answer.isFinal) giveUp(answer.error, Infinity);
   return answer;
 }
 
@@ -63,6 +68,6 @@ export const forget = (person) => worker?.postMessage({kind: "forget", person, n
 export async function decode(person, {keypoints, fixed, box}, views) {
   const answer = await ask({kind: "decode", person, views, keypoints, fixed, box}, SLOW_MS);
   failures = answer.error ? failures + 1 : 0;
-  if (failures === MOST_FAILURES) giveUp(answer.error);
+  if (failures === MOST_FAILURES) giveUp(answer.error, PAUSE_MS);
   return answer;
 }

@@ -59,7 +59,7 @@ export async function prepare(annotation, id) {
       notBefore = performance.now() + (answer.error ? config.retryMs : NETWORK_MS);
     }
     if (isLost || known.people !== people) return;
-    people.set(id, answer.unavailable ? null : {number, ...answer});
+    people.set(id, answer.unavailable ? null : {...answer, number}); // the answer has a number of its own
     diagnostics.instant.people = people.size;
     forgetOldest(people);
   } finally {
@@ -80,6 +80,7 @@ function forget(people, id) {
   const entry = people.get(id);
   if (entry) decoder.forget(entry.number);
   people.delete(id);
+  diagnostics.instant.people = people.size;
 }
 
 /**
@@ -98,11 +99,7 @@ export async function answer(annotation, edited) {
     return null;
   }
   const pose = await poseOf(query, 2);
-  if (pose.error || !pose.isCovered) {
-    if (pose.error) diagnostics.instant.trouble = pose.error;
-    forget(people, id);
-    return null;
-  }
+  if (isLost(pose, people, id)) return null;
   time(pose.ms);
   diagnostics.instant.answers += 1;
   return {items: itemsOf(query, pose), notes: []};
@@ -116,9 +113,17 @@ export async function foresee(annotation, joint, live) {
   if (!query) return null;
   const views = (bothMs ?? 0) > FAST_MS ? 1 : 2;
   const pose = await poseOf(query, views);
-  if (pose.error || !pose.isCovered) return null;
+  if (pose.error ? isLost(pose, peopleOf(annotation), id) : !pose.isCovered) return null;
   if (views === 2) time(pose.ms);
   return movesOf(query, pose);
+}
+
+/** Whether a pose cannot be used; what is known of its person is then of no use any more. */
+function isLost(pose, people, id) {
+  if (pose.error) diagnostics.instant.trouble = pose.error;
+  if (!pose.error && pose.isCovered) return false;
+  forget(people, id);
+  return true;
 }
 
 let asked = null; // what was decoded last: a release asks what the latest move has asked
