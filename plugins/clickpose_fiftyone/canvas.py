@@ -17,7 +17,7 @@ from clickpose.structures import Pose
 from clickpose_fiftyone.checks import require_keypoints, truth_fields
 from clickpose_fiftyone.conversion import label_to_pose
 from clickpose_fiftyone.field_names import ACCEPTED, BOUNDING_BOX, ISCROWD, REJECTED
-from clickpose_fiftyone.fiftyone_internals import ID, photos_collection, root_dataset_of
+from clickpose_fiftyone.fiftyone_internals import ID, is_annotatable, photos_collection, root_dataset_of
 from clickpose_fiftyone.person_history import history_of, mark_of, with_state
 from clickpose_fiftyone.skeletons import skeleton_of
 
@@ -34,7 +34,8 @@ def photo_record(samples, field: str, sample_id: str) -> Record:
 
     Returns:
         ``sample_id``, ``field``, ``filepath``, ``width`` and ``height`` (px, upright); ``joints`` (names), ``bones``
-        and ``pairs`` (left, right) as indices; ``people``, but for rejected ones, see
+        and ``pairs`` (left, right) as indices; ``is_annotatable``, whether the app itself lets its users place joints;
+        ``people``, but for rejected ones, see
         :func:`person_record`; ``unreadable``, how many have
         neither a box nor a joint; ``truth``, the labelled people of the photo as :func:`pose_record` has them, from
         ``truth_field``.
@@ -63,6 +64,7 @@ def photo_record(samples, field: str, sample_id: str) -> Record:
         "joints": list(skeleton.names),
         "bones": [list(edge) for edge in skeleton.edges],
         "pairs": [list(pair) for pair in skeleton.flip_pairs],
+        "is_annotatable": is_annotatable(dataset, field),
         "people": people,
         "unreadable": len(labels) - len(people),
         "truth_field": truth_field,

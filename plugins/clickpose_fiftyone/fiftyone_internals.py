@@ -87,6 +87,21 @@ def raw_columns(samples, expressions: Mapping[str, object]) -> dict[str, list]:
     return {name: [row.get(key) for row in rows] for name, key in keys.items()}
 
 
+def is_annotatable(samples, field: str) -> bool:
+    """Tell whether the app lets people place and move the labels of a field, in the *Annotate* tab of a sample.
+
+    FiftyOne 1.20 to 1.22 do not for keypoints; where a version says that it does, the Refine panel goes on from there.
+    """
+    try:
+        from fiftyone.core.annotation.utils import get_supported_app_annotation_fields
+    except ImportError:
+        return False
+    try:
+        return field in get_supported_app_annotation_fields(dataset_of(samples))
+    except ValueError:  # of media that it does not know
+        return False
+
+
 def app_samples(samples, ids: Sequence[str]) -> list[dict]:
     """Return samples of a view as the app is sent them, ready to travel, without those that are not in it."""
     return [stringify(sample) for sample in samples.select(list(ids))._aggregate()]

@@ -285,6 +285,24 @@ def test_what_is_not_saved_survives_a_reload_and_another_photo(page, dataset):
     assert dict(canvas(page, PEOPLE))[chosen] == people[chosen] and canvas(page, "session.isDirty()")
 
 
+def test_a_key_is_for_the_panel_that_the_mouse_was_in(browser, app, dataset):
+    page = show(browser, app, dataset, 1440, 900)
+    open_panel(page, "refine_panel")  # beside the grid, whose place the queue takes
+    wait_for_photo(page)
+    open_panel(page, "review_panel")
+    page.locator("[data-cy=pose-keys]").wait_for()
+    page.mouse.click(*joint_place(page, "left_wrist"))
+    wait_for_canvas(page, "session.joint === 9")
+    press(page, "Delete", "session.person().joints[9] === null")
+    press(page, "Shift+A", "session.stored.get(session.chosen).is_accepted && !session.busy")
+    dataset.reload()
+    assert len(dataset.values("pred.keypoints.id", unwind=True)) == 10  # nobody was deleted in the queue
+    assert dataset.count_label_tags("pred")["accepted"] == 1
+    accepted = dataset.filter_labels("pred", fo.ViewField("tags").contains("accepted")).first().pred.keypoints[0]
+    assert accepted.id == canvas(page, "session.chosen")
+    page.context.close()
+
+
 @pytest.fixture
 def odd_photos(app, tmp_path):
     """A photo that browsers cannot show, one that lies on its side with a block that says so, and one that is gone."""

@@ -128,6 +128,17 @@ def test_the_browser_is_told_everybody_and_begins_with_the_worst(dataset):
     assert ask(dataset, "on_open", sample_id="0" * 24)["problem"] == "That photo is not in the dataset any more."
 
 
+def test_the_browser_is_told_whether_the_app_itself_lets_joints_be_placed(dataset, monkeypatch):
+    from fiftyone.core.annotation import utils
+
+    sample_id = dataset.first().id
+    assert ask(dataset, "on_open", sample_id=sample_id)["is_annotatable"] is False  # FiftyOne 1.20 to 1.22
+    monkeypatch.setattr(utils, "get_supported_app_annotation_fields", lambda samples: ["gt", "pred"])
+    assert ask(dataset, "on_open", sample_id=sample_id)["is_annotatable"] is True
+    monkeypatch.delattr(utils, "get_supported_app_annotation_fields")  # a version without it
+    assert ask(dataset, "on_open", sample_id=sample_id)["is_annotatable"] is False
+
+
 def test_a_sample_of_a_view_of_people_means_its_person(dataset):
     patches = worst_persons(dataset, "pred", 4)
     patch = patches.skip(2).first()

@@ -26,8 +26,25 @@ return {MUTED, KEY_STYLE};
 
 // pressed.js
 modules["pressed"] = (() => {
+const PANEL = "[data-cy^=panel-content]";
+const listening = new Set(); // elements of panels that take keys
+let latest = null; // the panel that the mouse was in last
+
+const look = ({target}) => (latest = target.closest?.(PANEL) ?? latest);
+for (const type of ["pointermove", "pointerdown"]) window.addEventListener(type, look, {capture: true, passive: true});
+
+function takeKeys(element) {
+  listening.add(element);
+  return () => listening.delete(element);
+}
+
+function isOfAnother(panel) {
+  const boxes = [...listening].map((element) => element()?.closest(PANEL)).filter((box) => box?.offsetParent);
+  return latest !== panel.closest(PANEL) && boxes.includes(latest);
+}
+
 function isElsewhere(event, panel) {
-  if (event.defaultPrevented || !panel) return true;
+  if (event.defaultPrevented || !panel || isOfAnother(panel)) return true;
   const target = event.target;
   if (target.isContentEditable || ["INPUT", "TEXTAREA", "SELECT"].includes(target.tagName)) return true;
   return isCovered(panel);
@@ -39,15 +56,15 @@ function isCovered(panel) {
 }
 
 const belongsElsewhere = (event, panel) =>
-  event.ctrlKey || event.metaKey || event.altKey || isElsewhere(event, panel);
-return {isElsewhere, isCovered, belongsElsewhere};
+  event.ctrlKey || event.metaKey || event.altKey || (event.shiftKey && /^[a-z]$/i.test(event.key)) || isElsewhere(event, panel);
+return {takeKeys, isElsewhere, isCovered, belongsElsewhere};
 })();
 
 // pose_keys.js
 modules["pose_keys"] = (() => {
 const {React, h, operators} = modules["app"];
 const {KEY_STYLE, MUTED} = modules["look"];
-const {belongsElsewhere} = modules["pressed"];
+const {belongsElsewhere, takeKeys} = modules["pressed"];
 
 const REDRAW_MS = 1500; // after the answer the panel is drawn anew; where nothing changes it is not
 
@@ -93,7 +110,9 @@ function PoseKeys({ schema }) {
     };
     document.addEventListener("keydown", onKey, true); // before the app's own shortcuts
     enter("rest");
+    const leave = takeKeys(() => root.current);
     return () => {
+      leave();
       clearTimeout(timer.current);
       document.removeEventListener("keydown", onKey, true);
     };
@@ -379,6 +398,7 @@ class Session {
   says = ""; // the latest thing that happened
   notice = ""; // what is to be known of the network
   busy = 0; // questions on their way
+  elsewhere = null; // {id, joints}: joints that somebody placed in the app itself; the rest may follow them
   preview = null; // {id, person}: one that is being dragged, as it would be
   samplesChanged = () => {}; // has the app show samples as they are now
   #ask;
@@ -432,11 +452,14 @@ class Session {
     const isSame = this.photo?.sample_id === photo.sample_id && this.photo?.field === photo.field;
     const found = new Map(told.map((person) => [person.id, {...person, v: people.nextVersion()}]));
     const {lost, ...state} = drafts.restore(photo, found);
+    const before = isSame ? this.stored : new Map();
     Object.assign(this, state, {photo: isSame ? Object.assign(this.photo, photo) : photo, problem: null});
     if (!isSame) this.#prepared.clear();
     if (!(isSame && isAgain && this.person())) this.choose(this.person(chosen) ? chosen : this.people[0]?.id ?? null);
     this.past.filter((step) => step.joint !== undefined && !step.isAnswered).forEach(({key}) => this.#follow(key));
-    if (lost) this.say(`Somebody else changed people of this photo: ${lost} of your unsaved steps are gone.`);
+    this.elsewhere = photo.is_annotatable ? placedElsewhere(before, this.stored) : null;
+    if (this.elsewhere) this.say(`${this.#named(this.elsewhere.joints)} placed in Annotate: press F and the rest follows.`);
+    else if (lost) this.say(`Somebody else changed people of this photo: ${lost} of your unsaved steps are gone.`);
     else if (!isSame) this.say(this.isDirty() ? "What you had not saved here is still there." : "");
   }
 
@@ -444,6 +467,10 @@ class Session {
     Object.assign(this, {photo: null, people: [], stored: new Map(), past: [], future: [], chosen: null, joint: null, says: "", notice: ""});
     this.#prepared.clear();
     this.tell();
+  }
+
+  #named(joints) {
+    return joints.map((joint) => this.photo.joints[joint].replaceAll("_", " ")).join(", ");
   }
 
   person(id = this.chosen) {
@@ -488,6 +515,16 @@ class Session {
     const name = this.photo.joints[joint].replaceAll("_", " ");
     this.edit(person, people.place(person, joint, position), `${name} placed.`, {joint});
     this.choose(person.id, joint);
+  }
+
+  followElsewhere() {
+    const {id, joints} = this.elsewhere ?? {joints: []};
+    this.elsewhere = null;
+    for (const joint of joints) {
+      const person = this.person(id);
+      if (person?.joints[joint]) this.place(person, joint, person.joints[joint].slice(0, 2));
+    }
+    if (!joints.length) this.say("Nothing was placed in the app itself.");
   }
 
   async addPerson(box) {
@@ -571,8 +608,19 @@ class Session {
   }
 }
 
+function placedElsewhere(before, now) {
+  for (const [id, {joints, mark}] of now) {
+    const earlier = before.get(id);
+    if (!earlier || earlier.mark === mark) continue;
+    const isMoved = (joint, i) => joint && (joint[0] !== earlier.joints[i]?.[0] || joint[1] !== earlier.joints[i]?.[1]);
+    const moved = joints.flatMap((joint, i) => (isMoved(joint, i) ? [i] : []));
+    if (moved.length && moved.length < joints.length / 2) return {id, joints: moved}; // else it is another pose
+  }
+  return null;
+}
+
 const bare = ({joints, box, score}) => ({joints, box, score});
-return {Session, bare};
+return {Session, placedElsewhere, bare};
 })();
 
 // refine/saving.js
@@ -734,6 +782,7 @@ function withJoint(session, board, act) {
 
 const undo = (session) => saving.undo(session);
 const redo = (session) => session.redo();
+const follow = (session) => session.followElsewhere();
 const save = (session) => saving.save(session);
 
 async function acceptPerson(session, board) {
@@ -881,7 +930,7 @@ const toggleBones = (session, board) => board.show({bones: !board.shown.bones});
 const toggleFade = (session, board) => board.show({fade: !board.shown.fade});
 const toggleNames = (session, board) => board.set({areNamesShown: !board.areNamesShown});
 const toggleHelp = (session, board) => board.set({isHelpShown: !board.isHelpShown});
-return {undo, redo, save, acceptPerson, acceptAndGo, next, addPerson, leave, hasToLeave, exchangePerson, exchangePair, exchangeLimb, toggleVisibility, deleteJoint, deletePerson, hidePerson, isolatePerson, nextDoubtful, previousDoubtful, chooseJoint, compare, toggleTruth, toggleWhole, toggleBones, toggleFade, toggleNames, toggleHelp};
+return {undo, redo, follow, save, acceptPerson, acceptAndGo, next, addPerson, leave, hasToLeave, exchangePerson, exchangePair, exchangeLimb, toggleVisibility, deleteJoint, deletePerson, hidePerson, isolatePerson, nextDoubtful, previousDoubtful, chooseJoint, compare, toggleTruth, toggleWhole, toggleBones, toggleFade, toggleNames, toggleHelp};
 })();
 
 // refine/viewport.js
@@ -1901,8 +1950,14 @@ function useFollowing(session, board, root) {
 
   React.useEffect(() => {
     const look = () => document.visibilityState === "visible" && !isBeneath() && again(session);
+    const enter = () => session.photo?.is_annotatable && look(); // it may have been corrected in the Annotate tab
+    const {current} = root;
     window.addEventListener("focus", look);
-    return () => window.removeEventListener("focus", look);
+    current.addEventListener("pointerenter", enter);
+    return () => {
+      window.removeEventListener("focus", look);
+      current.removeEventListener("pointerenter", enter);
+    };
   }, []);
 }
 
@@ -1960,6 +2015,8 @@ const bindings = [
   {keys: ["Y"], does: "do it again", group: WORK, action: "redo"},
   {keys: ["Enter"], does: "save all of the photo", group: WORK, action: "save"},
   {keys: ["D"], does: "save, accept the person, and go on", group: WORK, action: "acceptAndGo"},
+  {keys: ["F"], does: "have the rest follow joints that were placed in the Annotate tab, where the app allows that", group: WORK,
+    action: "follow"},
   {keys: ["+"], does: "add a person: draw a box", group: WORK, action: "addPerson"},
   {keys: ["Escape"], does: "leave it", group: WORK, action: "leave"},
   {keys: ["Shift", "A"], does: "accept the person as it is", group: PERSON, action: "acceptPerson"},
@@ -2050,7 +2107,7 @@ return {Legend, Help};
 modules["refine/keys"] = (() => {
 const actions = modules["refine/actions"];
 const {actionOf} = modules["refine/bindings"];
-const {isElsewhere} = modules["pressed"];
+const {isElsewhere, takeKeys} = modules["pressed"];
 
 const HELD = ["undo", "redo", "nextDoubtful", "previousDoubtful"]; // go on while the key is held
 
@@ -2072,7 +2129,9 @@ function listen(root, session, board) {
   const release = ({key}) => key === " " && board.holdSpace(false);
   document.addEventListener("keydown", press, true); // before the app's own shortcuts
   document.addEventListener("keyup", release, true);
+  const leave = takeKeys(root);
   return () => {
+    leave();
     document.removeEventListener("keydown", press, true);
     document.removeEventListener("keyup", release, true);
   };

@@ -1,7 +1,7 @@
 /** Keys of a panel that Python draws. */
 import {React, h, operators} from "./app.js";
 import {KEY_STYLE, MUTED} from "./look.js";
-import {belongsElsewhere} from "./pressed.js";
+import {belongsElsewhere, takeKeys} from "./pressed.js";
 
 const REDRAW_MS = 1500; // after the answer the panel is drawn anew; where nothing changes it is not
 
@@ -52,7 +52,9 @@ export function PoseKeys({ schema }) {
     };
     document.addEventListener("keydown", onKey, true); // before the app's own shortcuts
     enter("rest");
+    const leave = takeKeys(() => root.current);
     return () => {
+      leave();
       clearTimeout(timer.current);
       document.removeEventListener("keydown", onKey, true);
     };

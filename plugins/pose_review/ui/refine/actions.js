@@ -29,6 +29,7 @@ function withJoint(session, board, act) {
 
 export const undo = (session) => saving.undo(session);
 export const redo = (session) => session.redo();
+export const follow = (session) => session.followElsewhere();
 export const save = (session) => saving.save(session);
 
 export async function acceptPerson(session, board) {

@@ -19,6 +19,8 @@ export const bindings = [
   {keys: ["Y"], does: "do it again", group: WORK, action: "redo"},
   {keys: ["Enter"], does: "save all of the photo", group: WORK, action: "save"},
   {keys: ["D"], does: "save, accept the person, and go on", group: WORK, action: "acceptAndGo"},
+  {keys: ["F"], does: "have the rest follow joints that were placed in the Annotate tab, where the app allows that", group: WORK,
+    action: "follow"},
   {keys: ["+"], does: "add a person: draw a box", group: WORK, action: "addPerson"},
   {keys: ["Escape"], does: "leave it", group: WORK, action: "leave"},
   {keys: ["Shift", "A"], does: "accept the person as it is", group: PERSON, action: "acceptPerson"},

@@ -50,8 +50,14 @@ export function useFollowing(session, board, root) {
 
   React.useEffect(() => {
     const look = () => document.visibilityState === "visible" && !isBeneath() && again(session);
+    const enter = () => session.photo?.is_annotatable && look(); // it may have been corrected in the Annotate tab
+    const {current} = root;
     window.addEventListener("focus", look);
-    return () => window.removeEventListener("focus", look);
+    current.addEventListener("pointerenter", enter);
+    return () => {
+      window.removeEventListener("focus", look);
+      current.removeEventListener("pointerenter", enter);
+    };
   }, []);
 }
 

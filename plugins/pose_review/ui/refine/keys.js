@@ -1,7 +1,7 @@
 /** Takes the keys of bindings.js while the panel is on the screen, and leaves all others alone. */
 import * as actions from "./actions.js";
 import {actionOf} from "./bindings.js";
-import {isElsewhere} from "../pressed.js";
+import {isElsewhere, takeKeys} from "../pressed.js";
 
 const HELD = ["undo", "redo", "nextDoubtful", "previousDoubtful"]; // go on while the key is held
 
@@ -24,7 +24,9 @@ export function listen(root, session, board) {
   const release = ({key}) => key === " " && board.holdSpace(false);
   document.addEventListener("keydown", press, true); // before the app's own shortcuts
   document.addEventListener("keyup", release, true);
+  const leave = takeKeys(root);
   return () => {
+    leave();
     document.removeEventListener("keydown", press, true);
     document.removeEventListener("keyup", release, true);
   };

@@ -21,6 +21,7 @@ export class Session {
   says = ""; // the latest thing that happened
   notice = ""; // what is to be known of the network
   busy = 0; // questions on their way
+  elsewhere = null; // {id, joints}: joints that somebody placed in the app itself; the rest may follow them
   preview = null; // {id, person}: one that is being dragged, as it would be
   samplesChanged = () => {}; // has the app show samples as they are now
   #ask;
@@ -77,11 +78,14 @@ export class Session {
     const isSame = this.photo?.sample_id === photo.sample_id && this.photo?.field === photo.field;
     const found = new Map(told.map((person) => [person.id, {...person, v: people.nextVersion()}]));
     const {lost, ...state} = drafts.restore(photo, found);
+    const before = isSame ? this.stored : new Map();
     Object.assign(this, state, {photo: isSame ? Object.assign(this.photo, photo) : photo, problem: null});
     if (!isSame) this.#prepared.clear();
     if (!(isSame && isAgain && this.person())) this.choose(this.person(chosen) ? chosen : this.people[0]?.id ?? null);
     this.past.filter((step) => step.joint !== undefined && !step.isAnswered).forEach(({key}) => this.#follow(key));
-    if (lost) this.say(`Somebody else changed people of this photo: ${lost} of your unsaved steps are gone.`);
+    this.elsewhere = photo.is_annotatable ? placedElsewhere(before, this.stored) : null;
+    if (this.elsewhere) this.say(`${this.#named(this.elsewhere.joints)} placed in Annotate: press F and the rest follows.`);
+    else if (lost) this.say(`Somebody else changed people of this photo: ${lost} of your unsaved steps are gone.`);
     else if (!isSame) this.say(this.isDirty() ? "What you had not saved here is still there." : "");
   }
 
@@ -90,6 +94,10 @@ export class Session {
     Object.assign(this, {photo: null, people: [], stored: new Map(), past: [], future: [], chosen: null, joint: null, says: "", notice: ""});
     this.#prepared.clear();
     this.tell();
+  }
+
+  #named(joints) {
+    return joints.map((joint) => this.photo.joints[joint].replaceAll("_", " ")).join(", ");
   }
 
   person(id = this.chosen) {
@@ -142,6 +150,17 @@ export class Session {
     const name = this.photo.joints[joint].replaceAll("_", " ");
     this.edit(person, people.place(person, joint, position), `${name} placed.`, {joint});
     this.choose(person.id, joint);
+  }
+
+  /** Have the rest of a person follow the joints that somebody placed in the app itself. */
+  followElsewhere() {
+    const {id, joints} = this.elsewhere ?? {joints: []};
+    this.elsewhere = null;
+    for (const joint of joints) {
+      const person = this.person(id);
+      if (person?.joints[joint]) this.place(person, joint, person.joints[joint].slice(0, 2));
+    }
+    if (!joints.length) this.say("Nothing was placed in the app itself.");
   }
 
   /** Somebody in a box, [left, top, right, bottom] px, as the network finds them. */
@@ -226,6 +245,18 @@ export class Session {
     if (!isThere) this.choose(this.people[0]?.id ?? null);
     else if (this.chosen !== id) this.choose(id);
   }
+}
+
+/** The first person some of whose joints are elsewhere than they were a moment ago, and which those are; null for none. */
+export function placedElsewhere(before, now) {
+  for (const [id, {joints, mark}] of now) {
+    const earlier = before.get(id);
+    if (!earlier || earlier.mark === mark) continue;
+    const isMoved = (joint, i) => joint && (joint[0] !== earlier.joints[i]?.[0] || joint[1] !== earlier.joints[i]?.[1]);
+    const moved = joints.flatMap((joint, i) => (isMoved(joint, i) ? [i] : []));
+    if (moved.length && moved.length < joints.length / 2) return {id, joints: moved}; // else it is another pose
+  }
+  return null;
 }
 
 /** A person as Python reads it. */
