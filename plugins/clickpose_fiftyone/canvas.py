@@ -33,12 +33,11 @@ def photo_record(samples, field: str, sample_id: str) -> Record:
         sample_id: the photo.
 
     Returns:
-        ``sample_id``, ``field``, ``filepath``, ``width`` and ``height`` (px, upright); ``joints`` (names), ``bones``
-        and ``pairs`` (left, right) as indices; ``is_annotatable``, whether the app itself lets its users place joints;
-        ``people``, but for rejected ones, see
-        :func:`person_record`; ``unreadable``, how many have
-        neither a box nor a joint; ``truth``, the labelled people of the photo as :func:`pose_record` has them, from
-        ``truth_field``.
+        ``dataset`` (its name), ``sample_id``, ``field``, ``filepath``, ``width`` and ``height`` (px, upright);
+        ``joints`` (names), ``bones`` and ``pairs`` (left, right) as indices; ``is_annotatable``, whether the app itself
+        lets its users place joints; ``people``, but for rejected ones, see :func:`person_record`; ``unreadable``, how
+        many have neither a box nor a joint; ``truth``, the labelled people of the photo as :func:`pose_record` has
+        them, from ``truth_field``.
 
     Raises:
         ValueError: if the photo is not there any more, or cannot be read.
@@ -56,6 +55,7 @@ def photo_record(samples, field: str, sample_id: str) -> Record:
     labels = [label for label in labels if REJECTED not in (label.tags or ())]
     people = [person_record(label, skeleton, image_hw) for label in labels if _is_somewhere(label)]
     return {
+        "dataset": dataset.name,
         "sample_id": sample_id,
         "field": field,
         "filepath": photo["filepath"],

@@ -100,6 +100,15 @@ def open_panel(page, name):
     page.locator(f"[data-cy=new-panel-option-{name}]").click()
 
 
+def open_once(page, name, shown):
+    """Open a panel unless the app, which remembers the panels of a dataset, shows what is in it by itself."""
+    for _ in range(80):
+        if page.locator(shown).count():
+            return
+        page.wait_for_timeout(100)
+    open_panel(page, name)
+
+
 def press(page, key):
     """Press a key once the panel has answered the last one: until then keys rest."""
     page.locator("[data-cy=pose-keys][aria-busy=false]").last.wait_for()

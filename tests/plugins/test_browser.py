@@ -1,5 +1,8 @@
 """The real app in headless Chromium: each panel, each key, refining in the modal, CCNet. Screenshots are kept."""
 
+import json
+from pathlib import Path
+
 import fiftyone as fo
 import numpy as np
 import pytest
@@ -8,8 +11,10 @@ from bson import ObjectId
 
 from clickpose.calibration.calibrator_file import Provenance, save_ccnet
 from clickpose.draw import score_color
+from clickpose.image_io import read_sides
 from clickpose.networks.ccnet import CCNet
 from clickpose.skeleton import COCO
+from clickpose_fiftyone.coco_exchange import import_coco
 from clickpose_fiftyone.column_writes import label_documents, write_labels
 from clickpose_fiftyone.predictors import shared_predictor
 from clickpose_fiftyone.refinement import refined_ids
@@ -131,6 +136,31 @@ def test_predicting_sorting_and_diagnosing_in_the_app(page, unpredicted):
     page.locator(".hoverlayer .hovertext").last.wait_for()
     page.mouse.click(area["x"] + 0.1 * area["width"], area["y"] + 0.03 * area["height"])
     page.get_by_text("10 people: nose, good").first.wait_for()
+
+
+def test_imported_poses_have_their_colours_at_once(page, unpredicted, tmp_path):
+    photos = [Path(path) for path in unpredicted.values("filepath")]
+    sides = [read_sides(path, upright=True) for path in photos]
+    images = [{"id": i, "file_name": path.name, "height": hw[0], "width": hw[1]}
+              for i, (path, hw) in enumerate(zip(photos, sides, strict=True))]  # fmt: skip
+    pose = [value for i in range(17) for value in (100 + 10 * i, 120 + 6 * i, 0.95)]
+    joints = [*pose[:2], 2] + [0] * 48
+    label = {"id": 1, "image_id": 0, "category_id": 1, "keypoints": joints, "bbox": [90, 90, 200, 200], "area": 9000,
+             "iscrowd": 0, "num_keypoints": 1}  # fmt: skip
+    person = {"id": 1, "name": "person", "keypoints": list(COCO.names), "skeleton": []}
+    labels = {"images": images, "annotations": [label], "categories": [person]}
+    results = [{"image_id": i, "category_id": 1, "keypoints": pose, "score": 0.95} for i in range(len(photos))]
+    for name, content in (("labels", labels), ("results", results)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    import_coco(unpredicted, tmp_path / "labels.json", photos[0].parent, "gt")
+    page.reload()
+    page.locator("[data-cy=looker]").nth(PHOTOS - 1).wait_for()
+    form = open_form(page, "import COCO poses")
+    form.get_by_role("textbox").first.fill(str(tmp_path / "results.json"))
+    form.get_by_role("textbox").last.fill("other")
+    form.get_by_role("button", name="Execute").first.click()
+    page.wait_for_function(f"({CERTAIN_PIXELS})() > 100")  # and nothing was reloaded
+    page.screenshot(path=ARTIFACTS / "imported.png")
 
 
 def test_the_keys_of_the_review_panel(page, dataset):

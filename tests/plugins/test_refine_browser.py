@@ -20,6 +20,7 @@ from helpers.fiftyone_app import (
     drag,
     drag_joint,
     joint_place,
+    open_once,
     open_panel,
     running_app,
     running_browser,
@@ -240,8 +241,7 @@ def test_beside_the_open_photo_it_keeps_up_and_shows_what_was_saved(browser, app
 
 def test_browsers_do_not_mix(browser, app, page, dataset):
     theirs = show(browser, app, dataset, 1366, 768)
-    if not theirs.locator(BOARD).count():
-        open_panel(theirs, "refine_panel")
+    open_once(theirs, "refine_panel", BOARD)
     wait_for_photo(theirs)
     drag_joint(page, "nose", 25, 25)
     at_rest(page)
@@ -281,7 +281,7 @@ def test_what_is_not_saved_survives_a_reload_and_another_photo(page, dataset):
     wait_for_photo(page)
     assert not canvas(page, "session.isDirty()")
     canvas(page, f"session.go('open', {{sample_id: '{sample_id}', field: 'pred', label_id: '{chosen}'}})")
-    wait_for_canvas(page, f"session.photo.sample_id === '{sample_id}' && !session.busy")
+    wait_for_canvas(page, f"session.photo?.sample_id === '{sample_id}' && !session.busy")
     assert dict(canvas(page, PEOPLE))[chosen] == people[chosen] and canvas(page, "session.isDirty()")
 
 
@@ -328,15 +328,15 @@ def odd_photos(app, tmp_path):
 
 def test_photos_that_browsers_cannot_show_lie_on_their_side_or_are_gone(browser, app, odd_photos):
     page = show(browser, app, odd_photos, 1366, 768, photos=1)
-    if not page.locator(BOARD).count():
-        open_panel(page, "refine_panel")
+    open_once(page, "refine_panel", BOARD)
     tif, turned, gone = odd_photos.values("id")
     look = "session.go('open', {{sample_id: '{}', field: 'pred'}}) && null".format
-    wait_for_canvas(page, "session.photo || session.problem")
+    wait_for_canvas(page, "(session.photo || session.problem) && !session.busy")
+    page.wait_for_timeout(500)
     canvas(page, look(tif))
-    wait_for_canvas(page, f"session.photo.sample_id === '{tif}' && board.picture")
+    wait_for_canvas(page, f"session.photo?.sample_id === '{tif}' && board.picture")
     canvas(page, look(turned))
-    wait_for_canvas(page, f"session.photo.sample_id === '{turned}' && board.picture")
+    wait_for_canvas(page, f"session.photo?.sample_id === '{turned}' && board.picture")
     assert canvas(page, "[session.photo.width, session.photo.height]") == [120, 160]
     assert canvas(page, "[board.picture.image.naturalWidth, board.picture.image.naturalHeight]") == [120, 160]
     assert canvas(page, "session.person().joints[0].slice(0, 2)") == pytest.approx([0.2 * 120, 0.3 * 160])
@@ -362,8 +362,7 @@ def test_labelled_people_and_the_pose_before_are_drawn_and_a_correction_of_anoth
     mark = find_person(dataset, "pred", person.id).mark
     save_corrections(dataset, "pred", sample.id, Corrections(poses={person.id: {**record, "mark": mark}}))
     page = show(browser, app, dataset, 1366, 768)
-    if not page.locator(BOARD).count():
-        open_panel(page, "refine_panel")
+    open_once(page, "refine_panel", BOARD)
     wait_for_photo(page)
     canvas(page, f"session.go('open', {{sample_id: '{sample.id}', field: 'pred', label_id: '{person.id}'}}) && null")
     wait_for_canvas(page, f"session.chosen === '{person.id}' && board.picture && !session.busy")

@@ -136,3 +136,29 @@ def test_added_and_deleted_people_come_back_to_their_places(tmp_path):
     const less = steps.undone(more, added);
     console.log(JSON.stringify([ids(left), ids(back), ids(more), ids(less), named.id, named.after.id]));"""
     assert run(tmp_path, body, "steps") == ["ac", "abc", "abcd", "abc", "e", "e"]
+
+
+def test_a_version_that_lacks_what_the_canvas_needs_says_what_is_off(tmp_path):
+    script = """
+    import fs from "fs";
+    import vm from "vm";
+
+    const bundle = fs.readFileSync(process.argv[2], "utf8");
+    function load(app) {
+      const parts = [];
+      const page = {
+        React: {createElement: (tag, props, ...children) => ({tag, props, children})}, addEventListener() {}, ...app,
+        __fop__: {registerComponent: (part) => parts.push(part), PluginComponentType: {Component: 1}},
+      };
+      vm.runInNewContext(bundle, {window: page, document: {}, console});
+      const [shown] = parts.filter(({name}) => name === "PoseRefine").map(({component}) => component({schema: {}}));
+      return typeof shown.tag === "string" ? shown.children : shown.tag.name;
+    }
+    const whole = {useTriggerPanelEvent() {}, useGlobalExecutionContext() {}};
+    console.log(JSON.stringify([load({__foo__: {}}), load({__foo__: whole})]));
+    """
+    (tmp_path / "run.mjs").write_text(script)
+    command = ["node", tmp_path / "run.mjs", plugin_folder() / "dist" / "pose_review.js"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    off, on = json.loads(done.stdout)
+    assert off == ["Pose refine is off: this version of FiftyOne has no events of panels."] and on == "Refine"

@@ -175,6 +175,18 @@ def test_a_click_is_answered_from_what_the_browser_shows_and_nothing_is_saved(da
     assert far == {"problem": "Expected a click inside the photo (640 x 480 px), got (641, 3)"}
 
 
+def test_a_click_on_a_person_that_was_opened_need_not_open_its_dataset(dataset, moving, monkeypatch):
+    photo = ask(dataset, "on_open")
+    person = photo["people"][0]
+    click = {**about(photo, person), "joint": "nose", "x": 5.0, "y": 6.0}
+    assert ask(dataset, "on_click", **click)["score"] == 0.9  # nobody has opened it
+    other = SimpleNamespace(skeleton=COCO.subset(range(16), "others"))
+    monkeypatch.setattr(clicked_poses, "shared_predictor", lambda *names: other)
+    assert "one by one" in ask(dataset, "on_prepare", **about(photo, person))["notice"]  # another network since
+    monkeypatch.setattr(ExecutionContext, "dataset", property(lambda self: pytest.fail("the dataset was opened")))
+    assert ask(dataset, "on_click", **click)["score"] == person["score"]
+
+
 def test_a_network_of_other_joints_places_them_one_by_one_and_says_so(dataset, monkeypatch):
     hand = SimpleNamespace(skeleton=COCO.subset([0, 1, 2], "three"))
     monkeypatch.setattr(clicked_poses, "shared_predictor", lambda *names: hand)

@@ -197,6 +197,35 @@ function PoseReviewer({ schema }) {
 return {reviewer, PoseReviewer};
 })();
 
+// probes.js
+modules["probes"] = (() => {
+const {operators, plugins, recoil, state} = modules["app"];
+
+const features = {
+  asking: {
+    isThere: () => operators?.useTriggerPanelEvent,
+    off: "Pose refine is off: this version of FiftyOne has no events of panels.",
+  },
+  following: {
+    isThere: () => operators?.useGlobalExecutionContext && recoil?.useRecoilValueLoadable && state?.currentSampleId,
+    off: "This version of FiftyOne does not tell which photo is open: go on with Next.",
+  },
+  showing: {
+    isThere: () => state?.useRefreshSample,
+    off: "This version of FiftyOne shows what was saved when it has reloaded the samples.",
+  },
+  requests: {
+    isThere: () => operators?.Operator && operators.OperatorConfig && operators.registerOperator && plugins,
+    off: "In this version of FiftyOne other panels cannot open a person here.",
+  },
+};
+
+const can = (name) => Boolean(features[name].isThere());
+
+const missing = () => Object.keys(features).filter((name) => !can(name)).map((name) => features[name].off);
+return {can, missing};
+})();
+
 // ../../../ml_backend/clickpose_labelstudio/static/bridge/pose/limbs.js
 modules["../../../ml_backend/clickpose_labelstudio/static/bridge/pose/limbs"] = (() => {
 const LIMBS = [
@@ -1873,18 +1902,19 @@ const VALID_MS = 60_000; // until the panel has opened
 const listeners = new Set();
 let waiting = null; // {person, at}
 
-class RefinePerson extends operators.Operator {
-  get config() {
-    return new operators.OperatorConfig({name: "refine_person", label: "Refine a person", unlisted: true});
-  }
+function register() {
+  class RefinePerson extends operators.Operator {
+    get config() {
+      return new operators.OperatorConfig({name: "refine_person", label: "Refine a person", unlisted: true});
+    }
 
-  async execute({params}) {
-    waiting = {person: params, at: Date.now()};
-    listeners.forEach((listener) => listener());
+    async execute({params}) {
+      waiting = {person: params, at: Date.now()};
+      listeners.forEach((listener) => listener());
+    }
   }
+  operators.registerOperator(RefinePerson, PLUGIN);
 }
-
-const register = () => operators.registerOperator(RefinePerson, PLUGIN);
 
 function listen(listener) {
   listeners.add(listener);
@@ -1904,6 +1934,7 @@ modules["refine/following"] = (() => {
 const {React, operators, recoil, state} = modules["app"];
 const requests = modules["requests"];
 const {isCovered} = modules["pressed"];
+const {can} = modules["probes"];
 
 const OWN_MS = 3000;
 let pressedAt = 0;
@@ -1912,9 +1943,7 @@ for (const type of ["pointerdown", "keydown"]) window.addEventListener(type, () 
 const idsOf = (selected) => (selected instanceof Map ? [...selected.keys()] : [...(selected ?? [])]);
 
 function useFollowing(session, board, root) {
-  const opened = recoil.useRecoilValueLoadable(state.currentSampleId);
-  const sampleId = opened.state === "hasValue" ? opened.contents : null;
-  const {datasetName, selectedSamples, selectedLabels} = operators.useGlobalExecutionContext();
+  const {sampleId, datasetName, selectedSamples, selectedLabels} = can("following") ? useShown() : {};
   const selected = idsOf(selectedSamples);
   const isBeneath = () => !root.current || isCovered(root.current);
   const shownFor = React.useRef(null); // what the app calls the sample that is shown
@@ -1959,6 +1988,12 @@ function useFollowing(session, board, root) {
       current.removeEventListener("pointerenter", enter);
     };
   }, []);
+}
+
+function useShown() {
+  const opened = recoil.useRecoilValueLoadable(state.currentSampleId);
+  const {datasetName, selectedSamples, selectedLabels} = operators.useGlobalExecutionContext();
+  return {sampleId: opened.state === "hasValue" ? opened.contents : null, datasetName, selectedSamples, selectedLabels};
 }
 
 const isOwn = () => Date.now() - pressedAt < OWN_MS;
@@ -2201,13 +2236,18 @@ const {Board} = modules["refine/board"];
 const {useFollowing} = modules["refine/following"];
 const {Help, Legend} = modules["refine/help"];
 const keys = modules["refine/keys"];
+const {can, missing} = modules["probes"];
 const {Session} = modules["refine/session"];
 const {dress} = modules["refine/style"];
 
 const LEAST_PX = 340; // height of the panel
 const NO_ANSWER = "The app did not answer; its log says more.";
 
-function PoseRefine({schema}) {
+function PoseRefine(props) {
+  return can("asking") ? h(Refine, props) : h("div", {"data-cy": "pose-refine"}, missing()[0]);
+}
+
+function Refine({schema}) {
   const [session, board] = useSession(schema.view.events);
   const root = React.useRef(null);
   useFollowing(session, board, root);
@@ -2224,7 +2264,7 @@ function PoseRefine({schema}) {
 
 function useSession(events) {
   const trigger = operators.useTriggerPanelEvent();
-  const refresh = state.useRefreshSample?.();
+  const refresh = can("showing") ? state.useRefreshSample() : null;
   const latest = React.useRef({});
   latest.current = {trigger, events, refresh};
   const [, redraw] = React.useReducer((count) => count + 1, 0);
@@ -2269,7 +2309,7 @@ function useHeight(root) {
 function standing(session) {
   const person = session.person();
   if (!person) return session.photo ? "Nobody was found in this photo: add people with +." : "";
-  return session.notice || "Drag a joint to where it belongs: the others follow. Press ? for all keys and signs.";
+  return session.notice || missing()[0] || "Drag a joint to where it belongs: the others follow. Press ? for all keys and signs.";
 }
 
 const button = (label, onClick, more = {}) => h("button", {type: "button", onClick, key: label, ...more}, label);
@@ -2368,6 +2408,7 @@ const {plugins} = modules["app"];
 const {PoseKeys} = modules["pose_keys"];
 const {PoseLegend} = modules["pose_legend"];
 const {PoseReviewer} = modules["pose_reviewer"];
+const {can} = modules["probes"];
 const {PoseRefine} = modules["refine/pose_refine"];
 const requests = modules["requests"];
 
@@ -2377,7 +2418,7 @@ for (const [name, component] of Object.entries({PoseKeys, PoseLegend, PoseRefine
   });
 }
 
-requests.register();
+if (can("requests")) requests.register();
 return {};
 })();
 })();

@@ -7,6 +7,7 @@ from fiftyone.operators import types
 from clickpose_fiftyone.field_names import GT, PRED
 
 from .base import HIGH, LOW, PoseOperator, fields_of_params, path_of_params, prediction_input, reporter
+from .prediction import colour_scored
 
 _ADDRESS = "http://localhost:8080"
 
@@ -105,7 +106,9 @@ class ImportCoco(PoseOperator):
         from clickpose_fiftyone.coco_exchange import import_coco
 
         annotations = path_of_params(ctx, "annotations", "a COCO keypoint file")
-        return import_coco(ctx.dataset, annotations, **fields_of_params(ctx, "images", "field"))
+        summary = import_coco(ctx.dataset, annotations, **fields_of_params(ctx, "images", "field"))
+        colour_scored(ctx, ctx.params.get("field") or GT)
+        return summary
 
 
 class ExportCoco(PoseOperator):

@@ -3,8 +3,8 @@
 import fiftyone as fo
 from fiftyone.operators import types
 
-from clickpose_fiftyone.checks import plural
-from clickpose_fiftyone.field_names import LOW_VISIBILITY_TAG, PRED
+from clickpose_fiftyone.checks import plural, predicted_fields
+from clickpose_fiftyone.field_names import LOW_VISIBILITY_TAG, PRED, joints_field_of
 from clickpose_fiftyone.review import count_touched
 
 from .base import LOW, USER_ERRORS, PoseOperator, field_input, fields_of_params, prediction_input
@@ -106,6 +106,17 @@ class SetUpColours(PoseOperator):
         new = set(ctx.dataset.get_field_schema()) - before
         hint = " Reload the page to see the joints above the bones." if new else ""  # as the app orders new fields
         return f"Joints and bones are coloured by predicted OKS: violet is doubtful, yellow is certain.{hint}"
+
+
+def colour_scored(ctx, field: str) -> None:
+    """Colour a field whose people were just read and are scored, and have an app that is open show that at once."""
+    from clickpose_fiftyone.colours import color_by_confidence
+
+    if field not in predicted_fields(ctx.dataset):
+        return
+    color_by_confidence(ctx.dataset, field)
+    show_colours(ctx)
+    ctx.ops.set_active_fields([joints_field_of(field), field])
 
 
 def show_colours(ctx):

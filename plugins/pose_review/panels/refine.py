@@ -9,9 +9,10 @@ import functools
 import numpy as np
 from fiftyone.operators import types
 
+from clickpose_fiftyone.answering import known_answering, look_up_answering
 from clickpose_fiftyone.canvas import photo_record, pose_record, record_pose
 from clickpose_fiftyone.checks import predicted_fields
-from clickpose_fiftyone.clicked_poses import clicked_pose, drawn_pose, follows, refining_predictor
+from clickpose_fiftyone.clicked_poses import clicked_pose, drawn_pose, follows
 from clickpose_fiftyone.corrections import Corrections, save_corrections, take_back_corrections
 from clickpose_fiftyone.fiftyone_internals import app_samples, is_patches
 from clickpose_fiftyone.found_persons import person_of_selection, photo_of_sample
@@ -20,7 +21,6 @@ from clickpose_fiftyone.predictors import encode_ahead
 from clickpose_fiftyone.provenance import other_network
 from clickpose_fiftyone.refinement import undo_refinement
 from clickpose_fiftyone.review import next_person
-from clickpose_fiftyone.skeletons import skeleton_of
 from clickpose_fiftyone.thumbnails import bounded_picture
 
 from .base import PosePanel, photos_of, prediction_field, register_backends, sentences
@@ -103,26 +103,27 @@ class RefinePanel(PosePanel):
     @answers
     def on_prepare(self, ctx):
         """Encode a person ahead of its first click, and answer what is to be known of the network."""
-        predictor, pose, path, _ = _asked(ctx)
+        skeleton, predictor = look_up_answering(ctx.dataset, ctx.params["field"])
+        pose = record_pose(ctx.params["person"], skeleton, ctx.params["image_hw"])
         if not follows(predictor, pose):
             return {"notice": _ALONE}
-        encode_ahead(predictor, path, pose)
+        encode_ahead(predictor, ctx.params["filepath"], pose)
         return {"notice": other_network(ctx.dataset, ctx.params["field"], predictor)}
 
     @answers
     def on_click(self, ctx):
         """Answer with the person after a joint was put somewhere."""
-        predictor, pose, path, image_hw = _asked(ctx)
+        (skeleton, predictor), (path, image_hw) = _answering(ctx), _photo_file(ctx)
+        pose = record_pose(ctx.params["person"], skeleton, image_hw)
         joint, x, y = (ctx.params[name] for name in ("joint", "x", "y"))
         return pose_record(clicked_pose(predictor, path, image_hw, pose, joint, (float(x), float(y))))
 
     @answers
     def on_box(self, ctx):
         """Answer with the person in a box that was drawn."""
-        field, path, image_hw = (ctx.params[name] for name in ("field", "filepath", "image_hw"))
-        skeleton, predictor = skeleton_of(ctx.dataset, field), refining_predictor(ctx.dataset, field)
+        (skeleton, predictor), (path, image_hw) = _answering(ctx), _photo_file(ctx)
         box = np.array(ctx.params["box"], np.float64)
-        return pose_record(drawn_pose(predictor, path, tuple(image_hw), skeleton, box))
+        return pose_record(drawn_pose(predictor, path, image_hw, skeleton, box))
 
     @answers
     def on_save(self, ctx):
@@ -171,11 +172,16 @@ def _photo(ctx, field: str, sample_id: str, label_id: str | None) -> dict:
     return {**record, "fields": predicted_fields(ctx.dataset), "chosen": chosen}
 
 
-def _asked(ctx):
-    """Return the network, the pose, the photo's path and its (height, width) that an event speaks of."""
-    field, path, (height, width) = (ctx.params[name] for name in ("field", "filepath", "image_hw"))
-    pose = record_pose(ctx.params["person"], skeleton_of(ctx.dataset, field), (height, width))
-    return refining_predictor(ctx.dataset, field), pose, path, (height, width)
+def _answering(ctx):
+    """Return the joints and the network of the field that an event speaks of."""
+    known = known_answering(ctx.dataset_name, ctx.params["field"])
+    return known or look_up_answering(ctx.dataset, ctx.params["field"])
+
+
+def _photo_file(ctx) -> tuple[str, tuple[int, int]]:
+    """Return the photo's path and its (height, width), as the browser was told them."""
+    height, width = ctx.params["image_hw"]
+    return ctx.params["filepath"], (height, width)
 
 
 def _shown_anew(ctx, label_ids) -> dict:

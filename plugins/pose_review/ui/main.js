@@ -6,6 +6,7 @@ import {plugins} from "./app.js";
 import {PoseKeys} from "./pose_keys.js";
 import {PoseLegend} from "./pose_legend.js";
 import {PoseReviewer} from "./pose_reviewer.js";
+import {can} from "./probes.js";
 import {PoseRefine} from "./refine/pose_refine.js";
 import * as requests from "./requests.js";
 
@@ -15,4 +16,4 @@ for (const [name, component] of Object.entries({PoseKeys, PoseLegend, PoseRefine
   });
 }
 
-requests.register();
+if (can("requests")) requests.register();

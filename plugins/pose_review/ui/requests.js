@@ -9,18 +9,20 @@ const VALID_MS = 60_000; // until the panel has opened
 const listeners = new Set();
 let waiting = null; // {person, at}
 
-class RefinePerson extends operators.Operator {
-  get config() {
-    return new operators.OperatorConfig({name: "refine_person", label: "Refine a person", unlisted: true});
-  }
+/** Let the app know the operator. */
+export function register() {
+  class RefinePerson extends operators.Operator {
+    get config() {
+      return new operators.OperatorConfig({name: "refine_person", label: "Refine a person", unlisted: true});
+    }
 
-  async execute({params}) {
-    waiting = {person: params, at: Date.now()};
-    listeners.forEach((listener) => listener());
+    async execute({params}) {
+      waiting = {person: params, at: Date.now()};
+      listeners.forEach((listener) => listener());
+    }
   }
+  operators.registerOperator(RefinePerson, PLUGIN);
 }
-
-export const register = () => operators.registerOperator(RefinePerson, PLUGIN);
 
 /** Be told of requests until the returned function is called. */
 export function listen(listener) {

@@ -2,6 +2,7 @@
 import {React, operators, recoil, state} from "../app.js";
 import * as requests from "../requests.js";
 import {isCovered} from "../pressed.js";
+import {can} from "../probes.js";
 
 // The app shares among browsers which photo is open and what is selected: what changes this soon after a press is of ours.
 const OWN_MS = 3000;
@@ -12,9 +13,7 @@ const idsOf = (selected) => (selected instanceof Map ? [...selected.keys()] : [.
 
 /** Follow; `root`: reference of the panel's element. */
 export function useFollowing(session, board, root) {
-  const opened = recoil.useRecoilValueLoadable(state.currentSampleId);
-  const sampleId = opened.state === "hasValue" ? opened.contents : null;
-  const {datasetName, selectedSamples, selectedLabels} = operators.useGlobalExecutionContext();
+  const {sampleId, datasetName, selectedSamples, selectedLabels} = can("following") ? useShown() : {};
   const selected = idsOf(selectedSamples);
   const isBeneath = () => !root.current || isCovered(root.current);
   const shownFor = React.useRef(null); // what the app calls the sample that is shown
@@ -59,6 +58,13 @@ export function useFollowing(session, board, root) {
       current.removeEventListener("pointerenter", enter);
     };
   }, []);
+}
+
+/** What the app shows: the open photo, the dataset, what is selected. */
+function useShown() {
+  const opened = recoil.useRecoilValueLoadable(state.currentSampleId);
+  const {datasetName, selectedSamples, selectedLabels} = operators.useGlobalExecutionContext();
+  return {sampleId: opened.state === "hasValue" ? opened.contents : null, datasetName, selectedSamples, selectedLabels};
 }
 
 const isOwn = () => Date.now() - pressedAt < OWN_MS;

@@ -5,13 +5,18 @@ import {Board} from "./board.js";
 import {useFollowing} from "./following.js";
 import {Help, Legend} from "./help.js";
 import * as keys from "./keys.js";
+import {can, missing} from "../probes.js";
 import {Session} from "./session.js";
 import {dress} from "./style.js";
 
 const LEAST_PX = 340; // height of the panel
 const NO_ANSWER = "The app did not answer; its log says more.";
 
-export function PoseRefine({schema}) {
+export function PoseRefine(props) {
+  return can("asking") ? h(Refine, props) : h("div", {"data-cy": "pose-refine"}, missing()[0]);
+}
+
+function Refine({schema}) {
   const [session, board] = useSession(schema.view.events);
   const root = React.useRef(null);
   useFollowing(session, board, root);
@@ -29,7 +34,7 @@ export function PoseRefine({schema}) {
 /** A session and its board, which redraw the panel. */
 function useSession(events) {
   const trigger = operators.useTriggerPanelEvent();
-  const refresh = state.useRefreshSample?.();
+  const refresh = can("showing") ? state.useRefreshSample() : null;
   const latest = React.useRef({});
   latest.current = {trigger, events, refresh};
   const [, redraw] = React.useReducer((count) => count + 1, 0);
@@ -76,7 +81,7 @@ function useHeight(root) {
 function standing(session) {
   const person = session.person();
   if (!person) return session.photo ? "Nobody was found in this photo: add people with +." : "";
-  return session.notice || "Drag a joint to where it belongs: the others follow. Press ? for all keys and signs.";
+  return session.notice || missing()[0] || "Drag a joint to where it belongs: the others follow. Press ? for all keys and signs.";
 }
 
 const button = (label, onClick, more = {}) => h("button", {type: "button", onClick, key: label, ...more}, label);
