@@ -10,7 +10,7 @@ import numpy as np
 
 from clickpose.metrics.average_precision import RECALLS, evaluate_keypoints
 from clickpose.metrics.reliability import ReliabilityDiagram, reliability_diagram
-from clickpose.metrics.sparsification import SparsificationCurve, sparsification
+from clickpose.metrics.sparsification import sparsification
 from clickpose_fiftyone.calibration import labelled_pairs, labelled_sample
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.field_names import KEYPOINT_OKS, PRED_OKS
@@ -19,7 +19,31 @@ from clickpose_fiftyone.raw_scores import raw_scores
 from clickpose_fiftyone.truth import PREDICTION_ATTRIBUTES, TRUTH_ATTRIBUTES, read_predictions, read_truth
 
 BINS = 10
+MOST_POINTS = 400  # of a curve: the browser need not draw more
 Curve = TypeVar("Curve")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DrawnSparsification:
+    """A sparsification curve with as many points as are drawn: whole ones take 16 MB for 12,000 people, and are kept.
+
+    Attributes:
+        removed, errors, oracle: some 400 points of :class:`~clickpose.metrics.sparsification.SparsificationCurve`.
+        ause: of the whole curve.
+    """
+
+    removed: np.ndarray
+    errors: np.ndarray
+    oracle: np.ndarray
+    ause: float
+
+    @classmethod
+    def of(cls, scores: np.ndarray, errors: np.ndarray) -> DrawnSparsification:
+        """Compute it."""
+        curve = sparsification(scores, errors)
+        step = max(1, len(curve.removed) // MOST_POINTS)
+        removed, left, oracle = (values[::step].copy() for values in (curve.removed, curve.errors, curve.oracle))
+        return cls(removed=removed, errors=left, oracle=oracle, ause=curve.ause)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -37,7 +61,7 @@ class CalibrationReport:
 
     joints: tuple[str, ...]
     reliability: tuple[ReliabilityDiagram, ReliabilityDiagram]
-    sparsification: tuple[SparsificationCurve, SparsificationCurve]
+    sparsification: tuple[DrawnSparsification, DrawnSparsification]
     precision: tuple[np.ndarray, np.ndarray]
     joint_predicted: np.ndarray
     joint_measured: np.ndarray
@@ -76,7 +100,7 @@ def calibration_report(samples, pred_field: str, gt_field: str) -> CalibrationRe
     return CalibrationReport(
         joints=predictions.skeleton.names,
         reliability=_before_and_after(lambda values: reliability_diagram(values, oks, BINS, adaptive=False), *scores),
-        sparsification=_before_and_after(lambda values: sparsification(values, 1 - oks), *scores),
+        sparsification=_before_and_after(lambda values: DrawnSparsification.of(values, 1 - oks), *scores),
         precision=_precision(predictions, truth),
         joint_predicted=mean_by_joint(after),
         joint_measured=mean_by_joint(sample.oks),

@@ -32,6 +32,7 @@ from clickpose_fiftyone.fiftyone_internals import (
     set_loaded,
     write_operations,
 )
+from clickpose_fiftyone.process_memory import note_work
 
 _SCALAR_FIELDS = {
     bool: fo.BooleanField, int: fo.IntField, float: fo.FloatField, str: fo.StringField, datetime: fo.DateTimeField,
@@ -73,6 +74,7 @@ def write_columns(samples, path: str, label_ids: Nested, persons: Mapping[str, N
         for label in _people_of(sample, path) if persons else ():
             if (person := people.get(label.id)) is not None:
                 set_loaded(label, **{name: nested[row][person] for name, nested in persons.items()})
+    note_work()
 
 
 def write_labels(samples, labels: Mapping[str, tuple[type, Documents]]) -> None:
@@ -103,6 +105,7 @@ def write_labels(samples, labels: Mapping[str, tuple[type, Documents]]) -> None:
         people = {name: (kind, nested[row]) for name, (kind, nested) in labels.items()}
         set_loaded(sample, **{name: None if new is None else late_labels(kind, new)
                               for name, (kind, new) in people.items()})  # fmt: skip
+    note_work()
 
 
 def _loaded(samples, sample_ids: Sequence) -> Iterator[tuple[int, fo.Sample]]:

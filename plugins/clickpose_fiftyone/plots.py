@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from clickpose.draw import score_color
-from clickpose_fiftyone.calibration_report import BINS, CalibrationReport
+from clickpose_fiftyone.calibration_report import BINS, MOST_POINTS, CalibrationReport
 from clickpose_fiftyone.comparison import FieldComparison
 from clickpose_fiftyone.diagnosis import ERRORS, Diagnosis
 
 BEFORE, AFTER, FAINT = "#8f93a3", "#ff6d05", "#6b6f7d"
 _GRID = "rgba(140,140,160,0.18)"
-_MOST_POINTS = 400  # of a curve: the browser need not draw more
 Figure = tuple[list[dict], dict]
 
 
@@ -149,7 +148,7 @@ def diagnosis_figure(diagnosis: Diagnosis) -> Figure:
 
 def _line(name: str, x, y, color: str, mode: str = "lines", dash: str = "solid") -> dict:
     x, y = np.asarray(x), np.asarray(y)
-    step = max(1, len(x) // _MOST_POINTS)
+    step = max(1, len(x) // MOST_POINTS)
     line = {"color": color, "width": 2, "dash": dash}
     return {"type": "scatter", "mode": mode, "name": name, "x": _list(x[::step]), "y": _list(y[::step]), "line": line}
 
