@@ -27,6 +27,7 @@ from clickpose.metrics.reliability import brier_score, expected_calibration_erro
 from clickpose.metrics.sparsification import ause
 from clickpose.outputs import check_outputs
 from clickpose_fiftyone.checks import require_compared, require_samples
+from clickpose_fiftyone.collector import collector_paused
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.field_names import CALIBRATION_INFO, GT, PRED
 from clickpose_fiftyone.fiftyone_internals import dataset_of
@@ -105,6 +106,7 @@ class CalibrationSummary:
         )
 
 
+@collector_paused()
 def calibrate(
     samples,
     pred_field: str = PRED,
@@ -168,6 +170,7 @@ def calibrate(
 
 
 @of_photos
+@collector_paused()
 def apply_calibrator(samples, path: str | Path, pred_field: str = PRED, model: str | None = None) -> CalibrationSummary:
     """Write scores calibrated by a file that :func:`calibrate` or ``clickpose calibrate`` wrote.
 

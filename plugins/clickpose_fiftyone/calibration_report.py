@@ -12,6 +12,7 @@ from clickpose.metrics.average_precision import RECALLS, evaluate_keypoints
 from clickpose.metrics.reliability import ReliabilityDiagram, reliability_diagram
 from clickpose.metrics.sparsification import sparsification
 from clickpose_fiftyone.calibration import labelled_pairs, labelled_sample
+from clickpose_fiftyone.collector import collector_paused
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.field_names import KEYPOINT_OKS, PRED_OKS
 from clickpose_fiftyone.kept import kept_while_unchanged
@@ -74,6 +75,7 @@ class CalibrationReport:
 
 
 @kept_while_unchanged
+@collector_paused()
 def calibration_report(samples, pred_field: str, gt_field: str) -> CalibrationReport:
     """Compute the curves.
 

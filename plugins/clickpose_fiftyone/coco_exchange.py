@@ -42,6 +42,7 @@ from clickpose_fiftyone.coco_reading import (
     read_list,
 )
 from clickpose_fiftyone.coco_writing import document_of
+from clickpose_fiftyone.collector import collector_paused
 from clickpose_fiftyone.column_writes import label_documents, write_labels
 from clickpose_fiftyone.columns import count_rejected
 from clickpose_fiftyone.field_names import CATEGORY_ID, COCO_ID, GT, boxes_field_of, people_path, person_path
@@ -72,6 +73,7 @@ class _Photo:
     size: tuple[float, float]
 
 
+@collector_paused()
 def import_coco(
     dataset: fo.Dataset,
     annotations: str | Path | Mapping | Sequence,
@@ -117,6 +119,7 @@ def import_coco(
 
 
 @of_photos
+@collector_paused()
 def export_coco(samples, path: str | Path, field: str = GT, results: bool | None = None) -> ExchangeSummary:
     """Write the people of a field as a COCO keypoint file; an imported file comes back as it was, but for changes.
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from clickpose.draw import score_color
 from clickpose_fiftyone.checks import fields_of, pose_fields, predicted_fields, require_writable
+from clickpose_fiftyone.collector import collector_paused
 from clickpose_fiftyone.columns import PersonColumns, write_joints
 from clickpose_fiftyone.conversion import PERSON
 from clickpose_fiftyone.field_names import (
@@ -56,6 +57,7 @@ def score_bins(scores: np.ndarray) -> list[str]:
 
 
 @of_photos
+@collector_paused()
 def add_heat_joints(samples, pred_field: str = PRED, hide_below: float = 0.0) -> int:
     """Write the companion field ``<pred_field>_joints`` and each person's ``oks_bin``.
 

@@ -18,6 +18,7 @@ import numpy as np
 from bson import ObjectId
 from pymongo import UpdateOne
 
+from clickpose_fiftyone.collector import collector_paused
 from clickpose_fiftyone.field_names import TAGS
 from clickpose_fiftyone.fiftyone_internals import (
     CLASS,
@@ -41,6 +42,7 @@ Nested = list[list | None]
 Documents = list[list[dict] | None]
 
 
+@collector_paused()
 def write_columns(samples, path: str, label_ids: Nested, persons: Mapping[str, Nested], photos: Mapping[str, list]):
     """Write attributes of the persons and fields of the photos of a view.
 
@@ -77,6 +79,7 @@ def write_columns(samples, path: str, label_ids: Nested, persons: Mapping[str, N
     note_work()
 
 
+@collector_paused()
 def write_labels(samples, labels: Mapping[str, tuple[type, Documents]]) -> None:
     """Replace label fields of the photos of a view by new labels; all fields of a photo are replaced at once.
 
@@ -123,6 +126,7 @@ def _people_of(sample: fo.Sample, path: str) -> Sequence[fo.Label]:
     return () if labels is None else labels[name]
 
 
+@collector_paused()
 def documents(kind: type, attributes: Iterable[Mapping]) -> list[dict]:
     """Return new labels as the database keeps them.
 
@@ -134,6 +138,7 @@ def documents(kind: type, attributes: Iterable[Mapping]) -> list[dict]:
     return [{**empty, ID: ObjectId(), TAGS: [], "attributes": {}, **values} for values in attributes]
 
 
+@collector_paused()
 def label_documents(labels: fo.Label) -> list[dict]:
     """Return the labels of one photo's list, such as ``fo.Keypoints``, as the database keeps them."""
     return [label.to_dict() for label in labels[list_name(type(labels))]]

@@ -17,6 +17,7 @@ from clickpose.boxes import enclosing_box, xywh_to_xyxy
 from clickpose.skeleton import Skeleton
 from clickpose.structures import Poses
 from clickpose_fiftyone.checks import image_sizes, require_keypoints
+from clickpose_fiftyone.collector import collector_paused
 from clickpose_fiftyone.column_writes import documents, plain, write_columns, write_labels
 from clickpose_fiftyone.conversion import absent_joints
 from clickpose_fiftyone.field_names import (
@@ -264,6 +265,7 @@ class PersonColumns:
         return np.bincount(self.rows, weights=values, minlength=len(self.counts)).astype(int)
 
 
+@collector_paused()
 def write_joints(columns: PersonColumns, field: str, shown: np.ndarray, attributes: Mapping[str, np.ndarray]) -> None:
     """Write joints of the persons as a field of their own: keypoints of one point, labelled by joint.
 

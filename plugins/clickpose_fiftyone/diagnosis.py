@@ -15,6 +15,7 @@ import numpy as np
 from clickpose.metrics.keypoint_sets import KeypointTruth
 from clickpose.metrics.oks import keypoint_oks
 from clickpose_fiftyone.checks import require_compared, require_samples
+from clickpose_fiftyone.collector import collector_paused
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.field_names import GT, JOINT_ERRORS, PRED
 from clickpose_fiftyone.matching import group_indices, match_persons
@@ -60,6 +61,7 @@ class Diagnosis:
 
 
 @of_photos
+@collector_paused()
 def diagnose(samples, pred_field: str = PRED, gt_field: str = GT, write: bool = True) -> Diagnosis:
     """Classify the error of every labelled joint that a prediction exists for.
 

@@ -20,6 +20,7 @@ from clickpose.metrics.average_precision import (
     evaluate_keypoints,
 )
 from clickpose_fiftyone.checks import left_out, require_compared, require_samples
+from clickpose_fiftyone.collector import collector_paused
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.field_names import AREA, GT, PRED, PRED_OKS, person_path
 from clickpose_fiftyone.fiftyone_internals import RestoredResults, dataset_of
@@ -197,6 +198,7 @@ class PoseEvaluationResults(RestoredResults, foud.DetectionResults):
         return cls(samples, config, key, list(zip(*columns, strict=True)), **own, **kwargs)
 
 
+@collector_paused()
 def evaluate_poses(
     samples, pred_field: str = PRED, gt_field: str = GT, eval_key: str | None = "eval", score: str = PRED_OKS,
     oks: float = 0.5,

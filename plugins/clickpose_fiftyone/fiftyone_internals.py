@@ -14,6 +14,8 @@ import fiftyone.utils.annotations as foua
 from fiftyone.core.json import stringify
 from fiftyone.core.odm import bulk_write, get_db_conn
 
+from clickpose_fiftyone.collector import collector_paused
+
 ID = "_id"  # of a document as the database keeps it: photos and labels; an ObjectId
 CLASS = "_cls"  # of an embedded document: the name of its class
 
@@ -68,6 +70,7 @@ def known_dataset_ids() -> list:
     return list(get_db_conn()["datasets"].distinct(ID))
 
 
+@collector_paused()
 def raw_columns(samples, expressions: Mapping[str, object]) -> dict[str, list]:
     """Read columns of a view's S photos at once, as the database keeps them.
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from clickpose.metrics.oks import keypoint_oks, oks
 from clickpose_fiftyone.checks import require_compared, require_keypoints, require_samples
+from clickpose_fiftyone.collector import collector_paused
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.field_names import (
     GT,
@@ -79,6 +80,7 @@ class LabelErrors:
         return f"{people} of {self.persons} labelled people look wrong: {', '.join(parts)}."
 
 
+@collector_paused()
 def find_label_errors(samples, pred_field: str | None = PRED, gt_field: str = GT, write: bool = True) -> LabelErrors:
     """Look for annotations that are probably wrong.
 

@@ -12,6 +12,7 @@ from clickpose.calibration.aggregation import visibility_weighted
 from clickpose.data.confidences import unit_confidences
 from clickpose.data.notes import Notes, note
 from clickpose_fiftyone.checks import left_out, people, require_samples
+from clickpose_fiftyone.collector import collector_paused
 from clickpose_fiftyone.columns import PersonColumns, index_lowest_oks, lowest_oks
 from clickpose_fiftyone.field_names import (
     CALIBRATION_INFO,
@@ -102,6 +103,7 @@ class RestoredScores:
 
 
 @of_photos
+@collector_paused()
 def restore_raw_scores(samples, pred_field: str = PRED) -> RestoredScores:
     """Take calibrations back: ``keypoint_oks``, ``pred_oks`` and ``visibility`` are the network's own again.
 

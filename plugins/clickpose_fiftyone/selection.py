@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from clickpose_fiftyone.checks import require_samples
+from clickpose_fiftyone.collector import collector_paused
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.field_names import PRED, PRED_OKS, TAGS, TO_LABEL
 from clickpose_fiftyone.people_views import of_photos
@@ -27,6 +28,7 @@ class Selection:
 
 
 @of_photos
+@collector_paused()
 def select_for_labelling(
     samples, pred_field: str = PRED, budget: int = 50, diversity: float = 0.5, tag: str | None = TO_LABEL
 ) -> Selection:

@@ -8,6 +8,7 @@ import fiftyone as fo
 import numpy as np
 
 from clickpose_fiftyone.checks import plural, require_writable
+from clickpose_fiftyone.collector import collector_paused
 from clickpose_fiftyone.columns import PersonColumns, write_joints
 from clickpose_fiftyone.field_names import (
     JOINT_VISIBILITY,
@@ -42,6 +43,7 @@ class VisibilitySummary:
 
 
 @of_photos
+@collector_paused()
 def flag_low_visibility(
     samples,
     pred_field: str = PRED,
