@@ -26,8 +26,9 @@ from clickpose.metrics.oks import keypoint_oks
 from clickpose.metrics.reliability import brier_score, expected_calibration_error
 from clickpose.metrics.sparsification import ause
 from clickpose.outputs import check_outputs
+from clickpose.steps import Steps, stepwise
 from clickpose_fiftyone.checks import require_compared, require_samples
-from clickpose_fiftyone.collector import collector_paused
+from clickpose_fiftyone.collector import collector_paused, uncollected
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.field_names import CALIBRATION_INFO, GT, PRED
 from clickpose_fiftyone.fiftyone_internals import dataset_of
@@ -106,7 +107,8 @@ class CalibrationSummary:
         )
 
 
-@collector_paused()
+@stepwise
+@uncollected
 def calibrate(
     samples,
     pred_field: str = PRED,
@@ -117,7 +119,7 @@ def calibrate(
     model: str | None = None,
     save_to: str | Path | None = None,
     even_if_worse: bool = False,
-) -> CalibrationSummary:
+) -> Steps[CalibrationSummary]:
     """Fit a calibrator on labelled photos and write calibrated scores of all photos, if they are the better ones.
 
     A calibrator that was named and is worse than the network's own scores, on people that it was not fitted on, is told
@@ -134,6 +136,7 @@ def calibrate(
         model: name of the network that predicted the field, where the dataset does not know it; kept for the field.
         save_to: file to write the calibrator to; needs the network's name.
         even_if_worse: write it also where the network's own scores are better.
+        progress: called with (parts of the work done, parts in all); nothing is written before the last one.
 
     Raises:
         ValueError: if a field or file cannot serve, the network of a file's calibrator has no name, or ``"auto"`` finds
@@ -151,9 +154,12 @@ def calibrate(
         network = network_needed(samples, pred_field, columns.skeleton, model, "to write a calibrator to a file")
         _check_file(Path(save_to))
     truth = PersonColumns(fit_on, gt_field, attributes=TRUTH_ATTRIBUTES)
+    yield 1, 4
     pairs = labelled_pairs(columns, truth)
     sample = labelled_sample(columns, truth, pairs)
+    yield 2, 4
     fit = fit_calibration(sample, columns.skeleton, kind, per_joint, source=f'"{gt_field}"')
+    yield 3, 4
     if fit.worse and not even_if_worse:
         return CalibrationSummary.of(fit, written=False)
     notes: Counter[str] = Counter()

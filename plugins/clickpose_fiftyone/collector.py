@@ -6,10 +6,13 @@ them: that took two thirds of the time of reading and half of that of writing. W
 
 from __future__ import annotations
 
+import functools
 import gc
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+from clickpose.steps import Steps
 
 _LOCK = threading.Lock()
 _inside = 0  # how many threads and calls are
@@ -32,3 +35,14 @@ def collector_paused() -> Iterator[None]:
             _inside -= 1
             if not _inside and _was_enabled:
                 gc.enable()
+
+
+def uncollected(generator: Callable[..., Steps]) -> Callable[..., Steps]:
+    """Pause the collector while a generator of steps is driven."""
+
+    @functools.wraps(generator)
+    def run(*args, **kwargs):
+        with collector_paused():
+            return (yield from generator(*args, **kwargs))
+
+    return run

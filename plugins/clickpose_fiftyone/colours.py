@@ -13,8 +13,9 @@ import fiftyone as fo
 import numpy as np
 
 from clickpose.draw import score_color
+from clickpose.steps import Steps, stepwise
 from clickpose_fiftyone.checks import fields_of, pose_fields, predicted_fields, require_writable
-from clickpose_fiftyone.collector import collector_paused
+from clickpose_fiftyone.collector import uncollected
 from clickpose_fiftyone.columns import PersonColumns, write_joints
 from clickpose_fiftyone.conversion import PERSON
 from clickpose_fiftyone.field_names import (
@@ -30,7 +31,7 @@ from clickpose_fiftyone.field_names import (
     joints_field_of,
 )
 from clickpose_fiftyone.fiftyone_internals import dataset_of, is_generated
-from clickpose_fiftyone.people_views import of_photos
+from clickpose_fiftyone.people_views import photos_of
 
 BINS = 10
 NO_SCORE = "no score"
@@ -56,15 +57,16 @@ def score_bins(scores: np.ndarray) -> list[str]:
     return names[np.where(np.isfinite(scores), index, BINS)].tolist()
 
 
-@of_photos
-@collector_paused()
-def add_heat_joints(samples, pred_field: str = PRED, hide_below: float = 0.0) -> int:
+@stepwise
+@uncollected
+def add_heat_joints(samples, pred_field: str = PRED, hide_below: float = 0.0) -> Steps[int]:
     """Write the companion field ``<pred_field>_joints`` and each person's ``oks_bin``.
 
     Args:
         samples: a dataset or view of images.
         pred_field: Keypoints field with ``keypoint_oks``.
         hide_below: leave out joints with a lower visibility.
+        progress: called with (photos done, photos in all).
 
     Returns:
         the number of joints written.
@@ -72,6 +74,7 @@ def add_heat_joints(samples, pred_field: str = PRED, hide_below: float = 0.0) ->
     Raises:
         ValueError: if the field cannot serve, or has no predicted OKS.
     """
+    samples = photos_of(samples)
     if not is_generated(samples):  # all people of the photos: the field is written whole
         samples = dataset_of(samples).select(samples.values("id"), ordered=True)
     columns = PersonColumns(samples, pred_field)
@@ -87,7 +90,7 @@ def add_heat_joints(samples, pred_field: str = PRED, hide_below: float = 0.0) ->
         JOINT_OKS: scores,
         JOINT_VISIBILITY: visibility,
     }
-    write_joints(columns, joints_field_of(pred_field), shown, attributes)
+    yield from write_joints.steps(columns, joints_field_of(pred_field), shown, attributes)
     return int(shown.sum())
 
 
@@ -130,8 +133,9 @@ def _in_one_color(path: str, color: str) -> dict:
     return {"path": path, "fieldColor": color, "colorByAttribute": "label", "valueColors": values}
 
 
-@of_photos
-def color_by_confidence(samples, pred_field: str = PRED, hide_below: float = 0.0) -> fo.ColorScheme:
+@stepwise
+@uncollected
+def color_by_confidence(samples, pred_field: str = PRED, hide_below: float = 0.0) -> Steps[fo.ColorScheme]:
     """Write the companion field and make the scheme, with the fields that were coloured before, the dataset's own.
 
     Returns:
@@ -140,7 +144,8 @@ def color_by_confidence(samples, pred_field: str = PRED, hide_below: float = 0.0
     Raises:
         ValueError: as :func:`add_heat_joints`.
     """
-    add_heat_joints(samples, pred_field, hide_below)
+    samples = photos_of(samples)
+    yield from add_heat_joints.steps(samples, pred_field, hide_below)
     dataset = dataset_of(samples)
     scheme = dataset_scheme(dataset)
     dataset.app_config.color_scheme = scheme

@@ -15,6 +15,7 @@ import numpy as np
 
 from clickpose.boxes import enclosing_box, xywh_to_xyxy
 from clickpose.skeleton import Skeleton
+from clickpose.steps import Steps, stepwise
 from clickpose.structures import Poses
 from clickpose_fiftyone.checks import image_sizes, require_keypoints
 from clickpose_fiftyone.collector import collector_paused
@@ -36,6 +37,7 @@ from clickpose_fiftyone.field_names import (
 from clickpose_fiftyone.fiftyone_internals import ID, dataset_of, is_generated, raw_columns
 from clickpose_fiftyone.skeletons import skeleton_of
 
+_PHOTOS_AT_ONCE = 5_000  # whose joints are written together
 POSE_ATTRIBUTES = (POINTS, VISIBILITY, KEYPOINT_OKS, FIXED, BOUNDING_BOX, PRED_OKS)
 
 
@@ -265,22 +267,46 @@ class PersonColumns:
         return np.bincount(self.rows, weights=values, minlength=len(self.counts)).astype(int)
 
 
-@collector_paused()
-def write_joints(columns: PersonColumns, field: str, shown: np.ndarray, attributes: Mapping[str, np.ndarray]) -> None:
+@stepwise
+def write_joints(
+    columns: PersonColumns, field: str, shown: np.ndarray, attributes: Mapping[str, np.ndarray]
+) -> Steps[None]:
     """Write joints of the persons as a field of their own: keypoints of one point, labelled by joint.
+
+    Some thousand photos at a time: the joints of 250,000 people as documents take gigabytes.
 
     Args:
         columns: the persons.
         field: Keypoints field to write, free or one that this function wrote.
         shown: (N, K) which joints, all of them placed.
         attributes: name -> (N, K) numbers or texts; NaN is written as None.
+        progress: called with (photos done, photos in all).
 
     Raises:
         ValueError: if the field or an attribute of it holds something else; nothing is written.
     """
+    total, ends = len(columns.counts), np.concatenate([[0], np.cumsum(columns.counts)])
+    step = total if is_generated(columns.samples) else _PHOTOS_AT_ONCE
+    for start in range(0, total, max(step, 1)):
+        stop = min(start + step, total)
+        people = slice(ends[start], ends[stop])
+        nested = _joint_documents(columns, people, columns.counts[start:stop], shown, attributes)
+        photos = columns.samples
+        if stop - start < total:
+            photos = dataset_of(photos).select(columns.sample_ids[start:stop].tolist(), ordered=True)
+        write_labels(photos, {field: (fo.Keypoints, nested)})
+        yield stop, total
+
+
+@collector_paused()
+def _joint_documents(
+    columns: PersonColumns, people: slice, counts: np.ndarray, shown: np.ndarray, attributes: Mapping[str, np.ndarray]
+) -> list[list[dict]]:
+    """Return the joints of some people for :func:`write_labels`; ``counts`` of them are in each photo."""
+    shown, names = shown[people], columns.skeleton.names
     persons, joints = np.nonzero(shown)
-    names, points = columns.skeleton.names, columns.points.tolist()
-    chosen = {name: plain(values[persons, joints]) for name, values in attributes.items()}
+    points = columns.points[people].tolist()
+    chosen = {name: plain(values[people][persons, joints]) for name, values in attributes.items()}
     written = documents(
         fo.Keypoint,
         (
@@ -288,9 +314,9 @@ def write_joints(columns: PersonColumns, field: str, shown: np.ndarray, attribut
             for person, joint, *values in zip(persons.tolist(), joints.tolist(), *chosen.values(), strict=True)
         ),
     )
-    ends = np.cumsum(columns.totals(shown.sum(axis=1))).tolist()
-    nested = [written[start:end] for start, end in zip([0, *ends], ends, strict=False)]
-    write_labels(columns.samples, {field: (fo.Keypoints, nested)})
+    rows = np.repeat(np.arange(len(counts)), counts)
+    ends = np.cumsum(np.bincount(rows, weights=shown.sum(axis=1), minlength=len(counts)).astype(int)).tolist()
+    return [written[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
 
 def lowest_oks(columns: PersonColumns, pred_oks: np.ndarray) -> dict[str, np.ndarray]:

@@ -14,12 +14,13 @@ import numpy as np
 
 from clickpose.metrics.keypoint_sets import KeypointTruth
 from clickpose.metrics.oks import keypoint_oks
+from clickpose.steps import Steps, stepwise
 from clickpose_fiftyone.checks import require_compared, require_samples
-from clickpose_fiftyone.collector import collector_paused
+from clickpose_fiftyone.collector import uncollected
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.field_names import GT, JOINT_ERRORS, PRED
 from clickpose_fiftyone.matching import group_indices, match_persons
-from clickpose_fiftyone.people_views import of_photos
+from clickpose_fiftyone.people_views import photos_of
 from clickpose_fiftyone.truth import (
     PREDICTION_ATTRIBUTES,
     TRUTH_ATTRIBUTES,
@@ -32,6 +33,9 @@ ERRORS = ("good", "jitter", "inversion", "swap", "miss")
 GOOD_FROM, NEAR_FROM, FOUND_FROM = 0.85, 0.5, 0.1
 UNLABELLED = "unlabelled"
 _NOT_LABELLED = -1
+
+
+_PEOPLE_A_STEP = 1_000
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -60,9 +64,9 @@ class Diagnosis:
         return f"Compared {total} joints of {self.persons} people: {', '.join(parts)}."
 
 
-@of_photos
-@collector_paused()
-def diagnose(samples, pred_field: str = PRED, gt_field: str = GT, write: bool = True) -> Diagnosis:
+@stepwise
+@uncollected
+def diagnose(samples, pred_field: str = PRED, gt_field: str = GT, write: bool = True) -> Steps[Diagnosis]:
     """Classify the error of every labelled joint that a prediction exists for.
 
     Args:
@@ -71,10 +75,12 @@ def diagnose(samples, pred_field: str = PRED, gt_field: str = GT, write: bool = 
         gt_field: Keypoints field with annotations.
         write: store the kinds as ``joint_errors`` of each predicted person (``unlabelled`` without an
             annotation).
+        progress: called with (people done, people in all).
 
     Raises:
         ValueError: if the fields cannot serve or nobody is labelled.
     """
+    samples = photos_of(samples)
     require_samples(samples)
     require_compared(samples, pred_field, gt_field)
     predictions = PersonColumns(samples, pred_field, attributes=PREDICTION_ATTRIBUTES)
@@ -86,10 +92,12 @@ def diagnose(samples, pred_field: str = PRED, gt_field: str = GT, write: bool = 
     kinds = np.full((len(predictions), len(skeleton)), _NOT_LABELLED)
     compared = np.flatnonzero((matches.truth_of >= 0) & matches.counted)
     people_of = group_indices(truth.image_ids)
-    for prediction in compared.tolist():
+    for done, prediction in enumerate(compared.tolist(), 1):
         person = int(matches.truth_of[prediction])
         others = [i for i in people_of[truth.image_ids[person]].tolist() if i != person]
         kinds[prediction] = classify_joints(predictions.keypoints[prediction], truth, person, others, skeleton)
+        if done % _PEOPLE_A_STEP == 0:
+            yield done, len(compared)
     if write:
         names = np.array([*ERRORS, UNLABELLED])
         predictions.write(JOINT_ERRORS, names[kinds].tolist())

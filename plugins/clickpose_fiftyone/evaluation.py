@@ -19,8 +19,9 @@ from clickpose.metrics.average_precision import (
     KeypointEvaluation,
     evaluate_keypoints,
 )
+from clickpose.steps import Steps, stepwise
 from clickpose_fiftyone.checks import left_out, require_compared, require_samples
-from clickpose_fiftyone.collector import collector_paused
+from clickpose_fiftyone.collector import collector_paused, uncollected
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.field_names import AREA, GT, PRED, PRED_OKS, person_path
 from clickpose_fiftyone.fiftyone_internals import RestoredResults, dataset_of
@@ -112,10 +113,16 @@ class PoseEvaluation(foud.DetectionEvaluation):
         if taken:
             raise ValueError(f'Expected a free name for the run, got {key!r}: "{taken[0]}" is there already')
 
-    def register_run(self, samples, key, overwrite=True, cleanup=True):
-        """Evaluate the view, then note the run: where the fields cannot serve, there is none."""
+    @collector_paused()
+    def prepare(self, samples):
+        """Evaluate the view; nothing is written."""
         self._outcome = _evaluate_columns(samples, self.config)
         self._matches_by_sample = _matches_by_sample(self._outcome)
+
+    def register_run(self, samples, key, overwrite=True, cleanup=True):
+        """Evaluate the view, if nobody has, then note the run: where the fields cannot serve, there is none."""
+        if self._outcome is None:
+            self.prepare(samples)
         super().register_run(samples, key, overwrite=overwrite, cleanup=cleanup)
 
     def evaluate(self, doc, eval_key=None):
@@ -131,6 +138,7 @@ class PoseEvaluation(foud.DetectionEvaluation):
         dataset_of(samples).delete_sample_fields([_oks_field(eval_key)], error_level=2)
         super().cleanup(samples, eval_key)
 
+    @collector_paused()
     def generate_results(self, samples, matches, eval_key=None, classes=None, missing=None, progress=None):
         """Write the states of all persons and photos; return :class:`PoseEvaluationResults`."""
         if eval_key is not None:
@@ -198,11 +206,12 @@ class PoseEvaluationResults(RestoredResults, foud.DetectionResults):
         return cls(samples, config, key, list(zip(*columns, strict=True)), **own, **kwargs)
 
 
-@collector_paused()
+@stepwise
+@uncollected
 def evaluate_poses(
     samples, pred_field: str = PRED, gt_field: str = GT, eval_key: str | None = "eval", score: str = PRED_OKS,
     oks: float = 0.5,
-) -> PoseEvaluationResults:  # fmt: skip
+) -> Steps[PoseEvaluationResults]:  # fmt: skip
     """Evaluate predictions; equal to ``samples.evaluate_detections(..., method="coco-pose")`` without its sample loop.
 
     Beside FiftyOne's own fields, each sample gets ``<eval_key>_oks``, the mean OKS of its predictions.
@@ -214,6 +223,7 @@ def evaluate_poses(
         eval_key: name under which the run is stored; None to store nothing.
         score: attribute that ranks the predictions; ``"score_raw"`` for the ranking before calibration.
         oks: OKS from which a prediction finds a person, for the stored matches.
+        progress: called with (parts of the work done, parts in all); nothing is written before the second one.
 
     Raises:
         ValueError: if the fields cannot serve or there is no ground truth.
@@ -226,9 +236,12 @@ def evaluate_poses(
     require_samples(samples)
     config = PoseEvaluationConfig(pred_field, gt_field, iou=oks, score=score)
     method = config.build()
+    method.prepare(samples)
+    yield 1, 3
     method.register_run(samples, eval_key)
     method.register_samples(samples, eval_key)
     results = method.generate_results(samples, method.all_matches(), eval_key=eval_key)
+    yield 2, 3
     if eval_key is not None:
         method.save_run_results(samples, eval_key, results)
         method.add_fields_to_sidebar_group(samples, eval_key, omit_fields=(pred_field, gt_field))

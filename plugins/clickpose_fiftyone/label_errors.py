@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from clickpose.metrics.oks import keypoint_oks, oks
+from clickpose.steps import Steps, stepwise
 from clickpose_fiftyone.checks import require_compared, require_keypoints, require_samples
-from clickpose_fiftyone.collector import collector_paused
+from clickpose_fiftyone.collector import uncollected
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.field_names import (
     GT,
@@ -80,8 +81,11 @@ class LabelErrors:
         return f"{people} of {self.persons} labelled people look wrong: {', '.join(parts)}."
 
 
-@collector_paused()
-def find_label_errors(samples, pred_field: str | None = PRED, gt_field: str = GT, write: bool = True) -> LabelErrors:
+@stepwise
+@uncollected
+def find_label_errors(
+    samples, pred_field: str | None = PRED, gt_field: str = GT, write: bool = True
+) -> Steps[LabelErrors]:
     """Look for annotations that are probably wrong.
 
     Doubles and limbs need no predictions; the other kinds compare with confident ones.
@@ -91,6 +95,7 @@ def find_label_errors(samples, pred_field: str | None = PRED, gt_field: str = GT
         pred_field: Keypoints field with predictions; None to compare with none.
         gt_field: Keypoints field with annotations.
         write: tag the persons ``label_error`` and store the kinds as ``label_errors``.
+        progress: called with (parts of the search done, parts in all).
 
     Raises:
         ValueError: if the fields cannot serve or nobody is labelled.
@@ -102,9 +107,12 @@ def find_label_errors(samples, pred_field: str | None = PRED, gt_field: str = GT
     else:
         require_compared(samples, pred_field, gt_field)
     truth = _Truth(PersonColumns(samples, gt_field))
+    yield 1, 4
     found = [*_duplicates(truth), *_impossible_limbs(truth)]
+    yield 2, 4
     if pred_field is not None:
         found += _against_predictions(truth, PersonColumns(samples, pred_field))
+    yield 3, 4
     found.sort(key=lambda error: -error.suspicion)
     if write:
         _write(truth.columns, found)

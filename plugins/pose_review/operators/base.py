@@ -192,6 +192,39 @@ class PoseOperator(foo.Operator):
         return {"error": sentence_of(error)}
 
 
+class SteppedOperator(PoseOperator):
+    """An operator that calls a function of steps of the package: the app shows its progress, and can cancel it.
+
+    Attributes:
+        noun: what the steps are of.
+    """
+
+    generator = True
+    noun = "parts"
+
+    def long_run(self, ctx, samples):
+        """Return the steps; the result's text is shown."""
+        raise NotImplementedError
+
+    def text_of(self, ctx, result) -> str:
+        """Return what is told of the result."""
+        return str(result)
+
+    def steps(self, ctx):
+        """Run with progress; cancelled, it goes no further."""
+        try:
+            run = self.long_run(ctx, self._samples(ctx))
+            result = yield from self.reported(ctx, run, self.noun)
+        except USER_ERRORS as error:
+            yield from self.refused(ctx, error)
+            return
+        text = self.text_of(ctx, result)
+        if self.reloads:
+            yield ctx.ops.reload_dataset()
+        yield ctx.ops.notify(text, variant="success")
+        yield {"message": text}
+
+
 def reporter(ctx, noun: str):
     """Return what reports (done, in all) as the progress of a queued run."""
     return lambda done, total: _report(ctx, done / total, f"{done} of {total} {noun}")

@@ -8,6 +8,7 @@ from .base import (
     MEDIUM,
     USER_ERRORS,
     PoseOperator,
+    SteppedOperator,
     default_prediction,
     fields_of_params,
     path_of_params,
@@ -72,11 +73,13 @@ class Calibrate(PoseOperator):
             inputs.str("checkpoint", label=_CHECKPOINT)
 
     def steps(self, ctx):
-        """Calibrate, CCNet with progress; nothing is written when it is cancelled."""
+        """Calibrate with progress; nothing is written when it is cancelled."""
         try:
             samples = self._samples(ctx)
-            steps = self._ccnet_steps(ctx, samples)
-            result = self.run(ctx, samples) if steps is None else (yield from self.reported(ctx, steps, "people"))
+            steps, noun = self._ccnet_steps(ctx, samples), "people"
+            if steps is None and ctx.params.get("source") != "file":
+                steps, noun = self._curve_steps(ctx, samples), "parts"
+            result = self.run(ctx, samples) if steps is None else (yield from self.reported(ctx, steps, noun))
         except USER_ERRORS as error:
             yield from self.refused(ctx, error)
             return
@@ -101,16 +104,20 @@ class Calibrate(PoseOperator):
     def _target(ctx, samples):
         return ctx.dataset if ctx.params.get("whole_dataset", True) else samples
 
-    def run(self, ctx, samples):
-        """Fit a curve, or apply a file with one."""
-        from clickpose_fiftyone.calibration import apply_calibrator, calibrate
+    def _curve_steps(self, ctx, samples):
+        """Return the steps of fitting a curve."""
+        from clickpose_fiftyone.calibration import calibrate
 
-        if ctx.params.get("source") == "file":
-            path = path_of_params(ctx, "path", "a calibrator file")
-            return apply_calibrator(samples, path, **fields_of_params(ctx, "pred_field", "model"))
         names = ("pred_field", "gt_field", "kind", "per_joint", "model", "save_to", "even_if_worse")
         options = fields_of_params(ctx, *names)
-        return calibrate(self._target(ctx, samples), fit_samples=samples, **options)
+        return calibrate.steps(self._target(ctx, samples), fit_samples=samples, **options)
+
+    def run(self, ctx, samples):
+        """Apply a file with a curve."""
+        from clickpose_fiftyone.calibration import apply_calibrator
+
+        path = path_of_params(ctx, "path", "a calibrator file")
+        return apply_calibrator(samples, path, **fields_of_params(ctx, "pred_field", "model"))
 
 
 class RestoreRawScores(PoseOperator):
@@ -135,7 +142,7 @@ def _is_head(ctx) -> bool:
     return str(ctx.params.get("path") or "").endswith(".safetensors")
 
 
-class EvaluatePoses(PoseOperator):
+class EvaluatePoses(SteppedOperator):
     """COCO's figures, matches and curves."""
 
     key = "evaluate_poses"
@@ -152,18 +159,23 @@ class EvaluatePoses(PoseOperator):
             "oks", label="OKS from which a person is found (for the stored matches)", default=0.5, min=0, max=1
         )
 
-    def run(self, ctx, samples):
+    def text_of(self, ctx, result) -> str:
+        """Say the figures and what they assume."""
+        return result.sentence()
+
+    def long_run(self, ctx, samples):
         """Evaluate."""
         from clickpose_fiftyone.evaluation import evaluate_poses
 
         options = fields_of_params(ctx, "pred_field", "gt_field", "score", "oks", "eval_key")
-        return evaluate_poses(samples, **options).sentence()
+        return evaluate_poses.steps(samples, **options)
 
 
-class Diagnose(PoseOperator):
+class Diagnose(SteppedOperator):
     """Ronchi and Perona's error kinds."""
 
     key = "diagnose"
+    noun = "people"
     title = "diagnose errors"
     description = "Good, jitter, inversion, swap or miss: the error of every joint, by comparison with labels"
 
@@ -172,14 +184,14 @@ class Diagnose(PoseOperator):
         prediction_input(ctx, inputs)
         truth_input(ctx, inputs)
 
-    def run(self, ctx, samples):
+    def long_run(self, ctx, samples):
         """Diagnose."""
         from clickpose_fiftyone.diagnosis import diagnose
 
-        return diagnose(samples, **fields_of_params(ctx, "pred_field", "gt_field"))
+        return diagnose.steps(samples, **fields_of_params(ctx, "pred_field", "gt_field"))
 
 
-class FindLabelErrors(PoseOperator):
+class FindLabelErrors(SteppedOperator):
     """Looks for annotations that are wrong."""
 
     key = "find_label_errors"
@@ -192,8 +204,8 @@ class FindLabelErrors(PoseOperator):
         prediction_input(ctx, inputs)
         truth_input(ctx, inputs)
 
-    def run(self, ctx, samples):
+    def long_run(self, ctx, samples):
         """Search."""
         from clickpose_fiftyone.label_errors import find_label_errors
 
-        return find_label_errors(samples, **fields_of_params(ctx, "pred_field", "gt_field"))
+        return find_label_errors.steps(samples, **fields_of_params(ctx, "pred_field", "gt_field"))

@@ -7,7 +7,15 @@ from clickpose_fiftyone.checks import plural, predicted_fields
 from clickpose_fiftyone.field_names import LOW_VISIBILITY_TAG, PRED, joints_field_of
 from clickpose_fiftyone.review import count_touched
 
-from .base import LOW, USER_ERRORS, PoseOperator, field_input, fields_of_params, prediction_input
+from .base import (
+    LOW,
+    USER_ERRORS,
+    PoseOperator,
+    SteppedOperator,
+    field_input,
+    fields_of_params,
+    prediction_input,
+)
 
 MODELS = ("lite", "r50")
 
@@ -83,12 +91,13 @@ class FlagLowVisibility(PoseOperator):
         )  # fmt: skip
 
 
-class SetUpColours(PoseOperator):
+class SetUpColours(SteppedOperator):
     """Colours joints and bones by confidence."""
 
     key = "set_up_colours"
     title = "colour by confidence"
     description = "Draw joints and bones in the colour of their predicted OKS"
+    noun = "photos"
     risk = LOW
 
     def define_inputs(self, ctx, inputs):
@@ -96,15 +105,18 @@ class SetUpColours(PoseOperator):
         prediction_input(ctx, inputs)
         inputs.float("hide_below", label="Leave out joints with a lower visibility", default=0.0, min=0, max=1)
 
-    def run(self, ctx, samples):
+    def long_run(self, ctx, samples):
         """Colour."""
         from clickpose_fiftyone.colours import color_by_confidence
 
         before = set(ctx.dataset.get_field_schema())
-        color_by_confidence(samples, **fields_of_params(ctx, "pred_field", "hide_below"))
+        yield from color_by_confidence.steps(samples, **fields_of_params(ctx, "pred_field", "hide_below"))
+        return bool(set(ctx.dataset.get_field_schema()) - before)
+
+    def text_of(self, ctx, result) -> str:
+        """Say what the colours mean; ``result`` tells whether there are new fields."""
         show_colours(ctx)
-        new = set(ctx.dataset.get_field_schema()) - before
-        hint = " Reload the page to see the joints above the bones." if new else ""  # as the app orders new fields
+        hint = " Reload the page to see the joints above the bones." if result else ""  # as the app orders new fields
         return f"Joints and bones are coloured by predicted OKS: violet is doubtful, yellow is certain.{hint}"
 
 
