@@ -91,11 +91,11 @@ def test_a_queued_prediction_reports_each_photo_and_its_answer(dataset, run_queu
     assert dataset.count("found.keypoints") == 2
 
 
-def test_a_queued_evaluation_reports_its_start_and_its_end(dataset, run_queued):
+def test_a_queued_evaluation_reports_its_parts(dataset, run_queued):
     done, reported = run_queued(dataset, "evaluate_poses", pred_field="pred", gt_field="gt", eval_key="eval")
     assert done.run_state == "completed" and dataset.list_evaluations() == ["eval"]
-    assert [progress for progress, _ in reported] == [0.0, 1.0]
-    assert reported[1][1] == done.result.result["message"] and reported[1][1].startswith("AP ")
+    assert [progress for progress, _ in reported] == [0.0, pytest.approx(1 / 3), pytest.approx(2 / 3), 1.0]
+    assert reported[-1][1] == done.result.result["message"] and reported[-1][1].startswith("AP ")
 
 
 @pytest.mark.parametrize(

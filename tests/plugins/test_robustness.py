@@ -1,5 +1,6 @@
 """What is wrong with a dataset, or happens meanwhile, is a sentence, and no half-written field stays."""
 
+import gc
 from dataclasses import replace
 
 import fiftyone as fo
@@ -99,6 +100,17 @@ def test_every_operator_refuses_a_field_of_the_wrong_type(value, sentence, new_d
     if value is not None:
         assert "to be free or a field of Keypoints" in error_of(dataset, "predict_poses", pred_field="pred")
     assert contents(dataset) == before
+
+
+@pytest.mark.parametrize("name", ["evaluate_poses", "calibrate", "find_label_errors"])
+def test_a_run_that_is_cancelled_before_it_writes_leaves_nothing(name, person_dataset):
+    dataset = person_dataset((3,) * 10)
+    before = contents(dataset)
+    steps = started(dataset, name, pred_field="pred", gt_field="gt", eval_key="eval", kind="platt")
+    next(steps)
+    assert not gc.isenabled()  # the collector stands still while it runs
+    steps.close()
+    assert contents(dataset) == before and dataset.list_evaluations() == [] and gc.isenabled()
 
 
 def test_comparing_a_field_with_itself_is_a_sentence(person_dataset):

@@ -212,6 +212,7 @@ class SteppedOperator(PoseOperator):
 
     def steps(self, ctx):
         """Run with progress; cancelled, it goes no further."""
+        _report(ctx, 0.0, self.title)
         try:
             run = self.long_run(ctx, self._samples(ctx))
             result = yield from self.reported(ctx, run, self.noun)
@@ -219,6 +220,7 @@ class SteppedOperator(PoseOperator):
             yield from self.refused(ctx, error)
             return
         text = self.text_of(ctx, result)
+        _report(ctx, 1.0, text)
         if self.reloads:
             yield ctx.ops.reload_dataset()
         yield ctx.ops.notify(text, variant="success")
