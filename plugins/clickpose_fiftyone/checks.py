@@ -131,13 +131,13 @@ def fields_of(samples, kind: type) -> list[str]:
     return [name for name, field in schema.items() if getattr(field, "document_type", None) is kind]
 
 
-_DRAWN_OVER = (joints_field_of, overlay_field_of, differences_field_of)
+DRAWN_OVER = (joints_field_of, overlay_field_of, differences_field_of)  # fields of joints that the app shows
 
 
 def pose_fields(samples) -> list[str]:
     """Return the names of the Keypoints fields with people, without the joints that are drawn over them."""
     names = fields_of(samples, fo.Keypoints)
-    drawn = {companion(name) for name in names for companion in _DRAWN_OVER}
+    drawn = {companion(name) for name in names for companion in DRAWN_OVER}
     return [name for name in names if name not in drawn]
 
 

@@ -10,7 +10,7 @@ import fiftyone as fo
 from bson import ObjectId
 from fiftyone import ViewField as F
 
-from clickpose_fiftyone.checks import document_type
+from clickpose_fiftyone.checks import DRAWN_OVER, document_type
 from clickpose_fiftyone.columns import people_expression
 from clickpose_fiftyone.field_names import INSTANCE, boxes_field_of, people_path
 from clickpose_fiftyone.fiftyone_internals import ID, is_patches, photos_collection, raw_columns, root_dataset_of
@@ -85,8 +85,9 @@ def refresh_patches(patches, field: str, label_ids: Collection[str]) -> None:
 
 def _people_of(patches) -> dict[str, list[str]]:
     """Return field of keypoints -> ids of the people that a view of people shows of it."""
-    found = {}
-    for field in patches.get_field_schema(flat=False):
+    found, schema = {}, patches.get_field_schema(flat=False)
+    drawn = {companion(name) for name in schema for companion in DRAWN_OVER}
+    for field in (name for name in schema if name not in drawn):
         kind = document_type(patches, field)
         if kind is fo.Keypoint:
             found[field] = [label_id for label_id in patches.values(f"{field}.id") if label_id]

@@ -33,6 +33,7 @@ from clickpose_fiftyone.field_names import (
     SETTLED_AT,
     SETTLED_BY,
     TAGS,
+    joints_field_of,
     people_path,
 )
 from clickpose_fiftyone.fiftyone_internals import dataset_of, raw_columns
@@ -129,7 +130,9 @@ def worst_persons(samples, pred_field: str = PRED, count: int = 50):
     """
     if count < 1 or count != int(count):
         raise ValueError(f"Expected a whole count of at least 1, got {count}")
-    patches = worst_samples(samples, pred_field, count).to_patches(pred_field)
+    # with the coloured joints: the app would put a field that was away below the others, and draw it under them
+    joints = [name for name in (joints_field_of(pred_field),) if samples.get_field(name) is not None]
+    patches = worst_samples(samples, pred_field, count).to_patches(pred_field, other_fields=joints or None)
     people = patches.exists(f"{pred_field}.{PRED_OKS}").match(~F(f"{pred_field}.{TAGS}").contains(REJECTED))
     return people.sort_by(f"{pred_field}.{PRED_OKS}").limit(count)
 

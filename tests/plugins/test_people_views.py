@@ -42,6 +42,15 @@ def test_photos_of_people_have_those_people_and_all_labels(dataset, worst):
     assert everybody.count("pred.keypoints") == dataset.count("pred.keypoints")
 
 
+def test_coloured_joints_stay_with_people_that_are_cut_out(dataset):
+    color_by_confidence(dataset)
+    view = worst_persons(dataset, "pred", 5)
+    assert "pred_joints" in view.get_field_schema()
+    photos = photos_of(view)
+    assert photos.count("pred.keypoints") == 5 and review_queue(view).total == 5
+    assert photos.count("pred_joints.keypoints") == dataset.select(photos.values("id")).count("pred_joints.keypoints")
+
+
 def test_what_acts_on_people_acts_on_those_of_the_view(dataset, worst):
     ids = set(worst.values("pred.id"))
     assert auto_accept(worst, target=0.0).accepted == 5
