@@ -51,7 +51,7 @@ class ExchangedWithLabelStudio:
 def send_to_label_studio(
     samples, pred_field: str = PRED, url: str = "http://localhost:8080", api_key: str = "",
     anno_key: str = "corrections", project: str = "FiftyOne corrections", progress: Progress | None = None,
-    backend: str | None = None,
+    backend: str | None = None, by: str | None = None,
 ) -> ExchangedWithLabelStudio:  # fmt: skip
     """Make a Label Studio project of the photos of a view, with their poses as predictions.
 
@@ -67,6 +67,7 @@ def send_to_label_studio(
         progress: called with (photos uploaded, photos in all).
         backend: address of a running ``clickpose serve``, as Label Studio reaches it, that refines in the project; None
             for one that another project of this Label Studio has, or that listens on this machine.
+        by: who sends, for the history of the review; by default who runs this process.
 
     Raises:
         ValueError: if the field cannot serve, the name is taken, Label Studio cannot be reached or refuses, or the
@@ -92,7 +93,7 @@ def send_to_label_studio(
             dataset.delete_annotation_run(anno_key)
         raise
     ids = [label_id for found in results.id_map[pred_field].values() for label_id in found]
-    mark_persons(dataset, pred_field, ids, SENT)
+    mark_persons(dataset, pred_field, ids, SENT, by)
     where = f"sent to {url} (project {results.project_id})"
     connected = results.config.connected
     hint = f"Refinement is connected ({connected})." if connected else _NO_BACKEND.format(url=url)

@@ -10,7 +10,7 @@ from datetime import datetime
 import numpy as np
 from fiftyone import ViewField as F
 
-from clickpose_fiftyone.checks import require_keypoints, require_samples
+from clickpose_fiftyone.checks import people, plural, require_keypoints, require_samples
 from clickpose_fiftyone.claims import held_by_others
 from clickpose_fiftyone.columns import (
     POSE_ATTRIBUTES,
@@ -38,7 +38,7 @@ from clickpose_fiftyone.field_names import (
 )
 from clickpose_fiftyone.fiftyone_internals import dataset_of, raw_columns
 from clickpose_fiftyone.label_errors import LabelError, stored_label_errors
-from clickpose_fiftyone.people_views import of_photos
+from clickpose_fiftyone.people_views import of_photos, photos_of
 from clickpose_fiftyone.person_updates import change_tags, find_people, require_found
 from clickpose_fiftyone.queue_filters import WAITING, QueueFilter, stored_filter
 from clickpose_fiftyone.queue_order import Listed, listed_people, page_of
@@ -246,6 +246,15 @@ def _queue_items(listed: Listed, chosen: list[int]) -> list[QueueItem]:
         )
         for i, person in ((place[label_id], person) for label_id, person in wanted.items() if label_id in place)
     ]
+
+
+def sending_plan(samples, pred_field: str) -> str:
+    """Return what sending a view to Label Studio will send: photos whole, so that others of them go along."""
+    photos = photos_of(samples, people=False)
+    columns = PersonColumns(photos, pred_field, attributes=(TAGS,))
+    before = sum(SENT in (tags or ()) for tags in columns.values(TAGS))
+    text = f"{people(len(columns))} in {plural(len(columns.counts), 'photo')} will be sent and leave the queue"
+    return f"{text}; {before} of them were sent before." if before else f"{text}. That can be taken back."
 
 
 def open_label_errors(dataset, gt_field: str) -> tuple[LabelError, ...]:

@@ -203,3 +203,11 @@ def test_a_form_that_was_refused_offers_what_was_typed(dataset, tmp_path):
     assert form(dataset, "export_coco")["path"].default == str(tmp_path)
     assert "error" not in Answer(dataset, "export_coco", written).result
     assert form(dataset, "export_coco")["path"].default is None
+
+
+def test_sending_tells_before_whom_it_sends(dataset):
+    ids = dataset.values("pred.keypoints.id", unwind=True)
+    settle(dataset, "pred", ids[:2], "sent_to_label_studio", "Ben")
+    settle(dataset, "pred", ids[2:3], "rejected", "Ben")
+    plan = form(dataset, "send_to_label_studio", pred_field="pred")["plan"].view.label
+    assert plan == "23 people in 12 photos will be sent and leave the queue; 2 of them were sent before."

@@ -169,6 +169,7 @@ class PoseOperator(foo.Operator):
     def _finished(self, ctx, result) -> dict:
         self._keep_typed(ctx, {})
         if self.reloads:
+            ctx.ops.reload_samples()  # of the grid and of a photo that is open, which the next line leaves as they were
             ctx.ops.reload_dataset()
         ctx.ops.notify(str(result), variant="success")
         return {"message": str(result)}

@@ -6,7 +6,16 @@ from fiftyone.operators import types
 
 from clickpose_fiftyone.field_names import GT, PRED
 
-from .base import HIGH, LOW, PoseOperator, fields_of_params, path_of_params, prediction_input, reporter
+from .base import (
+    HIGH,
+    LOW,
+    PoseOperator,
+    default_prediction,
+    fields_of_params,
+    path_of_params,
+    prediction_input,
+    reporter,
+)
 from .prediction import colour_scored
 
 _ADDRESS = "http://localhost:8080"
@@ -21,7 +30,11 @@ class SendToLabelStudio(PoseOperator):
 
     def define_inputs(self, ctx, inputs):
         """Field, address, key."""
+        from clickpose_fiftyone.review import sending_plan
+
         prediction_input(ctx, inputs)
+        plan = sending_plan(ctx.target_view(), ctx.params.get("pred_field") or default_prediction(ctx))
+        inputs.view("plan", types.Notice(label=plan))
         _connection_inputs(inputs, _address_of(ctx.dataset))
         inputs.str("anno_key", label="Name of the run", default="corrections", required=True)
         inputs.str("project", label="Title of the project", default="FiftyOne corrections")
@@ -32,7 +45,8 @@ class SendToLabelStudio(PoseOperator):
         from clickpose_fiftyone.labelstudio_exchange import send_to_label_studio
 
         options = fields_of_params(ctx, "pred_field", "url", "api_key", "anno_key", "project", "backend")
-        return send_to_label_studio(samples, **options, progress=reporter(ctx, "photos"))
+        by = ctx.params.get("reviewer") or None
+        return send_to_label_studio(samples, **options, progress=reporter(ctx, "photos"), by=by)
 
 
 class LoadFromLabelStudio(PoseOperator):

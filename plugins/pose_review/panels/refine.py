@@ -12,6 +12,7 @@ from fiftyone.operators import types
 from clickpose_fiftyone.answering import known_answering, look_up_answering
 from clickpose_fiftyone.canvas import photo_record, pose_record, record_pose
 from clickpose_fiftyone.checks import predicted_fields
+from clickpose_fiftyone.claims import hold
 from clickpose_fiftyone.clicked_poses import clicked_pose, drawn_pose, follows
 from clickpose_fiftyone.corrections import Corrections, save_corrections, take_back_corrections
 from clickpose_fiftyone.fiftyone_internals import app_samples, is_patches
@@ -81,6 +82,7 @@ class RefinePanel(PosePanel):
         person = next_person(photos_of(ctx), field, by=ctx.params.get("reviewer"))
         if person is None:
             raise ValueError("Everybody of this view is settled.")
+        _hold(ctx, field, person[1])
         return _photo(ctx, field, *person)
 
     @answers
@@ -96,6 +98,7 @@ class RefinePanel(PosePanel):
         person = next_person(photos_of(ctx), field, ctx.params.get("label_id"), ctx.params.get("reviewer"))
         if person is None:
             raise ValueError("Nobody else is left in the queue.")
+        _hold(ctx, field, person[1])
         if ctx.current_sample and not is_patches(ctx.view):  # the open photo follows
             ctx.ops.open_sample(id=person[0])
         return _photo(ctx, field, *person)
@@ -153,6 +156,12 @@ class RefinePanel(PosePanel):
     def on_picture(self, ctx):
         """Answer with a picture of a photo that the browser cannot show itself."""
         return {"picture": bounded_picture(ctx.params["filepath"])}
+
+
+def _hold(ctx, field: str, label_id: str) -> None:
+    """Have whom a reviewer corrects shown to no other."""
+    if by := ctx.params.get("reviewer"):
+        hold(ctx.dataset, field, [label_id], by, place="refine")
 
 
 def _opened(ctx) -> str | None:
