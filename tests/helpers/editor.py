@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 
-from playwright.sync_api import Page, TimeoutError
+from playwright.sync_api import Page, Request, TimeoutError
 
 PATIENCE_MS = 90_000  # on a machine that does much else
 
@@ -225,11 +224,20 @@ class Editor:
         """Press Submit or Update, again where the bridge names something first, and wait until it has been saved."""
         button = self.page.get_by_role("button", name="Submit").or_(self.page.get_by_role("button", name="Update"))
         told = "document.querySelector('#clickpose-notice')?.textContent.includes('Not submitted yet')"
-        with self.page.expect_response(
-            lambda response: "/annotations" in response.url and response.request.method in ("POST", "PATCH")
-        ):
+        sent = []  # never press again once it is on its way: on a busy machine Label Studio would take it
+        note = lambda request: sent.append(request) if _saves(request) else None  # noqa: E731
+        self.page.on("request", note)
+        with self.page.expect_response(lambda response: _saves(response.request)):
             button.first.click()
-            with suppress(TimeoutError):
-                self.page.wait_for_function(f"() => Htx?.isSubmitting || {told}", timeout=2000)
-            if self.page.evaluate(f"() => {told}"):
+            for _ in range(40):
+                self.page.wait_for_timeout(50)
+                if sent or self.page.evaluate(f"() => {told}"):
+                    break
+            if not sent and self.page.evaluate(f"() => {told}"):
                 button.first.click()
+        self.page.remove_listener("request", note)
+
+
+def _saves(request: Request) -> bool:
+    """Tell whether a request saves an annotation."""
+    return "/annotations" in request.url and request.method in ("POST", "PATCH") and "/drafts" not in request.url
