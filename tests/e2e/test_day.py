@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 
-from helpers.editor import Editor
+from helpers.editor import PATIENCE_MS, Editor
 
 pytestmark = pytest.mark.browser
 
@@ -40,6 +41,16 @@ def saved(stack, task_id: int) -> tuple[list[dict], list[dict]]:
     with stack.api() as api:
         task = api.call("GET", f"/api/tasks/{task_id}/")
     return task["annotations"], task["drafts"]
+
+
+def wait_for_draft(stack, task_id: int) -> list[dict]:
+    """The drafts of a task, once there is one."""
+    until = time.monotonic() + PATIENCE_MS / 1000
+    while time.monotonic() < until:
+        if drafts := saved(stack, task_id)[1]:
+            return drafts
+        time.sleep(0.2)
+    raise AssertionError(f"Expected a draft of task {task_id}, got none")
 
 
 def place_in(saved_entry: dict, region: str) -> list[float]:
@@ -86,8 +97,9 @@ def test_what_label_studio_could_not_save_is_kept_and_can_be_submitted_again(edi
         held[0].abort() if failure == "away" else held[0].fulfill(status=500, body="{}")
     editor.wait("document.querySelector('#clickpose-notice')?.textContent.includes('Submit it once more')")
     editor.wait("!Htx.isSubmitting")
-    page.keyboard.press("Escape")  # Label Studio's own message
-    page.wait_for_timeout(500)
+    if failure == "away":
+        page.get_by_role("button", name="OK").click()  # Label Studio's own message
+        page.wait_for_timeout(500)
     with page.expect_response(lambda response: "/drafts" in response.url):
         dropped = editor.drag(nose, -20, 14)
     annotations, drafts = saved(stack, task_id)
@@ -142,10 +154,56 @@ def test_what_was_edited_a_moment_before_the_page_goes_is_kept(editor, task_id, 
     editor.wait_applied(1)
     seen = {region: place for region, place in editor.places().items() if len(place) == 2}
     page.reload() if how == "reload" else page.close(run_before_unload=True)
-    for _ in range(100):
-        if drafts := saved(stack, task_id)[1]:
-            break
+    drafts = wait_for_draft(stack, task_id)
     assert len(drafts) == 1 and place_in(drafts[0], nose) == pytest.approx(dropped, abs=0.02)
     assert {region: pytest.approx(place) for region, place in seen.items()} == {
         region: place_in(drafts[0], region) for region in seen
     }
+
+
+@pytest.mark.parametrize("then", ["nothing", "another photo", "a reload"])
+def test_a_draft_that_could_not_be_saved_is_kept_beside_and_saved_later(editor, task_id, unused_tasks, stack, then):
+    """Label Studio takes an error for saved, and forgets what it could not send once another photo is opened."""
+    editor.configure_bridge(retryMs=500)
+    editor.open(task_id)
+    page, nose = editor.page, f"{editor.persons()[0]}-nose"
+    page.on("dialog", lambda dialog: dialog.accept())  # something is not saved yet
+    page.route(DRAFTS, lambda route: route.fulfill(status=502) if then == "nothing" else route.abort())
+    dropped = editor.drag(nose, 15, 10)
+    editor.wait("document.querySelector('#clickpose-notice')?.textContent.includes('kept in this tab')")
+    if then == "another photo":
+        editor.click_row(next(unused_tasks))
+    assert saved(stack, task_id) == ([], [])
+    page.unroute(DRAFTS)
+    if then == "a reload":
+        page.reload()
+    drafts = wait_for_draft(stack, task_id)
+    assert len(drafts) == 1 and place_in(drafts[0], nose) == pytest.approx(dropped, abs=0.02)
+    editor.wait("sessionStorage.getItem('clickpose-unsaved') == '[]'")
+    assert len(saved(stack, task_id)[1]) == 1
+
+
+def test_a_photo_opens_with_nothing_out_of_view_and_what_a_key_went_to_is_what_the_next_key_means(editor, task_id):
+    """Label Studio fits a photo before the panels beside it have their widths. A key that zooms moves no mouse."""
+    page = editor.page
+    page.set_viewport_size({"width": 1100, "height": 900})
+    editor.open(task_id)
+    editor.wait("Htx.annotationStore.selected.objects[0].zoomScale == 1")
+    left, right = editor.persons()
+    score = (
+        "Htx.annotationStore.selected.regions.find(r => r.cleanId === '{}').labeling.setMetaValue('predicted_oks', 0)"
+    )
+    page.evaluate(score.format(f"{right}-left_knee"))
+    editor.point_at(f"{left}-left_hip")
+    editor.wait(f"__clickposeBridge.shown('hovered') == '{left}'")
+    page.keyboard.press("Shift+N")
+    editor.wait(f"__clickposeBridge.shown('hovered') == '{right}'")  # in front
+    page.keyboard.press("Shift+A")
+    page.wait_for_timeout(300)
+    accepted = {region for region, origin in editor.origins().items() if origin != "prediction"}
+    assert len(accepted) == 18 and all(region.startswith(right) for region in accepted)
+    x, y = editor.screen(f"{left}-left_hip")
+    page.mouse.move(x, y)
+    page.keyboard.press("Shift+A")  # the mouse says again who is meant
+    page.wait_for_timeout(300)
+    assert "prediction" not in editor.origins().values()

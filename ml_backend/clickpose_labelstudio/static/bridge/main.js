@@ -36,6 +36,7 @@ import * as lsPage from "./label_studio/page.js";
 import * as lsProbes from "./label_studio/probes.js";
 import * as lsRegions from "./label_studio/regions.js";
 import * as lsSaving from "./label_studio/saving.js";
+import * as lsViewport from "./label_studio/viewport.js";
 import * as limits from "./surface/limits.js";
 import * as notices from "./surface/notices.js";
 import * as people from "./instant/people.js";
@@ -56,8 +57,12 @@ function shown() {
   enter();
   const view = lsPage.view();
   if (view) lsRegions.letThrough(view);
-  if (view) submit.attend(view.annotation);
-  if (view) isolation.follow(view);
+  if (view) {
+    submit.attend(view.annotation);
+    drafts.attend();
+    isolation.follow(view);
+    if (lsProbes.can("fitting")) lsViewport.fitOnce(view);
+  }
   if (!lsProbes.can("submitting") && refinement.isWaiting()) lookForSaving();
 }
 
@@ -96,8 +101,8 @@ async function look() {
 
 /** Notice by itself that a backend, or Label Studio, which was away is back. */
 function lookAgain() {
-  if (shownFor === null) return;
   drafts.saveAgain();
+  if (shownFor === null) return;
   if (!document.hidden && ["offline", "configuration"].includes(chip.current())) look();
 }
 

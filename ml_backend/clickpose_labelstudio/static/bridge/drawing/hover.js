@@ -17,7 +17,7 @@ let tell = () => {};
 export function listen(approached) {
   tell = approached;
   const options = {capture: true, passive: true};
-  window.addEventListener("pointermove", move, options);
+  for (const type of ["pointermove", "wheel"]) window.addEventListener(type, move, options); // which zooms
   window.addEventListener("pointerdown", lsProbes.safely(press), options);
   for (const end of ["pointerup", "pointercancel", "blur"]) window.addEventListener(end, () => scene.press(false), options);
   document.documentElement.addEventListener("pointerleave", () => display.set("hovered", null));

@@ -7,6 +7,8 @@ const REFUSED = "ER"; // and that it answers, but refuses the project
 const MISCONFIGURED = "422"; // status of the backend where the labelling configuration cannot serve poses
 const HTTP_ERROR = /^(\d{3}) (?:Client|Server) Error: (.+) for url: \S+$/s; // how it passes a backend's answer on
 
+const UNREACHED = /^HTTPS?ConnectionPool/; // how it says that the backend is away, at length
+
 const ids = new Map(); // project id -> id of its backend
 
 /** The backend has answered, with a sentence that says why it cannot help. */
@@ -77,6 +79,7 @@ export async function notesOnLabels(task) {
 }
 
 function errorOf(text) {
+  if (UNREACHED.test(text)) return new Error("Label Studio does not reach the backend");
   const [, status, sentence] = text.match(HTTP_ERROR) ?? [];
   if (status === MISCONFIGURED) return new Misconfigured(sentence);
   return status < 500 ? new Refusal(sentence) : new Error(sentence ?? text);

@@ -21,10 +21,17 @@ const STAYED = "the other joints stay where they are";
 const TURN_MS = 20; // between looks whether the answer has come
 const LONG_MS = 1000; // after which a second press is answered; before, it is a double click
 
+const RULES = {
+  before: safely(before),
+  again: safely(again),
+  saving: safely(saving),
+  saved: safely(drafts.forget),
+  failed: safely(failed),
+};
+
 /** Be there when the annotation is saved; to be called whenever it is shown or pressed on. */
 export function attend(annotation) {
-  const rules = {before: safely(before), saving: safely(saving), again: safely(again), failed: safely(failed)};
-  if (can("submitting")) lsSaving.comeBefore(annotation, rules);
+  if (can("submitting")) lsSaving.comeBefore(annotation, RULES);
 }
 
 /** Problems that have been told of before a submission; they do not hold up another one. */
@@ -74,6 +81,7 @@ async function wait(annotation, isLeaving) {
 
 /** The annotation is being sent, maybe without having waited. */
 export function saving() {
+  notices.withdraw("submit");
   if (refinement.dropUnanswered()) {
     notices.say(`Submitted before the answer came. Your edit is in it; ${STAYED}.`);
   }

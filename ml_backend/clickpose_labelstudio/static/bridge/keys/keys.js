@@ -18,7 +18,10 @@ function press(event) {
   const view = lsPage.view();
   if (!act || isTyping || !view || !lsProbes.can(...needs)) return;
   if (isPressed()) return; // what is being dragged is a step of its own
-  if (needs.includes("editing") && !lsPage.isEditable(view.annotation)) return;
+  if (needs.includes("editing") && !lsPage.isEditable(view.annotation)) {
+    notices.say("This cannot be edited: it is a prediction, or somebody else's.", {kind: "key"});
+    return;
+  }
   if (lsProbes.can("hotkeys") && lsHotkeys.isTaken(view.annotation, binding.keys)) {
     const keys = binding.keys.join("+");
     notices.say(`${keys} is a hotkey of this project's configuration or of yours: it does only that.`, {kind: "key"});

@@ -3,6 +3,10 @@ let at = {x: -1, y: -1};
 let isDown = false;
 
 export const pointer = () => at;
+
+/** Until the mouse is moved, nothing is under it: a key has gone to something, and the next one means that. */
+export const rest = () => (at = {x: -1, y: -1});
+
 export const isPressed = () => isDown;
 
 /** Watch the mouse from now on. */

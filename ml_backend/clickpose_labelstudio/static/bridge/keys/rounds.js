@@ -1,7 +1,9 @@
 /** Goes round what is left to do: doubtful joints, the most doubtful first, and problems. */
+import * as display from "../drawing/display.js";
 import * as lsRegions from "../label_studio/regions.js";
 import * as lsViewport from "../label_studio/viewport.js";
 import * as notices from "../surface/notices.js";
+import * as pointer from "./pointer.js";
 import {count, nameOf} from "../pose/words.js";
 import {ownerId, personsOf, regionsOf} from "../pose/persons.js";
 import {problemsOf} from "../pose/checks.js";
@@ -63,9 +65,11 @@ function goTo(view, {region, score}, joints, lead) {
   notices.say(`${lead}${nameOf(region)}: ${oks}, ${place} from the most doubtful.`, {kind: KIND});
 }
 
-/** Select regions, and bring the first and its person into view. */
+/** Select regions, and bring the first and its person into view and to the front. */
 function show(view, regions) {
   const person = personsOf(view.annotation).get(ownerId(regions[0]));
+  pointer.rest();
+  display.set("hovered", person?.id ?? null);
   lsRegions.select(view.annotation, regions);
   lsViewport.bringIntoView(view, person ? regionsOf(person) : regions, middleOf(regions[0]));
 }

@@ -60,6 +60,15 @@ export const asksByItself = (region) => region.dynamic && Boolean(window.Htx.aut
 /** Number of the task on the page. */
 export const taskId = () => window.Htx.task.id;
 
+/** Whether a task is on the page, or is being opened. */
+export function isOpen(task) {
+  const asked = new URLSearchParams(location.search).get("task");
+  return Number(window.Htx?.task?.id ?? asked) === task;
+}
+
+/** Number of the annotator. */
+export const userId = () => window.APP_SETTINGS?.user?.id ?? null;
+
 export const projectId = () => location.pathname.match(/\/projects\/(\d+)/)?.[1] ?? null;
 
 /** Path that Label Studio is served below, without a slash at the end. */

@@ -38,13 +38,13 @@ export const PROBES = [
   },
   {
     name: "address",
-    of: ["page.version", "page.projectId", "page.pathPrefix"],
+    of: ["page.version", "page.userId", "page.projectId", "page.pathPrefix"],
     test: () => typeof window.APP_SETTINGS === "object" && /\/projects\/\d+/.test(location.pathname),
     needs: `${NOT_REFINED}: the project on the page is not recognized.`,
   },
   {
     name: "task",
-    of: ["page.taskId"],
+    of: ["page.taskId", "page.isOpen"],
     test: () => isNumber(Number(window.Htx.task.id)),
     needs: `${NOT_REFINED}: the task on the page is not recognized.`,
   },
@@ -100,9 +100,10 @@ export const PROBES = [
   },
   {
     name: "drafts",
-    of: ["saving.isSavingDraft", "saving.saveDraftAnew"],
+    of: ["saving.isDraftOnTheWay", "saving.saveDraftAnew", "saving.followDrafts", "saving.sendDraft", "saving.hasDraft"],
     test: ({annotation}) =>
-      isBoolean(annotation.isDraftSaving) && isFunction(annotation.setDraftSaving, annotation.saveDraft),
+      isFunction(annotation.setDraftSaving, annotation.saveDraft) &&
+      isFunction(window.Htx.events.invokeFirst) && isReplaceable(window.Htx.events, "invokeFirst"),
     needs: "A draft that could not be saved, since Label Studio was away, is not saved again by itself.",
   },
   {
@@ -341,6 +342,12 @@ export const PROBES = [
       isNumber(image.zoomScale, image.currentZoom, image.zoomingPositionX, image.zoomingPositionY) &&
       isNumber(image.canvasSize.width, image.canvasSize.height),
     needs: "No key goes to the next doubtful joint or the next problem.",
+  },
+  {
+    name: "fitting",
+    of: ["viewport.fitOnce"],
+    test: ({image}) => isFunction(image.sizeToFit) && isNumber(image.zoomScale, image.currentZoom),
+    needs: "A photo may open with its edges out of view.",
   },
   {
     name: "relabelling",

@@ -1,23 +1,80 @@
 /** What Label Studio is saving just now, how to come before it, and what is left where it fails. */
 import {can} from "./probes.js";
+import * as lsPage from "./page.js";
 import {replaceAction, runAsAction} from "./actions.js";
 
 /** Whether an annotation is being submitted, updated or accepted just now. */
 export const isSaving = () => Boolean(window.Htx?.isSubmitting);
 
-export const isSavingDraft = (annotation) => Boolean(annotation.isDraftSaving);
+const drafted = new WeakMap(); // annotation -> how many drafts of it are on their way
 
-/** Give up the draft that is being saved, and save what is there now; throws while Label Studio cannot be reached. */
-export async function saveDraftAnew(annotation) {
+/** Whether a draft is on its way. Label Studio itself takes one that has failed for one that is. */
+export const isDraftOnTheWay = (annotation) => drafted.get(annotation) > 0;
+
+/** Give up the draft that is being saved, if one is, and save what is there now. */
+export function saveDraftAnew(annotation) {
   annotation.setDraftSaving(false);
-  await annotation.saveDraft();
+  annotation.saveDraft();
+}
+
+/**
+ * Hear what becomes of drafts: `kept(draft)` or `failed(draft, annotation)`, where `draft` is all that {@link sendDraft}
+ * needs, as plain data. Label Studio itself hears nothing of a failure.
+ */
+export function followDrafts({kept, failed}) {
+  const {events} = window.Htx;
+  if (known.has(events)) return;
+  known.add(events);
+  replaceAction(events, "invokeFirst", (original) => (name, ...args) => {
+    const answer = original(name, ...args);
+    if (name !== "submitDraft" || !answer?.then) return answer;
+    const annotation = args[1];
+    const draft = {
+      user: lsPage.userId(), task: lsPage.taskId(), annotation: annotation.pk ?? null, draftId: annotation.draftId || null,
+      result: annotation.versions.draft,
+    };
+    drafted.set(annotation, (drafted.get(annotation) ?? 0) + 1);
+    const told = (become) => (said) => {
+      drafted.set(annotation, drafted.get(annotation) - 1);
+      become(said);
+    };
+    const fail = () => failed(draft, annotation);
+    answer.then(told((said) => (isRefused(said) ? fail() : kept(draft))), told(fail));
+    return answer;
+  });
+}
+
+const isRefused = (said) => (said?.$meta?.status ?? said?.status) >= 400;
+
+/** Save a draft by Label Studio's public interface; returns the status. */
+export async function sendDraft({task, annotation, draftId, result}) {
+  const ofTask = annotation ? `tasks/${task}/annotations/${annotation}/drafts` : `tasks/${task}/drafts`;
+  const {status} = await fetch(`${lsPage.pathPrefix()}/api/${draftId ? `drafts/${draftId}/` : ofTask}`, {
+    method: draftId ? "PATCH" : "POST",
+    credentials: "same-origin",
+    headers: {"Content-Type": "application/json"},
+    body: JSON.stringify({result}),
+  });
+  return status;
+}
+
+/** Whether a task has this very draft. */
+export async function hasDraft({task, result}) {
+  const response = await fetch(`${lsPage.pathPrefix()}/api/tasks/${task}/drafts`, {credentials: "same-origin"});
+  const said = await response.json();
+  return (said.results ?? said).some((draft) => inOrder(draft.result) === inOrder(result));
+}
+
+/** A value as text, whatever the order of its keys. */
+function inOrder(value) {
+  const sorted = (_, part) => (part?.constructor === Object ? Object.fromEntries(Object.entries(part).sort()) : part);
+  return JSON.stringify(value, sorted);
 }
 
 const OUTLIVES_LENGTH = 60_000; // of a request that may outlive its page: browsers allow 64 KB
 
 /** Save a draft of what Label Studio would save a moment later, though the page is about to go. */
 export function saveDraftAtOnce(annotation) {
-  if (isSavingDraft(annotation)) return; // the first one may have no number yet: there would be two
   const {fetch} = window;
   if (fetch === outliving) return;
   outliving = (address, options) =>
@@ -43,7 +100,7 @@ const onTheWay = new Map(); // annotation -> since when, ms, it is on its way to
  * Label Studio does not know that its button has been pressed: it goes on saving drafts, and the annotation is left as
  * ever. A second press is the same as the first, also when the annotation is on its way: Label Studio frees its button
  * after five seconds, answer or no answer, and would make a second annotation. `again(since)` is called then;
- * `saving(annotation)` when the annotation is about to be sent, and `failed(annotation)` when it has not been saved.
+ * `saving(annotation)` when the annotation is about to be sent, then `saved(annotation)` or `failed(annotation)`.
  */
 export function comeBefore(annotation, rules) {
   const store = window.Htx;
@@ -93,7 +150,8 @@ async function send(store, annotation, go, rules) {
   } finally {
     onTheWay.delete(annotation);
     const isSaved = window.Htx !== store || store.annotationStore?.selected !== annotation; // it is loaded anew then
-    if (!isSaved) setTimeout(() => takeBack(store, annotation, draftId, rules), 0); // after Label Studio's own steps
+    if (isSaved) rules.saved(annotation);
+    else setTimeout(() => takeBack(store, annotation, draftId, rules), 0); // after Label Studio's own steps
   }
 }
 

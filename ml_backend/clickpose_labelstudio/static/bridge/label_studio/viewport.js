@@ -28,3 +28,20 @@ function sizeOf(image, regions) {
   const span = (numbers) => Math.max(...numbers) - Math.min(...numbers);
   return regions.length ? Math.max(image.internalToCanvasX(span(xs)), image.internalToCanvasY(span(ys))) : 0;
 }
+
+const SETTLED_MS = 300; // after which the panels beside a photo that has just been opened have their widths
+const fitted = new WeakSet();
+
+/**
+ * Show all of a photo that has just been opened: Label Studio fits it before the panels beside it have their widths, and
+ * then leaves its edges, with what lies on them, out of view. Who has zoomed meanwhile is left alone.
+ */
+export function fitOnce({image}) {
+  if (fitted.has(image)) return;
+  fitted.add(image);
+  const zoom = image.currentZoom;
+  setTimeout(() => {
+    const isSame = image.$treenode?.isAlive !== false && image.currentZoom === zoom;
+    if (isSame && image.defaultzoom === "fit" && image.zoomScale > 1) image.sizeToFit();
+  }, SETTLED_MS);
+}

@@ -19,6 +19,7 @@ let root = null;
 let shown = null; // the notice on the page
 let waiting = [];
 let timer = 0;
+let unwatch = null;
 const said = new Set(); // sentences that are not said again until things have worked
 
 /**
@@ -45,10 +46,18 @@ export function say(text, {once = false, action = null, kind = null} = {}) {
 /** Things have worked: what was said once may be said once more. */
 export const worksAgain = () => said.clear();
 
+/** Say nothing more of a kind: it is not so any more. */
+export function withdraw(kind) {
+  waiting = waiting.filter((other) => other.kind !== kind);
+  if (shown?.kind === kind) dismiss();
+}
+
 /** Take the notice away; those that wait come. */
 export function dismiss() {
   clearTimeout(timer);
   shown = null;
+  unwatch?.();
+  unwatch = null;
   root?.replaceChildren();
   if (waiting.length) show(waiting.shift());
 }
@@ -64,6 +73,7 @@ function show(notice) {
   root.replaceChildren(Object.assign(document.createElement("span"), {textContent: notice.text}));
   if (notice.action) root.append(button(notice.action));
   offTheWork(root);
+  unwatch ??= lsLayout.watch(() => shown && offTheWork(root)); // the page may still be loading
   const length = SHOWN_MS + SHOWN_MS_PER_LETTER * Math.max(0, notice.text.length - 60);
   next(waiting.length ? AT_LEAST_MS : length * (notice.action ? 2 : 1));
 }
