@@ -18,7 +18,7 @@ from clickpose.data.confidences import thirds_are_flags
 from clickpose.data.json_file import read_json_as
 from clickpose.data.notes import Notes, note
 from clickpose.data.photo_files import same_shape
-from clickpose.data.tool_files import READ_SUFFIXES, WRITTEN_SUFFIXES, read_label_file, write_label_file
+from clickpose.data.tool_files import READ_SUFFIXES, is_datumaro, read_label_file, write_label_file, written_tool
 from clickpose.image_io import ImageError, read_sides
 from clickpose.outputs import check_outputs
 from clickpose_fiftyone.checks import left_out, listed, plural, require_writable
@@ -89,7 +89,7 @@ def import_coco(
 
     Args:
         dataset: where to.
-        annotations: the file, or its parsed content; also one of CVAT, SLEAP or DeepLabCut (see
+        annotations: the file, or its parsed content; also one of CVAT, Datumaro, SLEAP or DeepLabCut (see
             :func:`clickpose.data.tool_files.read_label_file`).
         images: folder of the photos; not needed for a list of results.
         field: Keypoints field to write.
@@ -127,7 +127,8 @@ def export_coco(samples, path: str | Path, field: str = GT, results: bool | None
 
     Args:
         samples: a dataset or view.
-        path: file to write, at once and never half; ``.xml`` for CVAT for images, ``.slp`` for SLEAP.
+        path: file to write, at once and never half; ``.xml`` for CVAT for images, ``.datumaro.json`` for Datumaro,
+            ``.slp`` for SLEAP.
         field: Keypoints field.
         results: True for a list of results, as pycocotools' ``loadRes`` takes it; None for what the field was read
             from, else a dataset.
@@ -138,7 +139,7 @@ def export_coco(samples, path: str | Path, field: str = GT, results: bool | None
     path = Path(path)
     check_outputs({"path": path})
     document = document_of(samples, field, results)
-    if tool := WRITTEN_SUFFIXES.get(path.suffix.lower()):
+    if tool := written_tool(path):
         notes: Notes = {}
         if isinstance(document, Mapping):
             write_label_file(path, document, tool, skeleton_of(samples, field), notes)
@@ -169,7 +170,8 @@ def _content(annotations: str | Path | Mapping | Sequence) -> tuple[object, str]
         path = Path(annotations)
         if path.suffix.lower() in READ_SUFFIXES:
             return read_label_file(path), path.name
-        return read_json_as(path, lambda content: content), path.name
+        content = read_json_as(path, lambda content: content)
+        return (read_label_file(path) if is_datumaro(content) else content), path.name
     return annotations, ""
 
 

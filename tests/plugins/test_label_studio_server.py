@@ -2,6 +2,7 @@
 
 import copy
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import fiftyone as fo
@@ -10,11 +11,18 @@ import pytest
 from PIL import Image
 
 from clickpose.skeleton import COCO
+from clickpose_fiftyone import refinement
+from clickpose_fiftyone.coco_exchange import to_coco
+from clickpose_fiftyone.columns import PersonColumns
+from clickpose_fiftyone.derived import refresh_sample_columns
+from clickpose_fiftyone.field_names import SETTLED_AT, SETTLED_BY
 from clickpose_fiftyone.labelstudio_exchange import load_from_label_studio, send_to_label_studio
+from clickpose_fiftyone.labelstudio_undo import undo_load_from_label_studio
 from clickpose_labelstudio.label_studio_client import LabelStudioClient
 from clickpose_labelstudio.launch.folder import DataFolder
 from clickpose_labelstudio.launch.processes import free_port
 from clickpose_labelstudio.launch.start import LABEL_STUDIO_SECONDS, LaunchOptions, start_label_studio
+from helpers.fake_label_studio import add_person, without_joints
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PYTHON = Path(os.environ.get("CLICKPOSE_LABEL_STUDIO_PYTHON", REPOSITORY / ".venv-labelstudio" / "bin" / "python"))
@@ -52,7 +60,8 @@ def dataset(person_dataset, tmp_path):
 def people(dataset):
     """Everything of the people but their tags, by id."""
     labels = [label.to_dict() for found in dataset.values("pred") for label in found.keypoints]
-    return {str(label["_id"]): {name: value for name, value in label.items() if name != "tags"} for label in labels}
+    review = ("tags", SETTLED_BY, SETTLED_AT)
+    return {str(label["_id"]): {name: v for name, v in label.items() if name not in review} for label in labels}
 
 
 def test_corrections_come_back_from_a_real_server_and_nothing_else_changes(dataset, server):
@@ -93,3 +102,84 @@ def test_corrections_come_back_from_a_real_server_and_nothing_else_changes(datas
     (new,) = set(after) - set(before)
     assert after[new]["bounding_box"] == pytest.approx([0.02, 0.04, 0.1, 0.2])
     assert fo.load_dataset(dataset.name).get_annotation_info("round1").config.serialize().get("api_key") is None
+
+
+def test_people_added_and_deleted_and_joints_hidden_and_deleted_make_the_trip_and_are_undone(dataset, server):
+    url, key = server
+    PersonColumns(dataset, "pred").write("visibility", np.full((5, 17), 0.9))
+    refresh_sample_columns(dataset, "pred")
+    send_to_label_studio(dataset, "pred", url, key, "round2", project="Round trip")
+    before, tags = people(dataset), dataset.count_label_tags("pred")
+    project_id = dataset.load_annotation_results("round2", url=url, api_key=key).project_id
+    first, gone = dataset.first().pred.keypoints[0].id, dataset.first().pred.keypoints[1].id
+    with LabelStudioClient(url, key) as client:
+        task = {task["data"]["sample_id"]: task for task in client.tasks(project_id)}[dataset.first().id]
+        changes = (without_person(gone), without_joints(first, ("left_ankle",)), hidden_joint(first, "left_wrist"),
+                   add_person(COCO.names[:11], hidden=("left_ear",)))  # fmt: skip
+        result = copy.deepcopy(task["predictions"][0]["result"])
+        for change in changes:
+            result = change(result)
+        path = f"/api/tasks/{task['id']}/annotations/"
+        annotation = client.call("POST", path, json={"result": result})
+        loaded = load_from_label_studio(dataset, "round2", url, key)
+        assert (loaded.photos, loaded.persons, loaded.added, loaded.deleted) == (1, 2, 1, 1)
+        dataset.reload()
+        corrected, new = dataset.first().pred.keypoints
+        entries = to_coco(dataset, "pred")["annotations"][:2]
+        assert entries[0]["keypoints"][45:48] == [0, 0, 0] and entries[0]["keypoints"][3 * 9 + 2] == 1
+        assert entries[1]["keypoints"][2::3] == [2, 2, 2, 1, *[2] * 7, *[0] * 6] and entries[1]["num_keypoints"] == 11
+        assert sum(corrected.fixed) == 1 and corrected.id == first  # the wrist; an ankle that is gone is nobody's
+
+        refine_pose_by_hand(dataset, first)  # the nose is corrected here, then another joint there
+        result = moved_wrist(client.call("GET", f"/api/annotations/{annotation['id']}/")["result"], first)
+        client.call("PATCH", f"/api/annotations/{annotation['id']}/", json={"result": result})
+        again = load_from_label_studio(dataset, "round2", url, key)
+        dataset.reload()
+        now = dataset.first().pred.keypoints[0]
+        assert (again.persons, again.added, again.deleted) == (1, 0, 0)
+        assert now.points[0] == pytest.approx([0.5, 0.5]) and now.points[9] == pytest.approx([0.25, 0.75])
+        assert [label.id for label in dataset.first().pred.keypoints] == [first, new.id]
+    undo_load_from_label_studio(dataset, "round2")
+    undone = undo_load_from_label_studio(dataset, "round2")
+    assert undone.brought_back == 1 and undone.removed == 1 and undone.kept == 1  # the nose was corrected here
+    refinement.undo_refinement(dataset, first)
+    refinement.undo_refinement(dataset, first)
+    dataset.reload()
+    after = people(dataset)
+    assert set(after) == set(before) and after[gone] == before[gone]
+    for name in ("points", "visibility", "keypoint_oks", "pred_oks", "bounding_box"):
+        assert after[first][name] == before[first][name], name
+    assert dataset.count_label_tags("pred") == tags
+
+
+def without_person(label_id):
+    return lambda result: [item for item in result if not item["id"].startswith(f"cp-{label_id}")]
+
+
+def hidden_joint(label_id, joint):
+    """Have a human mark a joint as hidden."""
+
+    def change(result):
+        point = next(i for i in result if i["id"] == f"cp-{label_id}-{joint}" and i["type"] == "keypointlabels")
+        result = [i for i in result if i["id"] != point["id"] or i["type"] != "choices"]
+        shared = {name: point[name] for name in ("id", "to_name", "original_width", "original_height")}
+        value = {name: value for name, value in point["value"].items() if name != "keypointlabels"}
+        return [*result, {**shared, "type": "choices", "from_name": "visibility",
+                          "value": {**value, "choices": ["occluded"]}}]  # fmt: skip
+
+    return change
+
+
+def moved_wrist(result, label_id):
+    for item in result:
+        if item["id"] == f"cp-{label_id}-left_wrist":
+            item["value"].update(x=25.0, y=75.0)
+    return result
+
+
+def refine_pose_by_hand(dataset, label_id):
+    """Put the nose amid the photo here."""
+    person = refinement.find_person(dataset, "pred", label_id)
+    keypoints, fixed = person.pose.keypoints.copy(), person.pose.fixed.copy()
+    keypoints[0], fixed[0] = (320, 240), True
+    refinement.save_refinement(person, replace(person.pose, keypoints=keypoints, fixed=fixed))

@@ -19,7 +19,23 @@ from clickpose.skeleton import COCO, Skeleton
 
 TOOLS = ("coco", "cvat", "datumaro", "sleap", "yolo")
 READ_SUFFIXES = (".xml", ".zip", ".slp", ".csv", ".h5")  # files that only a tool has
-WRITTEN_SUFFIXES = {".xml": "cvat", ".slp": "sleap"}
+WRITTEN_SUFFIXES = {".xml": "cvat", ".datumaro.json": "datumaro", ".slp": "sleap"}
+
+
+def written_tool(path: str | Path) -> str | None:
+    """Return the tool that a file to write is for, by its name; None for COCO.
+
+    Example:
+        >>> written_tool("labels.datumaro.json"), written_tool("labels.json")
+        ('datumaro', None)
+    """
+    name = Path(path).name.lower()
+    return next((tool for suffix, tool in WRITTEN_SUFFIXES.items() if name.endswith(suffix)), None)
+
+
+def is_datumaro(content: object) -> bool:
+    """Tell whether the content of a JSON file is Datumaro's: COCO's has images."""
+    return isinstance(content, Mapping) and "items" in content and "images" not in content
 
 
 def read_label_file(path: str | Path, like: Mapping | None = None, notes: Notes | None = None) -> dict:
@@ -49,7 +65,7 @@ def read_label_file(path: str | Path, like: Mapping | None = None, notes: Notes 
         if not isinstance(content, Mapping):
             raise ValueError(f"Expected a dataset with images and annotations in {path}, got a list; "
                              "results have no photos of their own")  # fmt: skip
-        if "items" not in content or "images" in content:
+        if not is_datumaro(content):
             return dict(content)
         found = from_datumaro(content, notes)
     return labels_to_coco(*found, like, notes)

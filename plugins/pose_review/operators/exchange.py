@@ -110,8 +110,8 @@ class ImportCoco(PoseOperator):
 
     def define_inputs(self, ctx, inputs):
         """File, folder, field."""
-        inputs.str("annotations", label="COCO keypoint file, list of results, CVAT (.xml, .zip), SLEAP (.slp)",
-                   required=True)  # fmt: skip
+        label = "COCO keypoint file, list of results, CVAT (.xml, .zip), Datumaro, SLEAP (.slp)"
+        inputs.str("annotations", label=label, required=True)
         inputs.str("images", label="Folder of its photos (empty for a list of results)")
         inputs.str("field", label="Field to write", default=GT, required=True)
 
@@ -137,7 +137,7 @@ class ExportCoco(PoseOperator):
     def define_inputs(self, ctx, inputs):
         """Field, file."""
         prediction_input(ctx, inputs)
-        inputs.str("path", label="File to write (.json; .xml for CVAT, .slp for SLEAP)", required=True)
+        inputs.str("path", label="File to write (.json; .xml for CVAT, .datumaro.json, .slp for SLEAP)", required=True)
         inputs.bool("results", label="Only a list of results, as pycocotools loads it", default=False)
 
     def run(self, ctx, samples):
