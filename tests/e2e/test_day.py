@@ -207,3 +207,21 @@ def test_a_photo_opens_with_nothing_out_of_view_and_what_a_key_went_to_is_what_t
     page.keyboard.press("Shift+A")  # the mouse says again who is meant
     page.wait_for_timeout(300)
     assert "prediction" not in editor.origins().values()
+
+
+def test_another_photo_opened_while_one_is_being_saved_stays_open(editor, task_id, unused_tasks, stack):
+    """Label Studio would come back to the first one as soon as that is saved, and drop what was done in the other."""
+    other = next(unused_tasks)
+    editor.open(task_id)
+    page, held = editor.page, hold(editor.page, SAVES)
+    page.keyboard.press("Control+Enter")
+    wait_for(page, held, 1)
+    box = page.get_by_role("checkbox", name=f"Select Task {other}", exact=True)
+    page.locator(".lsf-table__row-wrapper").filter(has=box).click()
+    page.wait_for_timeout(500)
+    assert page.evaluate("Htx.task.id") == task_id
+    held[0].continue_()
+    editor.wait(f"Htx.task.id == {other} && Htx.annotationStore.selected?.regions?.length == 36")
+    page.wait_for_timeout(1500)
+    assert page.evaluate("Htx.task.id") == other
+    assert len(saved(stack, task_id)[0]) == 1

@@ -131,6 +131,7 @@ function start() {
   wholePersons.listen();
   drafts.listen();
   leaving.listen();
+  submit.listen();
   panning.listen();
   setInterval(lsProbes.safely(lookAgain), config.retryMs);
   setInterval(lsProbes.safely(lookForStrange), STRANGE_MS);

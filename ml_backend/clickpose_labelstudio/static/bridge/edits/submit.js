@@ -7,6 +7,7 @@ import {config} from "../config.js";
 import * as drafts from "./drafts.js";
 import {can, safely} from "../label_studio/probes.js";
 import * as gestures from "./gestures.js";
+import * as lsLayout from "../label_studio/layout.js";
 import * as lsPage from "../label_studio/page.js";
 import * as lsSaving from "../label_studio/saving.js";
 import {nextProblem} from "../keys/rounds.js";
@@ -32,6 +33,30 @@ const RULES = {
 /** Be there when the annotation is saved; to be called whenever it is shown or pressed on. */
 export function attend(annotation) {
   if (can("submitting")) lsSaving.comeBefore(annotation, RULES);
+}
+
+let held = null; // row of the list that has been clicked while an annotation was on its way
+
+/** See clicks on the list of tasks from now on. */
+export function listen() {
+  window.addEventListener("click", safely(holdRow), true);
+}
+
+/**
+ * Open another photo once the annotation has been saved: Label Studio comes back to this one then, and drops what has been
+ * done in the other. A second click on the row opens it at once.
+ */
+function holdRow(event) {
+  const row = lsLayout.taskRowOf(event.target);
+  const saved = row && row !== held && !event.ctrlKey && !event.metaKey ? lsSaving.whenSaved() : null;
+  if (!saved) return;
+  event.stopPropagation();
+  held = row;
+  saved.then((isSaved) => {
+    const isMeant = held === row;
+    if (isMeant) held = null;
+    if (isMeant && isSaved && row.isConnected) row.click();
+  });
 }
 
 /** Problems that have been told of before a submission; they do not hold up another one. */

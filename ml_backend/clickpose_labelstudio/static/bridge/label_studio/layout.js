@@ -7,6 +7,12 @@ const CONTROLS = `button, a, input, select, textarea, label, canvas, img, .lsf-l
 const SAMPLE_PX = 16; // less than any button is wide
 const SETTLED_MS = 150; // after the last change of the page
 
+const TASK_ROW = ".lsf-table__row-wrapper";
+const IN_ROW = "button, a, input, label";
+
+/** The row of the list of tasks whose photo a click on an element would open, or null. */
+export const taskRowOf = (element) => (element.closest?.(IN_ROW) ? null : element.closest?.(TASK_ROW) ?? null);
+
 export const bottomBar = () => document.querySelector(BOTTOM_BAR);
 export const header = () => document.querySelector(HEADER);
 

@@ -68,7 +68,7 @@ export const PROBES = [
   },
   {
     name: "submitting",
-    of: ["saving.comeBefore", "actions.replaceAction", "actions.isReplaceable"],
+    of: ["saving.comeBefore", "saving.whenSaved", "layout.taskRowOf", "actions.replaceAction", "actions.isReplaceable"],
     test: ({annotation}) =>
       isFunction(window.Htx.submitAnnotation, window.Htx.events.invoke, annotation.submissionInProgress) &&
       isReplaceable(window.Htx, "submitAnnotation") && isReplaceable(annotation, "submissionInProgress"),

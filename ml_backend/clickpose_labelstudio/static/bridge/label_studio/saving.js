@@ -92,6 +92,10 @@ const known = new WeakSet();
 const started = new Map(); // annotation -> how to tell it that its submission has begun
 const waiting = new Set(); // annotations that are to be saved or left, once there is an answer
 const onTheWay = new Map(); // annotation -> since when, ms, it is on its way to Label Studio
+let latest = Promise.resolve(true); // tells whether what has last been sent was saved
+
+/** Tells, as soon as it is known, whether the annotation that is on its way has been saved; null where none is. */
+export const whenSaved = () => (onTheWay.size ? latest : null);
 
 /**
  * Come before all that saves or leaves an annotation by a key or a button.
@@ -145,11 +149,14 @@ async function send(store, annotation, go, rules) {
   rules.saving(annotation);
   const {draftId} = annotation;
   onTheWay.set(annotation, performance.now());
+  let tell;
+  latest = new Promise((done) => (tell = done));
   try {
     return await go();
   } finally {
     onTheWay.delete(annotation);
     const isSaved = window.Htx !== store || store.annotationStore?.selected !== annotation; // it is loaded anew then
+    setTimeout(() => tell(isSaved), 0);
     if (isSaved) rules.saved(annotation);
     else setTimeout(() => takeBack(store, annotation, draftId, rules), 0); // after Label Studio's own steps
   }
