@@ -41,6 +41,8 @@ class Answer:
 
 
 def panel(dataset, panel_name, method="on_load", state=None, /, **params):
+    if panel_name == "review_panel" and "path" not in params:  # what is drawn for a browser tells whose it is
+        params.setdefault("reviewer", (state or {}).get("reviewer", "somebody"))
     event = {"panel_id": "p", "panel_state": dict(state or {}), "__method__": method, **params}
     return Answer(dataset, panel_name, event)
 

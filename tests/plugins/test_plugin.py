@@ -259,7 +259,7 @@ def test_the_queue_of_a_view_of_people_has_those_people_alone(dataset):
     ids = dataset.values("pred.keypoints.id", unwind=True)
     chosen = {ids[0], ids[4], ids[7]}  # the first photo has two people, the second three
     patches = dataset.select_labels(ids=list(chosen), fields="pred").to_patches("pred")
-    event = {"panel_id": "p", "panel_state": {}, "__method__": "on_load"}
+    event = {"panel_id": "p", "panel_state": {}, "__method__": "on_load", "reviewer": "somebody"}
     drawn = Answer(dataset, "review_panel", event, patches).of("show_panel_output")[-1]["output"]["type"]["properties"]
     assert "0 of 3 people settled" in drawn["heading"]["default"]
     (params,) = (

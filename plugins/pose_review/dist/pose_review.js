@@ -152,7 +152,7 @@ return {PoseLegend};
 
 // pose_reviewer.js
 modules["pose_reviewer"] = (() => {
-const {React, h, operators} = modules["app"];
+const {React, h, operators, recoil, state} = modules["app"];
 const {MUTED} = modules["look"];
 
 const REVIEWER = "clickpose-reviewer"; // in the browser's storage, and the event that tells panels of another name
@@ -181,6 +181,12 @@ function PoseReviewer({ schema }) {
     return () => window.removeEventListener(REVIEWER, onName);
   }, []);
   React.useEffect(() => latest.current.tell(kept()), [name]);
+  const view = recoil.useRecoilValue(state.view);
+  const before = React.useRef(view);
+  React.useEffect(() => {
+    if (before.current !== view) trigger(event, { reviewer: kept() });
+    before.current = view;
+  }, [view]);
 
   const keep = () => {
     localStorage.setItem(REVIEWER, typed.trim() || fallback);

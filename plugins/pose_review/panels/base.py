@@ -76,7 +76,7 @@ class PosePanel(Panel):
 
 _NARROWED = "narrowed"  # in a panel's state: the view that it set, and the one that its figures are of
 FIELD = "pred_field"  # in a panel's state: the field that was chosen
-REVIEWER = "reviewer"  # in a panel's state: who looks at it
+REVIEWER = "reviewer"  # in an event's parameters: who looks at the panel
 
 
 def sentences(method):
@@ -197,20 +197,15 @@ def truth_field(ctx) -> str:
 
 
 def reviewer_of(ctx) -> str | None:
-    """Return the name of the reviewer whose browser an event comes from; None until that has told it.
+    """Return the name of the reviewer whose browser an event comes from; None for an event that does not tell.
 
-    The app hands a panel's state on to all browsers that are open, whenever one of them opens or moves a panel: whose
-    event it is stands in what was drawn for its browser, in its parameters or the name of its input.
+    It is no part of the panel's state, which the app hands on to all browsers that are open: it stands in what was
+    drawn for a browser, in the parameters of its buttons and keys and in the names of its inputs.
     """
     told = ctx.params.get(REVIEWER)
     if told is None and "path" in ctx.params:
         told = _named(str(ctx.params["path"]))
-    if told is not None and str(told).strip():
-        told = str(told).strip()
-        if told != ctx.panel.get_state(REVIEWER):
-            ctx.panel.set_state(REVIEWER, told)
-        return told
-    return ctx.panel.get_state(REVIEWER)
+    return (str(told).strip() or None) if told is not None else None
 
 
 def input_name(name: str, value: str, by: str | None) -> str:

@@ -67,7 +67,6 @@ class ReviewPanel(PosePanel):
         prediction_field(ctx)
 
     on_change_dataset = on_load
-    on_change_view = on_load
 
     @notices
     def on_reviewer(self, ctx):
@@ -76,10 +75,14 @@ class ReviewPanel(PosePanel):
 
     def show(self, ctx, panel):
         """Draw progress, filters, keys, cards and history."""
-        samples, shown, by = photos_of(ctx), self._filter(ctx), reviewer_of(ctx)
+        by = reviewer_of(ctx)
+        if by is None:  # the browser tells at once whose it is; until then nothing could be pressed in a right name
+            reviewer_line(panel, None, self.method_to_uri("on_reviewer"))
+            return
+        samples, shown = photos_of(ctx), self._filter(ctx)
         field = _queue_field(ctx, shown)
         queue = review_queue(samples, field, _PAGE, shown, by)
-        if by is not None and shown.state == WAITING:
+        if shown.state == WAITING:
             queue = _held(samples, field, queue, shown, by)
         panel.md(heading(queue, shown), name="heading")
         reviewer_line(panel, by, self.method_to_uri("on_reviewer"))
@@ -100,7 +103,7 @@ class ReviewPanel(PosePanel):
     def _filter(self, ctx) -> QueueFilter:
         return stored_filter(ctx.dataset, reviewer_of(ctx) or default_reviewer())
 
-    def _show_filters(self, ctx, panel, field: str, shown: QueueFilter, by: str | None) -> None:
+    def _show_filters(self, ctx, panel, field: str, shown: QueueFilter, by: str) -> None:
         row = panel.h_stack("filters", gap=1, align_y="center")
         joints = {name: name.replace("_", " ") for name in skeleton_of(ctx.dataset, field).names}
         for name, label, choices, event in (
@@ -116,7 +119,7 @@ class ReviewPanel(PosePanel):
                 input_name(name, chosen, by), view.values(), label=label, default=chosen, view=view, on_change=event
             )
 
-    def _show_actions(self, panel, queue: Queue, shown: QueueFilter, by: str | None) -> None:
+    def _show_actions(self, panel, queue: Queue, shown: QueueFilter, by: str) -> None:
         row, here = panel.h_stack("actions", gap=1), params_of(queue.items, by)
         buttons = [("accept_page", f"Accept these {len(queue.items)}", "done_all", self.on_accept, bool(queue.items))]
         if shown.state != WAITING:
@@ -133,7 +136,7 @@ class ReviewPanel(PosePanel):
             row.btn(name, label=label, icon=icon, variant="outlined", on_click=event, params=here,
                     disabled=not possible)  # fmt: skip
 
-    def _bind_keys(self, ctx, panel, queue: Queue, shown: QueueFilter, current: int, by: str | None) -> None:
+    def _bind_keys(self, ctx, panel, queue: Queue, shown: QueueFilter, current: int, by: str) -> None:
         """Bind the keys of the current person."""
         bindings = []
         if queue.items:
@@ -158,7 +161,7 @@ class ReviewPanel(PosePanel):
                      for names, hint, label, event, params in bindings])  # fmt: skip
 
     def _show_card(
-        self, grid, number: int, item, picture: str | None, current: bool, shown: QueueFilter, by: str | None
+        self, grid, number: int, item, picture: str | None, current: bool, shown: QueueFilter, by: str
     ) -> None:
         params = params_of([item], by)
         frame = {"borderTop": f"4px solid {_ACCENT if current else 'transparent'}", "paddingTop": "4px"}
@@ -179,7 +182,7 @@ class ReviewPanel(PosePanel):
             title = "Not a person: out of the queue, of figures and files"
             buttons.btn("reject", label="", icon="person_off", title=title, on_click=self.on_reject, params=params)
 
-    def _show_history(self, panel, actions, by: str | None) -> None:
+    def _show_history(self, panel, actions, by: str) -> None:
         """List who did what last, each with a button that takes it back."""
         if not actions:
             return

@@ -45,7 +45,7 @@ def nobody_text(queue: Queue, shown: QueueFilter) -> str:
     return "Everybody is settled." if shown.state == WAITING else "Nobody."
 
 
-def params_of(items, by: str | None) -> dict:
+def params_of(items, by: str) -> dict:
     """Return what an event needs to know of some people, and of whose event it is."""
     samples = dict.fromkeys(item.sample_id for item in items)
     return {"label_ids": [item.label_id for item in items], "sample_ids": list(samples), REVIEWER: by}

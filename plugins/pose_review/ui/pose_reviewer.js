@@ -1,5 +1,5 @@
 /** Who reviews in this browser. */
-import {React, h, operators} from "./app.js";
+import {React, h, operators, recoil, state} from "./app.js";
 import {MUTED} from "./look.js";
 
 const REVIEWER = "clickpose-reviewer"; // in the browser's storage, and the event that tells panels of another name
@@ -32,8 +32,14 @@ export function PoseReviewer({ schema }) {
     window.addEventListener(REVIEWER, onName);
     return () => window.removeEventListener(REVIEWER, onName);
   }, []);
-  // what is drawn may be of another browser: the app hands a panel's state on to all that are open
   React.useEffect(() => latest.current.tell(kept()), [name]);
+  // a panel that draws another view asks in its name: of the app's own events none tells whose browser it comes from
+  const view = recoil.useRecoilValue(state.view);
+  const before = React.useRef(view);
+  React.useEffect(() => {
+    if (before.current !== view) trigger(event, { reviewer: kept() });
+    before.current = view;
+  }, [view]);
 
   const keep = () => {
     localStorage.setItem(REVIEWER, typed.trim() || fallback);
