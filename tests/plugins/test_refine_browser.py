@@ -236,6 +236,11 @@ def test_beside_the_open_photo_it_keeps_up_and_shows_what_was_saved(browser, app
     following = canvas(page, "session.chosen")
     assert following == next(label_id for label_id in waiting if label_id != chosen)
     modal.get_by_text(canvas(page, "session.photo.filepath")).first.wait_for()  # the open photo follows
+    press(page, "p", f"session.chosen === '{chosen}' && !session.busy")  # back to whoever was accepted
+    modal.get_by_text(paths[2]).first.wait_for()
+    press(page, "z", "!session.stored.get(session.chosen).is_accepted && !session.busy")
+    dataset.reload()
+    assert "accepted" not in dataset.count_label_tags("pred")
     page.context.close()
 
 

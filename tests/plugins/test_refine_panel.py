@@ -16,12 +16,14 @@ from clickpose.skeleton import COCO
 from clickpose.structures import Pose
 from clickpose_fiftyone import clicked_poses
 from clickpose_fiftyone.canvas import photo_record, pose_record, record_pose
+from clickpose_fiftyone.claims import hold
 from clickpose_fiftyone.colours import add_heat_joints
 from clickpose_fiftyone.corrections import Corrections, save_corrections, take_back_corrections
 from clickpose_fiftyone.found_persons import find_person, person_of_selection
 from clickpose_fiftyone.install import install_plugin
 from clickpose_fiftyone.refinement import refine_pose
 from clickpose_fiftyone.review import worst_persons
+from clickpose_fiftyone.review_log import default_reviewer
 from clickpose_fiftyone.thumbnails import bounded_picture, cached_photo
 
 URI = "@clickpose/pose_review/refine_panel"
@@ -160,6 +162,15 @@ def test_next_goes_round_the_queue_and_opens_the_photo_only_where_one_is_open(da
                 context={"current_sample": dataset.first().id})  # fmt: skip
     (opened,) = [r["params"] for r in requests if "open_sample" in str(r)]
     assert opened["id"] == photo["sample_id"]
+
+
+def test_people_whom_others_have_in_hand_are_not_given_and_ones_own_are(dataset):
+    columns = [dataset.values(f"pred.keypoints.{name}", unwind=True) for name in ("pred_oks", "id")]
+    order = [label_id for _, label_id in sorted(zip(*columns, strict=True))]
+    hold(dataset, "pred", order[:2], default_reviewer())  # by the queue's panel of a browser without a name
+    assert ask(dataset, "on_open", reviewer="")["chosen"] == order[0]
+    assert ask(dataset, "on_open", reviewer="Ada")["chosen"] == order[2]
+    assert ask(dataset, "on_next", field="pred", label_id=order[0], reviewer="")["chosen"] == order[1]
 
 
 def test_a_click_is_answered_from_what_the_browser_shows_and_nothing_is_saved(dataset, moving):

@@ -432,6 +432,7 @@ class Session {
   problem = null; // why there is nothing to show
   says = ""; // the latest thing that happened
   notice = ""; // what is to be known of the network
+  visited = []; // {field, sample_id, label_id} of those whom Next has left
   busy = 0; // questions on their way
   elsewhere = null; // {id, joints}: joints that somebody placed in the app itself; the rest may follow them
   preview = null; // {id, person}: one that is being dragged, as it would be
@@ -500,6 +501,7 @@ class Session {
 
   forget() {
     Object.assign(this, {photo: null, people: [], stored: new Map(), past: [], future: [], chosen: null, joint: null, says: "", notice: ""});
+    this.visited = [];
     this.#prepared.clear();
     this.tell();
   }
@@ -815,7 +817,14 @@ function withJoint(session, board, act) {
   else session.say(NO_JOINT);
 }
 
-const undo = (session) => saving.undo(session);
+async function undo(session, board) {
+  const {past, stored, chosen, visited} = session;
+  if (past.length || stored.get(chosen)?.saved || !visited.length) await saving.undo(session);
+  else {
+    await back(session, board);
+    session.say("Nothing to undo here: back to the person before. Undo again for what was done there.");
+  }
+}
 const redo = (session) => session.redo();
 const follow = (session) => session.followElsewhere();
 const save = (session) => saving.save(session);
@@ -835,9 +844,17 @@ async function acceptAndGo(session, board) {
 async function next(session, board) {
   const isDirty = session.isDirty();
   const {photo} = session;
+  session.visited.push({field: photo.field, sample_id: photo.sample_id, label_id: session.chosen});
   await session.go("next", {label_id: session.chosen});
   board.bringIntoView();
   if (isDirty && photo !== session.photo) session.say("What you have not saved in the photo before waits there.");
+}
+
+async function back(session, board) {
+  const before = session.visited.pop();
+  if (!before) return session.say("This is the first person.");
+  await session.go("open", {...before, follows: true});
+  return board.bringIntoView();
 }
 
 function addPerson(session, board) {
@@ -965,7 +982,7 @@ const toggleBones = (session, board) => board.show({bones: !board.shown.bones});
 const toggleFade = (session, board) => board.show({fade: !board.shown.fade});
 const toggleNames = (session, board) => board.set({areNamesShown: !board.areNamesShown});
 const toggleHelp = (session, board) => board.set({isHelpShown: !board.isHelpShown});
-return {undo, redo, follow, save, acceptPerson, acceptAndGo, next, addPerson, leave, hasToLeave, exchangePerson, exchangePair, exchangeLimb, toggleVisibility, deleteJoint, deletePerson, hidePerson, isolatePerson, nextDoubtful, previousDoubtful, chooseJoint, compare, toggleTruth, toggleWhole, toggleBones, toggleFade, toggleNames, toggleHelp};
+return {undo, redo, follow, save, acceptPerson, acceptAndGo, next, back, addPerson, leave, hasToLeave, exchangePerson, exchangePair, exchangeLimb, toggleVisibility, deleteJoint, deletePerson, hidePerson, isolatePerson, nextDoubtful, previousDoubtful, chooseJoint, compare, toggleTruth, toggleWhole, toggleBones, toggleFade, toggleNames, toggleHelp};
 })();
 
 // refine/viewport.js
@@ -2072,6 +2089,7 @@ const bindings = [
   {keys: ["Shift", "N"], does: "next doubtful joint", group: WAY, action: "nextDoubtful"},
   {keys: ["Alt", "Shift", "N"], does: "the one before", group: WAY, action: "previousDoubtful"},
   {keys: ["N"], does: "next person in the queue", group: WAY, action: "next"},
+  {keys: ["P"], does: "back to the person before", group: WAY, action: "back"},
   {keys: ["B"], does: "before and after", group: VIEW, action: "compare"},
   {keys: ["T"], does: "what is labelled (ground truth)", group: VIEW, action: "toggleTruth"},
   {keys: ["W"], does: "whole photo, or the person", group: VIEW, action: "toggleWhole"},
@@ -2328,7 +2346,7 @@ function Steps({session, board}) {
   const isDirty = Boolean(photo) && session.isDirty();
   const toggle = (label, name, isOn, title) => button(label, act(name), {"aria-pressed": Boolean(isOn), disabled: !photo, title});
   return h("div", {className: "cpr-bar"},
-    button("Undo", act("undo"), {disabled: !(session.past.length || stored?.saved), title: "Undo a step: a correction, or a save (Z)"}),
+    button("Undo", act("undo"), {disabled: !(session.past.length || stored?.saved || session.visited.length), title: "Undo a step: a correction, or a save (Z)"}),
     button("Redo", act("redo"), {disabled: !session.future.length, title: "Do it again (Y)"}),
     button("Save", act("save"), {disabled: !isDirty, className: "cpr-main", title: "Save all of the photo (Enter)"}),
     button("Accept", act("acceptAndGo"), {disabled: isNone, title: "Save, accept the person, and go on (D)"}),

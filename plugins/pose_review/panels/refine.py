@@ -22,6 +22,7 @@ from clickpose_fiftyone.predictors import encode_ahead
 from clickpose_fiftyone.provenance import other_network
 from clickpose_fiftyone.refinement import undo_refinement
 from clickpose_fiftyone.review import next_person
+from clickpose_fiftyone.review_log import default_reviewer
 from clickpose_fiftyone.thumbnails import bounded_picture
 
 from .base import PosePanel, photos_of, prediction_field, register_backends, sentences
@@ -78,8 +79,10 @@ class RefinePanel(PosePanel):
         sample_id = ctx.params.get("sample_id") or _opened(ctx)
         if sample_id is not None:
             sample_id, person = photo_of_sample(ctx.view, field, sample_id)
+            if ctx.params.get("follows"):
+                _open_photo(ctx, sample_id)
             return _photo(ctx, field, sample_id, ctx.params.get("label_id") or person)
-        person = next_person(photos_of(ctx), field, by=ctx.params.get("reviewer"))
+        person = next_person(photos_of(ctx), field, by=_reviewer(ctx))
         if person is None:
             raise ValueError("Everybody of this view is settled.")
         _hold(ctx, field, person[1])
@@ -95,12 +98,11 @@ class RefinePanel(PosePanel):
     def on_next(self, ctx):
         """Answer with the photo of the next person that is not settled; after the last comes the worst again."""
         field = ctx.params["field"]
-        person = next_person(photos_of(ctx), field, ctx.params.get("label_id"), ctx.params.get("reviewer"))
+        person = next_person(photos_of(ctx), field, ctx.params.get("label_id"), _reviewer(ctx))
         if person is None:
             raise ValueError("Nobody else is left in the queue.")
         _hold(ctx, field, person[1])
-        if ctx.current_sample and not is_patches(ctx.view):  # the open photo follows
-            ctx.ops.open_sample(id=person[0])
+        _open_photo(ctx, person[0])
         return _photo(ctx, field, *person)
 
     @answers
@@ -160,8 +162,18 @@ class RefinePanel(PosePanel):
 
 def _hold(ctx, field: str, label_id: str) -> None:
     """Have whom a reviewer corrects shown to no other."""
-    if by := ctx.params.get("reviewer"):
-        hold(ctx.dataset, field, [label_id], by, place="refine")
+    hold(ctx.dataset, field, [label_id], _reviewer(ctx), place="refine")
+
+
+def _reviewer(ctx) -> str:
+    """Return the name of who sits at the browser: as it is kept there, else as the queue's panel takes it."""
+    return ctx.params.get("reviewer") or default_reviewer()
+
+
+def _open_photo(ctx, sample_id: str) -> None:
+    """Have the open photo follow, where one is open."""
+    if ctx.current_sample and not is_patches(ctx.view):
+        ctx.ops.open_sample(id=sample_id)
 
 
 def _opened(ctx) -> str | None:

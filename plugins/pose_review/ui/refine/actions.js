@@ -27,7 +27,15 @@ function withJoint(session, board, act) {
   else session.say(NO_JOINT);
 }
 
-export const undo = (session) => saving.undo(session);
+/** One step back; where nothing is left to undo, the way back to whoever was shown before. */
+export async function undo(session, board) {
+  const {past, stored, chosen, visited} = session;
+  if (past.length || stored.get(chosen)?.saved || !visited.length) await saving.undo(session);
+  else {
+    await back(session, board);
+    session.say("Nothing to undo here: back to the person before. Undo again for what was done there.");
+  }
+}
 export const redo = (session) => session.redo();
 export const follow = (session) => session.followElsewhere();
 export const save = (session) => saving.save(session);
@@ -48,9 +56,18 @@ export async function acceptAndGo(session, board) {
 export async function next(session, board) {
   const isDirty = session.isDirty();
   const {photo} = session;
+  session.visited.push({field: photo.field, sample_id: photo.sample_id, label_id: session.chosen});
   await session.go("next", {label_id: session.chosen});
   board.bringIntoView();
   if (isDirty && photo !== session.photo) session.say("What you have not saved in the photo before waits there.");
+}
+
+/** Back to the person before. */
+export async function back(session, board) {
+  const before = session.visited.pop();
+  if (!before) return session.say("This is the first person.");
+  await session.go("open", {...before, follows: true});
+  return board.bringIntoView();
 }
 
 export function addPerson(session, board) {

@@ -35,6 +35,7 @@ export const bindings = [
   {keys: ["Shift", "N"], does: "next doubtful joint", group: WAY, action: "nextDoubtful"},
   {keys: ["Alt", "Shift", "N"], does: "the one before", group: WAY, action: "previousDoubtful"},
   {keys: ["N"], does: "next person in the queue", group: WAY, action: "next"},
+  {keys: ["P"], does: "back to the person before", group: WAY, action: "back"},
   {keys: ["B"], does: "before and after", group: VIEW, action: "compare"},
   {keys: ["T"], does: "what is labelled (ground truth)", group: VIEW, action: "toggleTruth"},
   {keys: ["W"], does: "whole photo, or the person", group: VIEW, action: "toggleWhole"},

@@ -94,7 +94,7 @@ function Steps({session, board}) {
   const isDirty = Boolean(photo) && session.isDirty();
   const toggle = (label, name, isOn, title) => button(label, act(name), {"aria-pressed": Boolean(isOn), disabled: !photo, title});
   return h("div", {className: "cpr-bar"},
-    button("Undo", act("undo"), {disabled: !(session.past.length || stored?.saved), title: "Undo a step: a correction, or a save (Z)"}),
+    button("Undo", act("undo"), {disabled: !(session.past.length || stored?.saved || session.visited.length), title: "Undo a step: a correction, or a save (Z)"}),
     button("Redo", act("redo"), {disabled: !session.future.length, title: "Do it again (Y)"}),
     button("Save", act("save"), {disabled: !isDirty, className: "cpr-main", title: "Save all of the photo (Enter)"}),
     button("Accept", act("acceptAndGo"), {disabled: isNone, title: "Save, accept the person, and go on (D)"}),

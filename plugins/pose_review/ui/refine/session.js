@@ -20,6 +20,7 @@ export class Session {
   problem = null; // why there is nothing to show
   says = ""; // the latest thing that happened
   notice = ""; // what is to be known of the network
+  visited = []; // {field, sample_id, label_id} of those whom Next has left
   busy = 0; // questions on their way
   elsewhere = null; // {id, joints}: joints that somebody placed in the app itself; the rest may follow them
   preview = null; // {id, person}: one that is being dragged, as it would be
@@ -92,6 +93,7 @@ export class Session {
   /** Nothing is shown any more: another dataset was opened. */
   forget() {
     Object.assign(this, {photo: null, people: [], stored: new Map(), past: [], future: [], chosen: null, joint: null, says: "", notice: ""});
+    this.visited = [];
     this.#prepared.clear();
     this.tell();
   }
