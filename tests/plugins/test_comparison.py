@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.comparison import AGREES_FROM, BEFORE, compare_fields
@@ -71,13 +72,15 @@ def test_the_different_joints_are_drawn_in_the_colour_of_their_oks(dataset):
     assert found.agreement.shape == compare_fields(dataset, "pred", "other").agreement.shape  # it is nobody's people
 
 
-def test_before_and_after_corrections(dataset):
+def test_before_and_after_corrections(dataset, tmp_path):
     from dataclasses import replace
 
     with pytest.raises(ValueError, match="whom somebody corrected, got none"):
         compare_fields(dataset, "pred", BEFORE)
+    Image.new("RGB", (640, 480)).save(tmp_path / "photo.png")
+    dataset.set_values("filepath", [str(tmp_path / "photo.png"), *dataset.values("filepath")[1:]])
     label = dataset.first().pred.keypoints[1]
-    person = find_person_without_photo(dataset, label)
+    person = find_person(dataset, "pred", label.id)
     keypoints = person.pose.keypoints + 0.0
     keypoints[5] += 60
     save_refinement(person, replace(person.pose, keypoints=keypoints))
@@ -85,17 +88,6 @@ def test_before_and_after_corrections(dataset):
     assert found.label_ids == (label.id,) == found.other_ids
     assert [d.joint for d in found.differences] == ["left_shoulder"]
     assert "1 person in both" in str(found)
-
-
-def find_person_without_photo(dataset, label):
-    from clickpose_fiftyone import refinement
-
-    original = refinement.cached_photo
-    refinement.cached_photo = lambda path: np.zeros((480, 640, 3), np.uint8)
-    try:
-        return find_person(dataset, "pred", label.id)
-    finally:
-        refinement.cached_photo = original
 
 
 def test_fields_that_cannot_be_compared_are_refused(dataset):
