@@ -70,8 +70,10 @@ class ReviewPanel(PosePanel):
 
     @notices
     def on_reviewer(self, ctx):
-        """Show the queue of the reviewer who sits at this browser."""
-        ctx.panel.set_state("current", 0)  # who it is stands in the event
+        """Show the queue of the reviewer who sits at this browser: who it is stands in the event.
+
+        Whom somebody chose meanwhile stays chosen: each panel that opens tells this by itself.
+        """
 
     def show(self, ctx, panel):
         """Draw progress, filters, keys, cards and history."""
