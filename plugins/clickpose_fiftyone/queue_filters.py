@@ -9,14 +9,14 @@ from clickpose_fiftyone.diagnosis import ERRORS
 from clickpose_fiftyone.field_names import ACCEPTED, AUTO_ACCEPTED, REJECTED, SENT
 from clickpose_fiftyone.fiftyone_internals import ID, dataset_id, own_collection
 from clickpose_fiftyone.label_errors import KINDS
+from clickpose_fiftyone.review_log import WORDS
 
 WAITING = "waiting"
 STATES = {
-    WAITING: "waiting",
-    ACCEPTED: "accepted",
-    AUTO_ACCEPTED: "accepted unseen",
-    REJECTED: "rejected (not a person)",
-    SENT: "sent to Label Studio",
+    WAITING: WAITING,
+    **{tag: WORDS[tag] for tag in (ACCEPTED, AUTO_ACCEPTED)},
+    REJECTED: f"{WORDS[REJECTED]} (not a person)",
+    SENT: WORDS[SENT],
 }
 BY_PERSON, BY_PHOTO = "person", "photo"
 ORDERS = {BY_PERSON: "person by person", BY_PHOTO: "photo by photo"}

@@ -18,9 +18,9 @@ from clickpose_fiftyone.field_names import ACCEPTED, AUTO_ACCEPTED, REJECTED, SE
 from clickpose_fiftyone.fiftyone_internals import ID, dataset_id, known_dataset_ids, own_collection
 
 DELETED, REOPENED = "deleted", "opened"  # actions, but no tags
-WORDS = {
-    ACCEPTED: "accepted",
-    AUTO_ACCEPTED: "accepted unseen",
+WORDS = {  # what people are told
+    ACCEPTED: ACCEPTED,  # the tag is the word
+    AUTO_ACCEPTED: f"{ACCEPTED} unseen",
     REJECTED: "rejected",
     SENT: "sent to Label Studio",
     DELETED: "deleted",

@@ -7,7 +7,7 @@ from clickpose_fiftyone.field_names import ACCEPTED, REJECTED
 from clickpose_fiftyone.queue_filters import STATES, stored_filter
 from clickpose_fiftyone.removal import delete_persons
 from clickpose_fiftyone.review import people_shown
-from clickpose_fiftyone.review_log import DELETED, REOPENED, actions_of, default_reviewer
+from clickpose_fiftyone.review_log import DELETED, REOPENED, WORDS, actions_of, default_reviewer
 from clickpose_fiftyone.settling import reopen, settle
 from clickpose_fiftyone.undoing import undo_action
 
@@ -19,7 +19,6 @@ _CHOICES = {
     REOPENED: "Have them wait again",
     DELETED: "Delete them",
 }
-_DONE = {ACCEPTED: "accepted", REJECTED: "rejected", REOPENED: "opened again", DELETED: "deleted"}
 
 
 class SettlePeople(PoseOperator):
@@ -61,7 +60,7 @@ class SettlePeople(PoseOperator):
         which = "selected" if ctx.selected_labels else STATES[stored_filter(ctx.dataset, _by(ctx)).state]
         photos = plural(len(set(found.values())), "photo")
         return (
-            f"{people(len(found))} in {photos} ({which}) will be {_DONE[what]} by {_by(ctx)}. That can be taken back."
+            f"{people(len(found))} in {photos} ({which}) will be {WORDS[what]} by {_by(ctx)}. That can be taken back."
         )
 
     def run(self, ctx, samples):

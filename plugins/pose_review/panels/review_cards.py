@@ -3,6 +3,7 @@
 import contextlib
 
 from clickpose_fiftyone.columns import POSE_ATTRIBUTES, PersonColumns
+from clickpose_fiftyone.field_names import REFINED
 from clickpose_fiftyone.fiftyone_internals import root_dataset_of
 from clickpose_fiftyone.queue_filters import STATES, WAITING, QueueFilter, error_choices
 from clickpose_fiftyone.review import Queue
@@ -35,7 +36,7 @@ def card_text(item, shown: QueueFilter, without_photo: bool) -> str:
     parts = [item.wrong or f"**{item.pred_oks:.2f}** · {worst}"]
     if shown.state != WAITING and item.settled_at is not None:
         parts.append(f"{item.settled_by}, {clock(item.settled_at)}")
-    parts += ["refined"] * item.refined + ["photo missing"] * without_photo
+    parts += [REFINED] * item.refined + ["photo missing"] * without_photo
     return " · ".join(parts)
 
 
