@@ -130,6 +130,7 @@ def test_predicting_sorting_and_diagnosing_in_the_app(page, unpredicted):
     cells = page.locator(".js-plotly-plot:has(.heatmaplayer) .nsewdrag").last
     cells.wait_for()
     page.screenshot(path=ARTIFACTS / "diagnosis.png")
+    page.wait_for_timeout(1500)  # the panel is drawn once more when the app has told it of the view
     area = cells.bounding_box()
     page.mouse.move(area["x"] + 0.05 * area["width"], area["y"] + 0.02 * area["height"])
     page.mouse.move(area["x"] + 0.1 * area["width"], area["y"] + 0.03 * area["height"])

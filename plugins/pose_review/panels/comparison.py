@@ -14,6 +14,7 @@ from .base import (
     compared_photos,
     field_line,
     notices,
+    photos_of,
     plot,
     prediction_field,
     sentences,
@@ -39,6 +40,7 @@ class ComparisonPanel(PosePanel):
     @sentences
     def on_load(self, ctx):
         """Check that there is something to compare."""
+        photos_of(ctx)
         _fields(ctx)
 
     on_change_dataset = on_load
