@@ -185,6 +185,27 @@ def test_a_moved_box_is_the_backends_and_the_next_joint_again_the_browsers(real_
     assert editor.diagnostics()["faults"] == []
 
 
+def test_a_photo_that_is_opened_at_once_leaves_a_whole_draft(real_network, editor, stack, task_id):
+    """The draft that Label Studio saves when a row of the list is clicked has the joints that followed."""
+    editor.open(task_id)
+    wrist = f"{editor.persons()[0]}-left_wrist"
+    come_near(editor, wrist)
+    before = editor.places()
+    own = editor.page.get_by_role("checkbox", name=f"Select Task {task_id}", exact=True)
+    other = editor.page.locator(".lsf-table__row-wrapper").filter(has_not=own).first
+    click_at_release = "row => addEventListener('pointerup', () => setTimeout(() => row.click(), 0), {once: true})"
+    drag_slowly(editor, wrist, 50, -30, seconds=0.3)
+    editor.page.evaluate(click_at_release, other.element_handle())
+    with editor.page.expect_response(lambda response: "/drafts" in response.url and response.request.method == "POST"):
+        editor.page.mouse.up()
+    editor.wait(f"Htx.task?.id && Htx.task.id != {task_id}")
+    with stack.api() as api:
+        (draft,) = api.call("GET", f"/api/tasks/{task_id}/")["drafts"]
+    saved = {item["id"]: item["value"] for item in draft["result"] if item["type"] == "keypointlabels"}
+    moved = [name for name, value in saved.items() if abs(value["x"] - before[name][0]) > 1e-3]
+    assert wrist in moved and len(moved) >= 15
+
+
 BLOCKED = {
     "no workers": "window.Worker = class { constructor() { throw new Error('blocked'); } }",
     "no WebAssembly": """const Plain = window.Worker, plain = window.Blob;

@@ -57,7 +57,7 @@ export async function request(annotation, editedIds, startedAt) {
   frames.invalidate();
   try {
     edit.times.posted = performance.now();
-    const here = await people.answer(annotation, edit.edited);
+    const here = await answerHere(annotation, edit.edited);
     const answer = here ?? (await backend.refine(lsPage.taskId(), contextOf(annotation, edit.edited)));
     edit.isLocal = here !== null;
     edit.items = answer?.items ?? null;
@@ -66,6 +66,20 @@ export async function request(annotation, editedIds, startedAt) {
     deliver(edit);
   } catch (error) {
     fail(edit, error);
+  }
+}
+
+let answering = 0; // edits that the browser is answering just now
+
+/** Whether an answer is a moment away, since nobody else has to be asked for it. */
+export const isAnsweringHere = () => answering > 0;
+
+async function answerHere(annotation, edited) {
+  answering += 1;
+  try {
+    return await people.answer(annotation, edited);
+  } finally {
+    answering -= 1;
   }
 }
 

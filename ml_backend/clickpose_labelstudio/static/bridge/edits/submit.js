@@ -44,11 +44,12 @@ export function listen() {
 
 /**
  * Open another photo once the annotation has been saved: Label Studio comes back to this one then, and drops what has been
- * done in the other. A second click on the row opens it at once.
+ * done in the other. Or once the browser has answered the latest edit: the draft that Label Studio saves first would lack
+ * the joints that followed. A second click on the row opens it at once.
  */
 function holdRow(event) {
   const row = lsLayout.taskRowOf(event.target);
-  const saved = row && row !== held && !event.ctrlKey && !event.metaKey ? lsSaving.whenSaved() : null;
+  const saved = row && row !== held && !event.ctrlKey && !event.metaKey ? lsSaving.whenSaved() ?? whenAnsweredHere() : null;
   if (!saved) return;
   event.stopPropagation();
   held = row;
@@ -57,6 +58,18 @@ function holdRow(event) {
     if (isMeant) held = null;
     if (isMeant && isSaved && row.isConnected) row.click();
   });
+}
+
+/** Tells when the edit that has just been made has its answer, if that comes from the browser itself; null for no edit. */
+function whenAnsweredHere() {
+  const annotation = lsPage.view()?.annotation;
+  const isDueHere = () => gestures.isBusy(annotation) || refinement.isAnsweringHere();
+  if (!annotation || !lsPage.isEditable(annotation) || !isDueHere()) return null;
+  return until(() => !isDueHere(), performance.now() + config.submitWaitMs).then(() => true);
+}
+
+async function until(isOver, end) {
+  while (!isOver() && performance.now() < end) await new Promise((done) => setTimeout(done, TURN_MS));
 }
 
 /** Problems that have been told of before a submission; they do not hold up another one. */
