@@ -25,6 +25,7 @@ LABEL_STUDIO_PYTHON = Path(
 ARTIFACTS = Path(os.environ.get("CLICKPOSE_ARTIFACTS", REPOSITORY / "artifacts"))
 FIRST_PHOTOS = 6  # that the real network labels at the first start
 PHOTOS = 150  # in all, labelled by the fake predictor: more than there are tests that open one of their own
+LISTED = 12  # tasks of which tests click the rows
 BRIDGE = "clickpose/bridge.js"
 CHROMIUM_FLAGS = [
     "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
@@ -177,8 +178,11 @@ def editor(page, stack):
 
 
 @pytest.fixture(scope="session")
-def unused_tasks(stack, first_start) -> Iterator[int]:
-    """Tasks that no test has opened, nor the first start; what an earlier run left in a kept folder is removed."""
+def fresh_tasks(stack, first_start) -> Iterator[tuple[Iterator[int], Iterator[int]]]:
+    """Tasks that no test has opened, nor the first start: those at the top of Label Studio's list, and the others.
+
+    What an earlier run left in a kept folder is removed.
+    """
     api = stack.api()
 
     def clean(task_id: int) -> int:
@@ -188,9 +192,21 @@ def unused_tasks(stack, first_start) -> Iterator[int]:
                 api.call("DELETE", f"/api/{kind}/{left['id']}/")
         return task_id
 
-    ids = sorted(task["id"] for task in api.tasks(stack.loop.project_id))
-    yield (clean(task_id) for task_id in ids if task_id != first_start.task_id)
+    ids = sorted(task["id"] for task in api.tasks(stack.loop.project_id) if task["id"] != first_start.task_id)
+    yield tuple((clean(task_id) for task_id in part) for part in (ids[:LISTED], ids[LISTED:]))
     api.close()
+
+
+@pytest.fixture
+def listed_tasks(fresh_tasks) -> Iterator[int]:
+    """Tasks whose rows can be clicked: the list has its first thirty only, whatever task is open."""
+    return fresh_tasks[0]
+
+
+@pytest.fixture
+def unused_tasks(fresh_tasks) -> Iterator[int]:
+    """Tasks that no test has opened."""
+    return fresh_tasks[1]
 
 
 @pytest.fixture

@@ -337,8 +337,8 @@ def test_click_beside_everybody_while_an_answer_is_due_edits_nothing(editor, tas
     assert_rest_followed(before, editor.places(), left, {f"{left}-nose"})
 
 
-def test_switching_the_task_while_an_answer_is_due_is_safe(editor, task_id, unused_tasks, stack):
-    other = next(unused_tasks)
+def test_switching_the_task_while_an_answer_is_due_is_safe(editor, task_id, listed_tasks, stack):
+    other = next(listed_tasks)
     editor.open(task_id)
     errors = []
     editor.page.on("pageerror", lambda error: errors.append(error))

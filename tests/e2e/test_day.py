@@ -113,7 +113,7 @@ def test_what_label_studio_could_not_save_is_kept_and_can_be_submitted_again(edi
     assert place_in(annotations[0], nose) == pytest.approx(dropped, abs=0.02)
 
 
-def test_who_is_shown_alone_hides_nobody_in_another_photo_nor_who_is_drawn(editor, task_id, unused_tasks):
+def test_who_is_shown_alone_hides_nobody_in_another_photo_nor_who_is_drawn(editor, task_id, listed_tasks):
     editor.open(task_id)
     page, (left, right) = editor.page, editor.persons()
     hidden = "Htx.annotationStore.selected.regions.filter(r => r.hidden).length"
@@ -136,7 +136,7 @@ def test_who_is_shown_alone_hides_nobody_in_another_photo_nor_who_is_drawn(edito
 
     editor.point_at(f"{right}-left_hip")
     page.keyboard.press("Shift+I")
-    other = next(unused_tasks)
+    other = next(listed_tasks)
     editor.click_row(other)
     editor.wait("Htx.annotationStore.selected?.regions?.length == 36 && __clickposeBridge.diagnostics.bones > 0")
     page.wait_for_timeout(500)
@@ -162,7 +162,7 @@ def test_what_was_edited_a_moment_before_the_page_goes_is_kept(editor, task_id, 
 
 
 @pytest.mark.parametrize("then", ["nothing", "another photo", "a reload"])
-def test_a_draft_that_could_not_be_saved_is_kept_beside_and_saved_later(editor, task_id, unused_tasks, stack, then):
+def test_a_draft_that_could_not_be_saved_is_kept_beside_and_saved_later(editor, task_id, listed_tasks, stack, then):
     """Label Studio takes an error for saved, and forgets what it could not send once another photo is opened."""
     editor.configure_bridge(retryMs=500)
     editor.open(task_id)
@@ -172,7 +172,7 @@ def test_a_draft_that_could_not_be_saved_is_kept_beside_and_saved_later(editor, 
     dropped = editor.drag(nose, 15, 10)
     editor.wait("document.querySelector('#clickpose-notice')?.textContent.includes('kept in this tab')")
     if then == "another photo":
-        editor.click_row(next(unused_tasks))
+        editor.click_row(next(listed_tasks))
     assert saved(stack, task_id) == ([], [])
     page.unroute(DRAFTS)
     if then == "a reload":
@@ -209,9 +209,9 @@ def test_a_photo_opens_with_nothing_out_of_view_and_what_a_key_went_to_is_what_t
     assert "prediction" not in editor.origins().values()
 
 
-def test_another_photo_opened_while_one_is_being_saved_stays_open(editor, task_id, unused_tasks, stack):
+def test_another_photo_opened_while_one_is_being_saved_stays_open(editor, task_id, listed_tasks, stack):
     """Label Studio would come back to the first one as soon as that is saved, and drop what was done in the other."""
-    other = next(unused_tasks)
+    other = next(listed_tasks)
     editor.open(task_id)
     page, held = editor.page, hold(editor.page, SAVES)
     page.keyboard.press("Control+Enter")

@@ -165,9 +165,9 @@ def test_submitting_waits_for_the_answer_once(editor, task_id, stack, artifacts)
     assert sent == ["POST", "PATCH"] and drafts == []
 
 
-def test_what_submit_does_not_wait_for_is_said(editor, task_id, unused_tasks, stack):
+def test_what_submit_does_not_wait_for_is_said(editor, task_id, listed_tasks, stack):
     """An answer that does not come; and another photo that is opened while one is due."""
-    other = next(unused_tasks)
+    other = next(listed_tasks)
     editor.configure_bridge(submitWaitMs=700)
     editor.open(task_id)
     editor.page.evaluate(NOTICES)
