@@ -112,7 +112,10 @@ export async function foresee(annotation, joint, live) {
   const query = queryOf(annotation, id, new Set([joint.cleanId]), new Map([[joint.cleanId, live]]));
   if (!query) return null;
   const views = (bothMs ?? 0) > FAST_MS ? 1 : 2;
-  const pose = await poseOf(query, views);
+  const before = asked?.pose;
+  const promise = poseOf(query, views);
+  if (promise === before) return null; // it is shown already
+  const pose = await promise;
   if (pose.error ? isLost(pose, peopleOf(annotation), id) : !pose.isCovered) return null;
   if (views === 2) time(pose.ms);
   return movesOf(query, pose);

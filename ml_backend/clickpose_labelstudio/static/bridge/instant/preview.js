@@ -30,8 +30,9 @@ async function run() {
   isBusy = true;
   try {
     while (isAsked && dragging) {
+      await new Promise((done) => setTimeout(done, 0)); // Konva moves the joint after this event
       isAsked = false;
-      await step(dragging);
+      if (dragging) await step(dragging);
     }
   } finally {
     isBusy = false;
