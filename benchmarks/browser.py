@@ -107,7 +107,7 @@ def _drag(editor: Editor, way: str, count: int) -> dict[str, list[float]]:
         page.mouse.down()
         began = time.monotonic()
         while (share := (time.monotonic() - began) / DRAG_S) < 1:
-            page.mouse.move(x + 8 * share * (-1) ** number, y + 6 * share * (-1) ** number)
+            page.mouse.move(x + 48 * share * (-1) ** number, y + 36 * share * (-1) ** number)
             page.wait_for_timeout(8)
         delays = editor.diagnostics()["instant"]["delays"]
         page.mouse.up()
