@@ -16,6 +16,7 @@ from clickpose_labelstudio.settings import ServiceSettings
 from helpers.editor import Editor
 from helpers.fakes import FakePredictor
 from helpers.first_start import start_annotate_and_stop
+from helpers.label_studio_pages import log_in
 from helpers.stack import BOXES_XYXY, running_stack, write_photos
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -97,15 +98,7 @@ def browser(stack) -> Iterator:
 @pytest.fixture(scope="session")
 def login(stack, browser) -> dict:
     """Cookies of the logged-in annotator."""
-    page = browser.new_page()
-    page.goto(f"{stack.loop.url}/user/login/")
-    page.fill("input[name=email]", stack.loop.credentials.username)
-    page.fill("input[name=password]", stack.loop.credentials.password)
-    page.click("button[type=submit]")
-    page.wait_for_url(lambda url: "/user/login" not in url)
-    state = page.context.storage_state()
-    page.close()
-    return state
+    return log_in(browser, stack)
 
 
 @pytest.fixture

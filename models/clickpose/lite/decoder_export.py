@@ -51,8 +51,7 @@ class StandaloneDecoder(nn.Module):
     """Refines one person, pixels in and out; N views of the person are given, 1 (as it is) or 2 (and mirrored).
 
     Args:
-        network: trained.
-        predictor: whose it is; its flip test and calibrated scores go into the graph.
+        predictor: whose network and calibrated scores go into the graph.
 
     Raises:
         ValueError: for scores that are calibrated by a curve, which the graph cannot say.

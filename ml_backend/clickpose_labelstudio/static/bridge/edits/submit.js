@@ -65,10 +65,12 @@ function whenAnsweredHere() {
   const annotation = lsPage.view()?.annotation;
   const isDueHere = () => gestures.isBusy(annotation) || refinement.isAnsweringHere();
   if (!annotation || !lsPage.isEditable(annotation) || !isDueHere()) return null;
-  return until(() => !isDueHere(), performance.now() + config.submitWaitMs).then(() => true);
+  return until(() => !isDueHere()).then(() => true);
 }
 
-async function until(isOver, end) {
+/** Look again and again, for as long as an answer is waited for. */
+async function until(isOver) {
+  const end = performance.now() + config.submitWaitMs;
   while (!isOver() && performance.now() < end) await new Promise((done) => setTimeout(done, TURN_MS));
 }
 
@@ -99,12 +101,12 @@ function check(annotation) {
 
 /** Wait until there is nothing to wait for; then go on whatever has come of it. */
 async function wait(annotation, isLeaving) {
-  const until = performance.now() + config.submitWaitMs;
   const isHere = () => lsPage.isSelected(annotation);
-  while (isDue(annotation) && isHere() && performance.now() < until) {
+  await until(() => {
+    if (!isDue(annotation) || !isHere()) return true;
     if (chip.current() === "refining") chip.show("waiting");
-    await new Promise((done) => setTimeout(done, TURN_MS));
-  }
+    return false;
+  });
   if (!isHere()) {
     if (!isLeaving) notices.say("You left the photo before it was submitted. It is not submitted; its draft is saved.");
     return false;
