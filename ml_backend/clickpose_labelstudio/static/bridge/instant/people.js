@@ -8,7 +8,8 @@ import {contextOf} from "../edits/context.js";
 import * as decoder from "./decoder.js";
 import * as lsPage from "../label_studio/page.js";
 import * as lsRegions from "../label_studio/regions.js";
-import {ownerless, ownerId, personsOf, pointsOf} from "../pose/persons.js";
+import {membersOf} from "../drawing/scene.js";
+import {ownerId, personsOf, pointsOf} from "../pose/persons.js";
 
 const REST_MS = 60; // that the mouse stays with a person before anything is fetched: it may only be passing
 const MOST_PEOPLE = 24; // 1.3 MB each
@@ -149,8 +150,9 @@ function time(ms) {
 /** A person as the decoder takes it; null where only the backend can tell. */
 function queryOf(annotation, id, edited, live = new Map()) {
   const entry = peopleOf(annotation).get(id);
-  const person = personsOf(annotation).get(id);
-  const isSimple = person?.box && !lsRegions.hasRelations(annotation) && !ownerless(annotation).length;
+  const {persons, loose} = membersOf(annotation); // at every move of the mouse: told apart anew only after a change
+  const person = persons.get(id);
+  const isSimple = person?.box && !lsRegions.hasRelations(annotation) && !loose.length;
   if (!isSimple || edited.has(person.box.cleanId)) return null;
   const [height, width] = entry.imageHw;
   const [x, y, across, down, rotation] = lsRegions.place(person.box);
