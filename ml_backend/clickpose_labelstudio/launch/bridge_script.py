@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
+
+from rjsmin import jsmin
 
 from clickpose.skeleton import COCO, Skeleton
 from clickpose_labelstudio.launch.es_modules import bundle
 
 SOURCES = Path(__file__).parents[1] / "static" / "bridge"
 ENTRY = "main"
-INDENTATION = re.compile(r"^ +", re.M)  # 4 % of the script; nothing in the modules means anything by it
 # What came of it stands in ml_backend/README.md; the last one is what `make setup` installs.
 TRIED_LABEL_STUDIO = ("1.18.0", "1.19.0", "1.20.0", "1.21.0", "1.22.0", "1.23.2")
 
@@ -57,8 +57,8 @@ class BridgeConfig:
 
 
 def bridge_script(config: BridgeConfig = BridgeConfig()) -> str:
-    """Return the whole script: its configuration, then the modules of ``static/bridge`` in one, without indentation."""
-    return f"window.__clickposeConfig = {config.as_json()};\n{INDENTATION.sub('', bundle(SOURCES, ENTRY))}"
+    """Return the whole script: its configuration, then the modules of ``static/bridge`` in one, minified."""
+    return f"window.__clickposeConfig = {config.as_json()};\n{jsmin(bundle(SOURCES, ENTRY))}\n"
 
 
 def userscript(match: str, version: str, config: BridgeConfig = BridgeConfig()) -> str:

@@ -10,8 +10,8 @@ import pytest
 
 from clickpose.skeleton import COCO
 from clickpose_labelstudio.launch import bridge_script as bundler
-from clickpose_labelstudio.launch.bridge_script import SOURCES, bridge_script, userscript
-from clickpose_labelstudio.launch.es_modules import EXPORT
+from clickpose_labelstudio.launch.bridge_script import ENTRY, SOURCES, bridge_script, userscript
+from clickpose_labelstudio.launch.es_modules import EXPORT, bundle
 
 # exports of label_studio/ that build upon no part of Label Studio's page
 READS_NOTHING = {
@@ -29,7 +29,7 @@ def test_configuration_comes_before_the_script_and_names_every_bone():
 
 
 def test_every_module_is_in_the_script_once_and_after_those_that_it_imports():
-    modules = re.findall(r"^// ([\w/]+)\.js\n(.*?)^\}\)\(\);$", bridge_script(), re.M | re.S)
+    modules = re.findall(r"^// ([\w/]+)\.js\n(.*?)^\}\)\(\);$", bundle(SOURCES, ENTRY), re.M | re.S)
     names = [name for name, _ in modules]
     assert sorted(names) == sorted(
         path.relative_to(SOURCES).with_suffix("").as_posix() for path in SOURCES.rglob("*.js")
@@ -49,6 +49,7 @@ def test_script_is_small_enough_for_every_page():
     travels = len(gzip.compress(script))
     print(f"{len(script) / 1000:.0f} kB, of which {travels / 1000:.0f} kB travel, once")
     assert travels < 60_000 and len(script) < 210_000
+    assert not re.search(rb"^//|/\*", script, re.M)
 
 
 def test_all_that_reads_label_studio_is_named_by_a_probe():
@@ -83,7 +84,7 @@ def test_imports_of_a_module_become_constants(sources):
         main='import * as a from "./first.js";\nimport {b} from "./first.js";\n\nb(a);\n',
         first="/** What\n * it is. */\nexport function b() {}\n  // said\nexport const c = 1;\n",
     )
-    assert bridge_script().split("const modules = {};\n\n")[1] == (
+    assert bundle(bundler.SOURCES, ENTRY).split("const modules = {};\n\n")[1] == (
         '// first.js\nmodules["first"] = (() => {\nfunction b() {}\nconst c = 1;\nreturn {b, c};\n})();\n\n'
         '// main.js\nmodules["main"] = (() => {\nconst a = modules["first"];\nconst {b} = modules["first"];\n\nb(a);\n'
         "return {};\n})();\n})();\n"
