@@ -6,7 +6,7 @@ import * as lsProbes from "../label_studio/probes.js";
 import * as lsShapes from "../label_studio/shapes.js";
 import {sceneOf} from "./scene.js";
 
-const canvases = new Map(); // stage -> its canvas, and what is drawn on it
+const canvases = new Map(); // stage -> its canvas, what is drawn on it, and a drawing of all but the front person
 
 /** Whether this Label Studio has all that drawing needs. */
 export const isPossible = () => lsProbes.can("regions", "persons", "stage");
@@ -17,14 +17,31 @@ export function draw(view) {
   const size = {width: stage.width(), height: stage.height(), ratio: window.devicePixelRatio || 1};
   const scene = sceneOf(view);
   dress(scene, view);
-  const [sheet, isNew] = sheetOf(stage);
-  const print = printOf(scene, size);
-  if (!isNew && print.length === sheet.print.length && print.every((mark, i) => mark === sheet.print[i])) return;
-  sheet.print = print;
+  const sheet = sheetOf(stage);
+  const isFront = ({id}) => id !== "" && id === display.get("hovered");
+  const [front, others] = [scene.filter(isFront), scene.filter((person) => !isFront(person))];
+  const hasChanged = [redraw(sheet.others, others, size), isNews(sheet, printOf(front, size))].some(Boolean);
+  if (!hasChanged) return;
   const context = prepare(sheet.canvas, size);
-  scene.forEach((person) => drawPerson(context, person, size));
+  context.drawImage(sheet.others.canvas, 0, 0, size.width, size.height);
+  front.forEach((person) => drawPerson(context, person, size));
   diagnostics.redraws += 1;
   diagnostics.bones = scene.reduce((count, {bones}) => count + bones.length, 0);
+}
+
+/** Draw persons on a sheet if they look different now; true where they do. Few persons move, and lines take long to draw. */
+function redraw(sheet, scene, size) {
+  if (!isNews(sheet, printOf(scene, size))) return false;
+  const context = prepare(sheet.canvas, size);
+  scene.forEach((person) => drawPerson(context, person, size));
+  return true;
+}
+
+/** Whether a print differs from that of a sheet, which is its print then. */
+function isNews(sheet, print) {
+  if (print.length === sheet.print.length && print.every((mark, i) => mark === sheet.print[i])) return false;
+  sheet.print = print;
+  return true;
 }
 
 function drawPerson(context, {id, tint, opacity, points, bones, box}, {width}) {
@@ -78,18 +95,20 @@ function printOf(scene, {width, height, ratio}) {
   return print;
 }
 
-/** The sheet on a stage; and whether there was none. */
+/** The sheet on a stage. */
 function sheetOf(stage) {
   let sheet = canvases.get(stage);
-  if (sheet?.canvas.parentNode === stage.content) return [sheet, false];
+  if (sheet?.canvas.parentNode === stage.content) return sheet;
   sheet?.canvas.remove();
-  sheet = {canvas: document.createElement("canvas"), print: []};
+  sheet = {...emptySheet(), others: emptySheet()};
   sheet.canvas.className = "clickpose-overlay";
   Object.assign(sheet.canvas.style, {position: "absolute", left: 0, top: 0, pointerEvents: "none"});
   stage.content.append(sheet.canvas);
   canvases.set(stage, sheet);
-  return [sheet, true];
+  return sheet;
 }
+
+const emptySheet = () => ({canvas: document.createElement("canvas"), print: []});
 
 function prepare(canvas, {width, height, ratio}) {
   if (canvas.width !== Math.round(width * ratio)) canvas.width = Math.round(width * ratio);

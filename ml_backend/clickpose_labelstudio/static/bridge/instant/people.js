@@ -106,18 +106,28 @@ export async function answer(annotation, edited) {
   return {items: itemsOf(query, pose), notes: []};
 }
 
-/** Where the others would go while a joint is dragged: [{region, value}], or null where that is not known. */
-export async function foresee(annotation, joint, live) {
+/** Have the answer to a drag that is just ending worked out, while Label Studio itself is still busy with its end. */
+export function hasten(annotation, joint, live) {
+  const query = liveQueryOf(annotation, joint, live);
+  if (query) poseOf(query, 2);
+}
+
+function liveQueryOf(annotation, joint, live) {
   const id = ownerId(joint);
   if (!peopleOf(annotation).get(id)) return null;
-  const query = queryOf(annotation, id, new Set([joint.cleanId]), new Map([[joint.cleanId, live]]));
+  return queryOf(annotation, id, new Set([joint.cleanId]), new Map([[joint.cleanId, live]]));
+}
+
+/** Where the others would go while a joint is dragged: [{region, value}], or null where that is not known. */
+export async function foresee(annotation, joint, live) {
+  const query = liveQueryOf(annotation, joint, live);
   if (!query) return null;
   const views = (bothMs ?? 0) > FAST_MS ? 1 : 2;
   const before = asked?.pose;
   const promise = poseOf(query, views);
   if (promise === before) return null; // it is shown already
   const pose = await promise;
-  if (pose.error ? isLost(pose, peopleOf(annotation), id) : !pose.isCovered) return null;
+  if (pose.error ? isLost(pose, peopleOf(annotation), ownerId(joint)) : !pose.isCovered) return null;
   if (views === 2) time(pose.ms);
   return movesOf(query, pose);
 }

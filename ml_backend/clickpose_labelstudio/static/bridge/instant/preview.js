@@ -3,6 +3,7 @@
  * mouse is released. One decoding at a time, of the newest place of the mouse.
  */
 import {diagnostics} from "../config.js";
+import * as lsLayers from "../label_studio/layers.js";
 import * as lsPage from "../label_studio/page.js";
 import * as lsShapes from "../label_studio/shapes.js";
 import {can} from "../label_studio/probes.js";
@@ -39,20 +40,29 @@ async function run() {
   }
 }
 
-async function step(annotation) {
+/** The one joint that is being dragged, {region, place}; null where there is none that others may follow. */
+function theDragged(annotation) {
   const dragged = lsShapes.dragged(annotation);
-  if (dragged.length !== 1 || lsPage.asksByItself(dragged[0].region)) return;
-  const [{region, place}] = dragged;
+  return dragged.length === 1 && !lsPage.asksByItself(dragged[0].region) ? dragged[0] : null;
+}
+
+async function step(annotation) {
+  const dragged = theDragged(annotation);
+  if (!dragged) return;
+  const {region, place} = dragged;
   const since = movedAt;
   const moves = await people.foresee(annotation, region, place);
   if (!moves || dragging !== annotation || !lsPage.isSelected(annotation)) return;
   moves.forEach(({region: other, value}) => lsShapes.showAt(other, value));
+  if (can("gathering")) lsLayers.gather(annotation, [region, ...moves.map(({region: other}) => other)]);
   diagnostics.instant.previews += 1;
   diagnostics.instant.delays = [...diagnostics.instant.delays.slice(-199), performance.now() - since];
 }
 
 /** The mouse has been released: what is shown stays until the answer has been applied. */
 export function release() {
+  const dragged = dragging && theDragged(dragging);
+  if (dragged) people.hasten(dragging, dragged.region, dragged.place);
   dragging = null;
   clearTimeout(ending);
   ending = setTimeout(end, LINGER_MS);
@@ -63,4 +73,5 @@ export function end() {
   clearTimeout(ending);
   dragging = null;
   lsShapes.showAsTheyAre();
+  lsLayers.end();
 }

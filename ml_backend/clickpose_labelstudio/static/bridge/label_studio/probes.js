@@ -215,6 +215,16 @@ export const PROBES = [
     needs: "The rest of a person follows when the mouse is released, not while it moves.",
   },
   {
+    name: "gathering",
+    of: ["layers.gather", "layers.spread", "layers.end"],
+    test: ({keypoint}) => {
+      const layer = keypoint?.shapeRef?.getLayer?.();
+      if (!layer) return undefined;
+      return isFunction(layer.getNativeCanvasElement, layer.getStage, layer.on, layer.off) && Boolean(layer.getStage().getLayers);
+    },
+    needs: "With many people on a photo the rest of a person follows later.",
+  },
+  {
     name: "origin",
     of: ["regions.isTouched", "regions.facts"],
     test: (view) => each(view, (region) => ORIGINS.includes(region.origin)),
