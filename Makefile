@@ -71,19 +71,16 @@ quick-tests: $(VENV)/.installed
 # FiftyOne lives in a virtual environment of its own, and the first two leave tests/plugins out.
 TESTS = OMP_NUM_THREADS=1 CLICKPOSE_LS_ML_PYTHON="$(CURDIR)/$(LS_ML_VENV)/bin/python" \
 	CLICKPOSE_LABEL_STUDIO_PYTHON="$(CURDIR)/$(LS_VENV)/bin/python"
-test: export PART_BROWSER = $(TESTS) COVERAGE_FILE=.coverage.browser $(BIN)/python -m pytest --durations=10 -n 2 \
-	--dist worksteal --cov --cov-report= tests/e2e $(PYTEST_ARGS)
-test: export PART_REST = $(TESTS) COVERAGE_FILE=.coverage.rest $(BIN)/python -m pytest --durations=10 --cov --cov-report= \
-	--ignore=tests/plugins --ignore=tests/e2e $(PYTEST_ARGS)
+test: export PART_BROWSER = $(TESTS) $(BIN)/python -m pytest --durations=10 -n 2 --dist worksteal tests/e2e $(PYTEST_ARGS)
+test: export PART_REST = $(TESTS) $(BIN)/python -m pytest --durations=10 --ignore=tests/plugins --ignore=tests/e2e \
+	$(PYTEST_ARGS)
 test: export PART_FIFTYONE = $(FO_VENV)/bin/python -m pytest --durations=10 tests/plugins $(PYTEST_ARGS)
 test: lint ## Run all tests, set-up included
 	@$(MAKE) --no-print-directory -j2 test-setup
-	@rm -f .coverage .coverage.*
 	@# browser tests first, with two cores of their own: what is timed in a page fails where four parts share them
 	@status=0; .ci/side-by-side $(LOGS) browser "$$PART_BROWSER" types $(BIN)/mypy || status=$$?; \
 		.ci/side-by-side $(LOGS) rest "$$PART_REST" fiftyone "$$PART_FIFTYONE" || status=$$?; \
-		$(BIN)/coverage combine -q && echo "Lines and branches of models/ and ml_backend/ that ran in these processes:" \
-		"$$($(BIN)/coverage report --format=total) %"; exit $$status
+		exit $$status
 
 test-setup: setup $(LS_ML_VENV)/.installed $(FO_VENV)/.installed chromium
 
