@@ -10,6 +10,7 @@ IMAGES ?=
 PORT ?= 8080
 BACKEND_PORT ?= 9090
 LABEL_STUDIO ?=
+FIRST ?=
 DATA_DIR ?= .clickpose$(LABEL_STUDIO:%=-%)
 RUN_ARGS ?=
 REVIEW_ARGS ?=
@@ -40,6 +41,7 @@ help: ## List the targets and settings
 	@echo "Settings, such as make run IMAGES=~/photos PORT=8081:"
 	@echo "  IMAGES=folder       photos of your own, sub-folders included; each folder gets its own project"
 	@echo "  PORT, BACKEND_PORT  where to listen (8080, 9090); busy ones make way to the next free ones"
+	@echo "  FIRST=kind:what     make run and review start from another network's poses, such as movenet:thunder.onnx (docs/first-poses.md)"
 	@echo "  DATA_DIR=folder     database, login, logs (.clickpose); never deleted by make"
 	@echo "  LABEL_STUDIO=1.22.0 another version of Label Studio than the one that is pinned, in a virtual environment of its"
 	@echo "                      own, with data of its own (.clickpose-1.22.0)"
@@ -54,10 +56,12 @@ setup: $(VENV)/.installed $(LS_VENV)/.installed ## Install everything that make 
 
 run: setup ## Open Label Studio with photos in it, people labelled already
 	@exec $(BIN)/clickpose labelstudio start --data-dir "$(DATA_DIR)" --label-studio-python "$(LS_VENV)/bin/python" \
-		--port $(PORT) --backend-port $(BACKEND_PORT) $(if $(IMAGES),--images "$(IMAGES)") $(RUN_ARGS)
+		--port $(PORT) --backend-port $(BACKEND_PORT) $(if $(IMAGES),--images "$(IMAGES)") \
+		$(if $(FIRST),--first "$(FIRST)") $(RUN_ARGS)
 
 review: $(FO_VENV)/.installed ## Open FiftyOne with photos in it: confidence, review queue, panels, corrections
-	@exec $(FO_VENV)/bin/clickpose fiftyone review --data-dir "$(DATA_DIR)/fiftyone" $(if $(IMAGES),--images "$(IMAGES)") $(REVIEW_ARGS)
+	@exec $(FO_VENV)/bin/clickpose fiftyone review --data-dir "$(DATA_DIR)/fiftyone" $(if $(IMAGES),--images "$(IMAGES)") \
+		$(if $(FIRST),--first "$(FIRST)") $(REVIEW_ARGS)
 
 # From nothing but .venv: no browser, no Label Studio, no FiftyOne, no shared data; the three run side by side.
 quick: $(VENV)/.installed ## Check style and types, run the quick tests (a minute or two)

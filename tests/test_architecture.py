@@ -28,7 +28,7 @@ PACKAGES = list(ROOTS)  # a package may import itself and those before it
 # empty one: it may import everything but the commands and the command line, and only its like and those import it.
 LAYERS = (
     ("checks", "extras", "steps", "text_file"),
-    ("skeleton", "skeleton_io", "structures", "boxes", "frames", "weights_io", "image_io"),
+    ("skeleton", "skeleton_io", "structures", "boxes", "frames", "weights_io", "image_io", "named_image"),
     ("metrics", "calibration", "data", "networks"),
     ("pose_errors", "feedback", "terms", "postprocess", "detector", "draw", "joint_origin"),
     ("predictor", "training", "token_calibration"),

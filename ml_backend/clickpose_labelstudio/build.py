@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import clickpose
-from clickpose.build import flip_test_options
+from clickpose.build import chosen_options
 from clickpose.predictor import PosePredictor
 from clickpose_labelstudio.images import TaskImages
 from clickpose_labelstudio.ports import PredictorFactory
@@ -18,7 +18,7 @@ def load_predictor(settings: ServiceSettings) -> PosePredictor:
     Raises:
         ValueError: as :func:`clickpose.load`.
     """
-    options = flip_test_options(settings.model, settings.flip_test)
+    options = chosen_options(settings.model, settings.flip_test, settings.first)
     return clickpose.load(settings.model, checkpoint=settings.checkpoint, **options)
 
 

@@ -98,6 +98,14 @@ def serve(
             help="lite: see each person mirrored as well; without it, quicker and less exact.",
         ),
     ] = None,
+    first: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND:WHAT",
+            help="lite: start from another network's poses, such as movenet:thunder.onnx; see the page on first poses.",
+            show_default="lite's own",
+        ),
+    ] = None,
     label_studio_url: Annotated[str | None, typer.Option(help="Label Studio, as this machine reaches it.")] = None,
     api_key: Annotated[
         str | None, typer.Option(help="Label Studio's key; better set LABEL_STUDIO_API_KEY in the environment.")
@@ -136,6 +144,7 @@ def serve(
             "model": model,
             "checkpoint": checkpoint,
             "flip_test": flip_test,
+            "first": first,
             "label_studio_url": label_studio_url,
             "label_studio_api_key": api_key,
             "allowed_hosts": tuple(allow_host or ()) or None,
@@ -145,7 +154,7 @@ def serve(
         }
         settings = ServiceSettings.from_environment(os.environ)
         settings = replace(settings, **{name: value for name, value in given.items() if value is not None})
-        check_named(settings.model, settings.checkpoint)
+        check_named(settings.model, settings.checkpoint, settings.first)
         configure_logging(log_level.upper())
         signal.signal(signal.SIGTERM, _exit)  # as waitress does on Ctrl-C: answer what is under way, then end
         run_server(settings, host, port, threads)

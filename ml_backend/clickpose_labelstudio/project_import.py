@@ -7,7 +7,6 @@ twice, so an import that broke off can be run again. Everything is looked at bef
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
@@ -18,7 +17,7 @@ from clickpose.data.photo_names import match_photos
 from clickpose_labelstudio.carried import KEY
 from clickpose_labelstudio.coco_import import Kind
 from clickpose_labelstudio.label_studio_client import LabelStudioClient
-from clickpose_labelstudio.references import UPLOAD_PATH, file_name_of, is_address
+from clickpose_labelstudio.references import file_name_of, is_address, uploaded_name
 from clickpose_labelstudio.region_items import image_hw_of
 
 TASKS_PER_REQUEST = 100
@@ -133,8 +132,7 @@ def _name_of(task: Mapping, image_key: str) -> str | None:
 def _uploaded_name(task: Mapping, image_key: str) -> str | None:
     """Return the name that an uploaded photo had before Label Studio put its stamp before it."""
     reference = (task.get("data") or {}).get(image_key)
-    name = file_name_of(reference) if isinstance(reference, str) and UPLOAD_PATH in reference else None
-    return re.sub(r"^[0-9a-f]{8}-", "", name) if name else None
+    return uploaded_name(reference) if isinstance(reference, str) else None
 
 
 def _check_shape(task: Mapping, known: Mapping, kind: Kind) -> None:

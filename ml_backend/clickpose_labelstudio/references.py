@@ -10,7 +10,7 @@ import base64
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
@@ -75,6 +75,30 @@ def file_name_of(reference: str) -> str | None:
     ============================================  =========================
     """
     return next(iter(_names(reference)), None)
+
+
+def uploaded_name(reference: str) -> str | None:
+    """Return the name that an uploaded photo had before Label Studio put its stamp before it; None for other photos.
+
+    Example:
+        >>> uploaded_name("/data/upload/3/22ef5c30-a.jpg")
+        'a.jpg'
+    """
+    name = file_name_of(reference) if UPLOAD_PATH in reference else None
+    return re.sub(r"^[0-9a-f]{8}-", "", name) if name else None
+
+
+def photo_name_of(data: Mapping, reference: str) -> str:
+    """Return the name by which other files know a task's photo; empty for one without.
+
+    Args:
+        data: of the task; ``file_name`` is that of the file it was imported from.
+        reference: of its image.
+    """
+    told = data.get("file_name")
+    if isinstance(told, str) and told:
+        return told
+    return uploaded_name(reference) or file_name_of(reference) or ""
 
 
 def file_names(references: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str | None]:

@@ -19,8 +19,18 @@ import clickpose
 from clickpose.boxes import clip_boxes
 from clickpose.checks import described
 from clickpose.data.confidences import OCCLUDED_BELOW
+from clickpose.first_pose.network import FirstPoseError
+from clickpose.named_image import named_image
 from clickpose.postprocess import suppress_duplicate_poses
-from clickpose.predictor import EncodedRegion, PosePredictor, best_region, place_clicks, prompt_box, refine_among
+from clickpose.predictor import (
+    EncodedRegion,
+    PosePredictor,
+    best_region,
+    model_version,
+    place_clicks,
+    prompt_box,
+    refine_among,
+)
 from clickpose.structures import Clicks, Pose
 from clickpose_labelstudio.browser_decoding import BrowserDecoding, NotInBrowser
 from clickpose_labelstudio.codec import (
@@ -33,7 +43,7 @@ from clickpose_labelstudio.codec import (
 from clickpose_labelstudio.interaction import Interaction, RequestError, read_interaction, result_of
 from clickpose_labelstudio.labeling_config import LabelingConfig, LabelingConfigError, parse_labeling_config
 from clickpose_labelstudio.ports import ImageError, ImageSource, LoadedImage, PredictorFactory, RegionStore
-from clickpose_labelstudio.references import through_label_studio
+from clickpose_labelstudio.references import photo_name_of, through_label_studio
 from clickpose_labelstudio.region_items import CodecError, labels_of, photo_score
 from clickpose_labelstudio.turns import FEWEST, TakingTurns, cores
 
@@ -85,8 +95,7 @@ class AnnotationService:
     @property
     def model_version(self) -> str:
         """Name, release and weights of the network, such as ``clickpose-lite-0.2.0-3f2a91``. Loads the weights."""
-        predictor = self._get_predictor()
-        return f"clickpose-{predictor.name}-{clickpose.__version__}-{predictor.fingerprint}"
+        return model_version(self._get_predictor(), clickpose.__version__)
 
     def predict(self, tasks: object, label_config: object, context: object = None) -> list[dict]:
         """Answer a ``/predict`` request.
@@ -120,7 +129,7 @@ class AnnotationService:
             raise RequestError(f"Expected one task with an interactive context, got {len(tasks)}")
         try:
             return [self._interact(tasks[0], config, context) | _notes(config, context)]
-        except (CodecError, ImageError) as error:
+        except (CodecError, FirstPoseError, ImageError) as error:
             raise RequestError(str(error)) from error
 
     def check_config(self, label_config: object) -> LabelingConfig:
@@ -135,8 +144,10 @@ class AnnotationService:
         return _parse_cached(label_config, self._get_predictor().skeleton)
 
     def _image_of(self, task: Mapping, config: LabelingConfig) -> _TaskImage:
-        reference = through_label_studio(config.image_reference(task.get("data")), task.get("id"))
-        return _TaskImage(reference, self._images, self._regions)
+        data = task.get("data")
+        reference = config.image_reference(data)
+        name = photo_name_of(data if isinstance(data, Mapping) else {}, reference)
+        return _TaskImage(through_label_studio(reference, task.get("id")), name, self._images, self._regions)
 
     def _preannotate_all(self, tasks: Sequence[Mapping], config: LabelingConfig) -> list[dict]:
         """Pre-annotate a batch. Once its bad images have cost more time than Label Studio waits for all of it, the rest
@@ -154,7 +165,7 @@ class AnnotationService:
         """Pre-annotate a task; one bad image must not spoil the batch."""
         try:
             return self._preannotate(task, config)
-        except (ImageError, LabelingConfigError) as error:
+        except (FirstPoseError, ImageError, LabelingConfigError) as error:
             logger.warning("Task %.40r gets no prediction: %s", task.get("id"), error)
             return {"error": str(error)}
 
@@ -281,9 +292,15 @@ class AnnotationService:
         predictor = TakingTurns(self._get_predictor(), self._turns)
         clicks = Clicks(positions=pose.keypoints, mask=edited)
         cached = self._best_of(predictor, image, place_clicks(pose, clicks))
-        return refine_among(
-            predictor, cached, pose, clicks, lambda boxes: self._regions_of_boxes(predictor, image, boxes)
-        )
+
+        def encode(boxes_xyxy: np.ndarray) -> Sequence[EncodedRegion]:
+            try:
+                return self._regions_of_boxes(predictor, image, boxes_xyxy)
+            except FirstPoseError as error:  # no click needs a first pose
+                logger.warning("Refined without a first pose: %s", error)
+                return predictor.refiner.encode(image.pixels, boxes_xyxy)
+
+        return refine_among(predictor, cached, pose, clicks, encode)
 
     def _best_of(self, predictor: PosePredictor, image: _TaskImage, placed: Pose) -> list[EncodedRegion]:
         """Return the one kept region that suits a pose best, or none."""
@@ -332,8 +349,8 @@ def _region_with_box(regions: Sequence[EncodedRegion], box_xyxy: np.ndarray) -> 
 class _TaskImage:
     """A task's image: its hash and size come from the region store where known; the pixels are loaded when needed."""
 
-    def __init__(self, reference: str, images: ImageSource, regions: RegionStore):
-        self._reference = reference
+    def __init__(self, reference: str, name: str, images: ImageSource, regions: RegionStore):
+        self._reference, self._name = reference, name
         self._images = images
         self._regions = regions
 
@@ -345,8 +362,8 @@ class _TaskImage:
 
     @property
     def pixels(self) -> np.ndarray:
-        """(H, W, 3) uint8 RGB."""
-        return self._loaded.pixels
+        """(H, W, 3) uint8 RGB, which knows the photo's name."""
+        return named_image(self._loaded.pixels, self._name)
 
     @cached_property
     def _known(self) -> tuple[str, tuple[int, int]] | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from clickpose.build import flip_test_options
+from clickpose.build import chosen_options
 from clickpose.data.confidences import OCCLUDED_BELOW
 from clickpose_labelstudio.codec import UNLABELLED_BELOW
 
@@ -46,6 +46,8 @@ class ServiceSettings:
         checkpoint: weights file for models that ship without one.
         flip_test: whether lite sees each person mirrored as well: better poses, for twice the encoding and
             a few milliseconds more an edit.
+        first: another network whose poses lite starts from, such as ``movenet:thunder.onnx``; empty for lite's own. See
+            :mod:`clickpose.first_pose.loading`.
         browser_decoding: whether browsers may answer edits by themselves; see :mod:`.browser_decoding`.
         train_dir: folder for the jobs of "Start training"; None to train nothing. See :mod:`.training_jobs`.
         train_arguments: further arguments of their ``clickpose labelstudio train``, such as ``--decoder-steps 2000``.
@@ -74,6 +76,7 @@ class ServiceSettings:
     model: str = "lite"
     checkpoint: Path | None = None
     flip_test: bool = True
+    first: str = ""
     browser_decoding: bool = True
     train_dir: Path | None = None
     train_arguments: str = ""
@@ -86,7 +89,7 @@ class ServiceSettings:
             )
         if bool(self.basic_auth_user) != bool(self.basic_auth_password):
             raise ValueError("Expected both basic_auth_user and basic_auth_password, or neither; got only one of them")
-        flip_test_options(self.model, self.flip_test)
+        chosen_options(self.model, self.flip_test, self.first)
         for name in POSITIVE_NUMBERS:
             if not getattr(self, name) > 0:
                 raise ValueError(f"Expected a positive {name}, got {getattr(self, name)}")
@@ -185,6 +188,7 @@ CONVERTERS: Mapping[str, Callable[[str], Any]] = {
     "model": str,
     "checkpoint": Path,
     "flip_test": _yes_or_no,
+    "first": str,
     "browser_decoding": _yes_or_no,
     "train_dir": Path,
     "train_arguments": str,

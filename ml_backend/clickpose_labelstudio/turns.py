@@ -58,6 +58,11 @@ class TakingTurns(PosePredictor):
         """See :meth:`PosePredictor.refine_region`."""
         return self._predictor.refine_region(region, pose, clicks)
 
+    @property
+    def refiner(self) -> PosePredictor:
+        """See :attr:`PosePredictor.refiner`; it takes turns, too."""
+        return TakingTurns(self._predictor.refiner, self._turns)
+
     def standalone_decoder(self) -> bytes | None:
         """See :meth:`PosePredictor.standalone_decoder`."""
         return self._predictor.standalone_decoder()

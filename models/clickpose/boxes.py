@@ -88,6 +88,32 @@ def grow_boxes(boxes_xyxy: np.ndarray, keypoints: np.ndarray, held: np.ndarray |
     return np.concatenate([np.fmin(boxes[..., :2], low), np.fmax(boxes[..., 2:], high)], axis=-1)
 
 
+def match_boxes(boxes_a_xyxy: np.ndarray, boxes_b_xyxy: np.ndarray, at_least: float) -> np.ndarray:
+    """Pair boxes, the pair of largest overlap first, each box once.
+
+    Args:
+        boxes_a_xyxy: (A, 4).
+        boxes_b_xyxy: (B, 4).
+        at_least: intersection over union below which two boxes are no pair.
+
+    Returns:
+        (A,) index of the box of B, -1 for those without one.
+
+    Example:
+        >>> match_boxes([[0, 0, 9, 9], [0, 0, 4, 4]], [[0, 0, 4, 5], [50, 50, 60, 60]], 0.3).tolist()
+        [-1, 0]
+    """
+    matches = np.full(len(boxes_a_xyxy), -1)
+    if not len(boxes_a_xyxy) or not len(boxes_b_xyxy):
+        return matches
+    overlaps = box_iou(boxes_a_xyxy, boxes_b_xyxy)
+    while overlaps.max() >= at_least:
+        first, second = np.unravel_index(overlaps.argmax(), overlaps.shape)
+        matches[first] = second
+        overlaps[first], overlaps[:, second] = -1, -1
+    return matches
+
+
 def greedy_suppression(overlaps: np.ndarray, scores: np.ndarray, threshold: float) -> np.ndarray:
     """Keep, best first, every item that overlaps no better kept one by more than ``threshold``.
 

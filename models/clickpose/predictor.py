@@ -16,6 +16,7 @@ import numpy as np
 from clickpose.boxes import box_iou, clip_boxes, grow_boxes
 from clickpose.checks import as_array, check_image
 from clickpose.frames import CropFrame, ImageFrame
+from clickpose.named_image import name_of, named_image
 from clickpose.skeleton import Skeleton
 from clickpose.structures import Clicks, Pose, Poses
 
@@ -78,7 +79,7 @@ class PosePredictor(ABC):
     """Predicts and refines human poses.
 
     Attributes:
-        name: ``"lite"`` or ``"r50"``.
+        name: ``"lite"`` or ``"r50"``; ``"movenet+lite"`` where another network sees first.
         skeleton: the K joints it predicts.
         fingerprint: short hash of the weights, with what else decides its answers; part of every cache key and model
             version.
@@ -139,6 +140,11 @@ class PosePredictor(ABC):
             The refined pose; every fixed joint exactly where the human put it, ``fixed`` True for it.
         """
 
+    @property
+    def refiner(self) -> PosePredictor:
+        """The network that moves joints after clicks: this one, or the one that corrects another's first poses."""
+        return self
+
     def standalone_decoder(self) -> bytes | None:
         """Return an ONNX graph that answers as :meth:`refine_region` does, wherever ONNX runs; None without one."""
         return None
@@ -150,16 +156,17 @@ class PosePredictor(ABC):
         """
         raise NotImplementedError(f"{self.name} has no standalone decoder")
 
-    def set_image(self, image: np.ndarray) -> None:
+    def set_image(self, image: np.ndarray, file_name: str = "") -> None:
         """Choose the image that :meth:`predict` and :meth:`refine` speak of.
 
         Args:
             image: (H, W, 3) uint8 RGB; copied, so that it may be drawn on afterwards.
+            file_name: of the photo, for first poses that are looked up by it; by default what the image knows itself.
 
         Raises:
             ValueError: for another shape or dtype.
         """
-        self._image = check_image(image).copy()
+        self._image = named_image(check_image(image).copy(), file_name or name_of(image))
         self._regions: list[EncodedRegion] = []
 
     def _current_image(self) -> np.ndarray:
@@ -248,6 +255,16 @@ def refine_among(
     if region is None:
         (region,) = encode(prompt_box(placed)[None])
     return predictor.refine_region(region, pose, clicks)
+
+
+def model_version(predictor: PosePredictor, release: str) -> str:
+    """Return what poses say of the network that made them, such as ``clickpose-lite-0.2.0-3f2a91``.
+
+    Args:
+        predictor: the network.
+        release: of this package.
+    """
+    return f"clickpose-{predictor.name}-{release}-{predictor.fingerprint}"
 
 
 def place_clicks(pose: Pose, clicks: Clicks) -> Pose:

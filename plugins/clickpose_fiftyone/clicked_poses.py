@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from clickpose.boxes import grow_boxes
+from clickpose.first_pose.predictor import refining_part
 from clickpose.predictor import PosePredictor, place_clicks, visible_boxes
 from clickpose.skeleton import Skeleton
 from clickpose.structures import Clicks, Pose
@@ -29,7 +30,7 @@ def refining_predictor(samples, field: str, model: str | PosePredictor | None = 
     """
     network = network_of(samples, field)
     if model is None and network is not None and network.checkpoint is not None:
-        return shared_predictor(network.model, network.checkpoint)
+        return shared_predictor(refining_part(network.model), network.checkpoint)
     model = model or "lite"
     return shared_predictor(model) if isinstance(model, str) else model
 

@@ -44,6 +44,15 @@ def review(
     address: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     limit: Annotated[int | None, typer.Option(min=1, help="Take the first photos only.")] = None,
     browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
+    first: Annotated[
+        str,
+        typer.Option(
+            envvar="CLICKPOSE_FIRST",
+            metavar="KIND:WHAT",
+            help="Start from another network's poses, such as movenet:thunder.onnx; see the page on first poses.",
+            show_default="lite's own",
+        ),
+    ] = "",
 ) -> None:
     """Open the app on photos with everything applied: poses, colours, flags, review queue and panels.
 
@@ -58,7 +67,9 @@ def review(
     with user_errors("fiftyone", RuntimeError):
         from clickpose_fiftyone.demo import ReviewOptions, run_review
 
-        run_review(ReviewOptions(images, coco, name, data_dir, port, address, limit, browser), typer.echo)
+        run_review(
+            ReviewOptions(images, coco, name, data_dir, port, address, limit, browser, first or None), typer.echo
+        )
 
 
 @fiftyone.command()

@@ -38,6 +38,7 @@ class ReviewOptions:
     address: str = "127.0.0.1"
     limit: int | None = None
     browser: bool = True
+    first: str | None = None
 
 
 def run_review(options: ReviewOptions, say: Say) -> None:
@@ -138,7 +139,7 @@ def _add_new_photos(dataset, options: ReviewOptions, say: Say) -> None:
     say(f"Finding the people of {plural(len(new), 'new photo')} …")
     ids = dataset.add_samples([fo.Sample(filepath=path) for path in new], progress=False)
     try:
-        say(str(predict_poses(dataset.select(ids), PRED, progress=_tell_every(say, 20))))
+        say(str(predict_poses(dataset.select(ids), PRED, first=options.first, progress=_tell_every(say, 20))))
     except ValueError as error:  # none of them can be read
         say(str(error))
     apply_everything(dataset, say)
@@ -161,7 +162,7 @@ def _fill(dataset, options: ReviewOptions, say: Say) -> None:
         dataset.add_samples([fo.Sample(filepath=path) for path in paths])
         samples, prompts = dataset, None
     say(f"Finding the people of {len(dataset)} photos …")
-    say(str(predict_poses(samples, PRED, prompt_field=prompts, progress=_tell_every(say, 20))))
+    say(str(predict_poses(samples, PRED, prompt_field=prompts, first=options.first, progress=_tell_every(say, 20))))
     apply_everything(dataset, say)
 
 

@@ -9,6 +9,7 @@ import fiftyone.core.models as fom
 import numpy as np
 
 import clickpose
+from clickpose.named_image import named_image
 from clickpose.predictor import PosePredictor
 from clickpose_fiftyone.conversion import detection_boxes, instance_of, poses_to_labels
 from clickpose_fiftyone.field_names import PREDICTED_BY
@@ -21,7 +22,8 @@ class PoseModel(fom.Model, fom.SamplesMixin):
     Args:
         model: name for :func:`clickpose.load`, or a predictor.
         min_score: leave out people with a lower predicted OKS.
-        load_options: for :func:`clickpose.load`, such as ``checkpoint`` or ``device``.
+        load_options: for :func:`clickpose.load`, such as ``checkpoint``, ``device``, or ``first`` to start from another
+            network's poses.
 
     Example:
         >>> dataset.apply_model(PoseModel("lite"), label_field="pred")                               # doctest: +SKIP
@@ -85,7 +87,8 @@ class PoseModel(fom.Model, fom.SamplesMixin):
             sample: its sample, with the prompt boxes where ``prompt_field`` was given.
         """
         image = _as_rgb(arg)
-        return self._predict_one(image, self._prompt(sample))
+        name = "" if sample is None else sample.filepath
+        return self._predict_one(named_image(image, name), self._prompt(sample))
 
     def predict_all(self, args: Iterable[np.ndarray], samples: Iterable[fo.Sample] | None = None) -> list[fo.Keypoints]:
         """Predict the people of several photos."""

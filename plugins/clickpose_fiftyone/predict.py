@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 
 import fiftyone as fo
 import numpy as np
 
+from clickpose.data.notes import told
+from clickpose.first_pose.predictor import notes_of
 from clickpose.image_io import read_image
+from clickpose.named_image import named_image
 from clickpose.predictor import PosePredictor
 from clickpose.steps import Steps, stepwise
 from clickpose_fiftyone.calibration import remember_calibration
@@ -45,17 +49,21 @@ class PredictSummary:
         persons: how many people they show.
         failures: photo path -> the sentence why it has none.
         earlier: photos that a run which was stopped had done before.
+        notes: what first poses of another network left to lite -> how often.
     """
 
     photos: int = 0
     persons: int = 0
     earlier: int = 0
     failures: dict[str, str] = field(default_factory=dict)
+    notes: Counter[str] = field(default_factory=Counter)
 
     def __str__(self) -> str:
         text = f"Found {plural(self.persons, 'person')} in {plural(self.photos, 'photo')}."
         if self.earlier:
             text += f" {plural(self.earlier, 'photo')} had been done before the last run was stopped."
+        if self.notes:
+            text += f" {told(self.notes)}."
         if self.failures:
             first = next(iter(self.failures.values()))
             text += f" {plural(len(self.failures), 'photo')} could not be read and stay as they were: {first}"
@@ -73,6 +81,7 @@ def predict_poses(
     replace_corrected: bool = False,
     colours: bool = False,
     resume: bool = True,
+    first: str | None = None,
 ) -> Steps[PredictSummary]:
     """Predict the poses of everybody, or of the people in the boxes of a field.
 
@@ -90,6 +99,9 @@ def predict_poses(
         replace_corrected: also replace people whom somebody corrected or accepted; that is lost then.
         colours: colour joints and bones by confidence as well, see :func:`clickpose_fiftyone.color_by_confidence`.
         resume: go on with a run that was stopped; else all photos are done anew.
+        first: another network whose poses lite starts from, such as ``"movenet:thunder.onnx"``; see
+            :mod:`clickpose.first_pose.loading`. For a network or a function of one's own, give
+            ``model=clickpose.load("lite", first=...)``.
         progress: called with (photos done, photos in all).
 
     Raises:
@@ -98,7 +110,7 @@ def predict_poses(
     """
     samples = photos_of(samples, people=False)
     _check(samples, pred_field, prompt_field, min_score, colours)
-    predictor = shared_predictor(model, checkpoint) if isinstance(model, str) else model
+    predictor = _predictor_of(model, checkpoint, first)
     ids, paths = samples.values(["id", "filepath"])
     asked = {"network": predictor.fingerprint, "prompt_field": prompt_field, "min_score": min_score}
     run = _Run(dataset_of(samples), pred_field, asked, tuple(ids))
@@ -107,7 +119,7 @@ def predict_poses(
         _require_uncorrected(dataset_of(samples).select(ids[start:]), pred_field, replace_corrected)
     else:
         _require_uncorrected(samples, pred_field, replace_corrected)
-    summary = PredictSummary(earlier=start)
+    summary, left_before = PredictSummary(earlier=start), notes_of(predictor)
     prompts = [None] * len(ids) if prompt_field is None else samples.values(prompt_field)
     found: dict = {}
     written = set(ids[:start])
@@ -145,6 +157,7 @@ def predict_poses(
     if not summary.photos and not start:
         raise ValueError(f"Expected photos that can be read, got none: {next(iter(summary.failures.values()))}")
     run.forget()
+    summary.notes = notes_of(predictor) - left_before
     return summary
 
 
@@ -193,6 +206,14 @@ def photos_done(samples, pred_field: str) -> int:
     return known.get("done", 0)
 
 
+def _predictor_of(model: str | PosePredictor, checkpoint: str | None, first: str | None) -> PosePredictor:
+    if not isinstance(model, str):
+        if first:
+            raise ValueError("Expected the name of a network for first poses of another one, got a network")
+        return model
+    return shared_predictor(model, checkpoint, **({"first": first} if first else {}))
+
+
 def _check(samples, pred_field: str, prompt_field: str | None, min_score: float, colours: bool) -> None:
     require_images(samples)
     require_own_photos(samples)
@@ -226,7 +247,7 @@ def _predict_photo(predictor, path: str, prompted: bool, prompt, min_score: floa
     image = read_image(path)
     image_hw = image.shape[:2]
     with PREDICTOR_LOCK:
-        predictor.set_image(image)
+        predictor.set_image(named_image(image, path))
         poses = predictor.predict(detection_boxes(prompt, image_hw) if prompted else None)
     links = _links(prompt) if prompted else None
     kept = np.flatnonzero(poses.instance_scores >= min_score)

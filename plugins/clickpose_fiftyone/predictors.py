@@ -19,20 +19,25 @@ KEPT_REGIONS = 64  # encoded persons of the lite network, about 1.3 MB each
 
 PREDICTOR_LOCK = threading.RLock()  # predictors hold the photo that was set: one at a time
 
-_PREDICTORS: dict[tuple[str, str | None], PosePredictor] = {}
+_PREDICTORS: dict[tuple[str, str | None, str | None], PosePredictor] = {}
 _REGIONS: OrderedDict[tuple[str, str], list[EncodedRegion]] = OrderedDict()
 
 
-def shared_predictor(name: str = "lite", checkpoint: str | None = None) -> PosePredictor:
+def shared_predictor(name: str = "lite", checkpoint: str | None = None, first: str | None = None) -> PosePredictor:
     """Return the predictor of a name and weights, loaded once in this process.
 
+    Args:
+        name, checkpoint, first: as for :func:`clickpose.load`.
+
     Raises:
-        ValueError: for another name, or weights that cannot be read.
+        ValueError: for another name, weights that cannot be read, or first poses that cannot be had.
     """
     with PREDICTOR_LOCK:
-        if (name, checkpoint) not in _PREDICTORS:
-            _PREDICTORS[name, checkpoint] = clickpose.load(name, checkpoint=checkpoint)
-        return _PREDICTORS[name, checkpoint]
+        if (name, checkpoint, first) not in _PREDICTORS:
+            _PREDICTORS[name, checkpoint, first] = clickpose.load(
+                name, checkpoint=checkpoint, **({"first": first} if first else {})
+            )
+        return _PREDICTORS[name, checkpoint, first]
 
 
 def refine_cached(predictor: PosePredictor, path: str, pose: Pose, clicks: dict[str, tuple[float, float]]) -> Pose:

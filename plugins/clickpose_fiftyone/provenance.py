@@ -13,13 +13,14 @@ from dataclasses import asdict, dataclass, fields
 from bson import ObjectId
 
 from clickpose.calibration.provenance import CalibratorError, Provenance
+from clickpose.first_pose.predictor import refining_part
 from clickpose.predictor import PosePredictor
 from clickpose.skeleton import Skeleton
 from clickpose_fiftyone.field_names import CONFIDENCE, NETWORKS_INFO, PREDICTED_BY, people_path
 from clickpose_fiftyone.fiftyone_internals import ID, dataset_of, photos_collection, root_dataset_of
 from clickpose_fiftyone.kept import kept_while_unchanged
 
-_TEXT = re.compile(r"(?P<model>.+) \((?P<skeleton>.+), weights (?P<weights>\w+)\)(?: from (?P<file>.+))?")
+_TEXT = re.compile(r"(?P<model>.+) \((?P<skeleton>.+), weights (?P<weights>[\w+-]+)\)(?: from (?P<file>.+))?")
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class FieldNetwork:
     """What a field was predicted with.
 
     Attributes:
-        model: name of the network, such as ``"lite"``.
+        model: name of the network, such as ``"lite"``, or ``"movenet+lite"`` where another one saw first.
         fingerprint: of its weights; empty where a user named the network.
         skeleton: name of its skeleton.
         checkpoint: file of the weights; None for the shipped ones, or for a predictor that was handed over.
@@ -57,6 +58,14 @@ class FieldNetwork:
     def from_dict(cls, stored: Mapping) -> FieldNetwork:
         """Return the network of ``asdict``."""
         return cls(**{part.name: stored.get(part.name) for part in fields(cls)})
+
+    def is_refined_by(self, predictor: PosePredictor) -> bool:
+        """Tell whether a network is the one that predicted, or that corrected another's first poses from the start."""
+        said = (self.model, self.fingerprint)
+        return said == (predictor.name, predictor.fingerprint) or tuple(map(refining_part, said)) == (
+            predictor.name,
+            predictor.fingerprint,
+        )
 
     def __str__(self) -> str:
         weights = f"weights {self.fingerprint}" if self.fingerprint else "weights not known"
@@ -207,7 +216,7 @@ def check_calibrator(
 def other_network(samples, field: str, predictor: PosePredictor) -> str:
     """Return a sentence of warning if another network than the given one predicted a field; else an empty text."""
     network = network_of(samples, field)
-    if network is None or (network.model, network.fingerprint) == (predictor.name, predictor.fingerprint):
+    if network is None or network.is_refined_by(predictor):
         return ""
     return (
         f'Field "{field}" was predicted by {network} and is refined by {predictor.name} (weights '

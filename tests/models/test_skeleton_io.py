@@ -39,6 +39,8 @@ def golf(tmp_path):
         ("mpii", 16, 15, 6, 2 * (0.089 + 0.083 + 0.107 + 0.062 + 0.072 + 0.179) + 4 * 0.026),
         ("aic", 14, 14, 6, 0.30056174),
         ("wholebody", 133, 130, 61, 1.138 + 0.48 + 1.137 + 2 * 0.553),
+        ("halpe26", 26, 27, 11, 1.138 + 3 * 0.08 + 6 * 0.089),
+        ("blazepose", 33, 39, 16, 1.138 + 4 * 0.025 + 2 * 0.026 + 6 * 0.062 + 4 * 0.089),
         ("halpe", 136, 136, 61, 1.138 + 3 * 0.08 + 6 * 0.089 + 110 * 0.025),
     ],
 )
@@ -54,8 +56,9 @@ def test_shipped_skeletons_hold_the_published_facts(name, joints, edges, pairs, 
 
 
 def test_the_library_lists_what_it_holds():
-    assert list(SKELETONS) == ["coco", "aic", "crowdpose", "halpe", "humanart21", "mpii", "wholebody"]
-    assert len(SKELETONS) == 7 and SKELETONS["coco"] is COCO
+    others = ["aic", "blazepose", "crowdpose", "halpe", "halpe26", "humanart21", "mpii", "wholebody"]
+    assert list(SKELETONS) == ["coco", *others]
+    assert len(SKELETONS) == 9 and SKELETONS["coco"] is COCO
     assert SKELETONS["mpii"] is SKELETONS["mpii"]  # read once
     with pytest.raises(KeyError):
         SKELETONS["../skeletons/mpii"]
@@ -143,7 +146,7 @@ def test_broken_files_are_refused_with_a_sentence(golf, old, new, sentence):
 
 
 def test_an_unknown_name_lists_the_known_ones(tmp_path):
-    with pytest.raises(FileNotFoundError, match="one of coco, aic, crowdpose, halpe"):
+    with pytest.raises(FileNotFoundError, match="one of coco, aic, blazepose, crowdpose, halpe"):
         load_skeleton(tmp_path / "none.yaml")
 
 

@@ -12,7 +12,7 @@ from clickpose_fiftyone import clicked_poses, found_persons, refinement
 from clickpose_fiftyone.calibration import apply_calibrator, calibrate
 from clickpose_fiftyone.ccnet import apply_ccnet
 from clickpose_fiftyone.install import install_plugin
-from clickpose_fiftyone.provenance import network_of, other_network, remember_network
+from clickpose_fiftyone.provenance import FieldNetwork, network_of, other_network, remember_network
 
 
 class Network:
@@ -167,6 +167,21 @@ def test_refining_takes_the_network_that_predicted(dataset, monkeypatch):
     refinement.refining_predictor(dataset, "pred")
     refinement.refining_predictor(dataset, "pred", "lite")
     assert asked == [("lite",), ("r50", "weights.pth"), ("lite",)]
+
+
+def test_first_poses_of_another_network_are_refined_by_the_lite_that_corrected_them(dataset, monkeypatch):
+    remember_network(dataset, "pred", Network("movenet+lite", "1111+0123456789ab-flip"), "mine.safetensors")
+    network = network_of(dataset, "pred")
+    assert FieldNetwork.from_text(network.to_text()) == network
+    assert str(network) == "movenet+lite (coco, weights 1111+0123456789ab-flip)"
+    assert other_network(dataset, "pred", Network(fingerprint="0123456789ab-flip")) == ""
+    assert "joints may move" in other_network(dataset, "pred", Network(fingerprint="ffff"))
+    asked = []
+    monkeypatch.setattr(clicked_poses, "shared_predictor", lambda *names: asked.append(names) or Network())
+    refinement.refining_predictor(dataset, "pred")
+    assert asked == [("lite", "mine.safetensors")]
+    with pytest.raises(ValueError, match=r"got those of 'movenet\+lite'; a post-hoc curve suits every network"):
+        apply_ccnet(dataset, "head.safetensors", model=Network())
 
 
 def test_refining_with_another_network_says_so(dataset, monkeypatch, fiftyone_home):

@@ -24,6 +24,15 @@ def start(
     backend_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the backend.")] = 9090,
     backend_url: Annotated[str | None, typer.Option(help="A backend that runs already, instead of a new one.")] = None,
     model: Annotated[str, typer.Option(help="Name of the network.")] = "lite",
+    first: Annotated[
+        str,
+        typer.Option(
+            envvar="CLICKPOSE_FIRST",
+            metavar="KIND:WHAT",
+            help="Start from another network's poses, such as movenet:thunder.onnx; see the page on first poses.",
+            show_default="lite's own",
+        ),
+    ] = "",
     browser: Annotated[bool, typer.Option(help="Open the project in a browser, where there is a desktop.")] = True,
 ) -> None:
     """Start the backend and Label Studio on this machine, with photos in it; people are labelled in the background.
@@ -36,11 +45,18 @@ def start(
         clickpose labelstudio start
 
         clickpose labelstudio start --images ~/photos --port 8081
+
+        clickpose labelstudio start --images ~/photos --first movenet:thunder.onnx
     """
     with user_errors("labelstudio"):
+        from clickpose.build import check_named
         from clickpose_labelstudio.launch.start import LaunchOptions
         from clickpose_labelstudio.launch.start import start as start_loop
 
+        if backend_url is None:
+            check_named(model, None, first)
+        elif first:
+            raise ValueError("Expected a backend of this machine's own for --first, got --backend-url: name it there")
     options = LaunchOptions(
         images=images,
         data_dir=data_dir,
@@ -49,6 +65,7 @@ def start(
         backend_port=backend_port,
         backend_url=backend_url,
         model=model,
+        first=first,
         open_browser=browser,
     )
     raise typer.Exit(start_loop(options))

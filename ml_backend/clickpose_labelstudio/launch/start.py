@@ -58,6 +58,7 @@ class LaunchOptions:
         backend_port: the same for the backend.
         backend_url: a backend that runs already; None to start one.
         model: name of the predictor, as in :func:`clickpose.load`.
+        first: another network whose poses lite starts from; empty for lite's own.
         open_browser: open the project in a browser if there is a desktop.
     """
 
@@ -68,6 +69,7 @@ class LaunchOptions:
     backend_port: int = 9090
     backend_url: str | None = None
     model: str = "lite"
+    first: str = ""
     open_browser: bool = True
 
 
@@ -325,6 +327,7 @@ def _start_backend(
         "LABEL_STUDIO_API_KEY": credentials.token,
         "CLICKPOSE_CACHE_DIR": str(folder.cache),
         "CLICKPOSE_MODEL": options.model,
+        "CLICKPOSE_FIRST": options.first,
     }
     command = [sys.executable, "-c", RUN_CLICKPOSE, "serve", "--host", HOST, "--port", str(port)]
     return Child("The backend", command, environment, folder.logs / "backend.log")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from clickpose.cli.options import Checkpoint, Device, FlipTest, MaxPixels, Threads
+from clickpose.cli.options import Checkpoint, Device, First, FlipTest, MaxPixels, Threads
 from clickpose.data.formats import FORMATS
 from clickpose.image_io import DEFAULT_MAX_PIXELS, set_max_pixels
 from clickpose.outputs import check_outputs
@@ -44,7 +44,7 @@ def evaluate(
     clicks: Annotated[int, typer.Option(min=0, help="Most clicks a person.")] = 17,
     joints: Annotated[str | None, typer.Option(help="Click these joints only: left_wrist,right_wrist,…")] = None,
     noise: Annotated[float, typer.Option(min=0, help="Click noise an axis, in 2 sigma times sqrt(area).")] = 0.0,
-    first: Annotated[int | None, typer.Option(min=1, help="Only that many photos.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only that many photos.")] = None,
     json: Annotated[Path | None, typer.Option(help="File to write the figures to.")] = None,
     plot: Annotated[
         Path | None, typer.Option(help="Picture of AP against clicks to write; a folder for several.")
@@ -55,6 +55,7 @@ def evaluate(
         typer.Option(help="Joints of an official r50 checkpoint if not COCO's: crowdpose, humanart21 … or a file."),
     ] = None,
     checkpoint: Checkpoint = None,
+    first: First = "",
     flip_test: FlipTest = True,
     max_pixels: MaxPixels = DEFAULT_MAX_PIXELS,
     device: Device = "cpu",
@@ -74,6 +75,8 @@ def evaluate(
 
         clickpose evaluate mpii_val.json --format mpii --images mpii/images
 
+        clickpose evaluate val/ --first movenet:thunder.onnx
+
         clickpose evaluate val/ --model none --results vitpose=vitpose_results.json
 
         clickpose evaluate crowdpose_test.json --format crowdpose --images images/ --boxes detected
@@ -89,6 +92,8 @@ def evaluate(
             run_evaluation,
         )
 
+        if first.isdecimal():
+            raise ValueError(f"Expected a network with --first, got {first}; only so many photos: --limit {first}")
         set_max_pixels(max_pixels, "--max-pixels")
         inputs = [*sources, *(source / "annotations.json" for source in sources)]
         picture = plot is not None and is_one_plot(plot, len(sources))
@@ -101,6 +106,6 @@ def evaluate(
             strategy, clicks, noise, loop=loop, joints=tuple(joints.split(",")) if joints else None
         )
         other = load_skeleton(skeleton) if skeleton else None
-        plan = EvaluationPlan(sources, format_name, images, other, boxes, parse_results(results or []), protocol, first)
-        network = load_network(model, checkpoint, device, threads, model_skeleton, flip_test)
+        plan = EvaluationPlan(sources, format_name, images, other, boxes, parse_results(results or []), protocol, limit)
+        network = load_network(model, checkpoint, device, threads, model_skeleton, flip_test, first)
         run_evaluation(plan, network, json, plot)

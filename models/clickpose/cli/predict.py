@@ -9,14 +9,16 @@ import numpy as np
 import typer
 
 import clickpose
-from clickpose.build import flip_test_options
-from clickpose.cli.options import Checkpoint, Device, FlipTest, MaxPixels, Model, Threads
+from clickpose.build import chosen_options
+from clickpose.cli.options import Checkpoint, Device, First, FlipTest, MaxPixels, Model, Threads
 from clickpose.cli.photos import overlay_paths, parse_boxes, photo_paths, save_overlay, track_photos
 from clickpose.data.coco_results import PhotoPoses, write_coco
 from clickpose.data.openpose import openpose_paths, write_openpose
+from clickpose.first_pose.predictor import notes_of
 from clickpose.image_io import DEFAULT_MAX_PIXELS, read_image, set_max_pixels
+from clickpose.named_image import named_image
 from clickpose.outputs import check_outputs
-from clickpose.predictor import PosePredictor
+from clickpose.predictor import PosePredictor, model_version
 from clickpose.user_errors import complain, user_errors
 
 
@@ -48,6 +50,7 @@ def predict(
     threshold: Annotated[float, typer.Option(min=0, max=1, help="Leave out people with a lower predicted OKS.")] = 0.0,
     model: Model = "lite",
     checkpoint: Checkpoint = None,
+    first: First = "",
     flip_test: FlipTest = True,
     max_pixels: MaxPixels = DEFAULT_MAX_PIXELS,
     device: Device = "cpu",
@@ -62,6 +65,8 @@ def predict(
         clickpose predict holiday/ --out drawn/ --json poses.json --threshold 0.5
 
         clickpose predict photo.jpg --box 120,40,200,480 --json poses.json
+
+        clickpose predict holiday/ --json poses.json --first movenet:thunder.onnx
     """
     with user_errors():
         if openpose_tolerance is not None and openpose is None:
@@ -80,7 +85,7 @@ def predict(
         check_outputs(written, {"--openpose": openpose}, paths)
         if openpose is not None:
             openpose_paths(openpose, [path.as_posix() for path in paths])
-        options = flip_test_options(model, flip_test)
+        options = chosen_options(model, flip_test, first)
         predictor = clickpose.load(model, checkpoint=checkpoint, device=device, threads=threads, **options)
     for note in notes:
         typer.echo(note)
@@ -91,9 +96,11 @@ def predict(
         except (ValueError, OSError) as error:  # one bad photo does not stop the others
             failures += 1
             complain(error)
+    for what, count in notes_of(predictor).items():
+        typer.echo(f"{count} {what}")
     if json is not None:
         with user_errors():
-            write_coco(json, done, predictor.skeleton)
+            write_coco(json, done, predictor.skeleton, model_version(predictor, clickpose.__version__))
     if openpose is not None:
         with user_errors():
             write_openpose(openpose, done, openpose_tolerance)
@@ -111,7 +118,7 @@ def _predict_photo(
 ) -> PhotoPoses:
     """Predict, draw and report one photo."""
     image = read_image(path)
-    predictor.set_image(image)
+    predictor.set_image(named_image(image, path.as_posix()))
     poses = predictor.predict(boxes_xyxy, find_others=find_others)
     poses = poses.select(poses.instance_scores >= threshold)
     save_overlay(overlay, image, poses)

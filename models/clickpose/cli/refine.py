@@ -11,7 +11,7 @@ import numpy as np
 import typer
 
 import clickpose
-from clickpose.build import flip_test_options
+from clickpose.build import chosen_options
 from clickpose.cli.options import Checkpoint, Device, FlipTest, MaxPixels, Model, Threads
 from clickpose.cli.photos import overlay_paths, parse_clicks, save_overlay
 from clickpose.data.coco_results import PhotoPoses, read_pose_file
@@ -54,7 +54,7 @@ def refine(
         set_max_pixels(max_pixels, "--max-pixels")
         check_outputs({"--json": json}, inputs=[photo])
         image = read_image(photo)
-        options = flip_test_options(model, flip_test)
+        options = chosen_options(model, flip_test)
         predictor = clickpose.load(model, checkpoint=checkpoint, device=device, threads=threads, **options)
         file = read_pose_file(poses, predictor.skeleton)
         notes = Counter(file.notes)

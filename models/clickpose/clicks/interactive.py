@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from clickpose.boxes import box_iou
+from clickpose.boxes import match_boxes
 from clickpose.clicks.click_protocol import (
     ClickProtocol,
     LabelledPeople,
@@ -41,6 +41,7 @@ from clickpose.metrics.inputs import as_ids, sorted_ids
 from clickpose.metrics.keypoint_sets import KeypointPredictions, KeypointTruth
 from clickpose.metrics.oks import oks
 from clickpose.metrics.pck import MPII_NOT_COUNTED, pck
+from clickpose.named_image import named_image
 from clickpose.predictor import PosePredictor, place_clicks
 from clickpose.skeleton import Skeleton
 from clickpose.structures import Clicks, Pose, Poses
@@ -213,7 +214,7 @@ def evaluate_predictor(
     dataset, columns = shared_joints(dataset, predictor.skeleton)
 
     def first_poses(image: ImageRecord, people: list[PersonRecord]) -> Poses:
-        predictor.set_image(read_pixels(image))
+        predictor.set_image(named_image(read_pixels(image), image.path.as_posix()))
         return predictor.predict(None if detect else np.reshape([p.box_xyxy for p in people], (-1, 4)))
 
     def refine(pose: Pose, clicks: Clicks) -> Pose:
@@ -289,15 +290,7 @@ def match_people(boxes_xyxy: np.ndarray, people: list[PersonRecord]) -> np.ndarr
     The pair of largest overlap first (IoU of at least :data:`MATCH_IOU`), each box and person once: how an annotator
     would tell whose skeleton it is. A person left over was missed.
     """
-    matches = np.full(len(boxes_xyxy), -1)
-    if not people or not len(boxes_xyxy):
-        return matches
-    overlaps = box_iou(boxes_xyxy, np.stack([person.box_xyxy for person in people]))
-    while overlaps.max() >= MATCH_IOU:
-        box, person = np.unravel_index(overlaps.argmax(), overlaps.shape)
-        matches[box] = person
-        overlaps[box], overlaps[:, person] = -1, -1
-    return matches
+    return match_boxes(boxes_xyxy, np.reshape([person.box_xyxy for person in people], (-1, 4)), MATCH_IOU)
 
 
 @dataclass(frozen=True, eq=False)

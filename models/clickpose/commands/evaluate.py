@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from clickpose.clicks.result_poses import ResultPoses, read_result_poses
 from clickpose.data.formats import read_dataset
 from clickpose.data.photo_files import check_photos
 from clickpose.data.records import ImageRecord, PersonRecord, PoseDataset
+from clickpose.first_pose.predictor import notes_of
 from clickpose.metrics.clicks import CLICK_CAP, NOC_TARGETS
 from clickpose.predictor import PosePredictor
 from clickpose.skeleton import Skeleton
@@ -49,7 +50,7 @@ class EvaluationPlan:
         boxes: ``"ground-truth"`` or ``"detected"``: where a network's persons come from.
         results: COCO results files of other models by name: manual baselines.
         protocol: the annotator.
-        first: only that many photos of each data set.
+        limit: only that many photos of each data set.
     """
 
     sources: Sequence[Path]
@@ -59,7 +60,7 @@ class EvaluationPlan:
     boxes: str = "ground-truth"
     results: Mapping[str, Path] = field(default_factory=dict)
     protocol: ClickProtocol = field(default_factory=ClickProtocol)
-    first: int | None = None
+    limit: int | None = None
 
     def __post_init__(self) -> None:
         if self.boxes not in BOXES:
@@ -169,6 +170,7 @@ def load_network(
     threads: int | None,
     skeleton: str | None = None,
     flip_test: bool = True,
+    first: str = "",
 ) -> PosePredictor | None:
     """Load the network to evaluate.
 
@@ -177,14 +179,15 @@ def load_network(
         checkpoint, device, threads: as there.
         skeleton: name or file of the joints of an official r50 checkpoint; None for COCO's. Our weights know theirs.
         flip_test: whether lite sees each person mirrored as well.
+        first: another network whose poses are clicked on and which lite corrects; empty for none.
 
     Raises:
         ValueError: for an unknown name, weights that cannot be read, a skeleton with another network than r50, or a
             flip test left out of another one than lite.
     """
-    from clickpose.build import flip_test_options, load
+    from clickpose.build import chosen_options, load
 
-    options: dict[str, Any] = flip_test_options(name, flip_test)
+    options = chosen_options(name, flip_test, first)
     if name == "none":
         return None
     if name == "r50":  # AP takes poses of every score; leaving out the doubtful ones is for showing
@@ -265,11 +268,11 @@ class _Prepared:
 def _prepare(plan: EvaluationPlan, source: Path, predictor: PosePredictor | None) -> _Prepared:
     """Read all that belongs to a data set, and refuse what cannot be evaluated before anything is."""
     dataset = read_dataset(source, plan.format_name, plan.images, plan.skeleton)
-    if plan.first is not None:
-        dataset = dataset.first_images(plan.first)
+    if plan.limit is not None:
+        dataset = dataset.first_images(plan.limit)
     if not dataset.persons:
         raise ValueError(f"Expected labelled persons in {source}, found none ({dataset.report()})")
-    results = {name: read_result_poses(path, dataset, plan.first is None) for name, path in plan.results.items()}
+    results = {name: read_result_poses(path, dataset, plan.limit is None) for name, path in plan.results.items()}
     compared = dataset
     if predictor is not None:
         compared, _ = shared_joints(dataset, predictor.skeleton)
@@ -296,7 +299,8 @@ def _rows(
     }
     if predictor is not None:
         found = evaluate_predictor(predictor, data.dataset, plan.protocol, plan.detects, progress)
-        rows |= {f"{predictor.name} + manual": found["manual"], f"{predictor.name} refined": found["refined"]}
+        first, _, _ = predictor.name.partition("+")  # by hand, it is the first poses that are corrected
+        rows |= {f"{first} + manual": found["manual"], f"{predictor.name} refined": found["refined"]}
     return rows
 
 
@@ -316,6 +320,7 @@ def _notes(
             f"{predictor.name} was given the boxes of the people: nobody is missed and nobody false; COCO's AP with "
             "the network's own detector: --boxes detected"
         )
+    notes += [f"{count} {what}" for what, count in notes_of(predictor).items()]
     for name, found in data.results.items():
         notes += [f"{name}: {count} {what}" for what, count in found.notes.items()]
     for name, row in rows.items():

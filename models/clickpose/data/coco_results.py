@@ -229,9 +229,12 @@ def read_pose_file(path: str | Path, skeleton: Skeleton = COCO) -> PoseFile:
     return read_json_as(path, parse)
 
 
-def write_coco(path: str | Path, photos: Iterable[PhotoPoses], skeleton: Skeleton = COCO) -> None:
-    """Write :func:`to_coco` to a file."""
-    Path(path).write_text(json.dumps(to_coco(photos, skeleton), allow_nan=False), encoding="utf-8")
+def write_coco(
+    path: str | Path, photos: Iterable[PhotoPoses], skeleton: Skeleton = COCO, network: str | None = None
+) -> None:
+    """Write :func:`to_coco` to a file, which says what ``network`` made its poses where that is told."""
+    said = {} if network is None else {"info": {"description": f"Poses predicted by {network}"}}
+    Path(path).write_text(json.dumps(said | to_coco(photos, skeleton), allow_nan=False), encoding="utf-8")
 
 
 def read_coco(path: str | Path, skeleton: Skeleton = COCO) -> list[PhotoPoses]:

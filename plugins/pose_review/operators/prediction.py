@@ -1,5 +1,7 @@
 """Operators that predict, flag and colour."""
 
+import os
+
 import fiftyone as fo
 from fiftyone.operators import types
 
@@ -18,6 +20,19 @@ from .base import (
 )
 
 MODELS = ("lite", "r50")
+_FIRST_LABEL = "First poses of another network, kind:what (empty: lite's own)"
+
+
+def _refuse_code(first: str | None) -> None:
+    """Refuse to run a function that a form names; what the app was started with is its owner's.
+
+    Raises:
+        ValueError: if a form names one.
+    """
+    from clickpose.first_pose.loading import OWN, FirstSpec
+
+    if first and first != os.environ.get("CLICKPOSE_FIRST") and FirstSpec.parse(first).kind == OWN:
+        raise ValueError("Expected no function of one's own in the form; start the app with CLICKPOSE_FIRST=" + first)
 
 
 class PredictPoses(PoseOperator):
@@ -35,6 +50,8 @@ class PredictPoses(PoseOperator):
         inputs.enum("model", MODELS, label="Network", default="lite", required=True)
         if ctx.params.get("model") == "r50":
             inputs.str("checkpoint", label="Weights of the network (a checkpoint of Click-Pose)", required=True)
+        else:
+            inputs.str("first", label=_FIRST_LABEL, default=os.environ.get("CLICKPOSE_FIRST", ""))
         inputs.str("pred_field", label="Field to write", default=PRED, required=True)
         field_input(ctx, inputs, "prompt_field", "Boxes of the people (empty: find them)", fo.Detections, None, False)
         inputs.float("min_score", label="Leave out people with a lower predicted OKS", default=0.0, min=0, max=1)
@@ -51,7 +68,9 @@ class PredictPoses(PoseOperator):
         from clickpose_fiftyone.predict import predict_poses
 
         try:
-            names = ("pred_field", "model", "prompt_field", "min_score", "checkpoint", "replace_corrected", "resume")
+            names = ("pred_field", "model", "prompt_field", "min_score", "replace_corrected", "resume")
+            names += ("checkpoint",) if ctx.params.get("model") == "r50" else ("first", "checkpoint")
+            _refuse_code(ctx.params.get("first"))
             colours = ctx.params.get("colours", True)
             run = predict_poses.steps(self._samples(ctx), **fields_of_params(ctx, *names), colours=colours)
             result = yield from self.reported(ctx, run, "photos")

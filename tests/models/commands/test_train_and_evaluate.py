@@ -96,6 +96,23 @@ def test_evaluate_results_of_another_model_alone(folder, tmp_path):
     assert figures["average_precision"]["theirs + manual"]["NoC95"] == 2
 
 
+def test_evaluate_clicks_on_first_poses_of_another_network(folder, tmp_path):
+    content = json.loads((folder / "annotations.json").read_text())
+    triples = np.reshape(content["annotations"][0]["keypoints"], (-1, 3))
+    triples[:2, 0] += 200.0  # two joints far off, the others right
+    content["annotations"][0] |= {"keypoints": triples.ravel().tolist(), "score": 0.8}
+    (tmp_path / "theirs.json").write_text(json.dumps(content))
+    out = tmp_path / "figures.json"
+    printed = run_evaluate(folder, "--first", f"results:{tmp_path / 'theirs.json'}", "--clicks", 2, "--json", out)
+    assert "was given the boxes" in printed and "did not see" not in printed
+    curves = json.loads(out.read_text())["people"]["curves"]
+    assert list(curves) == ["theirs + manual", "theirs+lite refined"]
+    assert curves["theirs + manual"] == pytest.approx([80, 90, 100])  # as from the same file as results
+    assert curves["theirs+lite refined"][0] == pytest.approx(80)
+    refused = CliRunner().invoke(app, ["evaluate", str(folder), "--first", "20"])
+    assert refused.exit_code == 2 and "only so many photos: --limit 20" in refused.stderr
+
+
 def test_evaluate_refuses_results_of_other_photos(folder, tmp_path):
     results = [{"image_id": 1, "category_id": 1, "keypoints": [5.0, 5.0, 0.9] * 17, "score": 0.8}]
     (tmp_path / "theirs.json").write_text(json.dumps(results))
@@ -107,7 +124,7 @@ def test_evaluate_refuses_results_of_other_photos(folder, tmp_path):
     (tmp_path / "theirs.json").write_text(json.dumps([{**results[0], "image_id": "7"}]))
     refused = CliRunner().invoke(app, arguments)
     assert refused.stderr.rstrip().endswith("but for others, such as '7'; ids of images are numbers there")
-    few = CliRunner().invoke(app, [*arguments, "--first", "1"])  # among a few photos there may be nobody
+    few = CliRunner().invoke(app, [*arguments, "--limit", "1"])  # among a few photos there may be nobody
     assert few.exit_code == 0, few.output
 
 
