@@ -27,8 +27,18 @@ PACKAGES = list(ROOTS)  # a package may import itself and those before it
 # Inside clickpose, lowest first. A module imports its own layer and those below; what is not named here stands at the
 # empty one: it may import everything but the commands and the command line, and only its like and those import it.
 LAYERS = (
-    ("checks", "extras", "steps", "text_file"),
-    ("skeleton", "skeleton_io", "structures", "boxes", "frames", "weights_io", "image_io", "named_image"),
+    ("checks", "extras", "steps", "ahead", "kept_files", "text_file"),
+    (
+        "skeleton",
+        "skeleton_io",
+        "structures",
+        "boxes",
+        "frames",
+        "weights_io",
+        "onnx_session",
+        "image_io",
+        "named_image",
+    ),
     ("metrics", "calibration", "data", "networks"),
     ("pose_errors", "feedback", "terms", "postprocess", "detector", "draw", "joint_origin"),
     ("predictor", "training", "token_calibration"),

@@ -17,6 +17,7 @@ from PIL import Image
 
 from clickpose.boxes import box_iou, clip_boxes, greedy_suppression
 from clickpose.checks import check_image
+from clickpose.onnx_session import open_session
 from clickpose.weights_io import WEIGHTS_FOLDER, WeightsError, check_present, verify_checksum
 
 if TYPE_CHECKING:
@@ -174,18 +175,10 @@ class PersonDetector:
         return self._session.run(_OUTPUTS, {"image": images})
 
     def _open(self) -> onnxruntime.InferenceSession:
-        import onnxruntime
-
         check_present(self.path, "the person detector")
         if self.path == DEFAULT_FILE:
             verify_checksum(self.path)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self.threads or 0
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # leave the cores to torch
-        try:
-            session = onnxruntime.InferenceSession(str(self.path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime's errors share no other base class
-            raise WeightsError(f"Expected the person detector in {self.path}, got no ONNX network: {error}") from None
+        session = open_session(self.path, "the person detector", self.threads)
         outputs = [output.name for output in session.get_outputs()]
         if not set(_OUTPUTS) <= set(outputs):
             raise WeightsError(f"Expected the outputs {', '.join(_OUTPUTS)} in {self.path}, got {', '.join(outputs)}")

@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import tempfile
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +25,7 @@ from clickpose.lite.calibration import CCNetScores, raw_scores
 from clickpose.lite.mirrored_views import VIEWS, FlipTestLite, merge_stacked
 from clickpose.lite.predictor import CLICK_BORDER, DEFAULT_FILE, LitePredictor
 from clickpose.networks.lite_decoder import DecoderOutput, EncodedPerson, PoseQueries
+from clickpose.networks.onnx_tracing import trace_onnx
 from clickpose.predictor import SAME_PERSON_IOU
 from clickpose.terms import grow_boxes_tensor
 from clickpose.weights_io import write_checksum
@@ -34,7 +33,6 @@ from clickpose.weights_io import write_checksum
 if TYPE_CHECKING:
     import onnx
 
-OPSET = 17
 FEATURES = ("map0", "map1", "map2", "map3", "candidates_norm", "candidate_scores", "initial_norm")
 INPUTS = (*FEATURES, "square", "asked_box", "keypoints", "fixed", "box")
 OUTPUTS = ("new_keypoints", "new_box", "keypoint_scores", "visibility_scores", "instance_score", "covered")
@@ -173,14 +171,10 @@ def export_decoder(predictor: LitePredictor) -> bytes:
         ValueError: for scores that are calibrated by a curve.
     """
     decoder = StandaloneDecoder(predictor).eval()
-    with tempfile.TemporaryDirectory() as folder, torch.inference_mode(), warnings.catch_warnings():
-        file = Path(folder) / "decoder.onnx"
-        warnings.simplefilter("ignore")  # sizes are constants here, as they are meant to be
-        torch.onnx.export(
-            decoder, example_inputs(predictor), file, input_names=list(INPUTS), output_names=list(OUTPUTS),
-            dynamic_axes={name: {0: "views"} for name in FEATURES}, opset_version=OPSET, dynamo=False,
-        )  # fmt: skip
-        exported = file.read_bytes()
+    exported = trace_onnx(
+        decoder, example_inputs(predictor), inputs=INPUTS, outputs=OUTPUTS,
+        free_axes={name: {0: "views"} for name in FEATURES},
+    )  # fmt: skip
     if importlib.util.find_spec("onnx") is None:
         return exported
     import onnx

@@ -7,9 +7,7 @@ with torch. A folder that :func:`export_network` wrote holds the checkpoint too 
 from __future__ import annotations
 
 import shutil
-import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -18,14 +16,12 @@ from clickpose.networks.backbone import fold_batch_norm
 from clickpose.networks.clickpose import ClickPose
 from clickpose.networks.deformable_attention import Memory
 from clickpose.networks.keypoint_decoder import PersonReading
-from clickpose.weights_io import WeightsError, check_present
-
-if TYPE_CHECKING:
-    import onnxruntime
+from clickpose.networks.onnx_tracing import trace_onnx
+from clickpose.onnx_session import open_session
+from clickpose.weights_io import WeightsError
 
 ENCODE_FILE, CLICK_FILE = "encode.onnx", "click.onnx"
 CHECKPOINT_SUFFIXES = (".pth", ".safetensors")
-_OPSET = 17
 _CLICK_INPUTS = ("tokens", "level_hw", "start_keypoints_norm", "start_boxes_norm", "fixed")
 _READING = PersonReading._fields
 
@@ -98,14 +94,9 @@ def export_network(network: ClickPose, checkpoint: str | Path, folder: str | Pat
 
 
 def _export(graph: nn.Module, inputs: tuple, path: Path, names: list[str], outputs: list[str], axes: dict) -> None:
-    """Trace a graph. The tracing exporter is used because it keeps image sizes free without further packages."""
+    """Write a graph, at once."""
     partial = path.with_name(path.name + ".partial")
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of deprecation, and of numbers that the tracer rightly takes for constants
-        torch.onnx.export(
-            graph, inputs, partial, input_names=names, output_names=outputs, dynamic_axes=axes, opset_version=_OPSET,
-            dynamo=False,
-        )  # fmt: skip
+    partial.write_bytes(trace_onnx(graph, inputs, inputs=names, outputs=outputs, free_axes=axes))
     partial.replace(path)
 
 
@@ -137,8 +128,8 @@ class OnnxEngine:
     """
 
     def __init__(self, folder: str | Path, threads: int | None = None):
-        self._encode = _open(Path(folder) / ENCODE_FILE, threads)
-        self._click = _open(Path(folder) / CLICK_FILE, threads)
+        self._encode = open_session(Path(folder) / ENCODE_FILE, "an exported network", threads)
+        self._click = open_session(Path(folder) / CLICK_FILE, "an exported network", threads)
 
     def encode(self, images: Tensor) -> Memory:
         """Encode a normalised (1, 3, H, W) image; see :meth:`ClickPose.encode`."""
@@ -151,16 +142,3 @@ class OnnxEngine:
         arrays = (value.contiguous().cpu().numpy() for value in tensors)
         outputs = self._click.run(None, dict(zip(_CLICK_INPUTS, arrays, strict=True)))
         return PersonReading(*(torch.from_numpy(output) for output in outputs))
-
-
-def _open(path: Path, threads: int | None) -> onnxruntime.InferenceSession:
-    import onnxruntime
-
-    check_present(path, "an exported network")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or 0
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # leave the cores to others
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's errors share no other base class
-        raise WeightsError(f"Expected an exported network in {path}, got no ONNX network: {error}") from None
