@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clickpose.data.crops import apply_affine, frame_matrix, warp_crop
+from clickpose.data.crops import apply_affine, frame_matrix, warp_crop, warp_pixels
 from clickpose.frames import CropFrame
 
 
@@ -69,3 +69,18 @@ def test_strong_shrinking_averages_instead_of_aliasing():
     stripes[:, ::2] = 255
     crop = warp_crop(Image.fromarray(stripes), frame_matrix(CropFrame(512.0, 512.0, 1024.0, 64)), 64)
     assert abs(crop[8:-8, 8:-8].astype(float) - 127.5).max() < 20
+
+
+def test_a_crop_that_looks_at_its_part_of_the_photo_only_is_the_same():
+    """Large and small people, in the middle, at each edge and partly outside, turned and mirrored."""
+    rng = np.random.default_rng(0)
+    for number in range(60):
+        height, width = (int(length) for length in rng.integers(90, 900, 2))
+        photo = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        center, side = rng.uniform(-0.05, 1.05, 2) * [width, height], float(rng.uniform(20, 1.5 * max(height, width)))
+        frame = CropFrame(*center.tolist(), side, 64)
+        matrix = frame_matrix(frame, rotation=float(rng.uniform(-1, 1)) * (number % 2), flip=number % 3 == 0)
+        expected = warp_crop(Image.fromarray(photo), matrix, 64)
+        np.testing.assert_array_equal(warp_pixels(photo, matrix, 64), expected)
+    outside = frame_matrix(CropFrame(-5000.0, 40.0, 100.0, 64))
+    assert not warp_pixels(photo, outside, 64).any()
