@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from clickpose.build import chosen_options
 from clickpose.data.confidences import OCCLUDED_BELOW
+from clickpose.kept_files import cache_folder
 from clickpose_labelstudio.codec import UNLABELLED_BELOW
 
 MIB = 1024 * 1024
@@ -117,8 +118,7 @@ class ServiceSettings:
             ValueError: for a number or an answer that is none, or a setting out of range; the message names the
                 variable.
         """
-        cache_home = environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        values: dict = {"cache_dir": Path(cache_home) / "clickpose"}
+        values: dict = {"cache_dir": cache_folder(environ)}
         for name, convert in CONVERTERS.items():
             variable = _variable(name)
             text = environ.get(variable, "").strip()

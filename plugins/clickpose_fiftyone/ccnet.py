@@ -246,9 +246,7 @@ def _read_scores(
     predictor: LitePredictor, reader: ScoreReader, columns: PersonColumns, before: int
 ) -> Steps[_Readings]:
     """Decode everybody again from their boxes; ``before`` people were done already."""
-    calibrated = LitePredictor(
-        predictor.network, predictor.detector, predictor.fingerprint, predictor.device, reader, predictor.skeleton
-    )
+    calibrated = predictor.with_scores(reader)
     poses, paths = columns.poses(), columns.samples.values("filepath")
     readings, done, total = _Readings([], {}, {}), before, before + len(columns)
     for row, persons in group_indices(columns.rows).items():

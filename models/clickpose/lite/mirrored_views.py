@@ -83,8 +83,8 @@ class FlipTestLite(nn.Module):
             image: (B, 3, S, S) uint8 or float, RGB in 0..255.
             prompt_norm: (B, 4) prompt box in 0..1 of the crop, xyxy.
         """
-        both = _interleave(image, image.flip(-1)).contiguous(memory_format=torch.channels_last)
-        encoded, trunk = self.network.encode(both, _interleave(prompt_norm, mirror_boxes(prompt_norm)))
+        both, prompts = both_views(image, prompt_norm)
+        encoded, trunk = self.network.encode(both.contiguous(memory_format=torch.channels_last), prompts)
         return PairedOutput(PairedPerson.of_views(encoded), trunk)
 
     @staticmethod
@@ -165,6 +165,11 @@ def merge_stacked(views: DecoderOutput, sigmas: Tensor) -> DecoderOutput:
         visibility_logits=views.visibility_logits.mean(0),
         tokens=views.tokens.mean(0),
     )
+
+
+def both_views(image: Tensor, prompt_norm: Tensor) -> tuple[Tensor, Tensor]:
+    """Return 2 · B crops and prompt boxes, each as it is and then mirrored, of (B, 3, S, S) and (B, 4)."""
+    return _interleave(image, image.flip(-1)), _interleave(prompt_norm, mirror_boxes(prompt_norm))
 
 
 def mirror_boxes(boxes_norm: Tensor) -> Tensor:

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from clickpose.boxes import grow_boxes
 from clickpose.checks import check_image
-from clickpose.data.crops import frame_matrix, warp_crop
+from clickpose.data.crops import frame_matrix, warp_pixels
 from clickpose.detector import PersonDetector
 from clickpose.frames import CropFrame
 from clickpose.lite.calibration import LiteScores, ScoreReader, find_calibration, load_score_reader, raw_scores
+from clickpose.lite.encoder_graph import Encoder, encoder_of, torch_encoder
 from clickpose.lite.mirrored_views import VIEWS, FlipTestLite, OwnPerson, PairedPerson
 from clickpose.lite.weights import load_lite, read_skeleton
 from clickpose.networks.channels_last import channels_last
@@ -47,6 +47,7 @@ class LitePredictor(PosePredictor):
         device: torch device.
         read_scores: turns a decoding into keypoint scores and visibilities; the network's own, or calibrated ones.
         skeleton: the joints that the network was made for.
+        encoder: what runs its costly part; None for torch.
     """
 
     name = "lite"
@@ -59,9 +60,11 @@ class LitePredictor(PosePredictor):
         device: str = "cpu",
         read_scores: ScoreReader = raw_scores,
         skeleton: Skeleton = COCO,
+        encoder: Encoder | None = None,
     ):
         self.device = torch.device(device)
         self.network = channels_last(network.eval(), self.device)
+        self.encoder = encoder or torch_encoder(self.network)
         self.detector = detector
         self.fingerprint = fingerprint
         self.read_scores = read_scores
@@ -83,7 +86,8 @@ class LitePredictor(PosePredictor):
         Args:
             checkpoint: a ``.safetensors`` file that ``clickpose train`` wrote; None for the shipped one.
             device: torch device.
-            threads: CPU threads of torch (a setting of the whole process) and of the detector; None leaves them.
+            threads: CPU threads of torch, a setting of the whole process; None leaves them. ONNX Runtime, which finds
+                the people and encodes them on a CPU, takes as many.
             flip_test: see each person mirrored as well (:mod:`clickpose.lite.mirrored_views`): better poses and scores,
                 for twice the time of the network. ``clickpose calibrate network`` fits calibrations for it; without it
                 they are refused.
@@ -102,7 +106,18 @@ class LitePredictor(PosePredictor):
             if path == DEFAULT_FILE:
                 verify_checksum(calibration)
             read_scores, _ = load_score_reader(calibration, skeleton, mark, device)
-        return cls(network, PersonDetector.load(threads=threads), mark, device, read_scores, skeleton)
+        threads = torch.get_num_threads()
+        detector, encoder = (
+            PersonDetector.load(threads=threads),
+            encoder_of(network, fingerprint(path), device, threads),
+        )
+        return cls(network, detector, mark, device, read_scores, skeleton, encoder)
+
+    def with_scores(self, read_scores: ScoreReader) -> LitePredictor:
+        """Return a predictor that reads its scores otherwise; it shares all else."""
+        return LitePredictor(
+            self.network, self.detector, self.fingerprint, str(self.device), read_scores, self.skeleton, self.encoder
+        )
 
     def detect(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See :meth:`PosePredictor.detect`."""
@@ -119,20 +134,20 @@ class LitePredictor(PosePredictor):
         if boxes_xyxy is None:
             raise ValueError("Expected boxes_xyxy of the people, whom the network lite sees one by one, got none")
         boxes = visible_boxes(boxes_xyxy, image.shape[:2])
-        photo, side = Image.fromarray(image), self.network.config.input_side
+        side = self.network.config.input_side
         frames = [CropFrame.around_box(box, side) for box in boxes]
         regions = []
         for start in range(0, len(boxes), _ENCODE_BATCH):
             chosen = slice(start, start + _ENCODE_BATCH)
-            regions += self._encode_batch(photo, frames[chosen], boxes[chosen])
+            regions += self._encode_batch(image, frames[chosen], boxes[chosen])
         return regions
 
-    def _encode_batch(self, photo: Image.Image, frames: list[CropFrame], boxes: np.ndarray) -> list[EncodedRegion]:
+    def _encode_batch(self, photo: np.ndarray, frames: list[CropFrame], boxes: np.ndarray) -> list[EncodedRegion]:
         side = self.network.config.input_side
-        crops = np.stack([warp_crop(photo, frame_matrix(frame), side) for frame in frames])
+        crops = np.stack([warp_pixels(photo, frame_matrix(frame), side) for frame in frames])
         image = torch.from_numpy(crops).to(self.device).permute(0, 3, 1, 2)  # channels last in memory
         prompts = np.stack([_box_to_norm(frame, box) for frame, box in zip(frames, boxes, strict=True)])
-        person = self.network.encode(image, self._tensor(prompts)).person
+        person = self.encoder(image, self._tensor(prompts))
         views = person.views if isinstance(person, PairedPerson) else person
         arrays = {f"map{level}": feature.half() for level, feature in enumerate(views.maps)}
         arrays |= {name: getattr(views, name).float() for name in _SMALL_FIELDS}
