@@ -11,11 +11,13 @@ import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from functools import cached_property, lru_cache
 
 import numpy as np
 
 import clickpose
+from clickpose.ahead import ahead
 from clickpose.boxes import clip_boxes
 from clickpose.checks import described
 from clickpose.data.confidences import OCCLUDED_BELOW
@@ -23,6 +25,7 @@ from clickpose.first_pose.network import FirstPoseError
 from clickpose.named_image import named_image
 from clickpose.postprocess import suppress_duplicate_poses
 from clickpose.predictor import (
+    Detected,
     EncodedRegion,
     PosePredictor,
     best_region,
@@ -150,31 +153,41 @@ class AnnotationService:
         return _TaskImage(through_label_studio(reference, task.get("id")), name, self._images, self._regions)
 
     def _preannotate_all(self, tasks: Sequence[Mapping], config: LabelingConfig) -> list[dict]:
-        """Pre-annotate a batch. Once its bad images have cost more time than Label Studio waits for all of it, the rest
-        is not tried: a host that answers late and never with an image would hold up every other batch."""
-        lost_s, replies = 0.0, []
-        for task in tasks:
-            started = time.monotonic()
-            reply = self._preannotate_or_say_why(task, config) if lost_s < _MAX_LOST_S else dict(_NOT_TRIED)
-            if "error" in reply:
-                lost_s += time.monotonic() - started
-            replies.append(reply)
-        return replies
+        """Pre-annotate a batch, a photo loaded and searched while the one before is encoded. Once its bad images have
+        cost more time than Label Studio waits for all of it, the rest is not tried: a host that answers late and never
+        with an image would hold up every other batch."""
+        lost_s = 0.0
 
-    def _preannotate_or_say_why(self, task: Mapping, config: LabelingConfig) -> dict:
+        def look(task: Mapping) -> tuple[_TaskImage, Detected] | None:
+            """Return None for a task that is not tried."""
+            nonlocal lost_s
+            if lost_s >= _MAX_LOST_S:
+                return None
+            started = time.monotonic()
+            try:
+                image = self._image_of(task, config)
+                return image, self._get_predictor().detect(image.fetch())
+            except Exception:
+                lost_s += time.monotonic() - started
+                raise
+
+        return [self._preannotate_or_say_why(task, seen, config) for task, seen in ahead(look, tasks)]
+
+    def _preannotate_or_say_why(
+        self, task: Mapping, seen: Future[tuple[_TaskImage, Detected] | None], config: LabelingConfig
+    ) -> dict:
         """Pre-annotate a task; one bad image must not spoil the batch."""
         try:
-            return self._preannotate(task, config)
+            found = seen.result()
+            return dict(_NOT_TRIED) if found is None else self._preannotate(*found, config)
         except (FirstPoseError, ImageError, LabelingConfigError) as error:
             logger.warning("Task %.40r gets no prediction: %s", task.get("id"), error)
             return {"error": str(error)}
 
-    def _preannotate(self, task: Mapping, config: LabelingConfig) -> dict:
-        """Find everybody in a task's image."""
+    def _preannotate(self, image: _TaskImage, detected: Detected, config: LabelingConfig) -> dict:
+        """Pose everybody in a task's image."""
         predictor = self._get_predictor()
-        image = self._image_of(task, config)
-        found = predictor.detect(image.pixels)
-        boxes_xyxy = None if found is None else found[0]
+        boxes_xyxy = None if detected is None else detected[0]
         poses = predictor.decode(self._regions_of_boxes(predictor, image, boxes_xyxy), boxes_xyxy)
         poses = poses.select(suppress_duplicate_poses(poses))
         ids = unique_person_ids(poses.boxes_xyxy, image.content_hash)
@@ -353,10 +366,16 @@ class _TaskImage:
         self._reference, self._name = reference, name
         self._images = images
         self._regions = regions
+        self._fetched: LoadedImage | None = None
+
+    def fetch(self) -> np.ndarray:
+        """Load the pixels; the region store, which keeps a connection for each thread that asks, is not told yet."""
+        self._fetched = self._images.load(self._reference)
+        return named_image(self._fetched.pixels, self._name)
 
     @cached_property
     def _loaded(self) -> LoadedImage:
-        loaded = self._images.load(self._reference)
+        loaded = self._fetched or self._images.load(self._reference)
         self._regions.remember(self._reference, loaded.content_hash, loaded.pixels.shape[:2])
         return loaded
 

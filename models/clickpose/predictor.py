@@ -75,6 +75,10 @@ class EncodedRegion:
         return cls(frame=crop, prompt_box_xyxy=prompt, features=features)
 
 
+Detected = tuple[np.ndarray, np.ndarray] | None
+"""What :meth:`PosePredictor.detect` returns."""
+
+
 class PosePredictor(ABC):
     """Predicts and refines human poses.
 
@@ -90,7 +94,7 @@ class PosePredictor(ABC):
     fingerprint: str
 
     @abstractmethod
-    def detect(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    def detect(self, image: np.ndarray) -> Detected:
         """Find the people of an (H, W, 3) uint8 RGB image ahead of encoding it.
 
         Returns:
@@ -156,18 +160,20 @@ class PosePredictor(ABC):
         """
         raise NotImplementedError(f"{self.name} has no standalone decoder")
 
-    def set_image(self, image: np.ndarray, file_name: str = "") -> None:
+    def set_image(self, image: np.ndarray, file_name: str = "", detected: Detected = None) -> None:
         """Choose the image that :meth:`predict` and :meth:`refine` speak of.
 
         Args:
             image: (H, W, 3) uint8 RGB; copied, so that it may be drawn on afterwards.
             file_name: of the photo, for first poses that are looked up by it; by default what the image knows itself.
+            detected: what :meth:`detect` has found in it, where that was asked ahead; None to ask when it is needed.
 
         Raises:
             ValueError: for another shape or dtype.
         """
         self._image = named_image(check_image(image).copy(), file_name or name_of(image))
         self._regions: list[EncodedRegion] = []
+        self._detected = detected
 
     def _current_image(self) -> np.ndarray:
         image = getattr(self, "_image", None)
@@ -192,7 +198,7 @@ class PosePredictor(ABC):
             given = self.decode(self._encode_once(image, boxes_xyxy), boxes_xyxy)
             if not find_others:
                 return given
-        detected = self.detect(image)
+        detected = self.detect(image) if self._detected is None else self._detected
         boxes_xyxy = None if detected is None else detected[0]
         found = self.decode(self._encode_once(image, boxes_xyxy), boxes_xyxy)
         if given is None:

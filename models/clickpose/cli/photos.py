@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from clickpose.image_io import PHOTO_SUFFIXES, count_endings
 from clickpose.outputs import check_outputs
 from clickpose.skeleton import Skeleton
 from clickpose.structures import Poses
+
+Photo = TypeVar("Photo")
 
 
 def photo_paths(given: Sequence[Path]) -> tuple[list[Path], list[str]]:
@@ -139,10 +142,10 @@ def _parse_numbers(option: str, text: str, count: int, form: str, given: str | N
     return numbers
 
 
-def track_photos(paths: Sequence[Path]) -> Iterable[Path]:
-    """Show a progress bar on the terminal while many photos are worked on."""
+def track_photos(photos: Iterable[Photo], count: int) -> Iterable[Photo]:
+    """Show a progress bar on the terminal while many photos, ``count``, are worked on."""
     from rich.console import Console
     from rich.progress import track
 
     console = Console(stderr=True)
-    return track(paths, "Predicting", console=console, disable=len(paths) < 2 or not console.is_terminal)
+    return track(photos, "Predicting", count, console=console, disable=count < 2 or not console.is_terminal)

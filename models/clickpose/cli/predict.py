@@ -9,6 +9,7 @@ import numpy as np
 import typer
 
 import clickpose
+from clickpose.ahead import ahead
 from clickpose.build import chosen_options
 from clickpose.cli.options import Checkpoint, Device, First, FlipTest, MaxPixels, Model, Threads
 from clickpose.cli.photos import overlay_paths, parse_boxes, photo_paths, save_overlay, track_photos
@@ -18,7 +19,8 @@ from clickpose.first_pose.predictor import notes_of
 from clickpose.image_io import DEFAULT_MAX_PIXELS, read_image, set_max_pixels
 from clickpose.named_image import named_image
 from clickpose.outputs import check_outputs
-from clickpose.predictor import PosePredictor, model_version
+from clickpose.predictor import Detected, PosePredictor, model_version
+from clickpose.structures import Poses
 from clickpose.user_errors import complain, user_errors
 
 
@@ -90,9 +92,16 @@ def predict(
     for note in notes:
         typer.echo(note)
     done, failures = [], 0
-    for path in track_photos(paths):
+    searched = boxes_xyxy is None or find_others
+    for path, seen in track_photos(ahead(lambda path: _look_at(predictor, path, searched), paths), len(paths)):
         try:
-            done.append(_predict_photo(predictor, path, boxes_xyxy, find_others, threshold, overlays.get(path)))
+            image, detected = seen.result()
+            predictor.set_image(image, detected=detected)
+            poses = predictor.predict(boxes_xyxy, find_others=find_others)
+            poses = poses.select(poses.instance_scores >= threshold)
+            save_overlay(overlays.get(path), image, poses)
+            done.append(PhotoPoses(path.as_posix(), image.shape[:2], poses))
+            _say_found(path, poses)
         except (ValueError, OSError) as error:  # one bad photo does not stop the others
             failures += 1
             complain(error)
@@ -108,21 +117,13 @@ def predict(
         raise typer.Exit(2)
 
 
-def _predict_photo(
-    predictor: PosePredictor,
-    path: Path,
-    boxes_xyxy: np.ndarray | None,
-    find_others: bool,
-    threshold: float,
-    overlay: Path | None,
-) -> PhotoPoses:
-    """Predict, draw and report one photo."""
-    image = read_image(path)
-    predictor.set_image(named_image(image, path.as_posix()))
-    poses = predictor.predict(boxes_xyxy, find_others=find_others)
-    poses = poses.select(poses.instance_scores >= threshold)
-    save_overlay(overlay, image, poses)
+def _look_at(predictor: PosePredictor, path: Path, searched: bool) -> tuple[np.ndarray, Detected]:
+    """Read a photo and find the people in it, if they are searched for."""
+    image = named_image(read_image(path), path.as_posix())
+    return image, predictor.detect(image) if searched else None
+
+
+def _say_found(path: Path, poses: Poses) -> None:
     scores = ", ".join(f"{score:.2f}" for score in poses.instance_scores)
     count = f"{len(poses)} {'person' if len(poses) == 1 else 'people'}"
     typer.echo(f"{path}: {count}" + (f", predicted OKS {scores}" if scores else ""))
-    return PhotoPoses(path.as_posix(), image.shape[:2], poses)

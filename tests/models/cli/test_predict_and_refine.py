@@ -27,7 +27,10 @@ class FakePredictor:
     def __init__(self, calls):
         self.calls = calls
 
-    def set_image(self, image):
+    def detect(self, image):
+        return None
+
+    def set_image(self, image, detected=None):
         self.calls.append(("set_image", image.shape))
 
     def predict(self, boxes_xyxy=None, *, find_others=False):
