@@ -249,3 +249,33 @@ def save_peak_yolo(path: Path, side: int = 64, people: int = 2, inside: bool = F
         },
         said | metadata,
     )  # fmt: skip
+
+
+def save_peak_rtmo(path: Path, side: int = 64) -> Path:
+    """Write a network with RTMO's answer: (1, 2, 5) boxes with scores .9 and .1, (1, 2, K, 3) joints of the spots."""
+    joints = 17
+    return save_graph(
+        path,
+        [
+            ("Conv", ["input", "filters"], ["full"], {}),
+            ("Reshape", ["full", "flat_shape"], ["flat"], {}),
+            ("ReduceMax", ["flat"], ["sure"], {"axes": [2], "keepdims": 1}),
+            ("ArgMax", ["flat"], ["place"], {"axis": 2, "keepdims": 1}),
+            ("Div", ["place", "side"], ["row"], {}),
+            ("Mod", ["place", "side"], ["column"], {}),
+            ("Concat", ["column", "row"], ["cells"], {"axis": 2}),
+            ("Cast", ["cells"], ["xy0"], {"to": 1}),
+            ("Add", ["xy0", "half"], ["xy"], {}),
+            ("Concat", ["xy", "sure"], ["triples"], {"axis": 2}),
+            ("Unsqueeze", ["triples", "axes"], ["one"], {}),
+            ("Concat", ["one", "one"], ["keypoints"], {"axis": 1}),
+            ("Identity", ["boxes"], ["dets"], {}),
+        ],
+        {"input": ("FLOAT", [1, 3, side, side])},
+        {"dets": ("FLOAT", [1, 2, 5]), "keypoints": ("FLOAT", [1, 2, joints, 3])},
+        {
+            "filters": colour_filters(joints), "flat_shape": np.array([1, joints, side * side]),
+            "side": np.array(side), "half": np.array(0.5, np.float32), "axes": np.array([1]),
+            "boxes": np.array([[[1, 1, 9, 9, 0.9], [20, 20, 40, 40, 0.1]]], np.float32),
+        },
+    )  # fmt: skip

@@ -43,6 +43,26 @@ KINDS: Mapping[str, Kind] = {
     "movenet": Kind("clickpose.first_pose.movenet", "an ONNX file of MoveNet SinglePose"),
     "onnx": Kind("clickpose.first_pose.onnx_top_down", "a YAML file that describes a top-down ONNX network"),
     "yolo": Kind("clickpose.first_pose.yolo", "an ONNX file of a YOLO pose network"),
+    "transformers": Kind(
+        "clickpose.first_pose.transformers_pose",
+        "a folder, or an id on the hub",
+        is_file=False,
+        extra="transformers",
+        packages=("transformers",),
+    ),
+    "rtmlib": Kind(
+        "clickpose.first_pose.rtmlib_pose",
+        "Body, BodyWithFeet, Wholebody, RTMPose, ViTPose or RTMO",
+        is_file=False,
+        extra="rtmlib",
+        packages=("rtmlib",),
+    ),
+    "mediapipe": Kind(
+        "clickpose.first_pose.mediapipe",
+        "a .tflite or .task file of MediaPipe's pose landmarks",
+        extra="mediapipe",
+        packages=("ai_edge_litert",),
+    ),
     OWN: Kind("clickpose.first_pose.own_function", "module:function or file.py:function", is_file=False),
 }
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from clickpose.boxes import enclosing_box, match_boxes
+from clickpose.boxes import match_boxes, xywh_to_xyxy
 from clickpose.checks import as_array
+from clickpose.data.coco_extents import box_of_joints
 from clickpose.skeleton import Skeleton
 
 SAME_PERSON_IOU = 0.3
@@ -105,12 +106,12 @@ class FirstPoses:
         )  # fmt: skip
 
     def extents(self) -> np.ndarray:
-        """Return the (N, 4) boxes, px: the network's own, else those of the joints; NaN for whom it does not see."""
+        """Return the (N, 4) boxes, px: the network's own, else around the joints; NaN for whom it does not see."""
         if self.boxes_xyxy is not None:
             return self.boxes_xyxy
+        found = [box_of_joints(keypoints) for keypoints in self.keypoints]
         nowhere = np.full(4, np.nan)
-        return np.reshape([enclosing_box(k) if s else nowhere for k, s in zip(self.keypoints, self.seen, strict=True)],
-                          (-1, 4))  # fmt: skip
+        return np.reshape([nowhere if box is None else xywh_to_xyxy(box) for box in found], (-1, 4))
 
 
 class FirstPoseNetwork(ABC):
@@ -141,7 +142,7 @@ class FirstPoseNetwork(ABC):
 class PosesInBoxes(FirstPoseNetwork):
     """A top-down network: people are found by Click-Pose's detector, or by a human, and shown to it one by one."""
 
-    def find(self, image: np.ndarray) -> None:
+    def find(self, image: np.ndarray) -> FirstPoses | None:
         """Leave it to the detector."""
         return None
 
