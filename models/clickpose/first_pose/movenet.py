@@ -15,9 +15,9 @@ from PIL import Image
 
 from clickpose.data.crops import frame_matrix, warp_crop
 from clickpose.first_pose.network import FirstPoseError, FirstPoses, PosesInBoxes
-from clickpose.first_pose.onnx_session import open_session
 from clickpose.frames import CropFrame
 from clickpose.networks.movenet import MoveNetFeatures, decode_heads
+from clickpose.onnx_session import open_session
 from clickpose.skeleton import COCO
 from clickpose.weights_io import fingerprint
 
@@ -44,7 +44,7 @@ class MoveNetPoses(PosesInBoxes):
 
     def __init__(self, path: Path, threads: int | None = None):
         self.name, self.fingerprint = path.stem, fingerprint(path)
-        self._session = open_session(path, threads)
+        self._session = open_session(path, "MoveNet SinglePose", threads)
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         self._input = inputs[0]
         self._heads = {part: output.name for part, mark in _HEADS.items() for output in outputs if mark in output.name}

@@ -29,8 +29,8 @@ from PIL import Image
 
 from clickpose.checks import described
 from clickpose.first_pose.network import FirstPoseError, FirstPoses, PosesInBoxes
-from clickpose.first_pose.onnx_session import open_session
 from clickpose.first_pose.top_down import BoxCrop, read_heatmaps, read_simcc
+from clickpose.onnx_session import open_session
 from clickpose.skeleton import Skeleton
 from clickpose.skeleton_io import SKELETONS, load_skeleton, skeleton_from_dict
 from clickpose.text_file import read_text
@@ -118,7 +118,7 @@ class TopDownOnnx(PosesInBoxes):
         if not description.network.is_file():
             raise FirstPoseError(f"Expected an ONNX network at {description.network}, found no such file")
         self.fingerprint = fingerprint(description.network)
-        self._session = open_session(description.network, threads, device)
+        self._session = open_session(description.network, "a top-down pose network", threads, device)
         self._input = self._session.get_inputs()[0]
         shape = list(self._input.shape)
         told = description.input or tuple(side for side in shape[2:] if isinstance(side, int))

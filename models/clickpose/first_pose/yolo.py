@@ -16,7 +16,7 @@ from PIL import Image
 from clickpose.boxes import box_iou, greedy_suppression
 from clickpose.first_pose.loading import number_of
 from clickpose.first_pose.network import FirstPoseError, FirstPoses, PosesOfPhotos
-from clickpose.first_pose.onnx_session import open_session
+from clickpose.onnx_session import open_session
 from clickpose.skeleton import COCO, Skeleton
 from clickpose.skeleton_io import load_skeleton
 from clickpose.weights_io import fingerprint
@@ -53,7 +53,7 @@ class YoloPoses(PosesOfPhotos):
         super().__init__()
         self.name, self.fingerprint = path.stem, fingerprint(path)
         self._score, self._overlap = score, overlap
-        self._session = open_session(path, threads, device)
+        self._session = open_session(path, "a YOLO pose network", threads, device)
         told = {name: _value(text) for name, text in self._session.get_modelmeta().custom_metadata_map.items()}
         if told.get("task", "pose") != "pose":
             raise FirstPoseError(f"Expected a pose network in {path}, got one for {told['task']}")

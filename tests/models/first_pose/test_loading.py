@@ -8,7 +8,7 @@ from clickpose.build import check_named, chosen_options
 from clickpose.first_pose.loading import KINDS, FirstSpec, load_first
 from clickpose.first_pose.network import FirstPoseError
 from clickpose.skeleton import COCO
-from helpers.first_networks import InBoxes, save_peak_movenet
+from helpers.first_networks import InBoxes, save_peak_movenet, save_peak_yolo
 
 SOURCE = """
 import numpy as np
@@ -117,3 +117,10 @@ def test_a_function_may_find_people_and_must_keep_to_the_form():
 def test_lite_loads_with_first_poses():
     predictor = clickpose.load("lite", first=InBoxes())
     assert predictor.name == "grid+lite" and predictor.fingerprint.startswith("1111+") and predictor.own.name == "lite"
+
+
+def test_a_gpu_that_onnx_runtime_cannot_use_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
+    save_peak_yolo(tmp_path / "net.onnx")
+    with pytest.raises(ValueError, match=r"Expected an ONNX Runtime for cuda:1 \(onnxruntime-gpu\)"):
+        load_first(f"yolo:{tmp_path / 'net.onnx'}", device="cuda:1")

@@ -39,7 +39,7 @@ def test_another_network_is_refused(tmp_path):
     ):
         load_first(f"movenet:{path}")
     (tmp_path / "text.onnx").write_text("no network")
-    with pytest.raises(FirstPoseError, match=r"Expected an ONNX network in .*text\.onnx, got none"):
+    with pytest.raises(ValueError, match=r"Expected MoveNet SinglePose in .*text\.onnx, got no ONNX network"):
         load_first(f"movenet:{tmp_path / 'text.onnx'}")
 
 
