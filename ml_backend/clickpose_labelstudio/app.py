@@ -29,6 +29,8 @@ from clickpose_labelstudio import build
 from clickpose_labelstudio.joint_words import plain
 from clickpose_labelstudio.labeling_config import LabelingConfigError
 from clickpose_labelstudio.lazy_predictor import LazyPredictor, ModelUnavailableError
+from clickpose_labelstudio.learning.journal import JournalError
+from clickpose_labelstudio.live_services import LiveServices, project_number
 from clickpose_labelstudio.memory import MemoryReturn
 from clickpose_labelstudio.metrics import ServiceMetrics
 from clickpose_labelstudio.service import AnnotationService, RequestError
@@ -36,13 +38,15 @@ from clickpose_labelstudio.settings import ServiceSettings
 from clickpose_labelstudio.slow_bodies import body_deadline
 
 if TYPE_CHECKING:
-    from clickpose_labelstudio.training_jobs import TrainingJobs
+    from clickpose_labelstudio.learning.journal import Entry
+    from clickpose_labelstudio.learning.learner import Learner
 
 SETUP_WAIT_S = 2.0  # Label Studio gives up on /setup after 3 s
 BATCH_WAIT_S = 80.0  # and on /predict after 100 s
 BODY_S = 15.0  # that the body of a request may take
 LARGE_BODY_BYTES = 8 * 1024 * 1024  # many times this in memory once it is read; a large batch has less
 LARGE_BODY_WAIT_S = 20.0
+NOT_WRITTEN = 507  # status of a webhook whose event could not be kept
 MISCONFIGURED = 422  # status that tells the bridge that the labelling configuration is at fault
 MAX_PROJECTS = 256
 MAX_ID = 10**9  # of a project that jobs train on
@@ -59,16 +63,16 @@ class Backend:
 
     Args:
         settings: see there.
-        service: answers predictions.
+        services: answer predictions, one for each project whose network has been trained further.
         predictor: the network behind the service, to load it ahead of need; None where the service needs no loading.
     """
 
-    def __init__(self, settings: ServiceSettings, service: AnnotationService, predictor: LazyPredictor | None):
+    def __init__(self, settings: ServiceSettings, services: LiveServices, predictor: LazyPredictor | None):
         self.settings = settings
-        self.service = service
+        self.services = services
         self.predictor = predictor
         self.metrics = ServiceMetrics()
-        self.jobs = None if settings.train_dir is None else _training_jobs(settings.train_dir, settings)
+        self.learner = None if settings.train_dir is None else _make_learner(settings.train_dir, settings)
         # Batches take turns: two would only slow each other down, and take the threads that edits need.
         self.batch_turn = threading.BoundedSemaphore(1)
         self.large_turn = threading.BoundedSemaphore(1)
@@ -82,9 +86,11 @@ class Backend:
         return self.predictor is None or self.predictor.is_loaded
 
     def start_loading(self) -> None:
-        """Load the weights in the background."""
+        """Load the weights in the background, and take up what is to be learned."""
         if self.predictor is not None:
             self.predictor.load_in_background()
+        if self.learner is not None:
+            self.learner.start()
 
     def wait_until_ready(self, timeout_s: float) -> bool:
         """Wait for the weights at most ``timeout_s`` seconds; return whether they are there."""
@@ -104,10 +110,10 @@ class Backend:
             return self._configs.get(project) if isinstance(project, str) else None
 
 
-def _training_jobs(folder: Path, settings: ServiceSettings) -> TrainingJobs:
-    from clickpose_labelstudio.training_jobs import TrainingJobs  # needs POSIX, which the service itself does not
+def _make_learner(folder: Path, settings: ServiceSettings) -> Learner:
+    from clickpose_labelstudio.learning.learner import Learner  # needs POSIX, which the service itself does not
 
-    return TrainingJobs(folder, settings)
+    return Learner(folder, settings)
 
 
 def create_app(
@@ -125,10 +131,12 @@ def create_app(
     predictor = None
     if service is None:
         predictor = LazyPredictor(load_predictor or partial(build.load_predictor, settings))
-        service = build.build_service(settings, predictor)
+        services = build.build_services(settings, predictor)
+    else:
+        services = build.only_service(service)
     app = Flask("clickpose_labelstudio", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_request_bytes
-    app.extensions["clickpose"] = Backend(settings, service, predictor)
+    app.extensions["clickpose"] = Backend(settings, services, predictor)
     for rule, methods, view in ROUTES:
         app.add_url_rule(rule, view.__name__, view, methods=methods)
     app.before_request(_begin)
@@ -178,12 +186,13 @@ def setup() -> Response:
     if not backend.wait_until_ready(SETUP_WAIT_S):
         # The weights need longer than Label Studio waits; the next set-up gives the whole version.
         return _json({"model_version": f"clickpose-{backend.settings.model}-{clickpose.__version__}"})
-    unmatched = backend.service.check_config(label_config).say_unmatched()
+    service = backend.services.of(project)
+    unmatched = service.check_config(label_config).say_unmatched()
     if unmatched:
         logger.warning("Project %.40r: %.500s", project, " ".join(unmatched.split()))
     if isinstance(project, str) and isinstance(label_config, str):
         backend.remember_config(project, label_config)
-    return _json({"model_version": backend.service.model_version} | _notes(unmatched))
+    return _json({"model_version": service.model_version} | _notes(unmatched))
 
 
 def predict() -> Response:
@@ -196,13 +205,14 @@ def predict() -> Response:
         raise RequestError(f"Expected params to be an object, got {described(params)}")
     context, tasks = params.get("context"), body.get("tasks")
     label_config = body.get("label_config") or backend.config_of(body.get("project"))
+    service = backend.services.of(body.get("project"))  # one network from here to the end
     with contextlib.nullcontext() if context else _batch_turn(backend):
-        results = backend.service.predict(tasks, label_config, context)
+        results = service.predict(tasks, label_config, context)
     g.predicted = time.perf_counter()
     backend.metrics.count_tasks("edit" if context else "batch", len(results))
     backend.memory.after_work()
-    unmatched = backend.service.check_config(label_config).say_unmatched()
-    return _json({"results": results, "model_version": backend.service.model_version} | _notes(unmatched))
+    unmatched = service.check_config(label_config).say_unmatched()
+    return _json({"results": results, "model_version": service.model_version} | _notes(unmatched))
 
 
 def _notes(sentence: str | None) -> dict:
@@ -210,30 +220,50 @@ def _notes(sentence: str | None) -> dict:
 
 
 def versions() -> Response:
-    """List the one model version that this service has."""
+    """List the one model version that this service has for a project."""
     _backend().wait_until_ready(SETUP_WAIT_S)
-    return _json({"versions": [_backend().service.model_version] if _backend().is_ready else []})
+    service = _backend().services.of(request.args.get("project"))
+    return _json({"versions": [service.model_version] if _backend().is_ready else []})
 
 
 def webhook() -> Response:
     """Take note of an event; nothing slow happens here, because Label Studio waits one second.
 
-    "Start training" arrives here too. Where the operator has named a folder for it, a job starts beside the service;
-    otherwise the answer, and the log, say with which command to train.
+    Where the operator has named a folder for it, the event is written into the journal before it is answered, and
+    "Start training", which arrives here too, begins a job beside the service. Otherwise the answer, and the log, say
+    with which command to train.
     """
     body = _json_object()
     _backend().metrics.count_webhook(body.get("action"))
-    if body.get("action") != "START_TRAINING":
+    training, learner = body.get("action") == "START_TRAINING", _backend().learner
+    if learner is not None:
+        return _note(learner, body)
+    if not training:
         return _json({"status": "received"})
     project = body.get("project")
     number = project.get("id") if isinstance(project, dict) else None
     number = number if isinstance(number, int) and not isinstance(number, bool) and 0 < number < MAX_ID else None
-    jobs = _backend().jobs
-    if jobs is not None:
-        return _start_job(jobs, number)
     sentence = how_to_train(number)
     logger.info("%s", sentence)
     return _json({"status": "recorded", "message": sentence})
+
+
+def _note(learner: Learner, body: dict) -> Response:
+    """Write an event down; say that it could not be, where the disk is full or another process holds the journal.
+
+    Unlike other webhooks, Label Studio sends the wish to train with the login.
+    """
+    training = body.get("action") == "START_TRAINING"
+    if training and request.endpoint == "webhook" and _backend().settings.basic_auth_user and not _has_login():
+        abort(401)
+    if not request.is_json:  # a page of another site, open in the operator's browser, cannot send JSON here
+        abort(415, "Expected Content-Type: application/json")
+    try:
+        return _json(learner.note(body))
+    except OSError as error:
+        _backend().metrics.count_unwritten()
+        logger.warning("An event was not written down: %s", error)
+        return _say(NOT_WRITTEN, f"The event was not written down: {error}")
 
 
 def how_to_train(project: int | None) -> str:
@@ -246,22 +276,10 @@ def how_to_train(project: int | None) -> str:
     )
 
 
-def _start_job(jobs: TrainingJobs, project: int | None) -> Response:
-    """Start a training job. Unlike other webhooks, Label Studio sends this wish with the login."""
-    if request.endpoint == "webhook" and _backend().settings.basic_auth_user and not _has_login():
-        abort(401)
-    if not request.is_json:  # a page of another site, open in the operator's browser, cannot send JSON here
-        abort(415, "Expected Content-Type: application/json")
-    if project is None:
-        raise RequestError("Expected project.id to be the number of a project")
-    job = jobs.start(project)
-    return _json({"status": "training", "job": job})
-
-
 def job_status() -> Response:
     """Tell how a training job is; Label Studio takes 410 for one that is there no more."""
-    jobs = _backend().jobs
-    status = None if jobs is None else jobs.status(_json_object().get("job"))
+    learner = _backend().learner
+    status = None if learner is None else learner.jobs.status(_json_object().get("job"))
     return _say(410, "There is no such training job") if status is None else _json(status)
 
 
@@ -272,9 +290,46 @@ def secret_webhook(secret: str) -> Response:
     return webhook()
 
 
+def stats() -> Response:
+    """Show how the labelling goes: of all projects, or of ``?project=7``."""
+    from clickpose_labelstudio.learning.stats_page import stats_page
+
+    entries, project = _journalled()
+    return Response(stats_page(entries, project, _learner().journal.projects()), mimetype="text/html")
+
+
+def stats_csv() -> Response:
+    """Give the same figures as a table."""
+    from clickpose_labelstudio.learning.statistics import as_csv
+
+    return Response(as_csv(_journalled()[0]), mimetype="text/csv")
+
+
+def _journalled() -> tuple[list[Entry], int | None]:
+    """Return the annotations that are asked for, and of which project they are, None for all."""
+    wanted = request.args.get("project")
+    project = None if wanted is None else project_number(wanted)
+    if wanted is not None and project is None:
+        raise RequestError(f"Expected project to be a number, got {wanted[:40]!r}")
+    try:
+        return _learner().journal.entries(project), project
+    except JournalError as error:
+        abort(503, str(error))
+
+
+def _learner() -> Learner:
+    learner = _backend().learner
+    if learner is None:
+        abort(404)
+    return learner
+
+
 def metrics() -> Response:
     """Give Prometheus its numbers."""
     _backend().metrics.model_loaded.set(_backend().is_ready)
+    if _backend().learner is not None:
+        with contextlib.suppress(JournalError):
+            _backend().metrics.set_labelled(_learner().figures())
     return Response(_backend().metrics.render(), content_type=CONTENT_TYPE_LATEST)
 
 
@@ -288,6 +343,8 @@ ROUTES = (
     ("/webhook/<secret>", ["POST"], secret_webhook),
     ("/job_status", ["POST"], job_status),
     ("/metrics", ["GET"], metrics),
+    ("/stats", ["GET"], stats),
+    ("/stats.csv", ["GET"], stats_csv),
 )
 
 

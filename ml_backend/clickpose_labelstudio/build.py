@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import clickpose
 from clickpose.build import chosen_options
 from clickpose.predictor import PosePredictor
 from clickpose_labelstudio.images import TaskImages
+from clickpose_labelstudio.learning.versions import Version
+from clickpose_labelstudio.live_services import LiveServices
 from clickpose_labelstudio.ports import PredictorFactory
 from clickpose_labelstudio.region_store import DiskRegionStore
 from clickpose_labelstudio.service import AnnotationService
 from clickpose_labelstudio.settings import ServiceSettings
+from clickpose_labelstudio.turns import turns
 
 
 def load_predictor(settings: ServiceSettings) -> PosePredictor:
@@ -24,11 +29,46 @@ def load_predictor(settings: ServiceSettings) -> PosePredictor:
 
 def build_service(settings: ServiceSettings, get_predictor: PredictorFactory) -> AnnotationService:
     """Make the service that settings describe, around a network that is loaded when it is first needed."""
-    return AnnotationService(
-        get_predictor,
-        TaskImages(settings),
-        DiskRegionStore(settings),
-        occluded_below=settings.occluded_below,
-        unlabelled_below=settings.unlabelled_below,
-        browser_decoding=settings.browser_decoding,
-    )
+    return _Services(settings).make(get_predictor)
+
+
+def build_services(settings: ServiceSettings, get_predictor: PredictorFactory) -> LiveServices:
+    """Make the services of all projects: they share photos, what was encoded of them, and turns at encoding."""
+    shared = _Services(settings)
+
+    def of_version(version: Version, project: int) -> AnnotationService:
+        predictor = load_predictor(replace(settings, checkpoint=version.weights))
+        return shared.make(lambda: predictor, f"p{project}v{version.number}")
+
+    return LiveServices(shared.make(get_predictor), settings.train_dir, of_version)
+
+
+def only_service(service: AnnotationService) -> LiveServices:
+    """Let one service answer all projects."""
+
+    def none_of(version: Version, project: int) -> AnnotationService:
+        raise RuntimeError("Expected no versions where one service answers all projects")
+
+    return LiveServices(service, None, none_of)
+
+
+class _Services:
+    """Makes services that share what they can."""
+
+    def __init__(self, settings: ServiceSettings):
+        self._settings = settings
+        self._images, self._regions = TaskImages(settings), DiskRegionStore(settings)
+        self._turns = turns()
+
+    def make(self, get_predictor: PredictorFactory, version: str = "") -> AnnotationService:
+        settings = self._settings
+        return AnnotationService(
+            get_predictor,
+            self._images,
+            self._regions,
+            occluded_below=settings.occluded_below,
+            unlabelled_below=settings.unlabelled_below,
+            browser_decoding=settings.browser_decoding,
+            version=version,
+            turns=self._turns,
+        )

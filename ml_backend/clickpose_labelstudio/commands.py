@@ -19,9 +19,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from clickpose.data.json_file import read_json
+from clickpose.data.notes import note
 from clickpose.text_file import read_text
 from clickpose.user_errors import user_errors
+from clickpose_labelstudio.command_options import ApiKey, Url, connect, login
 from clickpose_labelstudio.launch import command as launch_command
+from clickpose_labelstudio.learning import commands as learning_commands
 from clickpose_labelstudio.references import reference_to
 
 if TYPE_CHECKING:
@@ -30,13 +33,13 @@ if TYPE_CHECKING:
     from clickpose_labelstudio.labeling_config import LabelingConfig
 
 LOCAL_PREFIX = "/data/local-files/?d="
-OWN_DATA_FOLDER = Path(".clickpose")
 
 labelstudio = typer.Typer(
     help="Label Studio projects: start the annotation loop, bring labels in and out.", no_args_is_help=True
 )
 labelstudio.command()(launch_command.start)
 labelstudio.command()(launch_command.bridge)
+learning_commands.mount(labelstudio)
 
 
 class Source(str, Enum):
@@ -61,23 +64,6 @@ class Kind(str, Enum):
     annotations = "annotations"
 
 
-DEFAULT_URL = "http://localhost:8080"
-
-Url = Annotated[
-    str | None,
-    typer.Option(
-        "--url",
-        envvar="LABEL_STUDIO_URL",
-        help=f"Address of Label Studio. By default what runs on .clickpose, with its key; else {DEFAULT_URL}.",
-    ),
-]
-ApiKey = Annotated[
-    str,
-    typer.Option(
-        envvar="LABEL_STUDIO_API_KEY",
-        help="Legacy token or personal access token. Better set in the environment, where no process list shows it.",
-    ),
-]
 Project = Annotated[int | None, typer.Option(help="Number of a project in a running Label Studio.")]
 Config = Annotated[
     Path | None,
@@ -118,7 +104,12 @@ def serve(
     ] = None,
     cache_dir: Annotated[Path | None, typer.Option(help="Folder of the disk cache.")] = None,
     train_dir: Annotated[
-        Path | None, typer.Option(help="Train in this folder when Label Studio asks for it; by default nothing trains.")
+        Path | None,
+        typer.Option(help="Folder of the journal, of training jobs and of versions; by default nothing is kept."),
+    ] = None,
+    train_after: Annotated[
+        int | None,
+        typer.Option(min=0, help="New persons after which a project is trained on by itself; 0: when it is asked for."),
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Requests answered at once.")] = 8,
     log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
@@ -151,6 +142,7 @@ def serve(
             "local_roots": tuple(local_root or ()) or None,
             "cache_dir": cache_dir,
             "train_dir": train_dir,
+            "train_after": train_after,
         }
         settings = ServiceSettings.from_environment(os.environ)
         settings = replace(settings, **{name: value for name, value in given.items() if value is not None})
@@ -290,7 +282,7 @@ def import_coco(
         check_outputs({"--out": out}, inputs=[path for path in (coco, images) if path is not None])
         project_xml = None
         if project is not None:
-            with _client(url, api_key) as client:
+            with connect(url, api_key) as client:
                 project_xml = client.label_config(project)
         parsed = _parse_config(config, project_xml)
         prefix = LOCAL_PREFIX if images_prefix is None else images_prefix
@@ -301,7 +293,7 @@ def import_coco(
             _write_json(out, tasks)
             said = f"{len(tasks)} tasks -> {out}"
         elif project is not None:
-            with _client(url, api_key) as client:
+            with connect(url, api_key) as client:
                 said = _add_to_project(client, project, tasks, kind, parsed, images_prefix is not None, notes)
         typer.echo(said)
         _print_notes(notes)
@@ -361,7 +353,7 @@ def train_project(
         from clickpose_labelstudio.project_training import ProjectTraining, train_on_project
         from clickpose_labelstudio.settings import ServiceSettings
 
-        url, api_key = _login(url, api_key)
+        url, api_key = login(url, api_key)
         settings = ServiceSettings.from_environment(os.environ)
         settings = replace(settings, label_studio_url=url, label_studio_api_key=api_key)
         out = out or Path("runs") / f"project-{project}"
@@ -413,26 +405,9 @@ def _parse_config(path: Path | None, project_xml: str | None) -> LabelingConfig:
     return parse_labeling_config(xml, COCO)
 
 
-def _client(url: str | None, api_key: str) -> LabelStudioClient:
-    """Return a client; see :func:`_login`."""
-    from clickpose_labelstudio.label_studio_client import LabelStudioClient
-
-    return LabelStudioClient(*_login(url, api_key))
-
-
-def _login(url: str | None, api_key: str) -> tuple[str, str]:
-    """Return the address and key that were given; else those of what ``make run`` has started here."""
-    from clickpose_labelstudio.launch.folder import running_login
-
-    own_url, own_token = running_login(OWN_DATA_FOLDER) or (DEFAULT_URL, "")
-    if not api_key and url in (None, own_url):  # the token is for nobody else
-        api_key = own_token
-    return url or own_url, api_key
-
-
 def _fetch_project(url: str | None, api_key: str, project: int) -> tuple[list[dict], str]:
     """Return all tasks of a live project and its labelling configuration."""
-    with _client(url, api_key) as client:
+    with connect(url, api_key) as client:
         label_config = client.label_config(project)
         return list(client.tasks(project)), label_config
 
@@ -453,8 +428,12 @@ def _add_to_project(
         with typer.progressbar(steps, label="Importing") as shown:
             yield from shown
 
+    from clickpose_labelstudio.webhooks import ensure_webhooks_of
+
     plan = plan_import(client, project, tasks, kind.value, config.image_key, prefixed)
     carry_out(client, plan, notes, progress)
+    if ensure_webhooks_of(client, project, os.environ.get("CLICKPOSE_WEBHOOK_SECRET", "")):
+        note(notes, "webhook of the backend, set up or mended")
     return plan.told() + _how_to_see(client, project, kind, tasks)
 
 

@@ -104,6 +104,10 @@ class LabelStudioClient:
         """Add a tab to the list of a project's tasks: which columns it shows, in which order."""
         return self.call("POST", "/api/dm/views/", json={"project": project_id, "data": tab})
 
+    def tabs(self, project_id: int) -> list[dict]:
+        """Return the tabs of the list of a project's tasks."""
+        return self.call("GET", "/api/dm/views/", params={"project": project_id})
+
     def local_storages(self, project_id: int) -> list[dict]:
         """Return the local-files storages of a project."""
         return self.call("GET", "/api/storages/localfiles/", params={"project": project_id})
@@ -127,6 +131,18 @@ class LabelStudioClient:
     def update_backend(self, backend_id: int, **fields: object) -> dict:
         """Change a backend."""
         return self.call("PATCH", f"/api/ml/{backend_id}", json=fields)
+
+    def webhooks(self, project_id: int) -> list[dict]:
+        """Return the webhooks of a project."""
+        return self.call("GET", "/api/webhooks/", params={"project": project_id})
+
+    def create_webhook(self, **fields: object) -> dict:
+        """Let Label Studio tell an address what happens in a project."""
+        return self.call("POST", "/api/webhooks/", json=fields)
+
+    def update_webhook(self, webhook_id: int, **fields: object) -> dict:
+        """Change a webhook."""
+        return self.call("PATCH", f"/api/webhooks/{webhook_id}/", json=fields)
 
     def tasks(self, project_id: int, **query: object) -> Iterator[dict]:
         """Yield the tasks of a project, with whole annotations and predictions unless ``query`` asks for less.

@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 from clickpose.predictor import PosePredictor
 
+LOADING_FAILURES = (ImportError, OSError, RuntimeError, ValueError)
+
 logger = logging.getLogger(__name__)
 
 
@@ -72,5 +74,5 @@ class LazyPredictor:
     def _load_or_explain(self) -> PosePredictor:
         try:
             return self._load()
-        except (ImportError, OSError, RuntimeError, ValueError) as error:
+        except LOADING_FAILURES as error:
             raise ModelUnavailableError(f"The model could not be loaded: {error}") from error

@@ -48,7 +48,8 @@ from clickpose_labelstudio.labeling_config import LabelingConfig, LabelingConfig
 from clickpose_labelstudio.ports import ImageError, ImageSource, LoadedImage, PredictorFactory, RegionStore
 from clickpose_labelstudio.references import photo_name_of, through_label_studio
 from clickpose_labelstudio.region_items import CodecError, labels_of, photo_score
-from clickpose_labelstudio.turns import FEWEST, TakingTurns, cores
+from clickpose_labelstudio.turns import TakingTurns
+from clickpose_labelstudio.turns import turns as own_turns
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +76,8 @@ class AnnotationService:
         unlabelled_below: joints with predicted visibilities below this are left out of new persons, pre-annotated ones
             and those whose box a human has drawn.
         browser_decoding: whether browsers are given what they need to answer edits by themselves.
+        version: name of a version of the network, for the model version.
+        turns: how many may encode at once, shared with other services of the process; None for turns of its own.
     """
 
     def __init__(
@@ -86,19 +89,26 @@ class AnnotationService:
         occluded_below: float = OCCLUDED_BELOW,
         unlabelled_below: float = UNLABELLED_BELOW,
         browser_decoding: bool = True,
+        version: str = "",
+        turns: threading.Semaphore | None = None,
     ):
         self._get_predictor = get_predictor
         self._images = images
         self._regions = regions
         self._occluded_below = occluded_below
         self._unlabelled_below = unlabelled_below
-        self._turns = threading.Semaphore(max(FEWEST, cores()))
+        self._version = version
+        self._turns = turns or own_turns()
         self._browser = BrowserDecoding(allowed=browser_decoding)
 
     @property
     def model_version(self) -> str:
-        """Name, release and weights of the network, such as ``clickpose-lite-0.2.0-3f2a91``. Loads the weights."""
-        return model_version(self._get_predictor(), clickpose.__version__)
+        """Name, release, version and weights of the network, such as ``clickpose-lite-0.2.0-p1v3-3f2a91``.
+
+        Loads the weights.
+        """
+        release = f"{clickpose.__version__}-{self._version}" if self._version else clickpose.__version__
+        return model_version(self._get_predictor(), release)
 
     def predict(self, tasks: object, label_config: object, context: object = None) -> list[dict]:
         """Answer a ``/predict`` request.

@@ -50,8 +50,12 @@ class ServiceSettings:
         first: another network whose poses lite starts from, such as ``movenet:thunder.onnx``; empty for lite's own. See
             :mod:`clickpose.first_pose.loading`.
         browser_decoding: whether browsers may answer edits by themselves; see :mod:`.browser_decoding`.
-        train_dir: folder for the jobs of "Start training"; None to train nothing. See :mod:`.training_jobs`.
-        train_arguments: further arguments of their ``clickpose labelstudio train``, such as ``--decoder-steps 2000``.
+        train_dir: folder of the journal, the training jobs and the versions that come out of them; None to keep and
+            train nothing. See :mod:`.learning`.
+        train_after: new persons of a project that a training begins after by itself; 0 for "Start training" alone.
+        train_arguments: further arguments of their ``clickpose labelstudio learn``, such as ``--decoder-steps 2000``.
+        replay_dir: labelled photos of the kind that the network knows, a COCO-form folder: a version that is worse
+            there does not go live. None to look at the few photos that come with the package.
     """
 
     cache_dir: Path
@@ -80,7 +84,9 @@ class ServiceSettings:
     first: str = ""
     browser_decoding: bool = True
     train_dir: Path | None = None
+    train_after: int = 0
     train_arguments: str = ""
+    replay_dir: Path | None = None
 
     def __post_init__(self) -> None:
         url = urlsplit(self.label_studio_url)
@@ -97,6 +103,8 @@ class ServiceSettings:
         for name in PROBABILITIES:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"Expected {name} between 0 and 1, got {getattr(self, name)}")
+        if self.train_after < 0:
+            raise ValueError(f"Expected train_after of 0 or more new persons, got {self.train_after}")
         roots = tuple(Path(root).resolve() for root in self.local_roots)
         for root in roots:
             if not root.is_dir():
@@ -191,9 +199,13 @@ CONVERTERS: Mapping[str, Callable[[str], Any]] = {
     "first": str,
     "browser_decoding": _yes_or_no,
     "train_dir": Path,
+    "train_after": int,
     "train_arguments": str,
+    "replay_dir": Path,
 }
 PROBABILITIES = ("occluded_below", "unlabelled_below")
 POSITIVE_NUMBERS = tuple(
-    name for name, convert in CONVERTERS.items() if convert in (int, float) and name not in PROBABILITIES
+    name
+    for name, convert in CONVERTERS.items()
+    if convert in (int, float) and name not in (*PROBABILITIES, "train_after")
 )

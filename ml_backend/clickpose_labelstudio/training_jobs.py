@@ -1,6 +1,6 @@
 """Training beside the service, where the operator wants that: one process at a time, at low priority, in a folder.
 
-A job is ``clickpose labelstudio train`` on a project. What there is to know about it lies on disk, so that every worker
+A job is ``clickpose labelstudio learn`` on a project. What there is to know about it lies on disk, so that every worker
 process, and the next start of the service, can tell it: ``<folder>/project-7/2`` is the second job on project 7.
 """
 
@@ -23,12 +23,14 @@ from typing import TextIO
 from clickpose_labelstudio.interaction import RequestError
 from clickpose_labelstudio.launch.processes import Child
 from clickpose_labelstudio.settings import ServiceSettings
-from clickpose_labelstudio.training_folder import DATA, FEATURES, WEIGHTS
+from clickpose_labelstudio.training_folder import DATA, HELD_OUT, TRAINING, WEIGHTS
 
 JOB_ID = re.compile(r"project-([0-9]{1,9})-([0-9]{1,9})")
 RUN_CLICKPOSE = "from clickpose.cli import main; main()"  # whatever the PATH holds
 LOG, FAILURE, LOCK = "log.txt", "failed.txt", "running.txt"
+LEFT_OVER = (DATA, HELD_OUT, TRAINING)
 LAST_CHARACTERS = 1000
+ENDED = ("finished", "failed")
 PATIENCE_S = 0.2  # who only looks whether a job runs has the lock for a moment, too
 
 logger = logging.getLogger(__name__)
@@ -46,6 +48,15 @@ class TrainingJobs:
         self._folder = Path(folder).absolute()
         self._settings = settings
 
+    def check(self) -> None:
+        """Refuse what jobs cannot train.
+
+        Raises:
+            RequestError: if the service runs another network than lite.
+        """
+        if self._settings.model != "lite":
+            raise RequestError(f"Expected the lite network, which training jobs go on from, got {self._settings.model}")
+
     def start(self, project: int) -> str:
         """Train on a project in the background, unless a job runs already.
 
@@ -57,8 +68,7 @@ class TrainingJobs:
         Raises:
             RequestError: if the service runs a network that jobs do not train, or the folder cannot be written.
         """
-        if self._settings.model != "lite":
-            raise RequestError(f"Expected the lite network, which training jobs go on from, got {self._settings.model}")
+        self.check()
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             lock = _take(self._folder / LOCK, PATIENCE_S)
@@ -82,7 +92,7 @@ class TrainingJobs:
         place = self._place(int(match[1]), int(match[2])) if match else None
         if place is None or not place.is_dir():
             return None
-        if self._running() == job_id:
+        if self.running() == job_id:
             state = "started"
         elif (place / WEIGHTS).exists():
             state = "finished"
@@ -102,7 +112,7 @@ class TrainingJobs:
         ended = any((self._place(project, last) / name).exists() for name in (WEIGHTS, FAILURE))
         return last if last and not ended else last + 1
 
-    def _running(self) -> str | None:
+    def running(self) -> str | None:
         """Return the id of the job that runs now, whichever process of the service has started it."""
         try:
             lock = _take(self._folder / LOCK)
@@ -123,7 +133,7 @@ class TrainingJobs:
             exit_code = job.wait()
             atexit.unregister(job.stop)
             if exit_code == 0:
-                for folder in (FEATURES, DATA):  # the weights are what is kept; labels and photos are Label Studio's
+                for folder in LEFT_OVER:  # the weights are what is kept; labels and photos are Label Studio's
                     shutil.rmtree(place / folder, ignore_errors=True)
             elif exit_code > 0:  # by itself, not by a signal
                 (place / FAILURE).write_text(_end_of(place / LOG), encoding="utf-8")
@@ -131,14 +141,22 @@ class TrainingJobs:
 
     def _command(self, project: int, place: Path) -> list[str]:
         settings = self._settings
-        command = [sys.executable, "-c", RUN_CLICKPOSE, "labelstudio", "train", "--project", str(project)]
-        command += ["--out", str(place), *(["--init", str(settings.checkpoint)] if settings.checkpoint else [])]
+        command = [sys.executable, "-c", RUN_CLICKPOSE, "labelstudio", "learn", "--project", str(project)]
+        command += ["--out", str(place), "--train-dir", str(self._folder)]
+        command += ["--init", str(settings.checkpoint)] if settings.checkpoint else []
+        command += ["--replay", str(settings.replay_dir)] if settings.replay_dir else []
         nice = shutil.which("nice")
         polite = [nice, "-n", "10"] if nice else []
         return [*polite, *command, *shlex.split(settings.train_arguments)]
 
     def _environment(self) -> Mapping[str, str]:
         return {"OMP_NUM_THREADS": "1", **os.environ, **self._settings.to_environment()}
+
+
+def project_of(job_id: str) -> int | None:
+    """Return the number of the project that a job trains on; None for what is no id of a job."""
+    match = JOB_ID.fullmatch(job_id)
+    return int(match[1]) if match else None
 
 
 def _take(path: Path, patience_s: float = 0.0) -> TextIO | None:

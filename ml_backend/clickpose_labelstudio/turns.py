@@ -25,6 +25,11 @@ def cores() -> int:
     return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
+def turns() -> threading.Semaphore:
+    """Return the turns of a process."""
+    return threading.Semaphore(max(FEWEST, cores()))
+
+
 class TakingTurns(PosePredictor):
     """A network that encodes in turns.
 

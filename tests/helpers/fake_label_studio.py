@@ -37,6 +37,9 @@ class FakeLabelStudio:
     def backends(self, project_id):
         return []
 
+    def webhooks(self, project_id):
+        return []
+
     def call(self, method, path, **request):
         if self.broken:
             raise LabelStudioError("Label Studio could not be reached")

@@ -24,6 +24,7 @@ from clickpose_labelstudio.launch.start import (
     running,
     start_label_studio,
 )
+from clickpose_labelstudio.learning.learner import Learner
 from clickpose_labelstudio.settings import ServiceSettings
 
 IMAGE_HW = (480, 640)
@@ -99,6 +100,7 @@ class Stack:
         said: lines that the launcher has printed.
         options: how it was started.
         cleanup: ends what a test starts for those after it.
+        learner: of the backend: its journal is of what was labelled here.
     """
 
     loop: RunningLoop
@@ -108,6 +110,7 @@ class Stack:
     said: list[str]
     options: LaunchOptions
     cleanup: ExitStack
+    learner: Learner
 
     def api(self) -> LabelStudioClient:
         """Return a connection to Label Studio's HTTP interface."""
@@ -151,8 +154,9 @@ def running_stack(folder: Path, predictor, label_studio_python: Path, photos: Pa
     """
     port = free_port(18000 + os.getpid() % 1000)
     settings = ServiceSettings(
-        cache_dir=folder / "cache", label_studio_url=f"http://{HOST}:{port}", label_studio_api_key=_token(folder)
-    )
+        cache_dir=folder / "cache", label_studio_url=f"http://{HOST}:{port}", label_studio_api_key=_token(folder),
+        train_dir=folder / "learning",
+    )  # fmt: skip
     app = create_app(settings, load_predictor=lambda: predictor)
     backend = SwitchableBackend(app, free_port(19000 + os.getpid() % 1000))
     options = LaunchOptions(
@@ -167,9 +171,11 @@ def running_stack(folder: Path, predictor, label_studio_python: Path, photos: Pa
         said: list[str] = []
         with running(options, said.append) as loop, ExitStack() as cleanup:
             assert loop.preannotation.wait(300)
-            yield Stack(loop, backend, predictor, options.data_dir, said, options, cleanup)
+            learner = app.extensions["clickpose"].learner
+            yield Stack(loop, backend, predictor, options.data_dir, said, options, cleanup, learner)
     finally:
         backend.stop()
+        app.extensions["clickpose"].learner.stop()
 
 
 def _token(folder: Path) -> str:

@@ -16,8 +16,11 @@ import clickpose
 from clickpose_labelstudio import app as app_module
 from clickpose_labelstudio.app import MAX_PROJECTS, create_app
 from clickpose_labelstudio.labeling_config import build_labeling_config
+from clickpose_labelstudio.learning.journal import JournalError
+from clickpose_labelstudio.learning.learner import Learner
 from clickpose_labelstudio.settings import ServiceSettings
 from helpers import fakes
+from helpers.labelled import annotation, person, webhook
 
 FIXTURES = Path(__file__).with_name("fixtures")
 XML = build_labeling_config()
@@ -335,9 +338,15 @@ class FakeJobs:
     def __init__(self):
         self.projects = []
 
+    def check(self):
+        pass
+
     def start(self, project):
         self.projects.append(project)
         return f"project-{project}-1"
+
+    def running(self):
+        return f"project-{self.projects[-1]}-1" if self.projects else None
 
     def status(self, job_id):
         return {"job": job_id, "job_status": "started"} if job_id == "project-3-1" else None
@@ -347,10 +356,15 @@ class FakeJobs:
 def training_client(client, tmp_path):
     def make(**values):
         browser = client(train_dir=tmp_path / "jobs", **values)
-        browser.application.extensions["clickpose"].jobs = FakeJobs()
-        return browser, browser.application.extensions["clickpose"].jobs
+        backend = browser.application.extensions["clickpose"]
+        backend.learner = Learner(tmp_path / f"jobs{len(made)}", backend.settings, FakeJobs())
+        made.append(backend.learner)
+        return browser, backend.learner.jobs
 
-    return make
+    made = []
+    yield make
+    for learner in made:
+        learner.stop()
 
 
 def test_start_training_starts_a_job_where_the_operator_wants_that(training_client):
@@ -379,6 +393,50 @@ def test_start_training_needs_the_login_where_there_is_one(training_client):
     browser, jobs = training_client(basic_auth_user="u", basic_auth_password="p", webhook_secret="hook")
     assert browser.post("/webhook/hook", json=training).json["status"] == "training"
     assert jobs.projects == [3]
+
+
+def test_what_is_labelled_is_written_down_before_it_is_answered(training_client, monkeypatch):
+    browser, _ = training_client()
+    journal = browser.application.extensions["clickpose"].learner.journal
+    created = recorded("webhook_ANNOTATION_CREATED")
+    monkeypatch.setattr(journal, "apply_pending", lambda: 0)
+    assert browser.post("/webhook", json=created).json == {"status": "received"}
+    assert journal.pending() == 1
+    assert browser.post("/webhook", json={"action": "PROJECT_UPDATED"}).json == {"status": "received"}
+    sentence = error_of(browser.post("/webhook", json={**created, "annotation": {"id": "x"}}), 400)
+    assert "Expected annotation with a number as its id" in sentence
+    assert journal.pending() == 1
+
+    def full(events):
+        raise JournalError("The journal cannot be used: database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "append", full)
+        assert "not written down" in error_of(browser.post("/webhook", json=created), 507)
+    assert "clickpose_webhooks_unwritten_total 1.0" in browser.get("/metrics").text
+    later = {**created, "action": "ANNOTATION_UPDATED"}
+    later["annotation"] = {**created["annotation"], "updated_at": "2026-11-21T01:48:40Z"}
+    assert browser.post("/webhook", json=later).json == {"status": "received"}
+    assert journal.pending() == 2
+
+
+def test_how_it_goes_is_shown_to_those_with_the_login(training_client, client):
+    login = {"basic_auth_user": "u", "basic_auth_password": "p"}
+    browser, _ = training_client(**login)
+    browser.post("/webhook", json=webhook(annotation(person("cp-a", {"nose": (50, 20)}), lead_time=5.0)))
+    browser.application.extensions["clickpose"].learner.journal.apply_pending()
+    for path in ("/stats", "/stats.csv"):
+        error_of(browser.get(path), 401)
+    page = browser.get("/stats?project=7", headers=LABEL_STUDIO_HEADERS)
+    assert (page.status_code, page.mimetype) == (200, "text/html")
+    assert "project 7" in page.text and "<svg" in page.text
+    table = browser.get("/stats.csv", headers=LABEL_STUDIO_HEADERS)
+    assert table.text.splitlines()[1].startswith("all,,1,1,0.0000,5.0000,1.0000")
+    assert "number, got 'x'" in error_of(browser.get("/stats?project=x", headers=LABEL_STUDIO_HEADERS), 400)
+    numbers = browser.get("/metrics", headers=LABEL_STUDIO_HEADERS).text
+    assert 'clickpose_labelled_persons{project="7"} 1.0' in numbers
+    assert 'clickpose_labelled_version{project="7"} 0.0' in numbers
+    error_of(client().get("/stats"), 404)  # nothing is kept
 
 
 def test_no_job_is_known_where_nothing_trains(client):

@@ -207,6 +207,7 @@ def test_results_are_imported_with_the_images_of_their_coco_file(run, tmp_path, 
 def studio():
     with canned_server() as server:
         server.answers["/api/projects/3/"] = (200, {}, json.dumps({"label_config": build_labeling_config()}).encode())
+        server.answers["/api/ml/?project=3"] = (200, {}, b"[]")
         yield server
 
 

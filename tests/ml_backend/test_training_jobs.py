@@ -51,7 +51,7 @@ def jobs(tmp_path, settings, monkeypatch):
     yield made
     for job in started:
         job.stop()
-    wait_until(lambda: made._running() is None)
+    wait_until(lambda: made.running() is None)
 
 
 def wait_until(condition):
@@ -76,7 +76,7 @@ def test_a_job_runs_beside_and_keeps_its_weights(jobs, tmp_path, settings):
     wait_until(lambda: "url" in jobs.status(job_id)["log"])
     running = jobs.status(job_id)
     assert (running["job"], running["job_status"]) == (job_id, "started")
-    assert "labelstudio train --project 7 --out " in running["log"]
+    assert "labelstudio learn --project 7 --out " in running["log"]
     assert running["log"].splitlines()[0].endswith("--decoder-steps 5")
     assert "url http://ls.test:1 key s3cret" in running["log"]  # by the environment, not for a process list
     assert "s3cret" not in running["log"].splitlines()[0]
@@ -127,7 +127,7 @@ def test_the_command_goes_on_from_the_weights_that_are_served(jobs, tmp_path, se
     command = TrainingJobs(tmp_path, replace(settings, checkpoint=tmp_path / "mine.safetensors"))._command(3, tmp_path)
     start = command.index(sys.executable)
     assert command[start + 3 :] == [
-        "labelstudio", "train", "--project", "3", "--out", str(tmp_path),
+        "labelstudio", "learn", "--project", "3", "--out", str(tmp_path), "--train-dir", str(tmp_path),
         "--init", str(tmp_path / "mine.safetensors"), "--decoder-steps", "5",
     ]  # fmt: skip
 

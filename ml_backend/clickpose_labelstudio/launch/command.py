@@ -33,6 +33,9 @@ def start(
             show_default="lite's own",
         ),
     ] = "",
+    train_after: Annotated[
+        int, typer.Option(min=0, help="New persons after which the network is trained on them; 0: never by itself.")
+    ] = 50,
     browser: Annotated[bool, typer.Option(help="Open the project in a browser, where there is a desktop.")] = True,
 ) -> None:
     """Start the backend and Label Studio on this machine, with photos in it; people are labelled in the background.
@@ -66,6 +69,7 @@ def start(
         backend_url=backend_url,
         model=model,
         first=first,
+        train_after=train_after,
         open_browser=browser,
     )
     raise typer.Exit(start_loop(options))

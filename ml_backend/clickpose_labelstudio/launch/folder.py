@@ -72,6 +72,11 @@ class DataFolder:
         return self.path / "cache"
 
     @property
+    def learning(self) -> Path:
+        """The journal of what was labelled, training jobs and versions of the network."""
+        return self.path / "learning"
+
+    @property
     def bridge_script(self) -> Path:
         """The script that Label Studio's pages load."""
         return self.path / "bridge.js"

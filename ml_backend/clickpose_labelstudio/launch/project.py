@@ -11,8 +11,8 @@ from clickpose_labelstudio.labeling_config import build_labeling_config
 from clickpose_labelstudio.launch.folder import DataFolder
 from clickpose_labelstudio.launch.photos import DEMO_FOLDER, CheckedPhotos, PhotoFolder, some_of
 from clickpose_labelstudio.references import LOCAL_FILES_PATH, file_name_of, reference_to
+from clickpose_labelstudio.webhooks import BACKEND_TITLE, ensure_webhook
 
-BACKEND_TITLE = "Click-Pose"
 WANTED = "id,data,predictions_model_versions"  # all that is asked about tasks
 PATHS_ONLY = {"include": "id,data", "fields": "task_only", "page_size": 1000}
 IMPORTED_AT_ONCE = 1000
@@ -110,14 +110,17 @@ def _path_below(prefix: str, task: dict) -> str | None:
     return unquote(path) if found else None
 
 
-def register_backend(api: LabelStudioClient, project_id: int, url: str) -> dict:
-    """Connect the backend as interactive; after a change of port, the same entry is changed."""
+def register_backend(api: LabelStudioClient, project_id: int, url: str, webhook_secret: str = "") -> dict:
+    """Connect the backend as interactive, its webhook along; after a change of port, the same entries are changed."""
     fields = {"url": url, "project": project_id, "title": BACKEND_TITLE, "is_interactive": True}
     known = next((b for b in api.backends(project_id) if b["title"] == BACKEND_TITLE), None)
+    moved_from = None
     if known is None:
         known = api.create_backend(**fields)
     elif known["url"] != url or not known["is_interactive"]:
+        moved_from = known["url"]
         known = api.update_backend(known["id"], **fields)
+    ensure_webhook(api, project_id, url, secret=webhook_secret, moved_from=moved_from)
     return next(b for b in api.backends(project_id) if b["id"] == known["id"])
 
 

@@ -41,6 +41,7 @@ RUN_LABEL_STUDIO = Path(__file__).parent / "inside" / "run_label_studio.py"
 RUN_CLICKPOSE = "from clickpose.cli import main; main()"  # whatever the PATH holds
 BACKEND_SECONDS = 120.0
 BUSY_SECONDS = 30.0  # a server that is away refuses at once; one that is busy may take long to say that it is well
+TRAIN_AFTER = 50
 LABEL_STUDIO_SECONDS = 1800.0  # a busy machine may need many minutes for the first start
 # Names that Label Studio would take for its own settings, and that shells and make commonly set for other reasons.
 NOT_PASSED_ON = ("HOST", "PORT", "DEBUG", "LOG_LEVEL", "USERNAME", "PASSWORD", "PYTHONPATH", "PYTHONHOME", "MAKEFLAGS")
@@ -59,6 +60,7 @@ class LaunchOptions:
         backend_url: a backend that runs already; None to start one.
         model: name of the predictor, as in :func:`clickpose.load`.
         first: another network whose poses lite starts from; empty for lite's own.
+        train_after: new persons that the network is trained on by itself; 0 to wait for "Start training".
         open_browser: open the project in a browser if there is a desktop.
     """
 
@@ -70,6 +72,7 @@ class LaunchOptions:
     backend_url: str | None = None
     model: str = "lite"
     first: str = ""
+    train_after: int = TRAIN_AFTER
     open_browser: bool = True
 
 
@@ -329,6 +332,8 @@ def _start_backend(
         "CLICKPOSE_MODEL": options.model,
         "CLICKPOSE_FIRST": options.first,
     }
+    if options.model == "lite":  # the one that is trained further
+        environment |= {"CLICKPOSE_TRAIN_DIR": str(folder.learning), "CLICKPOSE_TRAIN_AFTER": str(options.train_after)}
     command = [sys.executable, "-c", RUN_CLICKPOSE, "serve", "--host", HOST, "--port", str(port)]
     return Child("The backend", command, environment, folder.logs / "backend.log")
 
@@ -394,4 +399,5 @@ def _set_up_project(
     """Make or reuse the project, with all photos in it; return its id and the version of the backend's model."""
     project_id = ensure_project(api, folder, photos, say)["id"]
     import_photos(api, project_id, folder, photos, found, say)
-    return project_id, register_backend(api, project_id, backend_url).get("model_version")
+    secret = os.environ.get("CLICKPOSE_WEBHOOK_SECRET", "")  # the backend has it from there, too
+    return project_id, register_backend(api, project_id, backend_url, secret).get("model_version")

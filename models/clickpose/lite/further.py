@@ -12,16 +12,49 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from torch.utils.data import DataLoader
+
 from clickpose.data.formats import read_dataset
+from clickpose.data.persons import PersonDataset
+from clickpose.data.records import PersonRecord
+from clickpose.lite.channel_statistics import match_channels, source_statistics
 from clickpose.lite.train import LitePlan, TrainingFolder
-from clickpose.lite.weights import read_config, read_skeleton
+from clickpose.lite.weights import describe_skeleton, load_lite, read_config, read_skeleton
 from clickpose.training.engine import TrainConfig
+from clickpose.weights_io import save_weights
 
 TRUNK_STEPS = 60
 DECODER_STEPS = 100
 KEEP = 0.5
 VIEWS_IN_ALL = 2000
 MOST_VIEWS = 16
+MOST_CROPS, CROPS_AT_ONCE = 240, 48  # that channel statistics are taken on
+
+
+def label_free_start(start: Path, records: Sequence[PersonRecord], out: Path) -> Path:
+    """Write weights whose trunk sees new photos as it saw those that it was trained on; no label is read.
+
+    Args:
+        start: lite weights.
+        records: people in the new photos; only their boxes count.
+        out: weights file to write; one that is there is kept.
+
+    Returns:
+        ``out``; ``start`` where its channel statistics are not known, which only the shipped weights' are.
+    """
+    source = source_statistics(start)
+    if source is None:
+        return start
+    if not out.exists():
+        network, skeleton = load_lite(start)
+        drawn = np.random.default_rng(0).permutation(len(records))[:MOST_CROPS]
+        dataset = PersonDataset([records[i] for i in drawn], skeleton, network.config.input_side)
+        match_channels(network.trunk, (batch.image for batch in DataLoader(dataset, CROPS_AT_ONCE)), source)
+        described = describe_skeleton(skeleton, network.config.decoder.added)
+        notes = {"kind": "lite", "start": start.name, "training": "none: channels matched without labels"}
+        save_weights(out, network.state_dict(), notes | described)
+    return out
 
 
 def plan_further_training(

@@ -15,6 +15,7 @@ from clickpose_labelstudio.launch.project import (
     show_predictions,
     tasks_without,
 )
+from clickpose_labelstudio.webhooks import ensure_webhook, ensure_webhooks_of
 
 
 class FakeApi:
@@ -22,7 +23,7 @@ class FakeApi:
 
     def __init__(self, tasks=()):
         self.projects, self.storages, self.known_backends, self.tabs = {}, [], [], []
-        self.task_list, self.imported = list(tasks), []
+        self.task_list, self.imported, self.hooks = list(tasks), [], []
 
     def project(self, project_id):
         return self.projects.get(project_id)
@@ -62,6 +63,15 @@ class FakeApi:
     def update_backend(self, backend_id, **fields):
         self.known_backends[backend_id - 1].update(fields)
         return self.known_backends[backend_id - 1]
+
+    def webhooks(self, project_id):
+        return [hook for hook in self.hooks if hook["project"] == project_id]
+
+    def create_webhook(self, **fields):
+        self.hooks.append({"id": len(self.hooks) + 1, "actions": [], **fields})
+
+    def update_webhook(self, webhook_id, **fields):
+        self.hooks[webhook_id - 1].update(fields)
 
     def tasks(self, project_id, **query):
         return iter(self.task_list)
@@ -178,6 +188,23 @@ def test_backend_entry_follows_a_change_of_port():
     assert first["id"] == again["id"] == 2
     assert api.known_backends[1]["url"] == "http://127.0.0.1:9091" and api.known_backends[1]["is_interactive"]
     assert api.known_backends[0]["url"] == "http://localhost:1"
+    (hook,) = api.webhooks(1)  # what is labelled is told where the backend is now
+    assert (hook["url"], hook["is_active"], hook["send_payload"]) == ("http://127.0.0.1:9091/webhook", True, True)
+
+
+def test_a_webhook_is_made_once_mended_and_has_the_secret():
+    api = FakeApi()
+    assert [ensure_webhook(api, 1, "http://b:1/") for _ in range(2)] == [True, False]
+    api.hooks[0]["is_active"] = False
+    assert [ensure_webhook(api, 1, "http://b:1") for _ in range(2)] == [True, False]
+    api.hooks[0].update(send_for_all_actions=False, actions=["ANNOTATION_CREATED"])
+    assert ensure_webhook(api, 1, "http://b:1")
+    assert ensure_webhook(api, 1, "http://b:1", secret="s3")
+    assert [hook["url"] for hook in api.hooks] == ["http://b:1/webhook", "http://b:1/webhook/s3"]
+    api.create_backend(project=2, title="My Click-Pose", url="http://c:2")
+    api.create_backend(project=2, title="somebody else's", url="http://d:2")
+    assert [ensure_webhooks_of(api, 2) for _ in range(2)] == [True, False]
+    assert [hook["url"] for hook in api.webhooks(2)] == ["http://c:2/webhook"]
 
 
 def test_only_tasks_without_this_version_lack_it():
