@@ -5,6 +5,7 @@ import * as lsProbes from "../label_studio/probes.js";
 import * as lsRegions from "../label_studio/regions.js";
 import * as lsShapes from "../label_studio/shapes.js";
 import * as scene from "./scene.js";
+import {membersOf} from "../pose/members.js";
 import {personUnder} from "../pose/persons.js";
 
 const NEAR_PX = 16; // further away than any joint is caught
@@ -44,7 +45,7 @@ function press(event) {
 function look({isPress = false} = {}) {
   const view = lsPage.view();
   if (!view || !lsProbes.can("regions", "persons", "stage")) return;
-  const {persons} = scene.membersOf(view.annotation);
+  const {persons} = membersOf(view.annotation);
   const under = personUnder(view, pointer, persons, display.get("hovered"));
   const id = under?.person?.id ?? null;
   if (id !== display.get("hovered")) tell(view.annotation, id);

@@ -1,9 +1,8 @@
 /** What is drawn of an annotation: its persons with their signs, in pixels of the stage, as plain records. */
 import * as display from "./display.js";
 import {doubtOf} from "./doubt.js";
-import {stateOf} from "../label_studio/changes.js";
 import * as lsRegions from "../label_studio/regions.js";
-import {ownerless, personsOf} from "../pose/persons.js";
+import {membersOf} from "../pose/members.js";
 import * as skeleton from "../pose/skeleton.js";
 import {sizePoints, widthOf} from "./sizes.js";
 import {tintsOf} from "./tints.js";
@@ -11,7 +10,7 @@ import {tintsOf} from "./tints.js";
 const BEHIND = 0.35; // opacity of persons who are not the one under the mouse
 const FADED = 0.22; // and of what is only predicted, where that is asked for
 
-const members = new WeakMap(); // state of an annotation's regions -> what belongs to whom
+const groups = new WeakMap(); // members of an annotation -> what is drawn of them
 let isPressed = false; // only who is under the mouse or selected is moved then
 let latest = {}; // what the latest scene was made of, and what was placed in it
 
@@ -20,21 +19,20 @@ export function press(isDown) {
   isPressed = isDown;
 }
 
-/** Persons and nobody's joints of an annotation, told apart anew only when a region has changed. */
-export function membersOf(annotation) {
-  const state = stateOf(annotation.areas);
-  const known = state && members.get(state);
-  if (known) return known;
-  const found = {state, persons: personsOf(annotation), loose: ownerless(annotation)};
-  found.groups = [...found.persons.values()].map(({id, box, keypoints}) => ({
+/** Persons and nobody's joints, each with what is drawn of them besides their places. */
+function groupsOf(members) {
+  if (!groups.has(members)) groups.set(members, makeGroups(members));
+  return groups.get(members);
+}
+
+function makeGroups({persons, loose}) {
+  const made = [...persons.values()].map(({id, box, keypoints}) => ({
     id,
     box,
     joints: [...keypoints].map(([joint, region]) => factsOf(joint, region)),
   }));
-  const joints = found.loose.map((region) => factsOf(skeleton.joint(region.labelName), region, true));
-  if (joints.length) found.groups.unshift({id: "", box: null, joints});
-  if (state) members.set(state, found);
-  return found;
+  const joints = loose.map((region) => factsOf(skeleton.joint(region.labelName), region, true));
+  return joints.length ? [{id: "", box: null, joints}, ...made] : made;
 }
 
 /** What is drawn of a joint besides its place, and does not change without its region. */
@@ -67,12 +65,12 @@ export function sceneOf({annotation, stage, image}) {
 /** Persons with their places and sizes; of those who cannot have changed since the latest scene, what was found then. */
 function placed(annotation, stage, image) {
   const transform = stage.getAbsoluteTransform();
-  const {groups, state} = membersOf(annotation);
-  const made = [annotation, state, image.stageWidth, image.stageHeight, ...transform.getMatrix()];
-  const isSame = isPressed && state && made.length === latest.made?.length && made.every((v, i) => v === latest.made[i]);
+  const members = membersOf(annotation);
+  const made = [members, image.stageWidth, image.stageHeight, ...transform.getMatrix()];
+  const isSame = isPressed && made.length === latest.made?.length && made.every((v, i) => v === latest.made[i]);
   const before = isSame ? latest.persons : new Map();
   const isMoving = (known) => known.id === display.get("hovered") || known.isChosen;
-  const persons = groups.map((group) => {
+  const persons = groupsOf(members).map((group) => {
     const known = before.get(group.id);
     return known && !isMoving(known) ? known : personOf(group, transform);
   });

@@ -8,7 +8,7 @@ import {contextOf} from "../edits/context.js";
 import * as decoder from "./decoder.js";
 import * as lsPage from "../label_studio/page.js";
 import * as lsRegions from "../label_studio/regions.js";
-import {membersOf} from "../drawing/scene.js";
+import {membersOf} from "../pose/members.js";
 import {ownerId, personsOf, pointsOf} from "../pose/persons.js";
 
 const REST_MS = 60; // that the mouse stays with a person before anything is fetched: it may only be passing
