@@ -46,6 +46,7 @@ from clickpose_fiftyone.collector import collector_paused
 from clickpose_fiftyone.column_writes import label_documents, write_labels
 from clickpose_fiftyone.columns import count_rejected
 from clickpose_fiftyone.field_names import CATEGORY_ID, COCO_ID, GT, boxes_field_of, people_path, person_path
+from clickpose_fiftyone.overwriting import Writer, require_replaceable
 from clickpose_fiftyone.people_views import of_photos
 from clickpose_fiftyone.photo_names import find_photo
 from clickpose_fiftyone.skeletons import set_skeleton, skeleton_of
@@ -80,6 +81,7 @@ def import_coco(
     images: str | Path | None = None,
     field: str = GT,
     limit: int | None = None,
+    replace: bool = False,
 ) -> ExchangeSummary:
     """Add the photos of a COCO keypoint file with their people to a dataset; photos that are there get the field.
 
@@ -94,10 +96,12 @@ def import_coco(
         images: folder of the photos; not needed for a list of results.
         field: Keypoints field to write.
         limit: read the first photos only.
+        replace: also replace people whom somebody corrected or accepted, or whom no file brought, such as predictions;
+            they are lost then.
 
     Raises:
-        ValueError: if it is no such file, none of its photos is in the folder, two of its images are one photo, or a
-            photo has another shape than its labels; nothing is written then.
+        ValueError: if it is no such file, none of its photos is in the folder, two of its images are one photo, a photo
+            has another shape than its labels, or somebody would be lost; nothing is written then.
     """
     require_writable(dataset, field, fo.Keypoints)
     require_writable(dataset, boxes_field_of(field), fo.Detections)
@@ -107,6 +111,7 @@ def import_coco(
     else:
         file = read_document(content, source)
         photos = _photos(file, images, limit)
+    require_replaceable(_known_photos(dataset, photos), field, Writer.FILE, replace)
     labels = _labels_of(dataset, field, file, photos)
     _write(dataset, field, photos, labels)
     set_skeleton(dataset, field, file.skeleton)
@@ -286,6 +291,13 @@ def _labels_of(dataset: fo.Dataset, field: str, file: CocoFile, photos: Sequence
     }
     found = photo_labels(file, {photo.image.image_id: photo.size for photo in photos}, ids)
     return [found[photo.image.image_id] for photo in photos]
+
+
+def _known_photos(dataset: fo.Dataset, photos: Sequence[_Photo]) -> fo.DatasetView:
+    """Return those of the photos that are in the dataset already."""
+    paths = {photo.path for photo in photos}
+    known = zip(*dataset.values(["filepath", "id"]), strict=True) if len(dataset) else ()
+    return dataset.select([sample_id for path, sample_id in known if path in paths])
 
 
 def _write(dataset: fo.Dataset, field: str, photos: Sequence[_Photo], labels: Sequence[PhotoLabels]) -> None:

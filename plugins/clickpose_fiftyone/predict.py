@@ -31,10 +31,10 @@ from clickpose_fiftyone.conversion import detection_boxes, instance_of, poses_to
 from clickpose_fiftyone.derived import refresh_sample_columns
 from clickpose_fiftyone.field_names import PRED, PREDICTING_INFO, boxes_field_of, joints_field_of
 from clickpose_fiftyone.fiftyone_internals import dataset_of
+from clickpose_fiftyone.overwriting import Writer, require_replaceable
 from clickpose_fiftyone.people_views import photos_of
 from clickpose_fiftyone.predictors import PREDICTOR_LOCK, shared_predictor
 from clickpose_fiftyone.provenance import remember_network
-from clickpose_fiftyone.review import count_touched
 from clickpose_fiftyone.skeletons import set_skeleton
 
 _KEEP_SECONDS = 15.0  # what is lost at most where the process ends; writing takes a fraction of a second
@@ -96,7 +96,8 @@ def predict_poses(
         prompt_field: Detections field whose boxes are the persons; None to find them.
         min_score: leave out people with a lower predicted OKS.
         checkpoint: weights to load instead of the shipped ones; ``"r50"`` ships none.
-        replace_corrected: also replace people whom somebody corrected or accepted; that is lost then.
+        replace_corrected: also replace people whom somebody corrected or accepted, or whom no network predicted, such
+            as labels; they are lost then.
         colours: colour joints and bones by confidence as well, see :func:`clickpose_fiftyone.color_by_confidence`.
         resume: go on with a run that was stopped; else all photos are done anew.
         first: another network whose poses lite starts from, such as ``"movenet:thunder.onnx"``; see
@@ -105,8 +106,8 @@ def predict_poses(
         progress: called with (photos done, photos in all).
 
     Raises:
-        ValueError: if the collection, a field or the threshold cannot serve, or the field has corrected people (also if
-            somebody corrected them while the network ran).
+        ValueError: if the collection, a field or the threshold cannot serve, or the field has people who would be lost
+            (also if somebody corrected them while the network ran).
     """
     samples = photos_of(samples, people=False)
     _check(samples, pred_field, prompt_field, min_score, colours)
@@ -116,9 +117,9 @@ def predict_poses(
     run = _Run(dataset_of(samples), pred_field, asked, tuple(ids))
     start = run.done_before() if resume else 0
     if start:
-        _require_uncorrected(dataset_of(samples).select(ids[start:]), pred_field, replace_corrected)
+        require_replaceable(dataset_of(samples).select(ids[start:]), pred_field, Writer.NETWORK, replace_corrected)
     else:
-        _require_uncorrected(samples, pred_field, replace_corrected)
+        require_replaceable(samples, pred_field, Writer.NETWORK, replace_corrected)
     summary, left_before = PredictSummary(earlier=start), notes_of(predictor)
     prompts = [None] * len(ids) if prompt_field is None else samples.values(prompt_field)
     found: dict = {}
@@ -128,7 +129,7 @@ def predict_poses(
     def keep() -> None:
         """Write what was found since the last time."""
         if found:
-            _require_uncorrected(dataset_of(samples).select(list(found)), pred_field, replace_corrected)
+            require_replaceable(dataset_of(samples).select(list(found)), pred_field, Writer.NETWORK, replace_corrected)
             _write(samples, pred_field, found, predictor, colours)
             written.update(found)
             remember_network(samples, pred_field, predictor, checkpoint, written)
@@ -226,20 +227,6 @@ def _check(samples, pred_field: str, prompt_field: str | None, min_score: float,
         require_field(samples, prompt_field, fo.Detections, "boxes of the people")
     if not 0 <= min_score <= 1:
         raise ValueError(f"Expected min_score in 0..1, got {min_score}")
-
-
-def _require_uncorrected(samples, pred_field: str, replace_corrected: bool) -> None:
-    """Refuse to overwrite what humans did.
-
-    Raises:
-        ValueError: if there are corrected people and they are not to be replaced.
-    """
-    touched = 0 if replace_corrected else count_touched(samples, pred_field)
-    if touched:
-        raise ValueError(
-            f'Expected a field without corrected or accepted people, got {plural(touched, "person")} in "{pred_field}" '
-            "whose corrections would be lost; write to another field, or choose to replace corrected people"
-        )
 
 
 def _predict_photo(predictor, path: str, prompted: bool, prompt, min_score: float):

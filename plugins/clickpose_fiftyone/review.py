@@ -18,11 +18,9 @@ from clickpose_fiftyone.columns import (
     index_lowest_oks,
     lowest_oks,
     lowest_oks_field,
-    people_expression,
 )
 from clickpose_fiftyone.field_names import (
     ACCEPTED,
-    CORRECTED,
     KEYPOINT_OKS,
     MIN_PRED_OKS,
     PRED,
@@ -34,7 +32,6 @@ from clickpose_fiftyone.field_names import (
     SETTLED_BY,
     TAGS,
     joints_field_of,
-    people_path,
 )
 from clickpose_fiftyone.fiftyone_internals import dataset_of, raw_columns
 from clickpose_fiftyone.label_errors import LabelError, stored_label_errors
@@ -266,15 +263,6 @@ def open_label_errors(dataset, gt_field: str) -> tuple[LabelError, ...]:
 
 
 @of_photos
-def count_touched(samples, pred_field: str) -> int:
-    """Return how many people of a field somebody accepted, rejected or corrected; 0 where there is no such field."""
-    if samples.get_field(people_path(pred_field)) is None:
-        return 0
-    (photos,) = raw_columns(samples, {TAGS: people_expression(pred_field, TAGS)}).values()
-    touched = {ACCEPTED, REJECTED, REFINED, CORRECTED}
-    return sum(bool(touched & set(tags or ())) for people in photos for tags in people or ())
-
-
 def mark_persons(samples, pred_field: str, label_ids, tag: str, by: str | None = None) -> int:
     """Tag persons by their label ids; returns how many were tagged anew.
 

@@ -11,10 +11,12 @@ import yaml
 from fiftyone.operators.executor import ExecutionContext, Executor
 from PIL import Image
 
+from clickpose.data.coco_categories import person_category
 from clickpose.skeleton import COCO
 from clickpose.skeleton_io import SKELETONS
 from clickpose_fiftyone import predict, refinement
 from clickpose_fiftyone.calibration import calibrate
+from clickpose_fiftyone.coco_exchange import import_coco
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.evaluation import evaluate_poses
 from clickpose_fiftyone.install import install_plugin, plugin_folder
@@ -322,6 +324,49 @@ def test_a_prediction_does_not_take_corrections_away(photos):
     predict_poses(photos[1:], "pred", Painter())  # photos without corrections
     predict_poses(photos, "pred", Painter(), replace_corrected=True)
     assert photos.first().pred.keypoints[0].id != label_id
+
+
+def test_no_writer_takes_the_people_of_another_one(photos, tmp_path):
+    paths, joints = photos.values("filepath"), [10.0, 20.0, 2] * len(COCO)
+    labels = {
+        "images": [{"id": n, "file_name": f"{n}.png", "width": 80, "height": 60} for n in range(len(paths))],
+        "annotations": [{"id": 7, "image_id": 0, "category_id": 1, "keypoints": joints, "bbox": [5, 5, 20, 30]}],
+        "categories": [person_category(COCO)],
+    }
+    predict_poses(photos, "pred", Painter())
+    before = contents(photos)
+    with pytest.raises(ValueError, match='got 3 people in "pred" whom no file brought and who would be lost'):
+        import_coco(photos, labels, tmp_path, "pred")
+    assert contents(photos) == before
+    for _ in range(2):
+        import_coco(photos, labels, tmp_path, "gt")  # what a file brought it may bring again
+        predict_poses(photos, "pred", Painter())
+    before = contents(photos)
+    with pytest.raises(ValueError, match='got 1 person in "gt" whom no network predicted and who would be lost'):
+        predict_poses(photos, "gt", Painter())
+    photos.set_values("mine_boxes", [fo.Detections(detections=[fo.Detection(bounding_box=[0, 0, 1, 1])])] * 3)
+    with pytest.raises(ValueError, match='got 3 people in "mine"'):
+        predict_poses(photos, "mine", Painter())
+    corrected(photos, photos.first().pred.keypoints[0].id, (33.0, 44.0))
+    with pytest.raises(ValueError, match='got 1 person in "pred" whose corrections would be lost'):
+        import_coco(photos, labels, tmp_path, "pred")
+    import_coco(photos, labels, tmp_path, "pred", replace=True)
+    assert photos.count("pred.keypoints") == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "field", "choice", "asks"),
+    [
+        ("import_coco", "field", "replace", "Replace 3 people whom no file brought in “pred”: they are lost then"),
+        ("predict_poses", "pred_field", "replace_corrected", None),
+    ],
+)
+def test_a_form_asks_before_people_of_another_source_are_replaced(photos, key, field, choice, asks):
+    predict_poses(photos, "pred", Painter())
+    request = {"dataset_name": photos.name, "params": {field: "pred"}}
+    context = ExecutionContext(request, executor=Executor(), operator_uri=f"@clickpose/pose_review/{key}")
+    form = foo.get_operator(f"@clickpose/pose_review/{key}").resolve_input(context).type.properties
+    assert (form[choice].view.label if choice in form else None) == asks
 
 
 def test_two_users_who_correct_two_people_of_a_photo_lose_nothing(photos, monkeypatch):

@@ -18,10 +18,10 @@ from clickpose_fiftyone.evaluation import evaluate_poses
 from clickpose_fiftyone.field_names import ACCEPTED, AUTO_ACCEPTED, REJECTED, SENT
 from clickpose_fiftyone.fiftyone_internals import dataset_id, own_collection
 from clickpose_fiftyone.label_errors import LabelError, stored_label_errors
+from clickpose_fiftyone.overwriting import count_touched
 from clickpose_fiftyone.queue_filters import QueueFilter, store_filter, stored_filter
 from clickpose_fiftyone.removal import delete_persons
 from clickpose_fiftyone.review import (
-    count_touched,
     mark_persons,
     next_person,
     open_label_errors,

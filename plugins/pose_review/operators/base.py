@@ -19,6 +19,7 @@ from clickpose_fiftyone.checks import (
 )
 from clickpose_fiftyone.field_names import PRED
 from clickpose_fiftyone.fiftyone_internals import root_dataset_of, serialized_view
+from clickpose_fiftyone.overwriting import Writer, count_lost, replacing
 
 LOW, MEDIUM, HIGH = types.RiskLevel.LOW, types.RiskLevel.MEDIUM, types.RiskLevel.HIGH
 ICON = "/assets/pose.svg"
@@ -291,6 +292,12 @@ def truth_input(ctx, inputs) -> None:
     if not others:
         raise ValueError("Expected a field of labelled people beside the predictions, the dataset has none")
     inputs.enum("gt_field", others, label="Labelled people", default=others[0], required=True)
+
+
+def replace_input(inputs, name: str, samples, field: str, writer: Writer) -> None:
+    """Let the user choose to replace people of the field that is written who would be lost, if there are any."""
+    if label := replacing(count_lost(samples, field, writer), field, writer):
+        inputs.bool(name, label=label, default=False)
 
 
 def fields_of_params(ctx, *names: str) -> dict:

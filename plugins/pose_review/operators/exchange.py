@@ -5,6 +5,7 @@ import os
 from fiftyone.operators import types
 
 from clickpose_fiftyone.field_names import GT, PRED
+from clickpose_fiftyone.overwriting import Writer
 
 from .base import (
     HIGH,
@@ -14,6 +15,7 @@ from .base import (
     fields_of_params,
     path_of_params,
     prediction_input,
+    replace_input,
     reporter,
 )
 from .prediction import colour_scored
@@ -114,13 +116,14 @@ class ImportCoco(PoseOperator):
         inputs.str("annotations", label=label, required=True)
         inputs.str("images", label="Folder of its photos (empty for a list of results)")
         inputs.str("field", label="Field to write", default=GT, required=True)
+        replace_input(inputs, "replace", ctx.dataset, ctx.params.get("field") or GT, Writer.FILE)
 
     def run(self, ctx, samples):
         """Import."""
         from clickpose_fiftyone.coco_exchange import import_coco
 
         annotations = path_of_params(ctx, "annotations", "a COCO keypoint file")
-        summary = import_coco(ctx.dataset, annotations, **fields_of_params(ctx, "images", "field"))
+        summary = import_coco(ctx.dataset, annotations, **fields_of_params(ctx, "images", "field", "replace"))
         colour_scored(ctx, ctx.params.get("field") or GT)
         return summary
 

@@ -6,8 +6,8 @@ import fiftyone as fo
 from fiftyone.operators import types
 
 from clickpose_fiftyone.checks import plural, predicted_fields
-from clickpose_fiftyone.field_names import LOW_VISIBILITY_TAG, PRED, joints_field_of
-from clickpose_fiftyone.review import count_touched
+from clickpose_fiftyone.field_names import LOW_VISIBILITY_TAG, PRED, PRED_OKS, joints_field_of, person_path
+from clickpose_fiftyone.overwriting import Writer
 
 from .base import (
     LOW,
@@ -17,6 +17,7 @@ from .base import (
     field_input,
     fields_of_params,
     prediction_input,
+    replace_input,
 )
 
 MODELS = ("lite", "r50")
@@ -55,10 +56,9 @@ class PredictPoses(PoseOperator):
         inputs.str("pred_field", label="Field to write", default=PRED, required=True)
         field_input(ctx, inputs, "prompt_field", "Boxes of the people (empty: find them)", fo.Detections, None, False)
         inputs.float("min_score", label="Leave out people with a lower predicted OKS", default=0.0, min=0, max=1)
-        if touched := count_touched(ctx.target_view(), ctx.params.get("pred_field", PRED)):
-            label = f"Replace {plural(touched, 'person')} whom somebody corrected or accepted"
-            inputs.bool("replace_corrected", label=label, default=False)
-        if done := photos_done(ctx.target_view(), ctx.params.get("pred_field", PRED)):
+        field = ctx.params.get("pred_field", PRED)
+        replace_input(inputs, "replace_corrected", ctx.target_view(), field, Writer.NETWORK)
+        if done := photos_done(ctx.target_view(), field):
             label = f"Go on with the run that was stopped after {plural(done, 'photo')} (if all else is the same)"
             inputs.bool("resume", label=label, default=True)
         inputs.bool("colours", label="Colour by confidence afterwards", default=True, view=types.SwitchView())
@@ -143,7 +143,7 @@ def colour_scored(ctx, field: str) -> None:
     """Colour a field whose people were just read and are scored, and have an app that is open show that at once."""
     from clickpose_fiftyone.colours import color_by_confidence
 
-    if field not in predicted_fields(ctx.dataset):
+    if field not in predicted_fields(ctx.dataset) or not ctx.dataset.count(person_path(field, PRED_OKS)):
         return
     color_by_confidence(ctx.dataset, field)
     show_colours(ctx)
