@@ -270,6 +270,21 @@ class Painter:
         )
 
 
+@pytest.mark.parametrize(
+    ("name", "params", "key"),
+    [
+        ("evaluate_poses", {"gt_field": "gt"}, "message"),
+        ("calibrate", {"gt_field": "gt", "kind": "platt"}, "message"),
+        ("evaluate_poses", {"gt_field": "nothing"}, "error"),
+        ("set_up_colours", {}, "message"),
+    ],
+)
+def test_what_a_run_with_progress_did_stays_on_the_screen(person_dataset, name, params, key):
+    *_, progress, notice, answer = started(person_dataset(), name, pred_field="pred", **params)
+    shown, told = (message.body.params for message in (progress, notice))
+    assert shown == {"progress": 1.0, "label": answer[key]} and told["message"] == answer[key]
+
+
 @pytest.fixture
 def photos(new_dataset, tmp_path):
     samples = []

@@ -155,8 +155,26 @@ class PoseOperator(foo.Operator):
     def refused(self, ctx, error: Exception):
         """Yield an error's sentence: of a generator, only what it yields reaches the app."""
         answer = self._failed(ctx, error)
+        yield self._told(ctx, answer["error"])
         yield ctx.ops.notify(answer["error"], variant="error")
         yield answer
+
+    def done(self, ctx, text: str, **more):
+        """Yield what ends a run that went well: the sentence, and more of the answer for callers from Python."""
+        if self.reloads:
+            yield ctx.ops.reload_dataset()
+        yield self._told(ctx, text)
+        yield ctx.ops.notify(text, variant="success")
+        yield {"message": text, **more}
+
+    @staticmethod
+    def _told(ctx, text: str):
+        """Return what leaves a text on the screen until the user closes it.
+
+        The app shows no output of a generator: a notice is gone after some seconds, and the progress that was told
+        last, such as "2 of 3 parts", would stay as if the run had stopped there.
+        """
+        return ctx.ops.set_progress(progress=1.0, label=text)
 
     def _samples(self, ctx):
         register_backends()
@@ -223,10 +241,7 @@ class SteppedOperator(PoseOperator):
             return
         text = self.text_of(ctx, result)
         _report(ctx, 1.0, text)
-        if self.reloads:
-            yield ctx.ops.reload_dataset()
-        yield ctx.ops.notify(text, variant="success")
-        yield {"message": text}
+        yield from self.done(ctx, text)
 
 
 def reporter(ctx, noun: str):

@@ -83,9 +83,7 @@ class Calibrate(PoseOperator):
         except USER_ERRORS as error:
             yield from self.refused(ctx, error)
             return
-        yield ctx.ops.reload_dataset()
-        yield ctx.ops.notify(str(result), variant="success")
-        yield {"message": str(result)}
+        yield from self.done(ctx, str(result))
 
     def _ccnet_steps(self, ctx, samples):
         """Return the steps of a calibration with CCNet; None for a post-hoc one."""

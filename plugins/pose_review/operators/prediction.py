@@ -79,9 +79,7 @@ class PredictPoses(PoseOperator):
             return
         if colours:
             yield show_colours(ctx)
-        yield ctx.ops.reload_dataset()
-        yield ctx.ops.notify(str(result), variant="success")
-        yield {"message": str(result), "photos": result.photos, "persons": result.persons, "failures": result.failures}
+        yield from self.done(ctx, str(result), photos=result.photos, persons=result.persons, failures=result.failures)
 
 
 class FlagLowVisibility(PoseOperator):
