@@ -54,7 +54,7 @@ CODECS = ("codec", "labeling_config", "joint_words", "coco_exchange", "reference
 
 # What the distribution brings for each package, by extra; and what stands in for another package that brings it.
 EXTRAS_OF = {
-    "clickpose": ("train", "plots", "sleap", "transformers", "rtmlib", "mediapipe"),
+    "clickpose": ("train", "plots", "sleap", "transformers", "rtmlib", "torchvision", "rfdetr", "mediapipe"),
     "clickpose_labelstudio": ("labelstudio",),
     "clickpose_fiftyone": ("labelstudio", "fiftyone"),
     "pose_review": ("labelstudio", "fiftyone"),

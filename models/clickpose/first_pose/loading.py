@@ -57,6 +57,18 @@ KINDS: Mapping[str, Kind] = {
         extra="rtmlib",
         packages=("rtmlib",),
     ),
+    "torchvision": Kind(
+        "clickpose.first_pose.torchvision_pose",
+        "weights of torchvision's keypoint R-CNN",
+        extra="torchvision",
+        packages=("torchvision",),
+    ),
+    "rfdetr": Kind(
+        "clickpose.first_pose.rfdetr_pose",
+        "a checkpoint of RF-DETR with keypoints",
+        extra="rfdetr",
+        packages=("rfdetr",),
+    ),
     "mediapipe": Kind(
         "clickpose.first_pose.mediapipe",
         "a .tflite or .task file of MediaPipe's pose landmarks",
