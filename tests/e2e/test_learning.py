@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from clickpose.cli import app
 from clickpose_labelstudio.labeling_config import build_labeling_config
 from clickpose_labelstudio.learning.next_order import KEY
+from clickpose_labelstudio.learning.renewal import tasks_to_renew
 from clickpose_labelstudio.webhooks import ensure_webhook, webhook_url
 from helpers.labelled import moved, person
 
@@ -88,3 +89,6 @@ def test_what_comes_next_is_listed_in_that_order(stack, project):
         assert [task["id"] for task in listed] == said_first
         assert [task["data"][KEY] for task in listed] == [1, 2]
         assert [task["data"]["own"] for task in listed] == [tasks.index(task) for task in said_first]
+        draft = {"result": POSES[2], "lead_time": 1.0}
+        api.call("POST", f"/api/tasks/{tasks[2]}/drafts", params={"project": number}, json=draft)
+        assert [task["id"] for task in tasks_to_renew(api, number, 1)] == [tasks[1]]  # nobody has begun it

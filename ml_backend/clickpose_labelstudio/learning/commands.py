@@ -164,11 +164,19 @@ def compare(
             typer.echo(reason)
 
 
+Renew = Annotated[
+    bool, typer.Option("--renew", help="Let the tasks that nobody has begun get predictions of that version, too.")
+]
+
+
 @versions_app.command()
 def use(
     project: Project,
     number: Annotated[int, typer.Argument(min=0, help="Number of a version; 0 for what the service began with.")],
+    renew: Renew = False,
     folder: Folder = OWN_FOLDER,
+    url: Url = None,
+    api_key: ApiKey = "",
 ) -> None:
     """Let a version be served from now on, by all workers, whatever its figures say.
 
@@ -181,21 +189,35 @@ def use(
 
         Versions(folder, project).use(number, "chosen by hand")
         typer.echo(f"project {project} is served by version {number}")
+        if renew:
+            _renew(project, number, url, api_key)
 
 
 @versions_app.command()
-def rollback(project: Project, folder: Folder = OWN_FOLDER) -> None:
+def rollback(
+    project: Project, renew: Renew = False, folder: Folder = OWN_FOLDER, url: Url = None, api_key: ApiKey = ""
+) -> None:
     """Serve what was served before the version that is live now.
 
     Examples:
 
-        clickpose labelstudio versions rollback --project 1
+        clickpose labelstudio versions rollback --project 1 --renew
     """
     with user_errors("labelstudio"):
         from clickpose_labelstudio.learning.versions import Versions
 
         version = Versions(folder, project).roll_back()
         typer.echo(f"project {project} is served by version {version.number}")
+        if renew:
+            _renew(project, version.number, url, api_key)
+
+
+def _renew(project: int, number: int, url: str | None, api_key: str) -> None:
+    from clickpose_labelstudio.learning.renewal import renew_predictions
+
+    with connect(url, api_key) as client:
+        count = renew_predictions(client, project, number, typer.echo)
+    typer.echo(f"{count} tasks that nobody had begun got new predictions")
 
 
 def stats(

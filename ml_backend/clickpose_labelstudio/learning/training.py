@@ -27,7 +27,7 @@ from clickpose.data.records import PersonRecord
 from clickpose.image_io import read_image
 from clickpose.lite.calibration import calibration_files
 from clickpose.lite.comparison import compare_networks, measure_network
-from clickpose.lite.further import label_free_start, plan_further_training
+from clickpose.lite.further import choose_start, plan_further_training
 from clickpose.lite.predictor import DEFAULT_FILE, LitePredictor, load_network, network_mark
 from clickpose.lite.tokens import collect_lite
 from clickpose.lite.train import TrainingFolder, train_lite
@@ -36,8 +36,10 @@ from clickpose.metrics.oks import keypoint_oks
 from clickpose.skeleton import Skeleton
 from clickpose.token_calibration import FEWEST_FOR_HEAD, TokenHead, token_sample
 from clickpose_labelstudio.images import TaskImages
+from clickpose_labelstudio.label_studio_auth import LabelStudioError
 from clickpose_labelstudio.label_studio_client import LabelStudioClient
 from clickpose_labelstudio.labeling_config import LabelingConfig, parse_labeling_config
+from clickpose_labelstudio.learning.renewal import renew_predictions
 from clickpose_labelstudio.learning.verdict import Bar, Verdict, judge
 from clickpose_labelstudio.learning.versions import Version, Versions
 from clickpose_labelstudio.settings import ServiceSettings
@@ -46,7 +48,7 @@ from clickpose_labelstudio.training_folder import ANNOTATIONS, DATA, HELD_OUT, T
 if TYPE_CHECKING:
     from clickpose.metrics.bootstrap import Comparison
 
-START = "label-free.safetensors"
+MATCHED = "matched.safetensors"
 HELD_OUT_SHARE = 0.25
 DEMO = Path(__file__).parents[1] / "demo"
 
@@ -120,10 +122,21 @@ def learn(job: LearningJob, settings: ServiceSettings, versions: Versions) -> Ve
     if verdict.passed:
         versions.use(version.number, f"trained on {facts['persons']} persons, no worse than version {present.number}")
         print("It is live now.", flush=True)
+        _renew(job, settings, version)
     else:
         print(f"It does not go live; version {present.number} stays.", flush=True)
     shutil.copyfile(candidate, job.out / WEIGHTS)  # the last thing: it tells that the job has finished
     return version
+
+
+def _renew(job: LearningJob, settings: ServiceSettings, version: Version) -> None:
+    """Let what nobody has begun start from the new version; the version is live whether that can be done or not."""
+    try:
+        with LabelStudioClient(settings.label_studio_url, settings.label_studio_api_key) as client:
+            count = renew_predictions(client, job.project, version.number)
+        print(f"{count} tasks that nobody had begun got new predictions", flush=True)
+    except LabelStudioError as error:
+        print(f"Tasks that nobody had begun keep their predictions: {error}", flush=True)
 
 
 def is_held_out(project: int, task_id: object) -> bool:
@@ -174,8 +187,9 @@ def _persons(folder: Path, skeleton: Skeleton) -> list[PersonRecord]:
 
 
 def _train(job: LearningJob) -> Path:
-    """Match the channels without labels, then train further from there."""
-    start = label_free_start(job.start, _persons(job.out / DATA, read_skeleton(job.start)), job.out / START)
+    """Train further, from channels that were matched to the new photos where that is better."""
+    start = choose_start(job.start, _persons(job.out / DATA, read_skeleton(job.start)), job.out / MATCHED)
+    print("starting from", "matched channels" if start != job.start else start.name, flush=True)
     folders = [TrainingFolder(job.out / DATA)]
     plan = plan_further_training(
         folders, start, job.out / TRAINING, trunk_steps=job.trunk_steps, decoder_steps=job.decoder_steps,

@@ -21,7 +21,7 @@ class Bar:
             was shipped, on the few photos that come with it.
     """
 
-    fewest_persons: int = 15
+    fewest_persons: int = 10
     worst_known: float = 0.01
     least_agreement: float = 0.9
 

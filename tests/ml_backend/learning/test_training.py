@@ -58,8 +58,16 @@ def trained(monkeypatch):
         return plan.out / "lite.safetensors"
 
     monkeypatch.setattr(training, "train_lite", train)
-    monkeypatch.setattr(training, "label_free_start", lambda start, records, out: start)
+    monkeypatch.setattr(training, "choose_start", lambda start, records, out: start)
     return plans
+
+
+@pytest.fixture(autouse=True)
+def renewed(monkeypatch):
+    """Which versions tasks were predicted anew by."""
+    numbers = []
+    monkeypatch.setattr(training, "renew_predictions", lambda client, project, number: numbers.append(number) or 0)
+    return numbers
 
 
 @pytest.fixture
@@ -83,7 +91,9 @@ def test_a_quarter_is_held_out_for_ever():
     assert (shares[0] != shares[1]).any()
 
 
-def test_versions_go_live_or_not_and_a_stopped_job_makes_none_twice(tmp_path, studio, trained, verdicts, monkeypatch):
+def test_versions_go_live_or_not_and_a_stopped_job_makes_none_twice(
+    tmp_path, studio, trained, verdicts, renewed, monkeypatch
+):
     versions = Versions(tmp_path, 7)
     verdicts += [Verdict(passed=True, reasons=("fewer clicks",)), Verdict(passed=False, reasons=("more clicks",))]
     first = learn(job(tmp_path), settings(tmp_path, studio), versions)
@@ -109,6 +119,7 @@ def test_versions_go_live_or_not_and_a_stopped_job_makes_none_twice(tmp_path, st
     assert learn(job(tmp_path, "3"), settings(tmp_path, studio), versions).number == 3
     assert studio.requests == []  # it goes on with the labels that it had
     assert (versions.live().number, len(versions.all())) == (3, 4)
+    assert renewed == [1, 3]
 
 
 def test_versions_at_the_terminal(tmp_path, studio, trained, verdicts, monkeypatch):
