@@ -7,7 +7,7 @@ import pytest
 from fiftyone.operators.executor import ExecutionContext, Executor
 from PIL import Image
 
-from clickpose_fiftyone.claims import held_by_others
+from clickpose_fiftyone.claims import give_back, held_by_others
 from clickpose_fiftyone.install import install_plugin
 from clickpose_fiftyone.queue_filters import QueueFilter, stored_filter
 from clickpose_fiftyone.review import review_queue
@@ -76,6 +76,29 @@ def test_a_browser_tells_who_sits_at_it(dataset):
     assert not held_by_others(dataset, "pred", None)
     assert drawn(dataset, {}, "on_reviewer", reviewer=" Anna ")["reviewer"]["view"]["name"] == "Anna"
     assert set(held_by_others(dataset, "pred", None).values()) == {"Anna"}
+
+
+def test_who_types_a_name_gives_back_whom_the_machines_name_had_in_hand(dataset):
+    worst = cards(dataset, {"reviewer": "root"})
+    drawn(dataset, {}, "on_reviewer", reviewer="Anna", before="root")
+    assert cards(dataset, ANNA) == worst
+    assert set(held_by_others(dataset, "pred", None).values()) == {"Anna"}
+    # the app echoes a list that was drawn for somebody who sat there before: nobody is held for them
+    path = next(iter(drawn(dataset, {"reviewer": "root"})["filters"]["type"]["properties"]))
+    give_back(dataset, "pred", "root")
+    drawn(dataset, {}, "on_state", reviewer=None, value="waiting", path=f"filters.{path}")
+    assert set(held_by_others(dataset, "pred", None).values()) == {"Anna"}
+
+
+def test_a_panel_without_predictions_notices_those_that_come(dataset):
+    unpredicted = dataset.exclude_fields("pred").clone()
+    shown = drawn(unpredicted, {})
+    assert "No predicted poses yet" in shown["problem"]["view"]["label"]
+    told = shown["reviewer"]["view"]  # tells when the app has read the dataset anew
+    assert told["event"].endswith("on_reviewer")
+    assert set(drawn(unpredicted, {}, "on_reviewer", reviewer="Anna")) == {"problem", "reviewer"}
+    unpredicted.delete()
+    assert "cards" in drawn(dataset, {"problem": "No predicted poses yet"}, "on_reviewer", reviewer="Anna")
 
 
 def test_filters_are_kept_for_their_reviewer_over_panels_and_processes(dataset):

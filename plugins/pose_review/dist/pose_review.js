@@ -170,12 +170,12 @@ function PoseReviewer({ schema }) {
   const kept = () => reviewer() || fallback;
   const [typed, setTyped] = React.useState(kept);
   const latest = React.useRef({});
-  latest.current.tell = (chosen) => { if (chosen !== name) trigger(event, { reviewer: chosen }); };
+  latest.current.tell = (chosen, before) => { if (chosen !== name) trigger(event, { reviewer: chosen, before }); };
 
   React.useEffect(() => {
-    const onName = () => {
+    const onName = ({ detail }) => {
       setTyped(kept());
-      latest.current.tell(kept());
+      latest.current.tell(kept(), detail);
     };
     window.addEventListener(REVIEWER, onName);
     return () => window.removeEventListener(REVIEWER, onName);
@@ -189,8 +189,9 @@ function PoseReviewer({ schema }) {
   }, [view]);
 
   const keep = () => {
+    const before = kept(); // whoever had people in hand under it gives them back
     localStorage.setItem(REVIEWER, typed.trim() || fallback);
-    window.dispatchEvent(new Event(REVIEWER));
+    window.dispatchEvent(new CustomEvent(REVIEWER, { detail: before }));
   };
   const field = h("input", {
     value: typed, "aria-label": "Your name", maxLength: 40, style: FIELD_STYLE, onBlur: keep,

@@ -162,6 +162,7 @@ class PoseOperator(foo.Operator):
     def done(self, ctx, text: str, **more):
         """Yield what ends a run that went well: the sentence, and more of the answer for callers from Python."""
         if self.reloads:
+            yield ctx.ops.reload_samples()  # see _finished
             yield ctx.ops.reload_dataset()
         yield self._told(ctx, text)
         yield ctx.ops.notify(text, variant="success")

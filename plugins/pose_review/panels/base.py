@@ -55,6 +55,9 @@ class PosePanel(Panel):
     def show(self, ctx, panel) -> None:
         """Add what the panel shows; ValueErrors are shown to the user."""
 
+    def show_beside_problem(self, panel) -> None:
+        """Add what notices that the reason not to draw the panel may be gone; the app's own events do by default."""
+
     def render(self, ctx):
         """Draw the panel, or say why there is nothing to draw."""
         panel, problem = types.Object(), ctx.panel.get_state("problem")
@@ -69,6 +72,7 @@ class PosePanel(Panel):
         if problem:
             panel = types.Object()
             panel.view("problem", types.AlertView(severity="info", label=problem))
+            self.show_beside_problem(panel)
         one_column = {"grid": {"sx": {"gridTemplateColumns": "minmax(0, 1fr)"}}}  # else plots never become narrower
         view = types.GridView(orientation="vertical", gap=2, pad=2, align_x="stretch", componentsProps=one_column)
         return types.Property(panel, view=view)

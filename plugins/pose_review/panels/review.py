@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from fiftyone.operators import types
 
-from clickpose_fiftyone.claims import hold
+from clickpose_fiftyone.claims import give_back, hold
 from clickpose_fiftyone.field_names import ACCEPTED, REJECTED
 from clickpose_fiftyone.queue_filters import (
     ORDERS,
@@ -68,12 +68,22 @@ class ReviewPanel(PosePanel):
 
     on_change_dataset = on_load
 
-    @notices
+    @sentences
     def on_reviewer(self, ctx):
         """Show the queue of the reviewer who sits at this browser: who it is stands in the event.
 
-        Whom somebody chose meanwhile stays chosen: each panel that opens tells this by itself.
+        Whom somebody chose meanwhile stays chosen: each panel that opens tells this by itself. Somebody who had another
+        name gives back whom they had in hand under it: nobody else would be shown them for minutes.
         """
+        photos_of(ctx)
+        prediction_field(ctx)
+        before = ctx.params.get("before")
+        if before and before != reviewer_of(ctx):
+            give_back(ctx.dataset, _queue_field(ctx, stored_filter(ctx.dataset, before)), before)
+
+    def show_beside_problem(self, panel) -> None:
+        """Ask anew when the app shows other photos, or these as they are now, such as predicted ones."""
+        reviewer_line(panel, None, self.method_to_uri("on_reviewer"))
 
     def show(self, ctx, panel):
         """Draw progress, filters, keys, cards and history."""
@@ -84,7 +94,7 @@ class ReviewPanel(PosePanel):
         samples, shown = photos_of(ctx), self._filter(ctx)
         field = _queue_field(ctx, shown)
         queue = review_queue(samples, field, _PAGE, shown, by)
-        if shown.state == WAITING:
+        if shown.state == WAITING and not _is_any_echo(ctx):
             queue = _held(samples, field, queue, shown, by)
         panel.md(heading(queue, shown), name="heading")
         reviewer_line(panel, by, self.method_to_uri("on_reviewer"))
@@ -305,6 +315,14 @@ def _held(samples, field: str, queue: Queue, shown: QueueFilter, by: str) -> Que
         queue = review_queue(samples, field, _PAGE, shown, by)
         hold(samples, field, [item.label_id for item in queue.items], by)
     return queue
+
+
+def _is_any_echo(ctx) -> bool:
+    """Tell whether an event is the app's echo of a filter, maybe one that was drawn for who sat there before.
+
+    What it draws has been drawn and held before; nobody has anybody in hand for an echo alone.
+    """
+    return "path" in ctx.params and any(is_echo(ctx, name) for name in ("state", "order", "joint", "error"))
 
 
 def _queue_field(ctx, shown: QueueFilter) -> str:
