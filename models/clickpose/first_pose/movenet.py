@@ -1,12 +1,13 @@
-"""First poses of MoveNet SinglePose, Lightning or Thunder (Apache-2.0), from an ONNX file.
+"""First poses of MoveNet SinglePose, Lightning or Thunder (Apache-2.0), from a file.
 
 ``movenet:thunder.onnx`` takes the published network with its answer of (1, 1, 17, 3) numbers y, x, score in 0..1 of
-the input, channels last; or the network up to its heads (heatmap, regression, offset, centre), channels first, as
-``../shared/weights`` has it.
+the input, channels last; or the network up to its heads (heatmap, regression, offset, centre), channels first.
+``movenet:movenet-lightning.json`` is the graph that npm's packages have (:mod:`clickpose.first_pose.movenet_tfjs`).
 """
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 from PIL import Image
 
 from clickpose.data.crops import frame_matrix, warp_crop
+from clickpose.first_pose.movenet_tfjs import movenet_onnx
 from clickpose.first_pose.network import FirstPoseError, FirstPoses, PosesInBoxes
 from clickpose.frames import CropFrame
 from clickpose.networks.movenet import MoveNetFeatures, decode_heads
@@ -43,8 +45,10 @@ class MoveNetPoses(PosesInBoxes):
     skeleton = COCO
 
     def __init__(self, path: Path, threads: int | None = None):
-        self.name, self.fingerprint = path.stem, fingerprint(path)
-        self._session = open_session(path, "MoveNet SinglePose", threads)
+        self.name = path.stem
+        network = movenet_onnx(path) if path.suffix == ".json" else path
+        self.fingerprint = sha256(network).hexdigest()[:12] if isinstance(network, bytes) else fingerprint(path)
+        self._session = open_session(network, "MoveNet SinglePose", threads)
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         self._input = inputs[0]
         self._heads = {part: output.name for part, mark in _HEADS.items() for output in outputs if mark in output.name}
