@@ -53,6 +53,7 @@ class ServiceSettings:
         train_dir: folder of the journal, the training jobs and the versions that come out of them; None to keep and
             train nothing. See :mod:`.learning`.
         train_after: new persons of a project that a training begins after by itself; 0 for "Start training" alone.
+        train_here: whether jobs begin in the service; False where ``clickpose labelstudio trainer`` runs them.
         train_arguments: further arguments of their ``clickpose labelstudio learn``, such as ``--decoder-steps 2000``.
         replay_dir: labelled photos of the kind that the network knows, a COCO-form folder: a version that is worse
             there does not go live. None to look at the few photos that come with the package.
@@ -85,6 +86,7 @@ class ServiceSettings:
     browser_decoding: bool = True
     train_dir: Path | None = None
     train_after: int = 0
+    train_here: bool = True
     train_arguments: str = ""
     replay_dir: Path | None = None
 
@@ -200,6 +202,7 @@ CONVERTERS: Mapping[str, Callable[[str], Any]] = {
     "browser_decoding": _yes_or_no,
     "train_dir": Path,
     "train_after": int,
+    "train_here": _yes_or_no,
     "train_arguments": str,
     "replay_dir": Path,
 }

@@ -77,6 +77,6 @@ def test_the_environment_that_settings_write_is_the_one_that_they_read(tmp_path)
     settings = ServiceSettings(
         cache_dir=tmp_path, label_studio_api_key="k", allowed_hosts=("a.test", "*.b.test"), local_roots=(tmp_path,),
         max_image_pixels=7, unlabelled_below=0.0, train_dir=tmp_path / "jobs", train_arguments="--threads 2",
-        train_after=25, flip_test=False, browser_decoding=False,
+        train_after=25, train_here=False, flip_test=False, browser_decoding=False,
     )  # fmt: skip
     assert ServiceSettings.from_environment(settings.to_environment()) == settings

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -35,6 +36,7 @@ def mount(labelstudio: typer.Typer) -> None:
     """Add the commands."""
     labelstudio.command()(sync)
     labelstudio.command()(learn)
+    labelstudio.command()(trainer)
     labelstudio.command()(stats)
     labelstudio.command("next")(next_tasks)
     labelstudio.add_typer(versions_app, name="versions")
@@ -125,6 +127,45 @@ def learn(
             replay=replay, trunk_steps=trunk_steps, decoder_steps=decoder_steps, keep=keep, threads=threads,
         )  # fmt: skip
         learn(job, settings, versions)
+
+
+def trainer(
+    folder: Folder = OWN_FOLDER,
+    train_after: Annotated[
+        int | None,
+        typer.Option(min=0, envvar="CLICKPOSE_TRAIN_AFTER", help="New persons after which a project is trained on."),
+    ] = None,
+    log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
+) -> None:
+    """Train for services that do not (CLICKPOSE_TRAIN_HERE=no), on the same machine and folder, until it is stopped.
+
+    Everything else is set as for clickpose serve, by the environment. A job that is stopped with it goes on at the next
+    start.
+
+    Examples:
+
+        clickpose labelstudio trainer --train-dir learning/ --train-after 50
+    """
+    with user_errors("labelstudio"):
+        from clickpose_labelstudio.learning.learner import Learner
+        from clickpose_labelstudio.serve import configure_logging
+        from clickpose_labelstudio.settings import ServiceSettings
+
+        settings = ServiceSettings.from_environment(os.environ)
+        after = settings.train_after if train_after is None else train_after
+        settings = replace(settings, train_dir=folder, train_here=True, train_after=after)
+        configure_logging(log_level.upper())
+        signal.signal(signal.SIGTERM, _leave)
+        learner = Learner(folder, settings)
+        learner.jobs.check()
+        try:
+            learner.run()
+        except KeyboardInterrupt:
+            typer.echo("The trainer has ended; what it was at goes on at the next start.")
+
+
+def _leave(*_: object) -> None:
+    raise SystemExit(0)
 
 
 @versions_app.command("list")

@@ -36,12 +36,16 @@ class Learner:
         connect = partial(LabelStudioClient, settings.label_studio_url, settings.label_studio_api_key)
         self._loop = LearningLoop(
             self.journal, self.jobs, train_after=settings.train_after,
-            connect=connect if settings.label_studio_api_key else None,
+            connect=connect if settings.label_studio_api_key else None, trains=settings.train_here,
         )  # fmt: skip
 
     def start(self) -> None:
         """Take up what an earlier process has left, and go on in the background; again and again is once."""
         self._loop.start()
+
+    def run(self) -> None:
+        """Do in this thread what goes on beside the answers of a service: for a process that only trains."""
+        self._loop.run()
 
     def stop(self) -> None:
         """End what goes on in the background; a job ends by itself."""

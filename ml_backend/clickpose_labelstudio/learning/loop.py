@@ -35,6 +35,7 @@ class LearningLoop:
         jobs: of the folder.
         train_after: new persons in a project that a training is begun for; 0 to wait for "Start training".
         connect: gives a connection to Label Studio; None where there is no key to ask it with.
+        trains: whether jobs begin here; False where a trainer of its own grants the wishes.
         every_s: seconds between two looks where nobody calls.
     """
 
@@ -45,10 +46,11 @@ class LearningLoop:
         *,
         train_after: int = 0,
         connect: Callable[[], AbstractContextManager[LabelStudioClient]] | None = None,
+        trains: bool = True,
         every_s: float = EVERY_S,
     ):
         self._journal, self._jobs, self._train_after = journal, jobs, train_after
-        self._connect, self._every_s = connect, every_s
+        self._connect, self._every_s, self._trains = connect, every_s, trains
         self._woken = threading.Event()
         self._stopping = threading.Event()
         self._starting = threading.Lock()
@@ -61,6 +63,10 @@ class LearningLoop:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="learning", daemon=True)
                 self._thread.start()
+
+    def run(self) -> None:
+        """Go on in this thread until :meth:`stop` is called from another one, or the process ends."""
+        self._run()
 
     def stop(self) -> None:
         """End the thread."""
@@ -86,6 +92,8 @@ class LearningLoop:
             RequestError: if no job can be begun at all.
         """
         self._journal.apply_pending()
+        if not self._trains:
+            return self._jobs.running()
         if self._train_after:
             for project in self._journal.projects():
                 if (fresh := self._journal.fresh_persons(project)) >= self._train_after:

@@ -122,6 +122,18 @@ def test_the_rule_begins_a_job_when_enough_is_new_and_one_at_a_time(journal):
     assert [loop.step(), jobs.begun[3:]] == [None, []]  # a failure is not tried again until more is new
 
 
+def test_where_a_trainer_runs_a_service_only_writes_down(journal):
+    jobs = Jobs()
+    service, trainer = (
+        LearningLoop(journal, jobs, train_after=1, trains=False),
+        LearningLoop(journal, jobs, train_after=1),
+    )
+    tell(journal, annotation(POSE, POSE, number=1))
+    assert (service.step(), journal.open_wish()) == (None, None)
+    journal.wish(8, "Start training")
+    assert [service.step(), trainer.step(), service.step()] == [None, "project-8-1", "project-8-1"]
+
+
 def test_a_job_that_was_stopped_goes_on_until_it_is_given_up(journal):
     jobs = Jobs()
     journal.wish(7, "Start training")
