@@ -25,7 +25,8 @@ STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; color: #222 }
 table { border-collapse: collapse; margin: .5rem 0 2rem; width: 100% } caption { text-align: left; font-weight: 600 }
 th, td { text-align: right; padding: .25rem .6rem; border-bottom: 1px solid #ddd } th { font-weight: 500; color: #555 }
-th:first-child, td:first-child { text-align: left; overflow-wrap: anywhere } svg { max-width: 100%; height: auto }
+th:first-child, td:first-child { text-align: left; overflow-wrap: anywhere; min-width: 16rem }
+svg { max-width: 100%; height: auto }
 .note { color: #555; max-width: 50rem }
 """
 NOTE = (
@@ -81,7 +82,7 @@ def _shown(column: str, value: float) -> str:
     return f"{100 * value:.0f} %" if column in SHARES else f"{value:.3f}" if value < 1 else f"{value:.2f}"
 
 
-WIDTH, HEIGHT, MARGIN = 520, 260, 44
+WIDTH, HEIGHT, MARGIN = 380, 240, 40
 
 
 def plot(entries: Sequence[Entry]) -> str:
@@ -131,7 +132,7 @@ def _reliability(bins: Sequence[tuple[float, float, int]], left: int) -> str:
         f'<line x1="{left + MARGIN}" y1="{_height(0):.0f}" x2="{left + WIDTH - MARGIN}" y2="{_height(1):.0f}" '
         'stroke="#999" stroke-dasharray="4"/>'
     )
-    return _axes("predicted OKS (across), OKS against what was submitted (up)", left, "1") + diagonal + dots
+    return _axes("predicted OKS (across), true OKS (up)", left, "1") + diagonal + dots
 
 
 def _axes(title: str, left: int, top: str) -> str:
