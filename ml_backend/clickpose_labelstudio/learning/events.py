@@ -65,7 +65,8 @@ def read_events(body: Mapping) -> list[Event]:
         ids = [_id_of(entry, key) for entry in _entries(body.get(key), key)]
         return [Event(kind=kind, project=number, subject=id_, revision=FOREVER) for id_ in ids]  # type: ignore[arg-type]
     config = project.get("label_config") if isinstance(project, Mapping) else None
-    config = config if isinstance(config, str) else None
+    # JSON may hold half of a pair of surrogates, which a database cannot
+    config = config.encode("utf-8", "replace").decode() if isinstance(config, str) else None
     return [saved_event(entry, number, config) for entry in _entries(body.get("annotation"), "annotation")]
 
 
@@ -83,7 +84,10 @@ def saved_event(annotation: Mapping, project: int | None, label_config: str | No
         raise RequestError(f"Expected the task of annotation {number}, got {described(annotation.get('task'))}")
     if not isinstance(annotation.get("result"), list):
         raise RequestError(f"Expected the regions of annotation {number}, got {described(annotation.get('result'))}")
-    body = json.dumps(annotation, separators=(",", ":"), allow_nan=False)
+    try:
+        body = json.dumps(annotation, separators=(",", ":"), allow_nan=False)
+    except ValueError:
+        raise RequestError(f"Expected finite numbers in annotation {number}") from None
     return Event(
         kind="saved", project=project, subject=number, revision=revision_of(annotation), body=body,
         label_config=label_config,

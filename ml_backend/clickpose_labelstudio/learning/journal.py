@@ -26,12 +26,14 @@ from typing import Any
 
 from clickpose.skeleton import COCO, Skeleton
 from clickpose_labelstudio.labeling_config import LabelingConfigError, parse_labeling_config
-from clickpose_labelstudio.learning.events import FOREVER, Event
+from clickpose_labelstudio.learning.events import FOREVER, MAX_ID, Event
 from clickpose_labelstudio.learning.work import Work, work_of
 from clickpose_labelstudio.region_items import CodecError
 
 JOURNAL = "journal.sqlite"
 LAYOUT = 1
+UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError, RecursionError, zlib.error)
+REFUSED = 2  # of an event, in place of 1 for applied
 PATIENCE_S = 0.6  # for another process that writes; Label Studio waits a second
 OPENING_S = 5.0  # SQLite does not wait for who turns on the write-ahead mode
 _TABLES = """
@@ -184,17 +186,28 @@ class Journal:
             if row is None:
                 return False
             number, kind, project, subject, revision, body = row
-            if kind == "saved":
-                self._save(database, project, subject, revision, body)
-            elif kind == "train":
-                self._wish(database, project, "Start training")
-            else:
-                column = "annotation" if kind == "deleted" else "task"
-                database.execute(
-                    f"UPDATE annotations SET deleted = 1, changed_s = ? WHERE {column} = ?", (time.time(), subject)
-                )
-            database.execute("UPDATE events SET applied = 1, body = NULL WHERE number = ?", (number,))
+            database.execute("SAVEPOINT one")
+            try:
+                self._apply(database, kind, project, subject, revision, body)
+                database.execute("UPDATE events SET applied = 1, body = NULL WHERE number = ?", (number,))
+            except UNREADABLE:  # kept, but out of the way of those behind it
+                database.execute("ROLLBACK TO one")
+                database.execute("UPDATE events SET applied = ? WHERE number = ?", (REFUSED, number))
+                logger.exception("Event %d of the journal cannot be applied", number)
             return True
+
+    def _apply(
+        self, database: sqlite3.Connection, kind: str, project: int, subject: int, revision: str, body: bytes
+    ) -> None:
+        if kind == "saved":
+            self._save(database, project, subject, revision, body)
+        elif kind == "train":
+            self._wish(database, project, "Start training")
+        else:
+            column = "annotation" if kind == "deleted" else "task"
+            database.execute(
+                f"UPDATE annotations SET deleted = 1, changed_s = ? WHERE {column} = ?", (time.time(), subject)
+            )
 
     def _save(self, database: sqlite3.Connection, project: int, number: int, revision: str, body: bytes) -> None:
         """Keep an annotation's latest revision; one that was deleted, or is newer already, stays as it is."""
@@ -209,8 +222,9 @@ class Journal:
         work, problem = self._work(database, project, annotation)
         annotator = annotation.get("completed_by")
         annotator = annotator.get("id") if isinstance(annotator, Mapping) else annotator
+        annotator = annotator if isinstance(annotator, int) and 0 < annotator < MAX_ID else None
         row = (
-            number, project, annotation["task"], revision, annotator if isinstance(annotator, int) else None,
+            number, project, annotation["task"], revision, annotator,
             str(annotation.get("created_at") or revision), work.persons, work.to_json(), body, problem,
             int(gone is not None), None, time.time(),
         )  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
@@ -19,6 +21,8 @@ from clickpose_labelstudio.learning.versions import VersionError, Versions
 from clickpose_labelstudio.settings import ServiceSettings
 from clickpose_labelstudio.training_jobs import TrainingJobs
 
+FRESH_S = 15.0  # figures are counted anew after so long; a large project takes a second
+
 
 class Learner:
     """The journal, the jobs and the loop of a folder.
@@ -31,6 +35,9 @@ class Learner:
 
     def __init__(self, folder: Path, settings: ServiceSettings, jobs: TrainingJobs | None = None):
         self._folder = Path(folder)
+        self._counting = threading.Lock()
+        self._figures: dict[int, dict[str, float]] | None = None
+        self._counted_s = 0.0
         self.journal = Journal(folder, skeleton_named(settings))
         self.jobs = jobs or TrainingJobs(folder, settings)
         connect = partial(LabelStudioClient, settings.label_studio_url, settings.label_studio_api_key)
@@ -79,6 +86,12 @@ class Learner:
         Raises:
             JournalError: if the journal cannot be read.
         """
+        with self._counting:
+            if self._figures is None or time.monotonic() - self._counted_s > FRESH_S:
+                self._figures, self._counted_s = self._count(), time.monotonic()
+            return self._figures
+
+    def _count(self) -> dict[int, dict[str, float]]:
         figures: dict[int, dict[str, float]] = {}
         for project in self.journal.projects():
             found = asdict(figures_of(self.journal.entries(project)))

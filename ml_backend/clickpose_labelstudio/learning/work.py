@@ -18,7 +18,7 @@ from clickpose.metrics.oks import keypoint_oks
 from clickpose_labelstudio.codec import DecodedResult, decode_result
 from clickpose_labelstudio.grouping import Keypoint, Person
 from clickpose_labelstudio.labeling_config import LabelingConfig
-from clickpose_labelstudio.region_items import person_token
+from clickpose_labelstudio.region_items import CodecError, person_token
 
 SAME_PLACE_PX = 0.01  # what a database changes of a coordinate
 LONGEST_S = 3600.0  # on one annotation; a task that was open overnight says nothing
@@ -106,7 +106,10 @@ def _predicted(prediction: object, config: LabelingConfig, decoded: DecodedResul
     result = prediction.get("result") if isinstance(prediction, Mapping) else None
     if not isinstance(result, list) or not result:
         return {}
-    persons = decode_result(result, config, decoded.image_hw).persons
+    try:
+        persons = decode_result(result, config, decoded.image_hw).persons
+    except CodecError:  # the labels can be read all the same
+        return {}
     return {(person_token(p.id), joint): keypoint for p in persons for joint, keypoint in p.joints.items()}
 
 

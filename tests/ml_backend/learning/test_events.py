@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from clickpose_labelstudio.interaction import RequestError
-from clickpose_labelstudio.learning.events import read_events, revision_of
+from clickpose_labelstudio.learning.events import ACTIONS, read_events, revision_of
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 
@@ -71,3 +73,24 @@ def test_a_broken_annotation_is_a_sentence(change, sentence):
 def test_no_annotation_is_a_sentence(annotation):
     with pytest.raises(RequestError, match="Expected annotation to be an object"):
         read_events({"action": "ANNOTATION_UPDATED", "project": {"id": 3}, "annotation": annotation})
+
+
+KEYS = st.sampled_from(["id", "task", "result", "updated_at", "project", "label_config"])
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=5),
+    max_leaves=12,
+)
+
+
+@given(
+    action=st.sampled_from(ACTIONS), project=ANYTHING, annotation=ANYTHING, annotations=ANYTHING, tasks=ANYTHING,
+)  # fmt: skip
+def test_whatever_comes_is_events_or_a_sentence(action, project, annotation, annotations, tasks):
+    body = {"action": action, "project": project, "annotation": annotation, "annotations": annotations, "tasks": tasks}
+    try:
+        events = read_events(body)
+    except RequestError as error:
+        assert str(error).startswith("Expected ")
+    else:
+        assert all(event.project is not None for event in events if event.kind in ("saved", "train"))

@@ -83,6 +83,17 @@ def test_regions_that_cannot_be_read_are_said_and_read_again(journal):
     assert [e.problem is None for e in journal.entries(7)] == [False, True, True]
 
 
+def test_what_nobody_foresaw_stands_in_the_way_of_nothing(journal, monkeypatch, caplog):
+    strange = {**annotation(POSE, None, number=1), "completed_by": 10**40, "prediction": {"result": [{"id": 5}]}}
+    with monkeypatch.context() as patch:
+        patch.setattr("clickpose_labelstudio.learning.journal.work_of", lambda *_: {}["a fault"])
+        note(journal, saved(2))
+    note(journal, read_events(webhook(strange)))
+    assert [(e.annotation, e.annotator, e.problem) for e in journal.entries(7)] == [(1, None, None)]
+    assert "Event 1 of the journal cannot be applied" in caplog.text
+    assert journal.pending() == 0
+
+
 def test_a_wish_is_one_until_it_ends_and_takes_what_is_new(journal):
     training = read_events({"action": "START_TRAINING", "project": {"id": 7}})
     note(journal, saved(1), training, training)
