@@ -18,6 +18,7 @@ from clickpose_labelstudio.app import MAX_PROJECTS, create_app
 from clickpose_labelstudio.labeling_config import build_labeling_config
 from clickpose_labelstudio.learning.journal import JournalError
 from clickpose_labelstudio.learning.learner import Learner
+from clickpose_labelstudio.learning.versions import Versions
 from clickpose_labelstudio.settings import ServiceSettings
 from helpers import fakes
 from helpers.labelled import annotation, person, webhook
@@ -437,6 +438,32 @@ def test_how_it_goes_is_shown_to_those_with_the_login(training_client, client):
     assert 'clickpose_labelled_persons{project="7"} 1.0' in numbers
     assert 'clickpose_labelled_version{project="7"} 0.0' in numbers
     error_of(client().get("/stats"), 404)  # nothing is kept
+
+
+def test_a_version_answers_its_project_alone_and_what_was_begun_goes_on(client, tmp_path, monkeypatch):
+    trained = fakes.FakePredictor()
+    trained.fingerprint = "7ra17ed"
+    monkeypatch.setattr("clickpose_labelstudio.build.load_predictor", lambda settings: trained)
+    browser = client(train_dir=tmp_path / "learning")
+    before = browser.post("/predict", json=batch(project="7.1")).json
+    versions = Versions(tmp_path / "learning", 7)
+    versions.add(lambda place: (place / "lite.safetensors").write_text("weights") and {})
+    versions.use(1, "better")
+    after = browser.post("/predict", json=batch(project="7.1")).json
+    assert after["model_version"] == f"clickpose-fake-{clickpose.__version__}-p7v1-7ra17ed"
+    for other in ("8.1", None):
+        assert browser.post("/predict", json=batch(project=other)).json["model_version"] == before["model_version"]
+    assert (
+        browser.post("/setup", json={"project": "7.1", "schema": XML}).json["model_version"] == after["model_version"]
+    )
+    draft = before["results"][0]["result"]  # begun with the network before
+    nose = next(item for item in draft if item["id"].endswith("-nose"))
+    nose["value"]["x"] += 3
+    context = {"result": draft, "edited": [nose["id"]]}
+    (edit,) = browser.post("/predict", json=batch(project="7.1", params={"context": context})).json["results"]
+    moved = {item["id"]: item["value"] for item in edit["result"]}
+    assert moved[nose["id"]] == nose["value"] and len(moved) > 5
+    browser.application.extensions["clickpose"].learner.stop()
 
 
 def test_no_job_is_known_where_nothing_trains(client):
