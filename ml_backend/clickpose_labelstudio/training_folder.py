@@ -19,7 +19,7 @@ from clickpose_labelstudio.ports import ImageError, ImageSource
 from clickpose_labelstudio.references import through_label_studio
 
 # Of the working folder of a training on a project: the training folder, what is computed of it, and what comes out.
-DATA, HELD_OUT, TRAINING, WEIGHTS = "data", "held_out", "training", "lite.safetensors"
+DATA, HELD_OUT, REPLAY, TRAINING, WEIGHTS = "data", "held_out", "replay", "training", "lite.safetensors"
 JPEG_QUALITY = 95
 ANNOTATIONS = "annotations.json"
 

@@ -23,12 +23,12 @@ from typing import TextIO
 from clickpose_labelstudio.interaction import RequestError
 from clickpose_labelstudio.launch.processes import Child
 from clickpose_labelstudio.settings import ServiceSettings
-from clickpose_labelstudio.training_folder import DATA, HELD_OUT, TRAINING, WEIGHTS
+from clickpose_labelstudio.training_folder import DATA, HELD_OUT, REPLAY, TRAINING, WEIGHTS
 
 JOB_ID = re.compile(r"project-([0-9]{1,9})-([0-9]{1,9})")
 RUN_CLICKPOSE = "from clickpose.cli import main; main()"  # whatever the PATH holds
 LOG, FAILURE, LOCK = "log.txt", "failed.txt", "running.txt"
-LEFT_OVER = (DATA, HELD_OUT, TRAINING)
+LEFT_OVER = (DATA, HELD_OUT, REPLAY, TRAINING)
 LAST_CHARACTERS = 1000
 ENDED = ("finished", "failed")
 PATIENCE_S = 0.2  # who only looks whether a job runs has the lock for a moment, too

@@ -23,6 +23,7 @@ from clickpose.calibration.calibrator_file import CCNET_KIND, save_ccnet
 from clickpose.calibration.fit import fit_calibration
 from clickpose.calibration.provenance import Provenance
 from clickpose.data.coco import read_coco_persons
+from clickpose.data.json_file import read_json
 from clickpose.data.records import PersonRecord
 from clickpose.image_io import read_image
 from clickpose.lite.calibration import calibration_files
@@ -43,7 +44,15 @@ from clickpose_labelstudio.learning.renewal import renew_predictions
 from clickpose_labelstudio.learning.verdict import Bar, Verdict, judge
 from clickpose_labelstudio.learning.versions import Version, Versions
 from clickpose_labelstudio.settings import ServiceSettings
-from clickpose_labelstudio.training_folder import ANNOTATIONS, DATA, HELD_OUT, TRAINING, WEIGHTS, write_training_folder
+from clickpose_labelstudio.training_folder import (
+    ANNOTATIONS,
+    DATA,
+    HELD_OUT,
+    REPLAY,
+    TRAINING,
+    WEIGHTS,
+    write_training_folder,
+)
 
 if TYPE_CHECKING:
     from clickpose.metrics.bootstrap import Comparison
@@ -61,7 +70,8 @@ class LearningJob:
         project: number of the Label Studio project.
         out: working folder; kept, so that a stopped job goes on with the labels that it began with.
         start: lite weights to go on from: those that the service was started with, of whatever version is live.
-        replay: COCO-form folder of labelled photos of the kind that the network knows, or None.
+        replay: COCO-form folder of labelled photos of the kind that the network knows, or None. Every second photo is
+            trained on along with the project's, the others are compared on.
         trunk_steps, decoder_steps, keep: as in :func:`.plan_further_training`.
         threads: CPU threads.
         bar: what a version must reach to go live.
@@ -159,7 +169,8 @@ def _fetch(job: LearningJob, settings: ServiceSettings, skeleton: Skeleton) -> N
     _write(job, apart[False], config, settings, DATA)
     try:
         _write(job, apart[True], config, settings, HELD_OUT)
-    except ValueError:  # none of them is labelled yet
+    except ValueError as error:  # such as that none of them is labelled yet
+        print(f"nobody is held out: {error}", flush=True)
         _write_nobody(job.out / HELD_OUT, skeleton)
 
 
@@ -190,12 +201,43 @@ def _train(job: LearningJob) -> Path:
     """Train further, from channels that were matched to the new photos where that is better."""
     start = choose_start(job.start, _persons(job.out / DATA, read_skeleton(job.start)), job.out / MATCHED)
     print("starting from", "matched channels" if start != job.start else start.name, flush=True)
-    folders = [TrainingFolder(job.out / DATA)]
+    folders = [TrainingFolder(job.out / DATA), *_replayed(job)]
     plan = plan_further_training(
         folders, start, job.out / TRAINING, trunk_steps=job.trunk_steps, decoder_steps=job.decoder_steps,
         keep=job.keep, trust_labels=True,
     )  # fmt: skip
     return train_lite(plan)
+
+
+def _replayed(job: LearningJob) -> list[TrainingFolder]:
+    """Return the half of the ordinary photos that is trained on, of which no more people are shown than of the team's.
+
+    The other half is what the version is compared on.
+    """
+    if job.replay is None:
+        return []
+    skeleton = read_skeleton(job.start)
+    half = _half_of(job.replay, job.out / REPLAY)
+    own, ordinary = len(_persons(job.out / DATA, skeleton)), len(_persons(half, skeleton))
+    return [TrainingFolder(half, min(1.0, own / ordinary))] if ordinary else []
+
+
+def _half_of(folder: Path, out: Path) -> Path:
+    """Write the photos of a COCO-form folder that are trained on as one of its own."""
+    content = read_json(folder / ANNOTATIONS, "COCO keypoints")
+    images = [image for image in content["images"] if not is_compared(str(image["file_name"]))]
+    kept = {image["id"] for image in images}
+    people = [each for each in content["annotations"] if each["image_id"] in kept]
+    out.mkdir(parents=True, exist_ok=True)
+    if not (out / "images").exists():
+        (out / "images").symlink_to((folder / "images").resolve())
+    (out / ANNOTATIONS).write_text(json.dumps({**content, "images": images, "annotations": people}), encoding="utf-8")
+    return out
+
+
+def is_compared(file_name: str) -> bool:
+    """Tell whether an ordinary photo is compared on, and never trained on: every second one, by its name."""
+    return hashlib.sha256(Path(file_name).name.encode()).digest()[0] % 2 == 1
 
 
 def _calibrate(weights: Path, held_out: Sequence[PersonRecord], skeleton: Skeleton) -> str:
@@ -220,7 +262,8 @@ def _compare(
     """Compare a version with what is served, and with what was known."""
     own = _figures(before, after, held_out, skeleton) if len(held_out) >= job.bar.fewest_persons else None
     if job.replay is not None:
-        known = _figures(job.start, after, _persons(job.replay, skeleton), skeleton)
+        ordinary = [each for each in _persons(job.replay, skeleton) if is_compared(each.image_path.name)]
+        known = _figures(job.start, after, ordinary, skeleton)
         return judge(own, len(held_out), known=known, bar=job.bar)
     return judge(own, len(held_out), agreement=agreement_on_demo(job.start, after), bar=job.bar)
 

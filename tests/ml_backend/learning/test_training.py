@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from clickpose.weights_io import save_weights
 from clickpose_labelstudio.commands import labelstudio
 from clickpose_labelstudio.labeling_config import build_labeling_config
 from clickpose_labelstudio.learning import training
-from clickpose_labelstudio.learning.training import LearningJob, is_held_out, learn
+from clickpose_labelstudio.learning.training import LearningJob, is_compared, is_held_out, learn
 from clickpose_labelstudio.learning.verdict import Verdict
 from clickpose_labelstudio.learning.versions import Versions
 from clickpose_labelstudio.settings import ServiceSettings
@@ -120,6 +121,30 @@ def test_versions_go_live_or_not_and_a_stopped_job_makes_none_twice(
     assert studio.requests == []  # it goes on with the labels that it had
     assert (versions.live().number, len(versions.all())) == (3, 4)
     assert renewed == [1, 3]
+
+
+def test_half_of_the_ordinary_photos_is_trained_on_and_the_other_half_compared_on(
+    tmp_path, studio, trained, monkeypatch
+):
+    ordinary = tmp_path / "ordinary"
+    (ordinary / "images").mkdir(parents=True)
+    people = {"category_id": 1, "bbox": [1, 1, 30, 30], "area": 500.0, "iscrowd": 0, "keypoints": [9, 9, 2] * 17}
+    content = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "person"}]}
+    for number in range(40):
+        Image.new("RGB", (60, 50)).save(ordinary / "images" / f"{number}.png")
+        content["images"].append({"id": number, "file_name": f"{number}.png", "width": 60, "height": 50})
+        content["annotations"].append({**people, "id": number, "image_id": number})
+    (ordinary / "annotations.json").write_text(json.dumps(content))
+    compared = []
+    monkeypatch.setattr(training, "_figures", lambda before, after, records, skeleton: compared.append(records))
+    monkeypatch.setattr(training, "judge", lambda own, persons, **_: Verdict(passed=False, reasons=()))
+    learn(replace(job(tmp_path), replay=ordinary), settings(tmp_path, studio), Versions(tmp_path, 7))
+    own, replayed = trained[0].folders
+    names = {image["file_name"] for image in json.loads((replayed.path / "annotations.json").read_text())["images"]}
+    assert names == {f"{n}.png" for n in range(40) if not is_compared(f"{n}.png")}
+    assert {record.image_path.name for record in compared[0]} == {f"{n}.png" for n in range(40)} - names
+    held_out = sum(is_held_out(7, task) for task in TASKS)
+    assert replayed.weight / own.weight == pytest.approx((len(TASKS) - held_out) / len(names))
 
 
 def test_versions_at_the_terminal(tmp_path, studio, trained, verdicts, monkeypatch):
