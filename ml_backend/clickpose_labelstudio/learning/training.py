@@ -23,7 +23,6 @@ from clickpose.calibration.calibrator_file import CCNET_KIND, save_ccnet
 from clickpose.calibration.fit import fit_calibration
 from clickpose.calibration.provenance import Provenance
 from clickpose.data.coco import read_coco_persons
-from clickpose.data.json_file import read_json
 from clickpose.data.records import PersonRecord
 from clickpose.image_io import read_image
 from clickpose.lite.calibration import calibration_files
@@ -105,12 +104,15 @@ def learn(job: LearningJob, settings: ServiceSettings, versions: Versions) -> Ve
         the version; :meth:`Versions.live` tells whether it is served.
 
     Raises:
-        ValueError: if the working folder holds a finished job, Label Studio does not answer, nobody is labelled.
+        ValueError, OSError: if the working folder holds a finished job, Label Studio does not answer, nobody is
+            labelled, or the replayed photos' folder cannot be read.
     """
     if (job.out / WEIGHTS).exists():
         raise ValueError(f"Expected a new working folder, got {job.out}, which holds finished weights")
     torch.set_num_threads(job.threads)
     skeleton = read_skeleton(job.start)
+    if job.replay is not None:
+        _persons(job.replay, skeleton)  # a folder that cannot be read is refused before anything is done
     _fetch(job, settings, skeleton)
     trained = _train(job)
     present = versions.live()
@@ -224,7 +226,7 @@ def _replayed(job: LearningJob) -> list[TrainingFolder]:
 
 def _half_of(folder: Path, out: Path) -> Path:
     """Write the photos of a COCO-form folder that are trained on as one of its own."""
-    content = read_json(folder / ANNOTATIONS, "COCO keypoints")
+    content: dict = json.loads((folder / ANNOTATIONS).read_text(encoding="utf-8"))  # it could be read as COCO
     images = [image for image in content["images"] if not is_compared(str(image["file_name"]))]
     kept = {image["id"] for image in images}
     people = [each for each in content["annotations"] if each["image_id"] in kept]
