@@ -158,6 +158,7 @@ for number in range(1, 41):
 """
 
 
+@pytest.mark.slow
 def test_two_processes_on_one_folder_write_everything_once(tmp_path):
     folder = tmp_path / "new"
     both = [subprocess.Popen([sys.executable, "-c", WRITE, str(folder)], env=_environment()) for _ in range(2)]

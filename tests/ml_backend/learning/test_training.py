@@ -92,6 +92,7 @@ def test_a_quarter_is_held_out_for_ever():
     assert (shares[0] != shares[1]).any()
 
 
+@pytest.mark.slow
 def test_versions_go_live_or_not_and_a_stopped_job_makes_none_twice(
     tmp_path, studio, trained, verdicts, renewed, monkeypatch
 ):
@@ -173,6 +174,7 @@ def test_versions_at_the_terminal(tmp_path, studio, trained, verdicts, monkeypat
     assert run("use", "1")[0] == 2
 
 
+@pytest.mark.slow
 def test_the_demo_photos_tell_the_same_network_from_a_broken_one(tmp_path):
     network, _ = load_lite(DEFAULT_FILE)
     state = network.state_dict()

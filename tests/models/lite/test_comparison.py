@@ -30,6 +30,7 @@ def people(tmp_path):
     return records
 
 
+@pytest.mark.slow
 def test_the_same_network_has_not_changed_and_another_has(people):
     before = measure_network(make_network(), people, COCO)
     same = compare_networks(before, before, people, COCO)
