@@ -18,6 +18,7 @@ from clickpose.checks import check_image
 from clickpose.first_pose.joining import Join, join_poses
 from clickpose.first_pose.joints import FirstPose, in_joints, joint_places
 from clickpose.first_pose.network import FirstPoseError, FirstPoseNetwork, FirstPoses
+from clickpose.first_pose.whose import of_somebody_else
 from clickpose.predictor import EncodedRegion, PosePredictor
 from clickpose.structures import Clicks, Pose, Poses
 
@@ -96,10 +97,20 @@ class FirstPosePredictor(PosePredictor):
                 raise FirstPoseError(f"{self.first.name} failed on this photo: {error}") from error
 
     def decode(self, regions: Sequence[EncodedRegion], boxes_xyxy: np.ndarray | None = None) -> Poses:
-        """See :meth:`PosePredictor.decode`: the first poses, beside which lite looked at the same people."""
-        own = self.own.decode(regions, boxes_xyxy)
-        pairs = zip(map(first_of, regions), own, strict=True)
-        return Poses.stack(self.skeleton, [pose if first is None else self._join(first, pose) for first, pose in pairs])
+        """See :meth:`PosePredictor.decode`: the first poses, beside which lite looked at the same people.
+
+        The regions are of one photo: a first pose that is of another of them is left out (:mod:`.whose`).
+        """
+        own, firsts = self.own.decode(regions, boxes_xyxy), [first_of(region) for region in regions]
+        others = of_somebody_else(firsts, own)
+        if others.any():
+            what = f"people in whose boxes {self.first.name} posed somebody else, posed by {self.own.name}"
+            self.notes[what] += int(others.sum())
+        pairs = zip(firsts, own, others, strict=True)
+        return Poses.stack(
+            self.skeleton,
+            [pose if first is None or other else self._join(first, pose) for first, pose, other in pairs],
+        )
 
     def covers(self, region: EncodedRegion, pose: Pose) -> bool:
         """See :meth:`PosePredictor.covers`."""
