@@ -1,8 +1,9 @@
 """What a browser is given to answer edits by itself: the runtime, the decoder, and what the network saw of a person.
 
 The bridge asks for these as it asks for everything, through Label Studio's interactive route, so that the annotator's
-session and rights hold and no server needs another door. Each comes once: the first two are kept by the browser, the
-features of a person for as long as the photo is open. Whoever cannot use them is answered here, as ever.
+session and rights hold and no server needs another door; FiftyOne's plugin by events of its panel. Each comes once: the
+first two are kept by the browser, the features of a person for as long as the photo is open. Whoever cannot use them is
+answered as ever. The worker that takes them is ``static/bridge/instant/worker.js``.
 """
 
 from __future__ import annotations
@@ -12,14 +13,12 @@ import gzip
 import hashlib
 import json
 import threading
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from clickpose.predictor import EncodedRegion, PosePredictor
-from clickpose_labelstudio.grouping import Person
 
 RUNTIME = Path(__file__).parent / "static" / "runtime"  # onnxruntime-web; see the README there
 SCRIPT, WASM = "ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm.gz"
@@ -43,7 +42,8 @@ class BrowserDecoding:
     def __init__(self, allowed: bool = True) -> None:
         self._allowed = allowed
         self._lock = threading.Lock()
-        self._decoders: dict[str, tuple[str, bytes]] = {}  # fingerprint -> name, gzipped graph; of the latest network
+        # fingerprint -> name, graph (base64 of gzip); of the latest network
+        self._decoders: dict[str, tuple[str, str]] = {}
 
     @staticmethod
     def runtime() -> dict:
@@ -65,34 +65,27 @@ class BrowserDecoding:
             NotInBrowser: if the network has none.
         """
         name, packed = self._decoder(predictor)
-        return {"name": name, "graph": base64.b64encode(packed).decode()}
+        return {"name": name, "graph": packed}
 
-    def person(
-        self, predictor: PosePredictor, region: EncodedRegion, person: Person, image_hw: tuple[int, int]
-    ) -> dict:
-        """Return what the decoder needs of a person.
+    def person(self, predictor: PosePredictor, region: EncodedRegion) -> dict:
+        """Return what the decoder needs of a person, from the region that the person was seen in.
 
         Returns:
-            ``runtime`` and ``decoder`` (names), ``inputs`` (name -> ``type``, ``shape``, base64 ``data``), ``joints``
-            (region id -> index), ``joint_count``, ``image_hw``.
+            ``runtime`` and ``decoder`` (names), ``inputs`` (name -> ``type``, ``shape``, base64 ``data``),
+            ``joint_count``.
 
         Raises:
-            NotInBrowser: if the network has no decoder, or the person no box.
+            NotInBrowser: if the network has no decoder.
         """
-        if person.box_item is None:
-            raise NotInBrowser("person", "It has no box")
         name, _ = self._decoder(predictor)
-        arrays = predictor.standalone_inputs(region)
         return {
             "runtime": self.runtime()["name"],
             "decoder": name,
-            "inputs": {key: _array(value) for key, value in arrays.items()},
-            "joints": {keypoint.item["id"]: joint for joint, keypoint in person.joints.items()},
+            "inputs": {key: _array(value) for key, value in predictor.standalone_inputs(region).items()},
             "joint_count": len(predictor.skeleton),
-            "image_hw": list(image_hw),
         }
 
-    def _decoder(self, predictor: PosePredictor) -> tuple[str, bytes]:
+    def _decoder(self, predictor: PosePredictor) -> tuple[str, str]:
         if not self._allowed:
             raise NotInBrowser("network", "It has been switched off")
         with self._lock:
@@ -100,7 +93,7 @@ class BrowserDecoding:
                 graph = predictor.standalone_decoder()
                 name = "" if graph is None else hashlib.sha256(graph).hexdigest()[:16]
                 packed = b"" if graph is None else gzip.compress(graph, 6, mtime=0)
-                self._decoders = {predictor.fingerprint: (name, packed)}
+                self._decoders = {predictor.fingerprint: (name, base64.b64encode(packed).decode())}
             name, packed = self._decoders[predictor.fingerprint]
         if not name:
             raise NotInBrowser("network", f"{predictor.name} has no decoder to be had apart")
@@ -118,11 +111,7 @@ def _runtime() -> dict:
     }
 
 
-_TYPES: Mapping[str, str] = {"float16": "float16", "float32": "float32", "float64": "float64"}
-
-
 def _array(array: np.ndarray) -> dict:
     """Write an array, little-endian, in its own precision."""
-    kind = _TYPES[array.dtype.name]
     data = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).tobytes()
-    return {"type": kind, "shape": list(array.shape), "data": base64.b64encode(data).decode()}
+    return {"type": array.dtype.name, "shape": list(array.shape), "data": base64.b64encode(data).decode()}

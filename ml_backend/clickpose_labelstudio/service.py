@@ -282,6 +282,7 @@ class AnnotationService:
     def _equip_for(
         self, person_id: str, task: Mapping, config: LabelingConfig, context: Mapping, predictor: PosePredictor
     ) -> dict:
+        """Give what the decoder needs of a person, with ``joints`` (region id -> index) and ``image_hw``."""
         image = self._image_of(task, config)
         interaction = read_interaction(task, {**context, "edited": []}, config, image.image_hw)
         persons = interaction.decoded.persons
@@ -289,10 +290,13 @@ class AnnotationService:
         if row is None:
             raise RequestError(f"Expected regions of person {person_id:.80}, got those of others")
         self._browser.check(predictor)
+        if persons[row].box_item is None:
+            raise NotInBrowser("person", "It has no box")
         pose = _current_pose(interaction, row)
         cached = self._best_of(predictor, image, pose)
         (region,) = cached or self._regions_of_boxes(predictor, image, prompt_box(pose)[None])
-        return self._browser.person(predictor, region, persons[row], image.image_hw)
+        joints = {keypoint.item["id"]: joint for joint, keypoint in persons[row].joints.items()}
+        return {**self._browser.person(predictor, region), "joints": joints, "image_hw": list(image.image_hw)}
 
     def _refine_person(
         self, image: _TaskImage, interaction: Interaction, row: int, config: LabelingConfig

@@ -7,17 +7,21 @@ const MOST_FAILURES = 3; // decodings in a row, after which the backend is asked
 const PAUSE_MS = 60000; // for so long: the machine may only have been busy
 
 let worker = null;
+let asker = null; // how it gets what it needs, see worker.js
 let failures = 0;
 let notBefore = 0; // when another decoding is tried; never, where this browser cannot
 let reason = ""; // why none is tried now
 let latest = 0; // number of the newest message
 const waiting = new Map(); // number of a message -> how to answer it
 
+/** Have the worker get what it needs by a function of its own text, see {@link work}. */
+export const askBy = (ask) => (asker = ask);
+
 /** Whether edits are to be tried here at all. */
 export const isPossible = () => performance.now() >= notBefore;
 
 function start() {
-  const address = URL.createObjectURL(new Blob([`(${work})()`], {type: "text/javascript"}));
+  const address = URL.createObjectURL(new Blob([`(${work})(${asker})`], {type: "text/javascript"}));
   worker = new Worker(address, {type: "module"});
   URL.revokeObjectURL(address);
   worker.onmessage = ({data}) => settle(data.number, data);
@@ -40,7 +44,7 @@ function giveUp(why, pauseMs) {
 }
 
 /** Ask the worker; what it says, or {error}. */
-async function ask(message, timeoutMs) {
+async function ask(message, timeoutMs, transferred = []) {
   if (!isPossible()) return {error: reason};
   try {
     if (!worker) start();
@@ -52,14 +56,14 @@ async function ask(message, timeoutMs) {
   const answer = await new Promise((done) => {
     waiting.set(number, done);
     setTimeout(() => settle(number, {error: "too slow"}), timeoutMs);
-    worker.postMessage({...message, number});
+    worker.postMessage({...message, number}, transferred);
   });
   if (answer.isFinal) giveUp(answer.error, Infinity);
   return answer;
 }
 
-/** Have the worker fetch what it needs of a person; `url` and `body` ask the backend. */
-export const prepare = (person, url, {task, context}) => ask({kind: "prepare", person, url, task, context}, FETCH_MS);
+/** Have the worker fetch what it needs of a person; `source` is what the worker asks by. */
+export const prepare = (person, source, transferred) => ask({kind: "prepare", person, source}, FETCH_MS, transferred);
 
 /** Forget a person. */
 export const forget = (person) => worker?.postMessage({kind: "forget", person, number: 0});

@@ -2,6 +2,7 @@
  * The people whose edits are answered here, in the browser: what the network saw of them has been fetched, since the mouse
  * came near. What is answered here is what the backend would answer; where that cannot be, it is asked as ever.
  */
+import {askBackend} from "./asking.js";
 import * as backend from "../edits/backend.js";
 import {config, diagnostics} from "../config.js";
 import {contextOf} from "../edits/context.js";
@@ -10,20 +11,20 @@ import * as lsPage from "../label_studio/page.js";
 import * as lsRegions from "../label_studio/regions.js";
 import {membersOf} from "../pose/members.js";
 import {ownerId, personsOf, pointsOf} from "../pose/persons.js";
+import * as poses from "./poses.js";
 
 const REST_MS = 60; // that the mouse stays with a person before anything is fetched: it may only be passing
 const MOST_PEOPLE = 24; // 1.3 MB each
 const SMALLEST_PX = 4; // side of a box that the network looks at as it is
-const SAME_PX = 1e-3; // places as near as this get the same answer
 const NETWORK_MS = 60000; // after which a network that cannot be had may be another one
-const FAST_MS = 60; // both views are decoded under the moving mouse too, where that takes no longer
 
 let known = {annotation: null, people: new Map()}; // id of a person -> {number, joints, count, imageHw}; oldest first
 let latest = 0; // number of the newest person
 let isFetching = false;
 let notBefore = 0; // when something may be fetched again, after it could not be had
 let wanted = null; // id of the person under the mouse
-let bothMs = null; // how long decoding both views takes, about
+
+decoder.askBy(askBackend);
 
 function peopleOf(annotation) {
   if (known.annotation !== annotation) {
@@ -53,7 +54,7 @@ export async function prepare(annotation, id) {
     if (!url || known.people !== people || !lsPage.isSelected(annotation)) return;
     const number = ++latest;
     const context = {...contextOf(annotation, new Set([person.box.cleanId])), edited: [], browser: {person: id}};
-    const answer = await decoder.prepare(number, url, {task: lsPage.taskId(), context});
+    const answer = await decoder.prepare(number, {url, task: lsPage.taskId(), context});
     const isLost = answer.error || answer.unavailable === "network";
     if (isLost) {
       diagnostics.instant.trouble = answer.error ?? answer.reason;
@@ -99,9 +100,8 @@ export async function answer(annotation, edited) {
     forget(people, id);
     return null;
   }
-  const pose = await poseOf(query, 2);
+  const pose = await poses.atRelease(query.entry.number, query);
   if (isLost(pose, people, id)) return null;
-  time(pose.ms);
   diagnostics.instant.answers += 1;
   return {items: itemsOf(query, pose), notes: []};
 }
@@ -109,7 +109,7 @@ export async function answer(annotation, edited) {
 /** Have the answer to a drag that is just ending worked out, while Label Studio itself is still busy with its end. */
 export function hasten(annotation, joint, live) {
   const query = liveQueryOf(annotation, joint, live);
-  if (query) poseOf(query, 2);
+  if (query) poses.atRelease(query.entry.number, query);
 }
 
 function liveQueryOf(annotation, joint, live) {
@@ -122,13 +122,9 @@ function liveQueryOf(annotation, joint, live) {
 export async function foresee(annotation, joint, live) {
   const query = liveQueryOf(annotation, joint, live);
   if (!query) return null;
-  const views = (bothMs ?? 0) > FAST_MS ? 1 : 2;
-  const before = asked?.pose;
-  const promise = poseOf(query, views);
-  if (promise === before) return null; // it is shown already
-  const pose = await promise;
+  const pose = await poses.underMouse(query.entry.number, query);
+  if (!pose) return null; // it is shown already
   if (pose.error ? isLost(pose, peopleOf(annotation), ownerId(joint)) : !pose.isCovered) return null;
-  if (views === 2) time(pose.ms);
   return movesOf(query, pose);
 }
 
@@ -138,23 +134,6 @@ function isLost(pose, people, id) {
   if (!pose.error && pose.isCovered) return false;
   forget(people, id);
   return true;
-}
-
-let asked = null; // what was decoded last: a release asks what the latest move has asked
-
-function poseOf(query, views) {
-  const {entry, keypoints, fixed, box} = query;
-  const isSame = (a, b) => a.every((value, i) => Object.is(value, b[i]) || Math.abs(value - b[i]) < SAME_PX);
-  const isAsked =
-    asked?.number === entry.number &&
-    asked.views === views &&
-    [[keypoints, asked.keypoints], [fixed, asked.fixed], [box, asked.box]].every(([a, b]) => isSame(a, b));
-  if (!isAsked) asked = {number: entry.number, views, keypoints, fixed, box, pose: decoder.decode(entry.number, query, views)};
-  return asked.pose;
-}
-
-function time(ms) {
-  bothMs = bothMs === null ? ms : 0.7 * bothMs + 0.3 * ms;
 }
 
 /** A person as the decoder takes it; null where only the backend can tell. */

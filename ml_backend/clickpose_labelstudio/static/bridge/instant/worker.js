@@ -1,31 +1,21 @@
 /**
  * What runs in a worker of its own, beside the page, so that the page never waits: it fetches what decodes poses, keeps it
- * in the browser, and decodes. `work` is self-contained, since its text is all that the worker gets.
+ * in the browser, and decodes. `work` is self-contained, since its text is all that the worker gets. It knows of no server:
+ * the canvas of FiftyOne's plugin has the same worker, and asks another one.
  *
  * Messages are `{number, kind, …}` and answered with `{number, …}` or `{number, error, isFinal}`; an answer with
  * `unavailable` ("network" or "person") says for what the backend answers by itself.
+ *
+ * @param ask (source, part) -> promise of "runtime" or "decoder", or, without a part, of the person that the source, as
+ *   `prepare` was given it, is of: as clickpose_labelstudio/browser_decoding.py has them. Self-contained, too.
  */
-export function work() {
+export function work(ask) {
   const STORE = "parts"; // of the browser's database "clickpose"
   const KEPT = 3; // parts of a kind, of the latest use
   const people = new Map(); // number of a person -> inputs of one view and of all
   const loading = new Map(); // name of a part -> promise of it
   let session = {name: null, ort: null, run: null};
   let queue = Promise.resolve();
-
-  /** Ask the backend through Label Studio. */
-  async function ask(url, task, context) {
-    const response = await fetch(url, {
-      method: "POST",
-      credentials: "same-origin",
-      headers: {"Content-Type": "application/json"},
-      body: JSON.stringify({task, context}),
-    });
-    if (!response.ok) throw new Error(`Label Studio answered ${response.status}`);
-    const answer = await response.json();
-    if (answer.errors?.length) throw new Error(String(answer.errors[0]));
-    return answer.data?.browser ?? {unavailable: "network", reason: "the backend is an older one"};
-  }
 
   const bytesOf = (base64) => Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
 
@@ -50,19 +40,19 @@ export function work() {
     });
   }
 
-  /** A part by its name, from the browser, else from the backend; fetched once. */
-  function part(kind, name, url, task) {
+  /** A part by its name, from the browser, else from who is asked; fetched once. */
+  function part(kind, name, source) {
     if (!loading.has(name)) {
-      const promise = read(kind, name, url, task);
+      const promise = read(kind, name, source);
       promise.catch(() => loading.delete(name));
       loading.set(name, promise);
     }
     return loading.get(name);
   }
 
-  async function read(kind, name, url, task) {
+  async function read(kind, name, source) {
     const kept = await withStore("readonly", (store) => store.get(name));
-    const found = kept ?? (await ask(url, task, {result: [], edited: [], browser: kind}));
+    const found = kept ?? (await ask(source, kind));
     if (found.name !== name) throw new Error(`Expected the ${kind} ${name}, got ${found.name ?? found.reason}`);
     await withStore("readwrite", (store) => store.put({...found, kind, used: Date.now()}));
     if (!kept) await forgetOld(kind);
@@ -75,9 +65,9 @@ export function work() {
     if (old.length) await withStore("readwrite", (store) => old.forEach(({name}) => store.delete(name)));
   }
 
-  async function open({runtime, decoder}, url, task) {
+  async function open({runtime, decoder}, source) {
     if (session.name === decoder) return;
-    const [engine, network] = await Promise.all([part("runtime", runtime, url, task), part("decoder", decoder, url, task)]);
+    const [engine, network] = await Promise.all([part("runtime", runtime, source), part("decoder", decoder, source)]);
     try {
       const ort = session.ort ?? (await start(engine));
       const graph = await unpack(bytesOf(network.graph));
@@ -92,7 +82,7 @@ export function work() {
     const address = URL.createObjectURL(new Blob([script], {type: "text/javascript"}));
     const ort = await import(address);
     URL.revokeObjectURL(address);
-    ort.env.wasm.numThreads = 1; // more need headers that Label Studio does not send
+    ort.env.wasm.numThreads = 1; // more need headers that servers do not send
     ort.env.wasm.wasmBinary = (await unpack(bytesOf(wasm))).buffer;
     return ort;
   }
@@ -110,11 +100,11 @@ export function work() {
   }
 
   /** Get ready for a person. */
-  async function prepare({person, url, task, context}) {
-    const given = await ask(url, task, context);
+  async function prepare({person, source}) {
+    const given = await ask(source);
     if (given.unavailable) return given;
     const isFirst = session.name !== given.decoder;
-    await open(given, url, task);
+    await open(given, source);
     const inputs = Object.entries(given.inputs).map(([name, input]) => [name, arrayOf(input)]);
     const of = (views) => Object.fromEntries(inputs.map(([name, input]) => [name, tensor(input, views)]));
     people.set(person, {decoder: given.decoder, 1: of(1), 2: of(2)});
@@ -146,6 +136,7 @@ export function work() {
       keypoints: take("new_keypoints"),
       box: take("new_box"),
       scores: take("keypoint_scores"),
+      visibilities: take("visibility_scores"),
       score: take("instance_score")[0],
       isCovered: take("covered")[0] > 0.5,
       ms: performance.now() - started,
