@@ -69,16 +69,16 @@ def predict_cached(predictor: PosePredictor, path: str, box_xyxy: np.ndarray) ->
         return predictor.decode(regions, box_xyxy[None])[0]
 
 
-def encode_ahead(predictor: PosePredictor, path: str, pose: Pose) -> None:
-    """Encode a person unless it is, so that its first click is answered as fast as any other.
+def encode_ahead(predictor: PosePredictor, path: str, pose: Pose) -> EncodedRegion:
+    """Encode a person unless it is, so that its first click is answered as fast as any other; return its region.
 
     Raises:
         ValueError: as :func:`refine_cached`.
     """
     _require_same_joints(predictor, pose)
     with PREDICTOR_LOCK:
-        if best_region(predictor, _regions(predictor, path), pose) is None:
-            _encoding(predictor, path)(prompt_box(pose)[None])
+        known = best_region(predictor, _regions(predictor, path), pose)
+        return known or _encoding(predictor, path)(prompt_box(pose)[None])[0]
 
 
 def _regions(predictor: PosePredictor, path: str) -> list[EncodedRegion]:

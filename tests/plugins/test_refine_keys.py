@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 
@@ -12,21 +11,22 @@ from clickpose_fiftyone.install import plugin_folder
 
 pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
 
-UI = plugin_folder() / "ui" / "refine"
+UI = plugin_folder() / "ui"
 BRIDGE = plugin_folder().parents[1] / "ml_backend" / "clickpose_labelstudio" / "static" / "bridge"
 
 
 def run(tmp_path, body, *modules):
-    """Run JavaScript that imports modules of the canvas (or paths), each by its name; returns what it prints, read."""
+    """Run JavaScript that imports modules of the canvas by their names, and the bridge's keys as ``bridge_bindings``;
+    returns what it prints, read."""
+    copied = {UI: tmp_path / "plugins" / "pose_review" / "ui",
+              BRIDGE: tmp_path / "ml_backend" / "clickpose_labelstudio" / "static" / "bridge"}  # fmt: skip
+    for source, target in copied.items():
+        shutil.copytree(source, target, dirs_exist_ok=True)
     (tmp_path / "package.json").write_text('{"type": "module"}')
-    copied = tmp_path / "ui"
-    for source in UI.glob("*.js"):
-        copied.mkdir(exist_ok=True)
-        (copied / source.name).write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
-    (tmp_path / "pose_reviewer.js").write_text('export const reviewer = () => "";')  # of the page
-    for path in (BRIDGE / "keys" / "bindings.js",):
-        (copied / f"bridge_{path.name}").write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
-    lines = [f'import * as {Path(name).stem} from "./ui/{name}.js";' for name in modules]
+    (copied[UI] / "pose_reviewer.js").write_text('export const reviewer = () => "";')  # of the page
+    paths = {name: copied[UI] / "refine" / f"{name}.js" for name in modules}
+    paths["bridge_bindings"] = copied[BRIDGE] / "keys" / "bindings.js"
+    lines = [f'import * as {name} from "{path.as_uri()}";' for name, path in paths.items()]
     script = tmp_path / "run.js"
     script.write_text("\n".join([*lines, body]), encoding="utf-8")
     done = subprocess.run(["node", script], capture_output=True, text=True, check=True, timeout=60)
@@ -35,13 +35,14 @@ def run(tmp_path, body, *modules):
 
 def test_keys_with_shift_are_those_of_the_bridge(tmp_path):
     body = "console.log(JSON.stringify([bindings.bindings, bridge_bindings.bindings]));"
-    own, bridge = run(tmp_path, body, "bindings", "bridge_bindings")
+    own, bridge = run(tmp_path, body, "bindings")
     known = {binding["action"]: binding["keys"] for binding in bridge if binding["action"]}
     shared = {binding["action"]: binding["keys"] for binding in own if binding["action"] in known}
     assert shared == {action: known[action] for action in shared} and len(shared) >= 14
     pressed = [tuple(binding["keys"]) for binding in own]
     assert len(set(pressed)) == len(pressed)
-    actions = set(re.findall(r"^export (?:const|(?:async )?function) (\w+)", (UI / "actions.js").read_text(), re.M))
+    source = (UI / "refine" / "actions.js").read_text()
+    actions = set(re.findall(r"^export (?:const|(?:async )?function) (\w+)", source, re.M))
     assert {binding["action"] for binding in own} - {None} <= actions
 
 

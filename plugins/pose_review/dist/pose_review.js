@@ -413,14 +413,487 @@ function read(photo) {
 return {keep, restore};
 })();
 
+// ../../../ml_backend/clickpose_labelstudio/static/bridge/instant/worker.js
+modules["../../../ml_backend/clickpose_labelstudio/static/bridge/instant/worker"] = (() => {
+function work(ask) {
+  const STORE = "parts"; // of the browser's database "clickpose"
+  const KEPT = 3; // parts of a kind, of the latest use
+  const people = new Map(); // number of a person -> inputs of one view and of all
+  const loading = new Map(); // name of a part -> promise of it
+  let session = {name: null, ort: null, run: null};
+  let queue = Promise.resolve();
+
+  const bytesOf = (base64) => Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+
+  async function unpack(bytes) {
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    return new Uint8Array(await new Response(stream).arrayBuffer());
+  }
+
+  function withStore(mode, use) {
+    return new Promise((done) => {
+      const opening = self.indexedDB?.open("clickpose", 1);
+      if (!opening) return done(null);
+      opening.onerror = () => done(null);
+      opening.onupgradeneeded = () => opening.result.createObjectStore(STORE, {keyPath: "name"});
+      opening.onsuccess = () => {
+        const transaction = opening.result.transaction(STORE, mode);
+        const request = use(transaction.objectStore(STORE));
+        transaction.oncomplete = () => (opening.result.close(), done(request?.result ?? null));
+        transaction.onerror = transaction.onabort = () => (opening.result.close(), done(null));
+      };
+    });
+  }
+
+  function part(kind, name, source) {
+    if (!loading.has(name)) {
+      const promise = read(kind, name, source);
+      promise.catch(() => loading.delete(name));
+      loading.set(name, promise);
+    }
+    return loading.get(name);
+  }
+
+  async function read(kind, name, source) {
+    const kept = await withStore("readonly", (store) => store.get(name));
+    const found = kept ?? (await ask(source, kind));
+    if (found.name !== name) throw new Error(`Expected the ${kind} ${name}, got ${found.name ?? found.reason}`);
+    await withStore("readwrite", (store) => store.put({...found, kind, used: Date.now()}));
+    if (!kept) await forgetOld(kind);
+    return found;
+  }
+
+  async function forgetOld(kind) {
+    const all = (await withStore("readonly", (store) => store.getAll())) ?? [];
+    const old = all.filter((entry) => entry.kind === kind).sort((a, b) => b.used - a.used).slice(KEPT);
+    if (old.length) await withStore("readwrite", (store) => old.forEach(({name}) => store.delete(name)));
+  }
+
+  async function open({runtime, decoder}, source) {
+    if (session.name === decoder) return;
+    const [engine, network] = await Promise.all([part("runtime", runtime, source), part("decoder", decoder, source)]);
+    try {
+      const ort = session.ort ?? (await start(engine));
+      const graph = await unpack(bytesOf(network.graph));
+      session = {name: decoder, ort, run: await ort.InferenceSession.create(graph, {executionProviders: ["wasm"]})};
+    } catch (error) {
+      throw Object.assign(error, {isFinal: true}); // trying again would change nothing
+    }
+    people.clear();
+  }
+
+  async function start({script, wasm}) {
+    const address = URL.createObjectURL(new Blob([script], {type: "text/javascript"}));
+    const ort = await import(address);
+    URL.revokeObjectURL(address);
+    ort.env.wasm.numThreads = 1; // more need headers that servers do not send
+    ort.env.wasm.wasmBinary = (await unpack(bytesOf(wasm))).buffer;
+    return ort;
+  }
+
+  function tensor({type, shape, array}, views) {
+    const count = shape.length > 1 ? Math.min(views, shape[0]) : shape[0];
+    return new session.ort.Tensor(type, array.subarray(0, (array.length / shape[0]) * count), [count, ...shape.slice(1)]);
+  }
+
+  const ARRAYS = {float16: Uint16Array, float32: Float32Array, float64: Float64Array};
+
+  function arrayOf({type, shape, data}) {
+    return {type, shape, array: new ARRAYS[type](bytesOf(data).buffer)};
+  }
+
+  async function prepare({person, source}) {
+    const given = await ask(source);
+    if (given.unavailable) return given;
+    const isFirst = session.name !== given.decoder;
+    await open(given, source);
+    const inputs = Object.entries(given.inputs).map(([name, input]) => [name, arrayOf(input)]);
+    const of = (views) => Object.fromEntries(inputs.map(([name, input]) => [name, tensor(input, views)]));
+    people.set(person, {decoder: given.decoder, 1: of(1), 2: of(2)});
+    if (isFirst) await warmUp(person, given.joint_count);
+    return {joints: given.joints, count: given.joint_count, imageHw: given.image_hw};
+  }
+
+  function warmUp(person, count) {
+    const nothing = {keypoints: new Float64Array(2 * count).fill(NaN), fixed: new Float64Array(count)};
+    const first = () => decode({person, views: 2, ...nothing, box: Float64Array.of(0, 0, 9, 9)});
+    return (queue = queue.then(first));
+  }
+
+  async function decode({person, views, keypoints, fixed, box}) {
+    const known = people.get(person);
+    if (known?.decoder !== session.name) throw new Error("This person is not known any more");
+    const {Tensor} = session.ort;
+    const started = performance.now();
+    const result = await session.run.run({
+      ...known[views],
+      keypoints: new Tensor("float64", keypoints, [fixed.length, 2]),
+      fixed: new Tensor("float64", fixed, [fixed.length]),
+      box: new Tensor("float64", box, [4]),
+    });
+    const take = (name) => Array.from(result[name].data);
+    return {
+      keypoints: take("new_keypoints"),
+      box: take("new_box"),
+      scores: take("keypoint_scores"),
+      visibilities: take("visibility_scores"),
+      score: take("instance_score")[0],
+      isCovered: take("covered")[0] > 0.5,
+      ms: performance.now() - started,
+    };
+  }
+
+  const forget = ({person}) => (people.delete(person), {});
+  const kinds = {prepare, decode, forget};
+
+  self.onmessage = ({data}) => {
+    const answer = async () => {
+      try {
+        self.postMessage({number: data.number, ...(await kinds[data.kind](data))});
+      } catch (error) {
+        self.postMessage({number: data.number, error: String(error?.message ?? error), isFinal: error?.isFinal});
+      }
+    };
+    if (data.kind === "decode") queue = queue.then(answer);
+    else answer();
+  };
+}
+return {work};
+})();
+
+// ../../../ml_backend/clickpose_labelstudio/static/bridge/instant/decoder.js
+modules["../../../ml_backend/clickpose_labelstudio/static/bridge/instant/decoder"] = (() => {
+const {work} = modules["../../../ml_backend/clickpose_labelstudio/static/bridge/instant/worker"];
+
+const SLOW_MS = 1500; // a decoding that takes longer is not waited for
+const FETCH_MS = 60000; // and a fetch: the runtime comes once, over a line that may be slow
+const MOST_FAILURES = 3; // decodings in a row, after which the backend is asked for everything
+const PAUSE_MS = 60000; // for so long: the machine may only have been busy
+
+let worker = null;
+let asker = null; // how it gets what it needs, see worker.js
+let failures = 0;
+let notBefore = 0; // when another decoding is tried; never, where this browser cannot
+let reason = ""; // why none is tried now
+let latest = 0; // number of the newest message
+const waiting = new Map(); // number of a message -> how to answer it
+
+const askBy = (ask) => (asker = ask);
+
+const isPossible = () => performance.now() >= notBefore;
+
+function start() {
+  const address = URL.createObjectURL(new Blob([`(${work})(${asker})`], {type: "text/javascript"}));
+  worker = new Worker(address, {type: "module"});
+  URL.revokeObjectURL(address);
+  worker.onmessage = ({data}) => settle(data.number, data);
+  worker.onerror = (event) => giveUp(event.message ?? "the worker does not run here", Infinity);
+}
+
+function settle(number, answer) {
+  waiting.get(number)?.(answer);
+  waiting.delete(number);
+}
+
+function giveUp(why, pauseMs) {
+  reason = why;
+  notBefore = performance.now() + pauseMs;
+  failures = 0;
+  for (const number of [...waiting.keys()]) settle(number, {error: reason});
+  worker?.terminate();
+  worker = null;
+}
+
+async function ask(message, timeoutMs, transferred = []) {
+  if (!isPossible()) return {error: reason};
+  try {
+    if (!worker) start();
+  } catch (error) {
+    giveUp(String(error), Infinity);
+    return {error: String(error)};
+  }
+  const number = ++latest;
+  const answer = await new Promise((done) => {
+    waiting.set(number, done);
+    setTimeout(() => settle(number, {error: "too slow"}), timeoutMs);
+    worker.postMessage({...message, number}, transferred);
+  });
+  if (answer.isFinal) giveUp(answer.error, Infinity);
+  return answer;
+}
+
+const prepare = (person, source, transferred) => ask({kind: "prepare", person, source}, FETCH_MS, transferred);
+
+const forget = (person) => worker?.postMessage({kind: "forget", person, number: 0});
+
+async function decode(person, {keypoints, fixed, box}, views) {
+  const answer = await ask({kind: "decode", person, views, keypoints, fixed, box}, SLOW_MS);
+  failures = answer.error ? failures + 1 : 0;
+  if (failures === MOST_FAILURES) giveUp(answer.error, PAUSE_MS);
+  return answer;
+}
+return {askBy, isPossible, prepare, forget, decode};
+})();
+
+// ../../../ml_backend/clickpose_labelstudio/static/bridge/instant/poses.js
+modules["../../../ml_backend/clickpose_labelstudio/static/bridge/instant/poses"] = (() => {
+const decoder = modules["../../../ml_backend/clickpose_labelstudio/static/bridge/instant/decoder"];
+
+const SAME_PX = 1e-3; // places as near as this get the same answer
+const FAST_MS = 60; // both views are decoded under the moving mouse too, where that takes no longer
+
+let asked = null; // what was decoded last
+let bothMs = null; // how long decoding both views takes, about
+
+const atRelease = (person, query) => poseOf(person, query, 2);
+
+function underMouse(person, query) {
+  const before = asked?.pose;
+  const pose = poseOf(person, query, bothMs > FAST_MS ? 1 : 2);
+  return pose === before ? null : pose;
+}
+
+function poseOf(person, {keypoints, fixed, box}, views) {
+  const isSame = (a, b) => a.every((value, i) => Object.is(value, b[i]) || Math.abs(value - b[i]) < SAME_PX);
+  const isAsked =
+    asked?.person === person &&
+    asked.views === views &&
+    [[keypoints, asked.keypoints], [fixed, asked.fixed], [box, asked.box]].every(([a, b]) => isSame(a, b));
+  if (!isAsked) asked = {person, views, keypoints, fixed, box, pose: decoded(person, {keypoints, fixed, box}, views)};
+  return asked.pose;
+}
+
+async function decoded(person, query, views) {
+  const pose = await decoder.decode(person, query, views);
+  if (views === 2 && !pose.error) bothMs = bothMs === null ? pose.ms : 0.7 * bothMs + 0.3 * pose.ms;
+  return pose;
+}
+return {atRelease, underMouse};
+})();
+
+// refine/asking.js
+modules["refine/asking"] = (() => {
+function askPage({port}, part) {
+  return new Promise((done, fail) => {
+    const {port1, port2} = new MessageChannel();
+    port1.onmessage = ({data}) => {
+      port1.close();
+      if (data.problem) fail(new Error(data.problem));
+      else done(data);
+    };
+    port.postMessage(part ?? "person", [port2]);
+  });
+}
+
+function portsOf(supply) {
+  const {port1: near, port2: far} = new MessageChannel();
+  near.onmessage = async ({data, ports}) => ports[0].postMessage(await supply(data));
+  return {near, far};
+}
+return {askPage, portsOf};
+})();
+
+// refine/instant.js
+modules["refine/instant"] = (() => {
+const decoder = modules["../../../ml_backend/clickpose_labelstudio/static/bridge/instant/decoder"];
+const poses = modules["../../../ml_backend/clickpose_labelstudio/static/bridge/instant/poses"];
+const {askPage, portsOf} = modules["refine/asking"];
+const {isPlaced} = modules["refine/people"];
+
+const MOST_PEOPLE = 24; // 1.3 MB each
+const NETWORK_MS = 60_000; // after which a network that cannot be had may be another one
+let latest = 0; // number of the newest person, of all panels
+let fetching = Promise.resolve(); // one at a time
+
+decoder.askBy(askPage);
+
+class Instant {
+  told = {people: 0, answers: 0, previews: 0, delays: [], trouble: null}; // for tests and the curious
+  #people = new Map(); // id -> number, null where only Python can tell; oldest first
+  #wanted = null; // id of the latest person that was to be prepared
+  #notBefore = 0;
+  #ask;
+
+  constructor(ask) {
+    this.#ask = ask;
+  }
+
+  clear() {
+    for (const number of this.#people.values()) decoder.forget(number);
+    this.#people = new Map();
+    this.#wanted = null;
+    this.told.people = 0;
+  }
+
+  #isPossible = () => decoder.isPossible() && performance.now() >= this.#notBefore;
+
+  prepare(id, about) {
+    this.#wanted = id;
+    const people = this.#people;
+    fetching = fetching.then(() => (this.#wanted === id && people === this.#people && !people.has(id) ? this.#fetch(id, about) : null));
+    return fetching;
+  }
+
+  async #fetch(id, about) {
+    const people = this.#people;
+    let said = null;
+    const supply = async (part) => {
+      if (part !== "person") return this.#ask("part", {field: about.field, part});
+      said = await this.#ask("prepare", {...about, in_browser: true});
+      return said.problem ? said : said.browser ?? {unavailable: "person", reason: "joints are placed one by one"};
+    };
+    const number = this.#isPossible() ? await this.#equip(supply) : null;
+    if (people === this.#people) this.#keep(id, number);
+    else if (number) decoder.forget(number);
+    return said ?? this.#ask("prepare", about);
+  }
+
+  async #equip(supply) {
+    const {near, far} = portsOf(supply);
+    const number = ++latest;
+    const answer = await decoder.prepare(number, {port: far}, [far]);
+    near.close();
+    const reason = answer.error ?? (answer.unavailable && answer.reason);
+    if (!reason) return number;
+    this.told.trouble = reason;
+    if (answer.error || answer.unavailable === "network") this.#notBefore = performance.now() + NETWORK_MS;
+    return null;
+  }
+
+  #keep(id, number) {
+    this.#people.set(id, number);
+    const old = [...this.#people.keys()].slice(0, Math.max(this.#people.size - MOST_PEOPLE, 0));
+    old.forEach((other) => this.forget(other));
+    this.told.people = [...this.#people.values()].filter(Boolean).length;
+  }
+
+  forget(id) {
+    if (this.#people.get(id)) decoder.forget(this.#people.get(id));
+    this.#people.delete(id);
+    this.told.people = [...this.#people.values()].filter(Boolean).length;
+  }
+
+  async answer(person) {
+    const number = this.#people.get(person.id);
+    if (!number) return null;
+    const pose = await poses.atRelease(number, queryOf(person));
+    if (this.#isLost(person.id, pose)) return null;
+    this.told.answers += 1;
+    return recordOf(person, pose);
+  }
+
+  async foresee(person) {
+    const number = this.#people.get(person.id);
+    if (!number) return null;
+    const pose = await poses.underMouse(number, queryOf(person));
+    if (!pose || (pose.error ? this.#isLost(person.id, pose) : !pose.isCovered)) return null;
+    return recordOf(person, pose);
+  }
+
+  #isLost(id, pose) {
+    if (pose.error) this.told.trouble = pose.error;
+    if (!pose.error && pose.isCovered) return false;
+    this.forget(id);
+    return true;
+  }
+}
+
+function queryOf({joints, box}) {
+  const keypoints = Float64Array.from(joints.flatMap((joint) => (joint ? joint.slice(0, 2) : [NaN, NaN])));
+  const fixed = Float64Array.from(joints, (joint) => (joint && isPlaced(joint) ? 1 : 0));
+  return {keypoints, fixed, box: Float64Array.from(box)};
+}
+
+function recordOf({joints}, {keypoints, scores, visibilities, box, score}) {
+  const record = (joint, i) =>
+    joint && [keypoints[2 * i], keypoints[2 * i + 1], scores[i], visibilities[i], isPlaced(joint)];
+  return {joints: joints.map(record), box, score};
+}
+return {Instant};
+})();
+
+// refine/preview.js
+modules["refine/preview"] = (() => {
+const people = modules["refine/people"];
+
+class Preview {
+  id = null; // who is shown otherwise; null for nobody
+  person = null; // and how
+  #instant;
+  #onShown; // something is to be painted
+  #placed = null; // the person with the joint under the mouse, the others as they were
+  #others = null; // the latest {id, record} that was foreseen
+  #movedAt = 0;
+  #isDragged = false;
+  #isBusy = false;
+
+  constructor(instant, onShown) {
+    this.#instant = instant;
+    this.#onShown = onShown;
+  }
+
+  drag(placed) {
+    if (this.#others?.id !== placed.id) this.#others = null;
+    this.#isDragged = true;
+    this.#movedAt = performance.now();
+    this.#placed = placed;
+    this.#show();
+    if (!this.#isBusy) this.#follow();
+  }
+
+  #show() {
+    this.id = this.#placed.id;
+    this.person = this.#others ? people.follow(this.#placed, this.#others.record) : this.#placed;
+    this.#onShown();
+  }
+
+  async #follow() {
+    this.#isBusy = true;
+    let asked = null;
+    while (this.#isDragged && asked !== this.#placed) {
+      asked = this.#placed;
+      const since = this.#movedAt;
+      const record = await this.#instant.foresee(asked);
+      if (!record || !this.#isDragged || this.#placed.id !== asked.id) continue;
+      this.#others = {id: asked.id, record};
+      this.#show();
+      const {told} = this.#instant;
+      told.previews += 1;
+      told.delays = [...told.delays.slice(-199), performance.now() - since];
+    }
+    this.#isBusy = false;
+  }
+
+  release() {
+    this.#isDragged = false;
+    this.#others = null;
+  }
+
+  end() {
+    if (this.#isDragged) return;
+    Object.assign(this, {id: null, person: null});
+    this.#onShown();
+  }
+
+  cancel() {
+    this.release();
+    this.end();
+  }
+}
+return {Preview};
+})();
+
 // refine/session.js
 modules["refine/session"] = (() => {
 const drafts = modules["refine/drafts"];
+const {Instant} = modules["refine/instant"];
 const people = modules["refine/people"];
+const {Preview} = modules["refine/preview"];
 const steps = modules["refine/steps"];
 const {reviewer} = modules["pose_reviewer"];
 
 const PREPARE_MS = 120; // that somebody stays chosen before the network looks at it
+const REST_MS = 60; // and that the mouse stays with somebody: it may only be passing
 
 class Session {
   photo = null; // as of on_open: all but the people
@@ -436,17 +909,19 @@ class Session {
   visited = []; // {field, sample_id, label_id} of those whom Next has left
   busy = 0; // questions on their way
   elsewhere = null; // {id, joints}: joints that somebody placed in the app itself; the rest may follow them
-  preview = null; // {id, person}: one that is being dragged, as it would be
+  onPreview = () => {}; // paints who is being dragged
   samplesChanged = () => {}; // has the app show samples as they are now
   #ask;
   #listeners = new Set();
   #turn = 0; // of questions for another photo: the latest one counts
   #queue = Promise.resolve(); // of joints whose person is to follow
-  #prepared = new Set();
+  #unanswered = 0; // of these
   #timer = 0;
 
   constructor(ask) {
     this.#ask = ask;
+    this.instant = new Instant((name, params) => this.#ask(name, params));
+    this.preview = new Preview(this.instant, () => this.onPreview());
   }
 
   subscribe(listener) {
@@ -491,7 +966,8 @@ class Session {
     const {lost, ...state} = drafts.restore(photo, found);
     const before = isSame ? this.stored : new Map();
     Object.assign(this, state, {photo: isSame ? Object.assign(this.photo, photo) : photo, problem: null});
-    if (!isSame) this.#prepared.clear();
+    if (!isSame) this.instant.clear();
+    this.preview.end();
     if (!(isSame && isAgain && this.person())) this.choose(this.person(chosen) ? chosen : this.people[0]?.id ?? null);
     this.past.filter((step) => step.joint !== undefined && !step.isAnswered).forEach(({key}) => this.#follow(key));
     this.elsewhere = photo.is_annotatable ? placedElsewhere(before, this.stored) : null;
@@ -503,7 +979,8 @@ class Session {
   forget() {
     Object.assign(this, {photo: null, people: [], stored: new Map(), past: [], future: [], chosen: null, joint: null, says: "", notice: ""});
     this.visited = [];
-    this.#prepared.clear();
+    this.instant.clear();
+    this.preview.cancel();
     this.tell();
   }
 
@@ -517,20 +994,25 @@ class Session {
 
   choose(id, joint = null) {
     Object.assign(this, {chosen: id, joint});
-    clearTimeout(this.#timer);
-    const person = this.person();
-    if (person && !this.#prepared.has(id)) this.#timer = setTimeout(() => this.#prepare(person), PREPARE_MS);
+    this.approach(id, PREPARE_MS);
     this.tell();
   }
 
-  async #prepare(person) {
+  approach(id, restMs = REST_MS) {
+    clearTimeout(this.#timer);
+    const person = this.person(id ?? undefined);
+    if (person) this.#timer = setTimeout(() => this.#prepare(person.id), restMs);
+  }
+
+  async #prepare(id) {
     const {photo} = this;
-    this.#prepared.add(person.id);
-    const {notice} = await this.#ask("prepare", {
+    const person = this.person(id);
+    if (!person) return;
+    const said = await this.instant.prepare(id, {
       field: photo.field, filepath: photo.filepath, image_hw: [photo.height, photo.width], person: bare(person),
     });
-    if (photo !== this.photo) return;
-    this.notice = notice ?? "";
+    if (photo !== this.photo || !said) return;
+    this.notice = said.notice ?? "";
     this.tell();
   }
 
@@ -542,6 +1024,7 @@ class Session {
 
   edit(before, after, says, more = {}) {
     const step = {key: people.nextVersion(), id: (before ?? after).id, before, after, says, ...more};
+    if (step.joint === undefined) this.preview.end();
     this.people = steps.redone(this.people, step);
     this.#remember([...this.past, step], []);
     this.choose(after ? step.id : this.people[0]?.id ?? null, after && this.joint);
@@ -594,7 +1077,11 @@ class Session {
   }
 
   #follow(key) {
-    this.#queue = this.#queue.then(() => this.#answer(key));
+    this.#unanswered += 1;
+    this.#queue = this.#queue.then(() => this.#answer(key)).finally(() => {
+      this.#unanswered -= 1;
+      if (!this.#unanswered) this.preview.end();
+    });
   }
 
   async #answer(key) {
@@ -602,8 +1089,11 @@ class Session {
     const step = this.past.find((other) => other.key === key);
     if (!step || step.isAnswered) return;
     const [x, y] = step.after.joints[step.joint];
-    const answer = await this.ask("click", {person: bare(step.after), joint: photo.joints[step.joint], x, y});
+    const here = await this.instant.answer(step.after);
     if (photo !== this.photo) return; // asked again when it is shown again
+    const answer = here ?? (await this.ask("click", {person: bare(step.after), joint: photo.joints[step.joint], x, y}));
+    if (photo !== this.photo) return;
+    if (!here) this.approach(step.id, 0); // so that the next joint is answered here
     if (answer.problem) {
       this.say(answer.problem);
       return;
@@ -623,6 +1113,7 @@ class Session {
   undo() {
     const step = this.past.at(-1);
     if (!step || step.receipt) return null;
+    this.preview.end();
     this.people = steps.undone(this.people, step);
     this.#remember(this.past.slice(0, -1), [...this.future, step]);
     this.#chooseOf(step, step.before);
@@ -633,6 +1124,7 @@ class Session {
   redo() {
     const step = this.future.at(-1);
     if (!step) return;
+    this.preview.end();
     this.people = steps.redone(this.people, step);
     this.#remember([...this.past, step], this.future.slice(0, -1));
     this.#chooseOf(step, step.after);
@@ -1647,6 +2139,7 @@ class Board {
     this.#session = session;
     this.#onChange = onChange;
     session.subscribe(() => this.#follow());
+    session.onPreview = () => this.invalidate();
   }
 
   attach(element, canvases) {
@@ -1851,6 +2344,7 @@ class Board {
     const now = session.person(gesture.id);
     if (!now?.joints[gesture.joint]) {
       this.#gesture = null; // undone, or another photo, meanwhile
+      session.preview.cancel();
       return;
     }
     const {scale} = this.view;
@@ -1858,13 +2352,14 @@ class Board {
     const [width, height] = [session.photo.width, session.photo.height];
     const to = [x + (at.x - gesture.at.x) / scale, y + (at.y - gesture.at.y) / scale];
     gesture.to = [Math.min(Math.max(to[0], 0), width), Math.min(Math.max(to[1], 0), height)];
-    session.preview = {id: gesture.id, person: people.place(now, gesture.joint, gesture.to)};
+    session.preview.drag(people.place(now, gesture.joint, gesture.to));
   }
 
   #hover(at) {
     const hit = this.mode ? null : pick(this.scene, at);
     const [hovered, hoveredJoint] = [hit?.id ?? null, hit?.joint ?? null];
     if (hovered === this.shown.hovered && hoveredJoint === this.shown.hoveredJoint) return;
+    if (hovered !== this.shown.hovered) this.#session.approach(hovered);
     this.show({hovered, hoveredJoint});
   }
 
@@ -1874,7 +2369,7 @@ class Board {
 
   cancel() {
     this.#gesture = null;
-    this.#session.preview = null;
+    this.#session.preview.cancel();
     this.set({mode: null});
   }
 
@@ -1882,7 +2377,7 @@ class Board {
     const gesture = this.#gesture;
     this.#gesture = null;
     const session = this.#session;
-    session.preview = null;
+    session.preview.release();
     if (!gesture) return;
     const at = this.#at(event);
     if (gesture.kind === "joint" && gesture.to) this.#drop(gesture);
@@ -1896,6 +2391,7 @@ class Board {
   #drop({id, joint, to}) {
     const before = this.#session.person(id);
     if (before?.joints[joint]) this.#session.place(before, joint, to);
+    else this.#session.preview.end();
   }
 
   placeJoint(position) {

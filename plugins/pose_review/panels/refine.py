@@ -10,6 +10,7 @@ import numpy as np
 from fiftyone.operators import types
 
 from clickpose_fiftyone.answering import known_answering, look_up_answering
+from clickpose_fiftyone.browser_answers import browser_part, browser_person
 from clickpose_fiftyone.canvas import photo_record, pose_record, record_pose
 from clickpose_fiftyone.checks import predicted_fields
 from clickpose_fiftyone.claims import hold
@@ -27,6 +28,9 @@ from clickpose_fiftyone.thumbnails import bounded_picture
 
 from .base import PosePanel, photos_of, prediction_field, register_backends, sentences
 
+_EVENTS = (
+    "open", "choose", "next", "prepare", "part", "click", "box", "save", "take_back", "undo_saved", "picture",
+)  # fmt: skip
 _ALONE = "No network at hand has these joints: they are placed one by one. clickpose adapt makes a network of them."
 
 
@@ -66,8 +70,7 @@ class RefinePanel(PosePanel):
 
     def show(self, ctx, panel):
         """Show the canvas, which nothing but its own browser changes."""
-        names = ("open", "choose", "next", "prepare", "click", "box", "save", "take_back", "undo_saved", "picture")
-        events = {name: self.method_to_uri(f"on_{name}") for name in names}
+        events = {name: self.method_to_uri(f"on_{name}") for name in _EVENTS}
         panel.view("canvas", types.View(component="PoseRefine", composite_view=True, events=events))
 
     @answers
@@ -107,13 +110,21 @@ class RefinePanel(PosePanel):
 
     @answers
     def on_prepare(self, ctx):
-        """Encode a person ahead of its first click, and answer what is to be known of the network."""
+        """Encode a person ahead of its first click, and answer what is to be known of the network; a browser that can
+        have the others follow by itself gets what it needs of the person."""
         skeleton, predictor = look_up_answering(ctx.dataset, ctx.params["field"])
         pose = record_pose(ctx.params["person"], skeleton, ctx.params["image_hw"])
         if not follows(predictor, pose):
             return {"notice": _ALONE}
-        encode_ahead(predictor, ctx.params["filepath"], pose)
-        return {"notice": other_network(ctx.dataset, ctx.params["field"], predictor)}
+        region = encode_ahead(predictor, ctx.params["filepath"], pose)
+        answer = {"notice": other_network(ctx.dataset, ctx.params["field"], predictor)}
+        return {**answer, "browser": browser_person(predictor, region)} if ctx.params.get("in_browser") else answer
+
+    @answers
+    def on_part(self, ctx):
+        """Answer with a part that browsers keep: the runtime, or the decoder of the field's network."""
+        _, predictor = _answering(ctx)
+        return browser_part(ctx.params["part"], predictor)
 
     @answers
     def on_click(self, ctx):

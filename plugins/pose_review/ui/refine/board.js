@@ -31,6 +31,7 @@ export class Board {
     this.#session = session;
     this.#onChange = onChange;
     session.subscribe(() => this.#follow());
+    session.onPreview = () => this.invalidate();
   }
 
   /** Paint on the canvases of an element, as large as it is, until the returned function is called. */
@@ -244,6 +245,7 @@ export class Board {
     const now = session.person(gesture.id);
     if (!now?.joints[gesture.joint]) {
       this.#gesture = null; // undone, or another photo, meanwhile
+      session.preview.cancel();
       return;
     }
     const {scale} = this.view;
@@ -251,13 +253,14 @@ export class Board {
     const [width, height] = [session.photo.width, session.photo.height];
     const to = [x + (at.x - gesture.at.x) / scale, y + (at.y - gesture.at.y) / scale];
     gesture.to = [Math.min(Math.max(to[0], 0), width), Math.min(Math.max(to[1], 0), height)];
-    session.preview = {id: gesture.id, person: people.place(now, gesture.joint, gesture.to)};
+    session.preview.drag(people.place(now, gesture.joint, gesture.to));
   }
 
   #hover(at) {
     const hit = this.mode ? null : pick(this.scene, at);
     const [hovered, hoveredJoint] = [hit?.id ?? null, hit?.joint ?? null];
     if (hovered === this.shown.hovered && hoveredJoint === this.shown.hoveredJoint) return;
+    if (hovered !== this.shown.hovered) this.#session.approach(hovered);
     this.show({hovered, hoveredJoint});
   }
 
@@ -268,7 +271,7 @@ export class Board {
   /** The mouse was taken away, such as by a dialog: nothing was meant. */
   cancel() {
     this.#gesture = null;
-    this.#session.preview = null;
+    this.#session.preview.cancel();
     this.set({mode: null});
   }
 
@@ -276,7 +279,7 @@ export class Board {
     const gesture = this.#gesture;
     this.#gesture = null;
     const session = this.#session;
-    session.preview = null;
+    session.preview.release();
     if (!gesture) return;
     const at = this.#at(event);
     if (gesture.kind === "joint" && gesture.to) this.#drop(gesture);
@@ -290,6 +293,7 @@ export class Board {
   #drop({id, joint, to}) {
     const before = this.#session.person(id);
     if (before?.joints[joint]) this.#session.place(before, joint, to);
+    else this.#session.preview.end();
   }
 
   /** Put the chosen joint somewhere, also one that is not there yet. */

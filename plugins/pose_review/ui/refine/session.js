@@ -3,11 +3,14 @@
  * this browser alone; Python is asked questions, see panels/refine.py, and its answers are taken only while they fit.
  */
 import * as drafts from "./drafts.js";
+import {Instant} from "./instant.js";
 import * as people from "./people.js";
+import {Preview} from "./preview.js";
 import * as steps from "./steps.js";
 import {reviewer} from "../pose_reviewer.js";
 
 const PREPARE_MS = 120; // that somebody stays chosen before the network looks at it
+const REST_MS = 60; // and that the mouse stays with somebody: it may only be passing
 
 export class Session {
   photo = null; // as of on_open: all but the people
@@ -23,18 +26,20 @@ export class Session {
   visited = []; // {field, sample_id, label_id} of those whom Next has left
   busy = 0; // questions on their way
   elsewhere = null; // {id, joints}: joints that somebody placed in the app itself; the rest may follow them
-  preview = null; // {id, person}: one that is being dragged, as it would be
+  onPreview = () => {}; // paints who is being dragged
   samplesChanged = () => {}; // has the app show samples as they are now
   #ask;
   #listeners = new Set();
   #turn = 0; // of questions for another photo: the latest one counts
   #queue = Promise.resolve(); // of joints whose person is to follow
-  #prepared = new Set();
+  #unanswered = 0; // of these
   #timer = 0;
 
   /** @param ask (name of an event, parameters) -> promise of its answer, {problem} where there is none. */
   constructor(ask) {
     this.#ask = ask;
+    this.instant = new Instant((name, params) => this.#ask(name, params));
+    this.preview = new Preview(this.instant, () => this.onPreview());
   }
 
   subscribe(listener) {
@@ -81,7 +86,8 @@ export class Session {
     const {lost, ...state} = drafts.restore(photo, found);
     const before = isSame ? this.stored : new Map();
     Object.assign(this, state, {photo: isSame ? Object.assign(this.photo, photo) : photo, problem: null});
-    if (!isSame) this.#prepared.clear();
+    if (!isSame) this.instant.clear();
+    this.preview.end();
     if (!(isSame && isAgain && this.person())) this.choose(this.person(chosen) ? chosen : this.people[0]?.id ?? null);
     this.past.filter((step) => step.joint !== undefined && !step.isAnswered).forEach(({key}) => this.#follow(key));
     this.elsewhere = photo.is_annotatable ? placedElsewhere(before, this.stored) : null;
@@ -94,7 +100,8 @@ export class Session {
   forget() {
     Object.assign(this, {photo: null, people: [], stored: new Map(), past: [], future: [], chosen: null, joint: null, says: "", notice: ""});
     this.visited = [];
-    this.#prepared.clear();
+    this.instant.clear();
+    this.preview.cancel();
     this.tell();
   }
 
@@ -108,21 +115,27 @@ export class Session {
 
   choose(id, joint = null) {
     Object.assign(this, {chosen: id, joint});
-    clearTimeout(this.#timer);
-    const person = this.person();
-    if (person && !this.#prepared.has(id)) this.#timer = setTimeout(() => this.#prepare(person), PREPARE_MS);
+    this.approach(id, PREPARE_MS);
     this.tell();
   }
 
+  /** The mouse is with somebody, or with nobody: then who is chosen comes next. */
+  approach(id, restMs = REST_MS) {
+    clearTimeout(this.#timer);
+    const person = this.person(id ?? undefined);
+    if (person) this.#timer = setTimeout(() => this.#prepare(person.id), restMs);
+  }
+
   /** Have the network look at a person, so that its first joint is followed at once. */
-  async #prepare(person) {
+  async #prepare(id) {
     const {photo} = this;
-    this.#prepared.add(person.id);
-    const {notice} = await this.#ask("prepare", {
+    const person = this.person(id);
+    if (!person) return;
+    const said = await this.instant.prepare(id, {
       field: photo.field, filepath: photo.filepath, image_hw: [photo.height, photo.width], person: bare(person),
     });
-    if (photo !== this.photo) return;
-    this.notice = notice ?? "";
+    if (photo !== this.photo || !said) return;
+    this.notice = said.notice ?? "";
     this.tell();
   }
 
@@ -140,6 +153,7 @@ export class Session {
    */
   edit(before, after, says, more = {}) {
     const step = {key: people.nextVersion(), id: (before ?? after).id, before, after, says, ...more};
+    if (step.joint === undefined) this.preview.end();
     this.people = steps.redone(this.people, step);
     this.#remember([...this.past, step], []);
     this.choose(after ? step.id : this.people[0]?.id ?? null, after && this.joint);
@@ -195,7 +209,11 @@ export class Session {
   }
 
   #follow(key) {
-    this.#queue = this.#queue.then(() => this.#answer(key));
+    this.#unanswered += 1;
+    this.#queue = this.#queue.then(() => this.#answer(key)).finally(() => {
+      this.#unanswered -= 1;
+      if (!this.#unanswered) this.preview.end();
+    });
   }
 
   async #answer(key) {
@@ -203,8 +221,11 @@ export class Session {
     const step = this.past.find((other) => other.key === key);
     if (!step || step.isAnswered) return;
     const [x, y] = step.after.joints[step.joint];
-    const answer = await this.ask("click", {person: bare(step.after), joint: photo.joints[step.joint], x, y});
+    const here = await this.instant.answer(step.after);
     if (photo !== this.photo) return; // asked again when it is shown again
+    const answer = here ?? (await this.ask("click", {person: bare(step.after), joint: photo.joints[step.joint], x, y}));
+    if (photo !== this.photo) return;
+    if (!here) this.approach(step.id, 0); // so that the next joint is answered here
     if (answer.problem) {
       this.say(answer.problem);
       return;
@@ -226,6 +247,7 @@ export class Session {
   undo() {
     const step = this.past.at(-1);
     if (!step || step.receipt) return null;
+    this.preview.end();
     this.people = steps.undone(this.people, step);
     this.#remember(this.past.slice(0, -1), [...this.future, step]);
     this.#chooseOf(step, step.before);
@@ -236,6 +258,7 @@ export class Session {
   redo() {
     const step = this.future.at(-1);
     if (!step) return;
+    this.preview.end();
     this.people = steps.redone(this.people, step);
     this.#remember([...this.past, step], this.future.slice(0, -1));
     this.#chooseOf(step, step.after);
