@@ -65,6 +65,34 @@ def fiftyone_home() -> Path:
     return HOME
 
 
+@pytest.fixture(scope="session")
+def app(fiftyone_home):
+    """The address of the real app, for all browser tests of this run; the demo photos are predicted."""
+    from helpers.fiftyone_app import running_app
+
+    with running_app(fiftyone_home) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser(app):
+    """Headless Chromium, ended with the module: Playwright's event loop lets nobody else have one."""
+    from helpers.fiftyone_app import running_browser
+
+    with running_browser() as chromium:
+        yield chromium
+
+
+@pytest.fixture
+def dataset(app):
+    """A copy of the predicted demo photos; tests that need no app have datasets of their own."""
+    from helpers.fiftyone_app import copy_of_demo
+
+    copy = copy_of_demo()
+    yield copy
+    copy.delete()
+
+
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)

@@ -25,12 +25,9 @@ from helpers.fiftyone_app import (
     NAME,
     PHOTOS,
     canvas,
-    copy_of_demo,
     drag_joint,
     open_panel,
     press,
-    running_app,
-    running_browser,
     show,
     wait_for_canvas,
     wait_for_photo,
@@ -39,24 +36,12 @@ from helpers.fiftyone_app import (
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture(scope="module")
-def app(fiftyone_home):
-    with running_app(fiftyone_home) as address:
-        yield address
-
-
 @pytest.fixture
-def dataset(app):
-    copy = copy_of_demo()
-    yield copy
-    copy.delete()
-
-
-@pytest.fixture
-def page(app, dataset):
+def page(browser, app, dataset):
     """The app on that copy, its photos shown."""
-    with running_browser() as browser:
-        yield show(browser, app, dataset)
+    page = show(browser, app, dataset)
+    yield page
+    page.context.close()
 
 
 CERTAIN_PIXELS = """() => [...document.querySelectorAll('[data-cy=looker] canvas')].map((canvas) => {

@@ -16,14 +16,11 @@ from helpers.fiftyone_app import (
     ARTIFACTS,
     PHOTOS,
     canvas,
-    copy_of_demo,
     drag,
     drag_joint,
     joint_place,
     open_once,
     open_panel,
-    running_app,
-    running_browser,
     show,
     wait_for_canvas,
     wait_for_photo,
@@ -36,25 +33,6 @@ LOOKERS = """[...document.querySelectorAll('canvas')].filter((canvas) => !canvas
     .map((canvas) => canvas.toDataURL())"""
 PEOPLE = "session.people.map(({id, joints}) => [id, joints])"
 PICTURE = "[...document.querySelectorAll('[data-cy=refine-canvas]')].pop().toDataURL()"
-
-
-@pytest.fixture(scope="module")
-def app(fiftyone_home):
-    with running_app(fiftyone_home) as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def browser(app):
-    with running_browser() as chromium:
-        yield chromium
-
-
-@pytest.fixture
-def dataset(app):
-    copy = copy_of_demo()
-    yield copy
-    copy.delete()
 
 
 @pytest.fixture

@@ -6,32 +6,17 @@ import pytest
 from clickpose_fiftyone.demo import REVIEW_WORKSPACE, WORST_PEOPLE, WORST_PHOTOS, keep_start
 from clickpose_fiftyone.queue_filters import stored_filter
 from clickpose_fiftyone.review_log import actions_of
-from helpers.fiftyone_app import (
-    ARTIFACTS,
-    PATIENCE_MS,
-    WITHOUT_ADVERTISEMENT,
-    copy_of_demo,
-    press,
-    running_app,
-    running_browser,
-)
+from helpers.fiftyone_app import ARTIFACTS, PATIENCE_MS, WITHOUT_ADVERTISEMENT, press
 
 pytestmark = pytest.mark.browser
 SETTLED = "people settled"
 
 
-@pytest.fixture(scope="module")
-def app(fiftyone_home):
-    with running_app(fiftyone_home) as address:
-        yield address
-
-
 @pytest.fixture
-def dataset(app):
-    copy = copy_of_demo()
-    keep_start(copy)
-    yield copy
-    copy.delete()
+def dataset(dataset):
+    """With the views and panels that a review starts with."""
+    keep_start(dataset)
+    return dataset
 
 
 def review(browser, app, dataset, name):
@@ -55,44 +40,43 @@ def wait_until(page, holds):
     pytest.fail("It did not happen")
 
 
-def test_two_reviewers_share_the_queue_of_one_app(app, dataset):
-    with running_browser() as browser:
-        anna = review(browser, app, dataset, "Anna")
-        anna.locator("[data-cy=looker]").first.wait_for()  # the photos beside the queue
-        anna.locator("[data-cy=pose-legend]").wait_for()
-        ben = review(browser, app, dataset, "Ben")
-        ben.get_by_text("Anna has 8 in hand").wait_for()
-        anna.screenshot(path=ARTIFACTS / "start.png")
+def test_two_reviewers_share_the_queue_of_one_app(browser, app, dataset):
+    anna = review(browser, app, dataset, "Anna")
+    anna.locator("[data-cy=looker]").first.wait_for()  # the photos beside the queue
+    anna.locator("[data-cy=pose-legend]").wait_for()
+    ben = review(browser, app, dataset, "Ben")
+    ben.get_by_text("Anna has 8 in hand").wait_for()
+    anna.screenshot(path=ARTIFACTS / "start.png")
 
-        press(anna, "a")
-        anna.get_by_text(f"1 of 10 {SETTLED}").wait_for()
-        press(anna, "x")
-        anna.get_by_text(f"2 of 10 {SETTLED}").wait_for()
-        press(ben, "a")
-        ben.get_by_text(f"3 of 10 {SETTLED}").wait_for()
-        ben.get_by_text("Anna 2").wait_for()
-        done = [(action.what, action.by) for action in actions_of(dataset)]
-        assert done == [("accepted", "Ben"), ("rejected", "Anna"), ("accepted", "Anna")]
+    press(anna, "a")
+    anna.get_by_text(f"1 of 10 {SETTLED}").wait_for()
+    press(anna, "x")
+    anna.get_by_text(f"2 of 10 {SETTLED}").wait_for()
+    press(ben, "a")
+    ben.get_by_text(f"3 of 10 {SETTLED}").wait_for()
+    ben.get_by_text("Anna 2").wait_for()
+    done = [(action.what, action.by) for action in actions_of(dataset)]
+    assert done == [("accepted", "Ben"), ("rejected", "Anna"), ("accepted", "Anna")]
 
-        ben.get_by_text("person by person").first.click()
-        ben.locator("[role=listbox] [data-value=photo]").click()
-        wait_until(ben, lambda: stored_filter(dataset, "Ben").order == "photo")
-        assert stored_filter(dataset, "Anna").order == "person"
-        ben.reload()  # the name and the filters are kept
-        ben.get_by_text("photo by photo").first.wait_for()
-        assert ben.locator("[data-cy=pose-reviewer] input").input_value() == "Ben"
+    ben.get_by_text("person by person").first.click()
+    ben.locator("[role=listbox] [data-value=photo]").click()
+    wait_until(ben, lambda: stored_filter(dataset, "Ben").order == "photo")
+    assert stored_filter(dataset, "Anna").order == "person"
+    ben.reload()  # the name and the filters are kept
+    ben.get_by_text("photo by photo").first.wait_for()
+    assert ben.locator("[data-cy=pose-reviewer] input").input_value() == "Ben"
 
-        ben.get_by_text("rejected 1 person, Anna").first.scroll_into_view_if_needed()
-        ben.screenshot(path=ARTIFACTS / "history.png")
-        ben.get_by_role("button", name="Undo").nth(1).click()  # the newest is his own
-        ben.get_by_text("Taken back: rejected 1 person, Anna").first.wait_for()
-        tags = fo.load_dataset(dataset.name).count_label_tags("pred")
-        assert tags["accepted"] == 2 and "rejected" not in tags
+    ben.get_by_text("rejected 1 person, Anna").first.scroll_into_view_if_needed()
+    ben.screenshot(path=ARTIFACTS / "history.png")
+    ben.get_by_role("button", name="Undo").nth(1).click()  # the newest is his own
+    ben.get_by_text("Taken back: rejected 1 person, Anna").first.wait_for()
+    tags = fo.load_dataset(dataset.name).count_label_tags("pred")
+    assert tags["accepted"] == 2 and "rejected" not in tags
 
-        anna.goto(f"{app}/datasets/{dataset.name}?workspace={REVIEW_WORKSPACE}&view={WORST_PEOPLE}")
-        anna.locator("[data-cy=looker]").nth(7).wait_for()
-        press(anna, "g")  # the photos again, from people that were cut out of them
-        anna.locator("[data-cy=sidebar-entry-draggable-pred_boxes]").wait_for()
-        above, below = (anna.locator(f"[data-cy=sidebar-entry-draggable-{field}]") for field in ("pred_joints", "pred"))
-        assert above.bounding_box()["y"] < below.bounding_box()["y"]  # what stands above is drawn on top
-        anna.screenshot(path=ARTIFACTS / "after-worst-first.png")
+    anna.goto(f"{app}/datasets/{dataset.name}?workspace={REVIEW_WORKSPACE}&view={WORST_PEOPLE}")
+    anna.locator("[data-cy=looker]").nth(7).wait_for()
+    press(anna, "g")  # the photos again, from people that were cut out of them
+    anna.locator("[data-cy=sidebar-entry-draggable-pred_boxes]").wait_for()
+    above, below = (anna.locator(f"[data-cy=sidebar-entry-draggable-{field}]") for field in ("pred_joints", "pred"))
+    assert above.bounding_box()["y"] < below.bounding_box()["y"]  # what stands above is drawn on top
+    anna.screenshot(path=ARTIFACTS / "after-worst-first.png")
