@@ -223,7 +223,8 @@ def people_as_labels(dataset, _: int) -> None:
 
 def joints_as_documents(dataset, _: int) -> None:
     """What the package does with coloured joints."""
-    from clickpose_fiftyone.columns import PersonColumns, write_joints
+    from clickpose_fiftyone.columns import PersonColumns
+    from clickpose_fiftyone.joint_fields import write_joints
 
     columns = PersonColumns(dataset, "pred")
     scores = columns.joints("confidence")

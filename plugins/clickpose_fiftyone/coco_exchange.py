@@ -21,6 +21,7 @@ from clickpose.data.photo_files import same_shape
 from clickpose.data.tool_files import READ_SUFFIXES, is_datumaro, read_label_file, write_label_file, written_tool
 from clickpose.image_io import ImageError, read_sides
 from clickpose.outputs import check_outputs
+from clickpose.steps import Steps, stepwise
 from clickpose_fiftyone.checks import left_out, listed, plural, require_writable
 from clickpose_fiftyone.coco_kept import (
     Kept,
@@ -42,12 +43,12 @@ from clickpose_fiftyone.coco_reading import (
     read_list,
 )
 from clickpose_fiftyone.coco_writing import document_of
-from clickpose_fiftyone.collector import collector_paused
+from clickpose_fiftyone.collector import collector_paused, uncollected
 from clickpose_fiftyone.column_writes import label_documents, write_labels
 from clickpose_fiftyone.columns import count_rejected
 from clickpose_fiftyone.field_names import CATEGORY_ID, COCO_ID, GT, boxes_field_of, people_path, person_path
 from clickpose_fiftyone.overwriting import Writer, require_replaceable
-from clickpose_fiftyone.people_views import of_photos
+from clickpose_fiftyone.people_views import of_photos, photos_of
 from clickpose_fiftyone.photo_names import find_photo
 from clickpose_fiftyone.skeletons import set_skeleton, skeleton_of
 
@@ -123,9 +124,9 @@ def import_coco(
     return ExchangeSummary(len(photos), sum(len(found.keypoints) for found in labels), file.notes)
 
 
-@of_photos
-@collector_paused()
-def export_coco(samples, path: str | Path, field: str = GT, results: bool | None = None) -> ExchangeSummary:
+@stepwise
+@uncollected
+def export_coco(samples, path: str | Path, field: str = GT, results: bool | None = None) -> Steps[ExchangeSummary]:
     """Write the people of a field as a COCO keypoint file; an imported file comes back as it was, but for changes.
 
     Predictions get ``score``, ``keypoint_scores`` and ``visibility_scores`` as ``clickpose predict`` writes them.
@@ -137,13 +138,14 @@ def export_coco(samples, path: str | Path, field: str = GT, results: bool | None
         field: Keypoints field.
         results: True for a list of results, as pycocotools' ``loadRes`` takes it; None for what the field was read
             from, else a dataset.
+        progress: called with (people done, people in all); the file is written after the last of them.
 
     Raises:
         ValueError: if the field cannot serve, or two photos would have one file name.
     """
-    path = Path(path)
+    path, samples = Path(path), photos_of(samples)
     check_outputs({"path": path})
-    document = document_of(samples, field, results)
+    document = yield from document_of.steps(samples, field, results)
     if tool := written_tool(path):
         notes: Notes = {}
         if isinstance(document, Mapping):

@@ -14,6 +14,7 @@ from clickpose.data.coco_records import joints_there
 from clickpose.data.coco_results import VISIBLE_FROM
 from clickpose.data.coco_writing import fresh_ids, person_record, replace_joints
 from clickpose.skeleton import Skeleton
+from clickpose.steps import Steps, stepwise
 from clickpose_fiftyone.checks import image_sizes, require_keypoints, require_samples
 from clickpose_fiftyone.coco_kept import Kept, KeptDocument, kept_document, kept_entry, kept_images
 from clickpose_fiftyone.coco_reading import foreign_skeleton, image_of
@@ -40,6 +41,7 @@ from clickpose_fiftyone.truth import labelled_visibility, truth_areas
 
 _DIGITS = 9  # undoes the rounding of x / width * width
 _SAME_PX = 1e-6  # positions that differ by less are those that came in
+_PEOPLE_A_STEP = 1_000
 _LAST = float("inf")  # place of what was in no file
 _STORED = (COCO_ID, CATEGORY_ID, COCO_EXTRA, BOUNDING_BOX, AREA, ISCROWD, PRED_OKS, SCORE_RAW, KEYPOINT_OKS, CONFIDENCE)
 
@@ -65,7 +67,8 @@ class WrittenField:
     others: list[Kept]
 
 
-def document_of(samples, field: str, results: bool | None = None) -> dict | list[dict]:
+@stepwise
+def document_of(samples, field: str, results: bool | None = None) -> Steps[dict | list[dict]]:
     """Return the people of a field as a COCO keypoint dataset, or as a list of results.
 
     Args:
@@ -73,11 +76,12 @@ def document_of(samples, field: str, results: bool | None = None) -> dict | list
         field: Keypoints field.
         results: True for a list of results, as pycocotools' ``loadRes`` takes it; None for what the field was read
             from, else a dataset.
+        progress: called with (people done, people in all).
 
     Raises:
         ValueError: if the field cannot serve, or two photos would have one file name.
     """
-    written = written_field(samples, field)
+    written = yield from written_field.steps(samples, field)
     as_list = written.document.is_list if results is None else results
     ordered = sorted([*written.people, *written.others], key=lambda kept: kept.place)
     annotations = [entry for _, entry in ordered]
@@ -88,7 +92,8 @@ def document_of(samples, field: str, results: bool | None = None) -> dict | list
     return {**written.document.rest, "images": [image.entry for image in placed], "annotations": annotations}
 
 
-def written_field(samples, field: str) -> WrittenField:
+@stepwise
+def written_field(samples, field: str) -> Steps[WrittenField]:
     """Return the people of a field, their photos, and what else their file has; errors as :func:`document_of`."""
     require_samples(samples)
     require_keypoints(samples, field)
@@ -98,12 +103,17 @@ def written_field(samples, field: str) -> WrittenField:
     sizes = _sizes(samples, records)
     images = _images(samples, records, sizes)
     people = _People(PersonColumns(samples, field, skeleton, sizes), document)
+    entries = []
+    for kept in people.entries(images):
+        entries.append(kept)
+        if len(entries) % _PEOPLE_A_STEP == 0:
+            yield len(entries), len(people.columns)
     return WrittenField(
         document=document,
         categories=people.categories,
         images=images,
         rows=people.columns.rows,
-        people=list(people.entries(images)),
+        people=entries,
         others=[*_other_boxes(samples, field, images, sizes), *_others_of(document, images)],
     )
 
@@ -147,6 +157,7 @@ class _People:
     def __init__(self, columns: PersonColumns, document: KeptDocument):
         self.columns, self.document = columns, document
         self.categories = _categories(document, columns.skeleton)
+        columns.read_stored(*_STORED)
         self.stored = {name: columns.values(name) for name in _STORED}
         self.pixels = columns.points * columns.image_wh[columns.rows][:, None]
         self.flags = _flags(columns)

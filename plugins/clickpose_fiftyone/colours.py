@@ -16,7 +16,7 @@ from clickpose.draw import score_color
 from clickpose.steps import Steps, stepwise
 from clickpose_fiftyone.checks import fields_of, pose_fields, predicted_fields, require_writable
 from clickpose_fiftyone.collector import uncollected
-from clickpose_fiftyone.columns import PersonColumns, write_joints
+from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.conversion import PERSON
 from clickpose_fiftyone.field_names import (
     JOINT_OKS,
@@ -31,6 +31,7 @@ from clickpose_fiftyone.field_names import (
     joints_field_of,
 )
 from clickpose_fiftyone.fiftyone_internals import dataset_of, is_generated
+from clickpose_fiftyone.joint_fields import write_joints
 from clickpose_fiftyone.people_views import photos_of
 
 BINS = 10

@@ -68,8 +68,7 @@ def write_columns(samples, path: str, label_ids: Nested, persons: Mapping[str, N
             samples.set_values(name, values)
         return
     sample_ids = object_ids(samples)
-    operations = list(_operations(sample_ids, path, label_ids, persons, photos))
-    write_operations(samples, operations)
+    write_operations(samples, _operations(sample_ids, path, label_ids, persons, photos))
     for row, sample in _loaded(samples, sample_ids):
         set_loaded(sample, **{name: values[row] for name, values in photos.items()})
         people = dict(zip(label_ids[row] or (), range(len(label_ids[row] or ())), strict=True))
@@ -102,8 +101,7 @@ def write_labels(samples, labels: Mapping[str, tuple[type, Documents]]) -> None:
             samples.set_values(name, [None if value is None else kind.from_dict(value) for value in stored[name]])
         return
     sample_ids = object_ids(samples)
-    operations = list(_operations(sample_ids, "", [None] * len(sample_ids), {}, stored))
-    write_operations(samples, operations)
+    write_operations(samples, _operations(sample_ids, "", [None] * len(sample_ids), {}, stored))
     for row, sample in _loaded(samples, sample_ids):
         people = {name: (kind, nested[row]) for name, (kind, nested) in labels.items()}
         set_loaded(sample, **{name: None if new is None else late_labels(kind, new)

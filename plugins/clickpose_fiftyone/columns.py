@@ -6,20 +6,16 @@ in half a minute. Positions are pixels of the photo here and 0..1 of its width a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import chain
 
-import fiftyone as fo
 import numpy as np
 
 from clickpose.boxes import enclosing_box, xywh_to_xyxy
 from clickpose.skeleton import Skeleton
-from clickpose.steps import Steps, stepwise
 from clickpose.structures import Poses
 from clickpose_fiftyone.checks import image_sizes, require_keypoints
-from clickpose_fiftyone.collector import collector_paused
-from clickpose_fiftyone.column_writes import documents, plain, write_columns, write_labels
+from clickpose_fiftyone.column_writes import plain, write_columns
 from clickpose_fiftyone.conversion import absent_joints
 from clickpose_fiftyone.field_names import (
     BOUNDING_BOX,
@@ -35,9 +31,10 @@ from clickpose_fiftyone.field_names import (
     people_path,
 )
 from clickpose_fiftyone.fiftyone_internals import ID, dataset_of, is_generated, raw_columns
+from clickpose_fiftyone.person_values import Shape, flatten, numbers, read_values, shape_of
 from clickpose_fiftyone.skeletons import skeleton_of
 
-_PHOTOS_AT_ONCE = 5_000  # whose joints are written together
+_PHOTOS_AT_ONCE = 5_000  # that are written together, where progress is told
 POSE_ATTRIBUTES = (POINTS, VISIBILITY, KEYPOINT_OKS, FIXED, BOUNDING_BOX, PRED_OKS)
 
 
@@ -78,7 +75,7 @@ class PersonColumns:
         self.field = field
         self._path = people_path(field)
         self._read: dict[str, list] = {}  # attribute -> N values as they are stored
-        self._arrays: dict[tuple, np.ndarray] = {}
+        self._arrays: dict[str, np.ndarray] = {}  # attribute -> (N, …) numbers
         self._ids, self._nested_ids = self._read_ids(attributes, known)
         self.has_label = np.array([ids is not None for ids in self._nested_ids], bool)
         self.counts = np.array([len(ids or ()) for ids in self._nested_ids], int)
@@ -89,7 +86,7 @@ class PersonColumns:
     @cached_property
     def label_ids(self) -> list[str]:
         """N ids of the persons' labels."""
-        return _flatten(self._nested_ids)
+        return flatten(self._nested_ids)
 
     @cached_property
     def sample_ids(self) -> np.ndarray:
@@ -113,31 +110,49 @@ class PersonColumns:
 
     def values(self, attribute: str) -> list:
         """Return N values of an attribute as they are stored; None where a person has none. Do not change them."""
-        if attribute not in self._read:
-            self.read(attribute)
+        self.read_stored(attribute)
         return self._read[attribute]
 
+    def read_stored(self, *attributes: str) -> None:
+        """Read attributes together as they are stored, for :meth:`values`."""
+        if new := [name for name in attributes if name not in self._read]:
+            found, _ = read_values(self.samples, {name: self._expression(name) for name in new}, {})
+            self._keep(found, {})
+
     def read(self, *attributes: str) -> None:
-        """Read attributes together, which takes little longer than one: the database looks at each photo once."""
-        new = [attribute for attribute in attributes if attribute not in self._read]
+        """Read attributes together, which takes little longer than one: the database looks at each photo once.
+
+        Those that are numbers are kept as arrays, the others as they are stored.
+        """
+        new = [name for name in attributes if name not in self._read and name not in self._arrays]
         if new:
-            found = raw_columns(self.samples, {name: self._expression(name) for name in new})
-            self._keep({name: found[name] for name in new})
+            expressions = {name: self._expression(name) for name in new}
+            self._keep(*read_values(self.samples, expressions, self._shapes(new)))
 
     def _read_ids(self, attributes: Sequence[str], known: Mapping[str, list] | None) -> tuple[list[str], list]:
         """Read the ids of photos and people, and attributes of the people with them."""
-        wanted = {name: self._expression(name) for name in attributes}
-        wanted_ids = {"": f"${ID}", "people": self._expression(ID)}
-        found = raw_columns(self.samples, {**wanted_ids, **wanted}) if known is None else known
-        nested = [None if ids is None else list(map(str, ids)) for ids in found["people"]]
-        self._keep({name: found[name] for name in wanted})
-        return list(map(str, found[""])), nested
+        wanted = {"": f"${ID}", "people": self._expression(ID)}
+        wanted |= {name: self._expression(name) for name in attributes}
+        given = (dict(known), {}) if known is not None else read_values(self.samples, wanted, self._shapes(attributes))
+        found, arrays = given
+        photos, people = found.pop(""), found.pop("people")
+        self._keep({name: found[name] for name in attributes if name in found}, arrays)
+        return list(map(str, photos)), [None if ids is None else list(map(str, ids)) for ids in people]
 
     def _expression(self, attribute: str) -> dict:
         return people_expression(self.field, attribute, self._everybody)
 
-    def _keep(self, nested: Mapping[str, list]) -> None:
-        self._read.update({name: _flatten(values) for name, values in nested.items()})
+    def _shapes(self, attributes: Sequence[str]) -> dict[str, Shape]:
+        """Return the shapes of one person's numbers, of attributes that are numbers; none where joints are unknown."""
+        try:
+            shapes = {name: shape_of(name, len(self.skeleton)) for name in attributes}
+        except ValueError:  # told to whoever asks for joints
+            return {}
+        return {name: shape for name, shape in shapes.items() if shape is not None}
+
+    def _keep(self, nested: Mapping[str, list], arrays: Mapping[str, np.ndarray]) -> None:
+        self._read.update({name: flatten(values) for name, values in nested.items()})
+        self._arrays.update(arrays)
 
     def scalars(self, attribute: str) -> np.ndarray:
         """Return an attribute with one number a person: (N,); NaN where there is none.
@@ -145,7 +160,7 @@ class PersonColumns:
         Raises:
             ValueError: if the values are not numbers.
         """
-        return self._array(attribute, (len(self),), lambda values: values)
+        return self._array(attribute, ()).copy()
 
     def joints(self, attribute: str) -> np.ndarray:
         """Return an attribute with one number a joint: (N, K); NaN where there is none.
@@ -153,25 +168,31 @@ class PersonColumns:
         Raises:
             ValueError: if a person has another number of values than the skeleton joints.
         """
-        count = len(self.skeleton)
+        return self._array(attribute, (len(self.skeleton),)).copy()
 
-        def complete(values):
-            missing = [np.nan] * count
-            return [missing if value is None or value == [] else value for value in values]
+    def _array(self, attribute: str, shape: Shape) -> np.ndarray:
+        """Return the (N, *shape) numbers of an attribute; not to be changed.
 
-        return self._array(attribute, (len(self), count), complete)
-
-    def _array(self, attribute: str, shape: tuple[int, ...], complete) -> np.ndarray:
-        """Return the values of an attribute as an array of one's own; it is made of them once."""
-        key = attribute, shape
-        if key not in self._arrays:
-            self._arrays[key] = _numbers(complete(self.values(attribute)), shape, f"{self.field}.{attribute}")
-        return self._arrays[key].copy()
+        Raises:
+            ValueError: for other values.
+        """
+        self.read(attribute)
+        known = self._arrays.get(attribute)
+        if known is None or known.shape[1:] != shape:
+            try:
+                known = numbers(self.values(attribute), shape)
+            except (ValueError, TypeError):
+                name, wanted = f"{self.field}.{attribute}", (len(self), *shape)
+                raise ValueError(
+                    f"Expected numbers of shape {wanted} in {name}, got other values in some persons"
+                ) from None
+            self._arrays[attribute] = known
+        return known
 
     @cached_property
     def points(self) -> np.ndarray:
-        """(N, K, 2) in 0..1 of the photos, as they are stored, also of joints that are not there."""
-        return self._array(POINTS, (len(self), len(self.skeleton), 2), lambda values: values)
+        """(N, K, 2) in 0..1 of the photos, as they are stored, also of joints that are not there; not to be changed."""
+        return self._array(POINTS, (len(self.skeleton), 2))
 
     @cached_property
     def fixed(self) -> np.ndarray:
@@ -193,11 +214,7 @@ class PersonColumns:
     @cached_property
     def boxes_xyxy(self) -> np.ndarray:
         """(N, 4) px: each person's own box, else the one around the placed joints; NaN for a person without any."""
-        relative = self.values(BOUNDING_BOX)
-        scale = np.tile(self.image_wh[self.rows], 2)
-        missing = [np.nan] * 4
-        given = np.array([missing if box is None else box for box in relative], np.float64).reshape(-1, 4)
-        boxes = xywh_to_xyxy(given * scale)
+        boxes = xywh_to_xyxy(self._array(BOUNDING_BOX, (4,)) * np.tile(self.image_wh[self.rows], 2))
         for person in np.flatnonzero(~np.isfinite(boxes).all(axis=1)):
             if np.isfinite(self.keypoints[person]).all(axis=-1).any():
                 boxes[person] = enclosing_box(self.keypoints[person])
@@ -246,7 +263,30 @@ class PersonColumns:
         """Read attributes anew when they are asked for next: they were written."""
         for name in attributes:
             self._read.pop(name, None)
-        self._arrays = {key: array for key, array in self._arrays.items() if key[0] not in attributes}
+            self._arrays.pop(name, None)
+
+    def parts(self) -> Iterator[tuple[slice, PersonColumns]]:
+        """Yield some thousand photos after another: which of the N persons are in them, and these persons alone.
+
+        What was read of them goes along. Copies of people, such as patches, are written whole: they are one part.
+        """
+        total, ends = len(self.counts), np.concatenate([[0], np.cumsum(self.counts)])
+        size = total if is_generated(self.samples) else _PHOTOS_AT_ONCE
+        for start in range(0, total, max(size, 1)):
+            photos = slice(start, min(start + size, total))
+            people = slice(ends[photos.start], ends[photos.stop])
+            yield people, self if photos.stop - start == total else self._part(photos, people)
+
+    def _part(self, photos: slice, people: slice) -> PersonColumns:
+        known = {"": self._ids[photos], "people": self._nested_ids[photos]}
+        view = dataset_of(self.samples).select(known[""], ordered=True)
+        part = PersonColumns(
+            view, self.field, self.__dict__.get("skeleton"), rejected=self._everybody, known=known,
+            image_wh=self.image_wh[photos] if "image_wh" in self.__dict__ else None,
+        )  # fmt: skip
+        part._read = {name: values[people] for name, values in self._read.items()}
+        part._arrays = {name: values[people] for name, values in self._arrays.items()}
+        return part
 
     def nest(self, values: Sequence) -> list:
         """Return N flat values as one list a sample; None for a sample whose field is None."""
@@ -265,58 +305,6 @@ class PersonColumns:
     def totals(self, values: np.ndarray) -> np.ndarray:
         """Return the (S,) int sums of the (N,) persons' counts."""
         return np.bincount(self.rows, weights=values, minlength=len(self.counts)).astype(int)
-
-
-@stepwise
-def write_joints(
-    columns: PersonColumns, field: str, shown: np.ndarray, attributes: Mapping[str, np.ndarray]
-) -> Steps[None]:
-    """Write joints of the persons as a field of their own: keypoints of one point, labelled by joint.
-
-    Some thousand photos at a time: the joints of 250,000 people as documents take gigabytes.
-
-    Args:
-        columns: the persons.
-        field: Keypoints field to write, free or one that this function wrote.
-        shown: (N, K) which joints, all of them placed.
-        attributes: name -> (N, K) numbers or texts; NaN is written as None.
-        progress: called with (photos done, photos in all).
-
-    Raises:
-        ValueError: if the field or an attribute of it holds something else; nothing is written.
-    """
-    total, ends = len(columns.counts), np.concatenate([[0], np.cumsum(columns.counts)])
-    step = total if is_generated(columns.samples) else _PHOTOS_AT_ONCE
-    for start in range(0, total, max(step, 1)):
-        stop = min(start + step, total)
-        people = slice(ends[start], ends[stop])
-        nested = _joint_documents(columns, people, columns.counts[start:stop], shown, attributes)
-        photos = columns.samples
-        if stop - start < total:
-            photos = dataset_of(photos).select(columns.sample_ids[start:stop].tolist(), ordered=True)
-        write_labels(photos, {field: (fo.Keypoints, nested)})
-        yield stop, total
-
-
-@collector_paused()
-def _joint_documents(
-    columns: PersonColumns, people: slice, counts: np.ndarray, shown: np.ndarray, attributes: Mapping[str, np.ndarray]
-) -> list[list[dict]]:
-    """Return the joints of some people for :func:`write_labels`; ``counts`` of them are in each photo."""
-    shown, names = shown[people], columns.skeleton.names
-    persons, joints = np.nonzero(shown)
-    points = columns.points[people].tolist()
-    chosen = {name: plain(values[people][persons, joints]) for name, values in attributes.items()}
-    written = documents(
-        fo.Keypoint,
-        (
-            {"label": names[joint], POINTS: [points[person][joint]], **dict(zip(chosen, values, strict=True))}
-            for person, joint, *values in zip(persons.tolist(), joints.tolist(), *chosen.values(), strict=True)
-        ),
-    )
-    rows = np.repeat(np.arange(len(counts)), counts)
-    ends = np.cumsum(np.bincount(rows, weights=shown.sum(axis=1), minlength=len(counts)).astype(int)).tolist()
-    return [written[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
 
 def lowest_oks(columns: PersonColumns, pred_oks: np.ndarray) -> dict[str, np.ndarray]:
@@ -363,14 +351,3 @@ def count_rejected(samples, field: str) -> int:
     """Return how many people of a field somebody rejected."""
     tags = raw_columns(samples, {TAGS: people_expression(field, TAGS)})[TAGS]
     return sum(REJECTED in (known or ()) for people in tags for known in people or ())
-
-
-def _flatten(nested: Sequence[list | None]) -> list:
-    return list(chain.from_iterable(values or () for values in nested))
-
-
-def _numbers(rows: Sequence, shape: tuple[int, ...], name: str) -> np.ndarray:
-    try:
-        return np.array(rows, dtype=np.float64).reshape(shape)
-    except (ValueError, TypeError):
-        raise ValueError(f"Expected numbers of shape {shape} in {name}, got other values in some persons") from None

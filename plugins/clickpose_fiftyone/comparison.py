@@ -14,9 +14,10 @@ from clickpose.metrics.agreement import Agreement, PoseSet, compare_poses
 from clickpose.metrics.oks import keypoint_oks
 from clickpose_fiftyone.checks import people, require_keypoints, require_samples, require_writable
 from clickpose_fiftyone.colours import dataset_scheme, score_bins
-from clickpose_fiftyone.columns import POSE_ATTRIBUTES, PersonColumns, write_joints
+from clickpose_fiftyone.columns import POSE_ATTRIBUTES, PersonColumns
 from clickpose_fiftyone.field_names import AREA, HISTORY, JOINT_OKS, OKS_BIN, differences_field_of
 from clickpose_fiftyone.fiftyone_internals import dataset_of
+from clickpose_fiftyone.joint_fields import write_joints
 from clickpose_fiftyone.kept import kept_while_unchanged
 from clickpose_fiftyone.people_views import of_photos
 from clickpose_fiftyone.truth import require_same_joints

@@ -7,7 +7,8 @@ with a sentence that names the function to mend.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 
 import fiftyone as fo
 import fiftyone.utils.annotations as foua
@@ -17,6 +18,7 @@ from fiftyone.core.odm import bulk_write, get_db_conn
 from clickpose_fiftyone.collector import collector_paused
 
 ID = "_id"  # of a document as the database keeps it: photos and labels; an ObjectId
+_PHOTOS_AT_ONCE = 5_000
 CLASS = "_cls"  # of an embedded document: the name of its class
 
 
@@ -84,10 +86,20 @@ def raw_columns(samples, expressions: Mapping[str, object]) -> dict[str, list]:
     Returns:
         name -> S values; None where a photo has none.
     """
+    columns: dict[str, list] = {name: [] for name in expressions}
+    for batch in raw_batches(samples, expressions):
+        for name, values in batch.items():
+            columns[name] += values
+    return columns
+
+
+def raw_batches(samples, expressions: Mapping[str, object]) -> Iterator[dict[str, list]]:
+    """Yield what :func:`raw_columns` reads for some thousand photos at a time."""
     keys = {name: f"c{number}" for number, name in enumerate(expressions)}
     projection = {keys[name]: expression for name, expression in expressions.items()}
-    rows = list(samples._aggregate(pipeline=[{"$project": {ID: True, **projection}}]))
-    return {name: [row.get(key) for row in rows] for name, key in keys.items()}
+    photos = iter(samples._aggregate(pipeline=[{"$project": {ID: True, **projection}}]))
+    while rows := list(islice(photos, _PHOTOS_AT_ONCE)):
+        yield {name: [row.get(key) for row in rows] for name, key in keys.items()}
 
 
 def is_annotatable(samples, field: str) -> bool:
@@ -136,16 +148,17 @@ def stages_of(samples) -> list:
     return [[stage["_cls"], stage["kwargs"]] for stage in serialized_view(samples)]
 
 
-def write_operations(samples, operations: Sequence, ordered: bool = False) -> None:
+def write_operations(samples, operations: Iterable, ordered: bool = False) -> None:
     """Write to a dataset's photos in batches; samples that are loaded are not told, see :func:`loaded_samples`.
 
     Args:
         samples: a dataset or view.
-        operations: pymongo's, one a photo.
+        operations: pymongo's, one a photo; of some that are made as they are written, not all are held at once.
         ordered: one after another, where several are of a photo.
     """
-    if operations:
-        bulk_write(list(operations), photos_collection(samples), ordered=ordered)
+    operations, photos = iter(operations), photos_collection(samples)
+    while batch := list(islice(operations, _PHOTOS_AT_ONCE)):
+        bulk_write(batch, photos, ordered=ordered)
 
 
 def loaded_samples(samples) -> Mapping[str, fo.Sample]:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import fiftyone as fo
 import numpy as np
 
+from clickpose.steps import Steps, stepwise
 from clickpose_fiftyone.checks import plural, require_writable
-from clickpose_fiftyone.collector import collector_paused
-from clickpose_fiftyone.columns import PersonColumns, write_joints
+from clickpose_fiftyone.collector import uncollected
+from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.field_names import (
     JOINT_VISIBILITY,
     LOW_VISIBILITY_TAG,
@@ -20,7 +21,8 @@ from clickpose_fiftyone.field_names import (
     overlay_field_of,
 )
 from clickpose_fiftyone.fiftyone_internals import is_generated
-from clickpose_fiftyone.people_views import of_photos
+from clickpose_fiftyone.joint_fields import write_joints
+from clickpose_fiftyone.people_views import photos_of
 from clickpose_fiftyone.person_updates import change_tags
 
 LOW_VISIBILITY = 0.3
@@ -42,15 +44,15 @@ class VisibilitySummary:
         )
 
 
-@of_photos
-@collector_paused()
+@stepwise
+@uncollected
 def flag_low_visibility(
     samples,
     pred_field: str = PRED,
     threshold: float = LOW_VISIBILITY,
     tag: str | None = LOW_VISIBILITY_TAG,
     overlay: bool = True,
-) -> VisibilitySummary:
+) -> Steps[VisibilitySummary]:
     """Count, tag and show the joints whose visibility is below a threshold.
 
     Args:
@@ -59,26 +61,32 @@ def flag_low_visibility(
         threshold: in 0..1; below it a joint is flagged.
         tag: label tag of persons with such a joint (taken off the others); None for no tags.
         overlay: write ``<pred_field>_low_vis``, a field with the flagged joints only.
+        progress: called with (photos done, photos in all); those that are done are done with all of this.
 
     Raises:
         ValueError: if the field lacks visibilities or the threshold is not in 0..1.
     """
     if not 0 <= threshold <= 1:
         raise ValueError(f"Expected a threshold in 0..1, got {threshold}")
-    columns = PersonColumns(samples, pred_field)
+    samples, shown_in = photos_of(samples), overlay_field_of(pred_field)
+    columns = PersonColumns(samples, pred_field, attributes=(VISIBILITY, *((TAGS,) if tag else ())))
     visibility = columns.joints(VISIBILITY)
     if len(columns) and not np.isfinite(visibility).any():
         raise ValueError(f'Expected field "{pred_field}" to have visibility of its joints, got none; predict first')
     if overlay:
-        require_writable(samples, overlay_field_of(pred_field), fo.Keypoints)
+        require_writable(samples, shown_in, fo.Keypoints)
     low = low_joints(columns, visibility, threshold)
-    columns.write_all({}, low_counts(columns, visibility, threshold))
-    if tag:
-        write_tag(columns, tag, low.any(axis=1))
-    if overlay:
-        write_joints(columns, overlay_field_of(pred_field), low, {JOINT_VISIBILITY: visibility})
-    photos = int((columns.totals(low.sum(axis=1)) > 0).sum())
-    return VisibilitySummary(threshold, int(low.sum()), int(low.any(axis=1).sum()), photos)
+    in_photos = columns.totals(low.sum(axis=1))
+    done = 0
+    for people, part in columns.parts():
+        part.write_all({}, {NUM_LOW_VIS: in_photos[done : done + len(part.counts)]})
+        if tag:
+            write_tag(part, tag, low[people].any(axis=1))
+        if overlay:
+            write_joints(part, shown_in, low[people], {JOINT_VISIBILITY: visibility[people]})
+        done += len(part.counts)
+        yield done, len(columns.counts)
+    return VisibilitySummary(threshold, int(low.sum()), int(low.any(axis=1).sum()), int((in_photos > 0).sum()))
 
 
 def low_counts(columns: PersonColumns, visibility: np.ndarray, threshold: float) -> dict[str, np.ndarray]:

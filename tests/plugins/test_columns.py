@@ -7,8 +7,9 @@ import pytest
 from clickpose_fiftyone.acceptance import auto_accept, plan_acceptance
 from clickpose_fiftyone.colours import color_by_confidence, score_bins
 from clickpose_fiftyone.column_writes import label_documents, write_labels
-from clickpose_fiftyone.columns import PersonColumns, index_lowest_oks, lowest_oks, write_joints
+from clickpose_fiftyone.columns import PersonColumns, index_lowest_oks, lowest_oks
 from clickpose_fiftyone.field_names import ACCEPTED, SENT
+from clickpose_fiftyone.joint_fields import write_joints
 from clickpose_fiftyone.review import mark_persons, review_queue, worst_persons, worst_samples
 from clickpose_fiftyone.selection import farthest_first, select_for_labelling
 from clickpose_fiftyone.skeletons import set_skeleton
@@ -353,8 +354,10 @@ def test_labels_are_made_for_held_samples_only_when_somebody_looks_at_them(perso
 def test_a_column_is_read_once_and_anew_after_it_was_written(person_dataset, monkeypatch):
     from clickpose_fiftyone import columns as module
 
-    columns, asked, read = PersonColumns(person_dataset((2, 1)), "pred"), [], module.raw_columns
-    monkeypatch.setattr(module, "raw_columns", lambda view, wanted: asked.append(set(wanted)) or read(view, wanted))
+    columns, asked, read = PersonColumns(person_dataset((2, 1)), "pred"), [], module.read_values
+    monkeypatch.setattr(
+        module, "read_values", lambda view, wanted, *how: asked.append(set(wanted)) or read(view, wanted, *how)
+    )
     columns.placed, columns.keypoints, columns.scalars("pred_oks"), columns.scalars("pred_oks")
     assert asked == [{"points", "visibility", "keypoint_oks"}, {"pred_oks"}]
     columns.write("pred_oks", np.array([0.1, 0.2, 0.3]))

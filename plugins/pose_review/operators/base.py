@@ -161,6 +161,7 @@ class PoseOperator(foo.Operator):
 
     def done(self, ctx, text: str, **more):
         """Yield what ends a run that went well: the sentence, and more of the answer for callers from Python."""
+        self._keep_typed(ctx, {})
         if self.reloads:
             yield ctx.ops.reload_samples()  # see _finished
             yield ctx.ops.reload_dataset()

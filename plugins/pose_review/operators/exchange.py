@@ -11,6 +11,7 @@ from .base import (
     HIGH,
     LOW,
     PoseOperator,
+    SteppedOperator,
     default_prediction,
     fields_of_params,
     path_of_params,
@@ -128,12 +129,13 @@ class ImportCoco(PoseOperator):
         return summary
 
 
-class ExportCoco(PoseOperator):
+class ExportCoco(SteppedOperator):
     """Writes a COCO keypoint file."""
 
     key = "export_coco"
     title = "export COCO poses"
     description = "Write the poses of the view as a COCO keypoint file, with all their digits"
+    noun = "people"
     risk = LOW
     reloads = False
 
@@ -143,14 +145,17 @@ class ExportCoco(PoseOperator):
         inputs.str("path", label="File to write (.json; .xml for CVAT, .datumaro.json, .slp for SLEAP)", required=True)
         inputs.bool("results", label="Only a list of results, as pycocotools loads it", default=False)
 
-    def run(self, ctx, samples):
-        """Export."""
+    def long_run(self, ctx, samples):
+        """Export; cancelled, no file is written."""
         from clickpose_fiftyone.coco_exchange import export_coco
 
         path = path_of_params(ctx, "path", "a file to write")
         results = ctx.params.get("results") or None  # else as the field was read
-        summary = export_coco(samples, path, ctx.params.get("pred_field", PRED), results)
-        return f"{summary} They are in {os.path.abspath(path)}."
+        return export_coco.steps(samples, path, ctx.params.get("pred_field", PRED), results)
+
+    def text_of(self, ctx, result) -> str:
+        """Say where the file is."""
+        return f"{result} They are in {os.path.abspath(path_of_params(ctx, 'path', 'a file to write'))}."
 
 
 def _address_of(dataset, anno_key: str | None = None) -> str:

@@ -82,12 +82,13 @@ class PredictPoses(PoseOperator):
         yield from self.done(ctx, str(result), photos=result.photos, persons=result.persons, failures=result.failures)
 
 
-class FlagLowVisibility(PoseOperator):
+class FlagLowVisibility(SteppedOperator):
     """Counts, tags and shows hidden joints."""
 
     key = "flag_low_visibility"
     title = "flag low visibility"
     description = "Tag people with joints that are probably hidden, and show those joints in a field of their own"
+    noun = "photos"
 
     def define_inputs(self, ctx, inputs):
         """Field, threshold, tag, overlay."""
@@ -98,11 +99,11 @@ class FlagLowVisibility(PoseOperator):
         inputs.str("tag", label="Tag of such people (empty: none)", default=LOW_VISIBILITY_TAG)
         inputs.bool("overlay", label="Show the joints in a field", default=True)
 
-    def run(self, ctx, samples):
+    def long_run(self, ctx, samples):
         """Flag."""
         from clickpose_fiftyone.visibility import flag_low_visibility
 
-        return flag_low_visibility(
+        return flag_low_visibility.steps(
             samples, tag=ctx.params.get("tag", LOW_VISIBILITY_TAG) or None,
             **fields_of_params(ctx, "pred_field", "threshold", "overlay"),
         )  # fmt: skip
