@@ -85,11 +85,11 @@ def running_browser():
         browser.close()
 
 
-def show(browser, app, dataset, width=1500, height=950, photos=PHOTOS):
-    """A page of its own, with the photos of a dataset shown in the app."""
+def show(browser, app, dataset, width=1500, height=950, photos=PHOTOS, script=""):
+    """A page of its own, with the photos of a dataset shown in the app; a script runs before the app's own."""
     page = browser.new_context(viewport={"width": width, "height": height}).new_page()
     page.set_default_timeout(PATIENCE_MS)
-    page.add_init_script(WITHOUT_ADVERTISEMENT)
+    page.add_init_script(f"{WITHOUT_ADVERTISEMENT}; {script}")
     page.goto(f"{app}/datasets/{dataset.name}", wait_until="domcontentloaded")
     page.locator("[data-cy=looker]").nth(photos - 1).wait_for()
     return page
