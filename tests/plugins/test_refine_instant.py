@@ -31,24 +31,17 @@ ANSWERS = """Promise.all(Array.from({length: COUNT}, async (_, i) => {
     const random = (k) => { const x = Math.sin(97 * i + 13 * k) * 1e4; return x - Math.floor(x); };
     wrong.joints.forEach((joint, k) => {
         if (k !== i % 17 && random(k) > 0.15) return;
-        joint[0] += far * (random(k + 20) - 0.5); joint[1] += far * (random(k + 40) - 0.5); joint[4] = true; });
+        const to = (value, most, by) => Math.min(Math.max(value + far * (by - 0.5), 0), most);
+        joint[0] = to(joint[0], session.photo.width, random(k + 20));
+        joint[1] = to(joint[1], session.photo.height, random(k + 40));
+        joint[4] = true; });
     if (i % 3 === 0) wrong.joints[(i + 5) % 17] = wrong.joints[(i + 5) % 17][4] ? wrong.joints[(i + 5) % 17] : null;
     return [wrong, await session.instant.answer(wrong)]; }))"""
-BLOCKED = {
-    "no workers": """const Plain = window.Worker;
-        window.Worker = class extends Plain {
-            constructor(address, options) {
-                if (options?.type === 'module' && String(address).startsWith('blob:')) throw new Error('blocked');
-                super(address, options);
-            }
-        }""",
-    "no WebAssembly": """const plain = window.Blob;
-        window.Blob = class extends plain {
-            constructor(parts, options) {
-                super(parts.map(p => typeof p === 'string' && p.includes('onmessage') ?
-                    'delete self.WebAssembly; self.WebAssembly = undefined;' + p : p), options);
-            }
-        }""",
+_OWN_WORKER = """const plain = window.Blob; window.Blob = class extends plain { constructor(parts, options) {
+    super(parts.map(part => typeof part === 'string' && part.includes('onmessage') ? WITH + part : part), options); } }"""
+BLOCKED = {  # the app has workers of its own, which stay
+    "no workers": _OWN_WORKER.replace("WITH", '"throw new Error(`blocked`);"'),
+    "no WebAssembly": _OWN_WORKER.replace("WITH", '"delete self.WebAssembly; self.WebAssembly = undefined;"'),
 }
 
 
