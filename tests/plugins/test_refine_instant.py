@@ -38,7 +38,7 @@ ANSWERS = """Promise.all(Array.from({length: COUNT}, async (_, i) => {
     if (i % 3 === 0) wrong.joints[(i + 5) % 17] = wrong.joints[(i + 5) % 17][4] ? wrong.joints[(i + 5) % 17] : null;
     return [wrong, await session.instant.answer(wrong)]; }))"""
 _OWN_WORKER = """const plain = window.Blob; window.Blob = class extends plain { constructor(parts, options) {
-    const isOurs = part => typeof part === 'string' && part.includes('"clickpose"');
+    const isOurs = part => typeof part === 'string' && part.startsWith('(function work');
     super(parts.map(part => isOurs(part) ? WITH + part : part), options); } }"""
 BLOCKED = {  # the app has workers of its own, which stay
     "no workers": _OWN_WORKER.replace("WITH", '"throw new Error(`blocked`);"'),
@@ -116,7 +116,7 @@ def test_the_others_follow_under_the_mouse_and_stay_where_python_would_have_put_
     answered = page.evaluate(f"""async () => {{
         const {{session}} = document.querySelector('[data-cy=refine-board]').clickpose;
         session.undo();
-        return await {ANSWERS.replace("COUNT", "40")}; }}""")
+        return await {ANSWERS.replace("COUNT", "25")}; }}""")
     worst = compared = 0
     for wrong, here in answered:
         placed = next(i for i, joint in enumerate(wrong["joints"]) if joint and joint[4])
@@ -134,8 +134,8 @@ def test_the_others_follow_under_the_mouse_and_stay_where_python_would_have_put_
                 assert mine[2:4] == pytest.approx(theirs[2:4], abs=2e-4) and mine[4] == theirs[4]
         worst = max(worst, *np.abs(np.subtract(here["box"], there["box"])))
         assert here["score"] == pytest.approx(there["score"], abs=2e-4)
-    print(f"{compared} of 40 answered in the browser, at most {worst:.6f} px from Python")
-    assert compared >= 30 and worst < 0.05
+    print(f"{compared} of 25 answered in the browser, at most {worst:.6f} px from Python")
+    assert compared == 25 and worst < 0.05
 
     page.reload()  # what is costly is kept by the browser
     page.locator("[data-cy=looker]").nth(PHOTOS - 1).wait_for()
