@@ -26,17 +26,23 @@ READY = "session.instant.told.people > 0"
 SEEN = """board.scene.find(({isChosen}) => isChosen).points
     .map(({index, x, y}) => [index, (x - board.view.x) / board.view.scale, (y - board.view.y) / board.view.scale])"""
 # Put some joints of a person elsewhere, as drags would, and have the browser answer.
-ANSWERS = """Promise.all(Array.from({length: COUNT}, async (_, i) => {
-    const person = session.person(), wrong = structuredClone(person), far = 0.08 * (person.box[3] - person.box[1]);
-    const random = (k) => { const x = Math.sin(97 * i + 13 * k) * 1e4; return x - Math.floor(x); };
-    wrong.joints.forEach((joint, k) => {
-        if (k !== i % 17 && random(k) > 0.15) return;
+ANSWERS = """async (count) => {
+    const {session} = document.querySelector('[data-cy=refine-board]').clickpose, answers = [];
+    session.undo();
+    const person = session.person(), far = 0.1 * (person.box[3] - person.box[1]);
+    for (let i = 0; i < count; i++) {
+        const wrong = structuredClone(person);
+        const random = (k) => { const x = Math.sin(97 * i + 13 * k) * 1e4; return x - Math.floor(x); };
         const to = (value, most, by) => Math.min(Math.max(value + far * (by - 0.5), 0), most);
-        joint[0] = to(joint[0], session.photo.width, random(k + 20));
-        joint[1] = to(joint[1], session.photo.height, random(k + 40));
-        joint[4] = true; });
-    if (i % 3 === 0) wrong.joints[(i + 5) % 17] = wrong.joints[(i + 5) % 17][4] ? wrong.joints[(i + 5) % 17] : null;
-    return [wrong, await session.instant.answer(wrong)]; }))"""
+        wrong.joints.forEach((joint, k) => {
+            if (k !== i % 17 && random(k) > 0.15) return;
+            joint[0] = to(joint[0], session.photo.width, random(k + 20));
+            joint[1] = to(joint[1], session.photo.height, random(k + 40));
+            joint[4] = true; });
+        const absent = (i + 5) % 17;
+        if (i % 3 === 0 && !wrong.joints[absent][4]) wrong.joints[absent] = null;
+        answers.push([wrong, await session.instant.answer(wrong)]); }
+    return answers; }"""
 _OWN_WORKER = """const plain = window.Blob; window.Blob = class extends plain { constructor(parts, options) {
     const isOurs = part => typeof part === 'string' && part.startsWith('(function work');
     super(parts.map(part => isOurs(part) ? WITH + part : part), options); } }"""
@@ -113,10 +119,7 @@ def test_the_others_follow_under_the_mouse_and_stay_where_python_would_have_put_
     path, hw = canvas(page, "[session.photo.filepath, [session.photo.height, session.photo.width]]")
     predictor = shared_predictor("lite")
     encode_ahead(predictor, path, record_pose(before, COCO, hw))
-    answered = page.evaluate(f"""async () => {{
-        const {{session}} = document.querySelector('[data-cy=refine-board]').clickpose;
-        session.undo();
-        return await {ANSWERS.replace("COUNT", "25")}; }}""")
+    answered = page.evaluate(ANSWERS, 25)
     worst = compared = 0
     for wrong, here in answered:
         placed = next(i for i, joint in enumerate(wrong["joints"]) if joint and joint[4])
