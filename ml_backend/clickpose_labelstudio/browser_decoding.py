@@ -92,8 +92,8 @@ class BrowserDecoding:
             if predictor.fingerprint not in self._decoders:
                 graph = predictor.standalone_decoder()
                 name = "" if graph is None else hashlib.sha256(graph).hexdigest()[:16]
-                packed = b"" if graph is None else gzip.compress(graph, 6, mtime=0)
-                self._decoders = {predictor.fingerprint: (name, base64.b64encode(packed).decode())}
+                content = b"" if graph is None else base64.b64encode(gzip.compress(graph, 6, mtime=0))
+                self._decoders = {predictor.fingerprint: (name, content.decode())}
             name, packed = self._decoders[predictor.fingerprint]
         if not name:
             raise NotInBrowser("network", f"{predictor.name} has no decoder to be had apart")
