@@ -1,9 +1,14 @@
 """First poses of another network in the service: who made a prediction stays with it, and no click depends on them."""
 
+import subprocess
+from pathlib import Path
+
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import clickpose
+from clickpose import cli
 from clickpose.first_pose.network import FirstPoses
 from clickpose.first_pose.predictor import FirstPosePredictor
 from clickpose.named_image import name_of
@@ -87,3 +92,37 @@ def test_the_setting_is_read_and_passed_on():
     assert settings.to_environment()["CLICKPOSE_FIRST"] == "movenet:thunder.onnx"
     with pytest.raises(ValueError, match="Expected the network lite, which corrects first poses of others, got 'r50'"):
         ServiceSettings.from_environment({"CLICKPOSE_FIRST": "movenet:x", "CLICKPOSE_MODEL": "r50"})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            ["labelstudio", "start", "--first", "movenet:none.onnx"],
+            "MoveNet SinglePose at none.onnx, found",
+        ),
+        (["labelstudio", "start", "--first", "movenet"], "Expected first poses of kind:what"),
+        (["labelstudio", "start", "--first", "movenet:x", "--model", "r50"], "which corrects first poses of others"),
+        (["labelstudio", "start", "--first", "a:b", "--backend-url", "http://localhost:1"], "got --backend-url"),
+        (["serve", "--first", "yolo:none.onnx"], "YOLO pose network at none.onnx, found no such file"),
+        (["predict", "none.jpg", "--first", "rtmlib"], "Expected first poses of kind:what"),
+    ],
+)
+def test_what_cannot_be_had_is_refused_before_anything_starts(arguments, sentence, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "none.jpg").touch()
+    refused = CliRunner().invoke(cli.app, arguments)
+    assert refused.exit_code == 2 and sentence in refused.stderr
+    assert not (tmp_path / ".clickpose").exists()
+
+
+def test_the_environment_names_it_for_commands_and_make_does(tmp_path):
+    (tmp_path / "a.jpg").touch()
+    refused = CliRunner().invoke(cli.app, ["predict", str(tmp_path / "a.jpg")], env={"CLICKPOSE_FIRST": "movenet:gone"})
+    assert refused.exit_code == 2 and "MoveNet SinglePose at gone" in refused.stderr
+    makefile = Path(clickpose.__file__).parents[2] / "Makefile"
+    if not makefile.exists():
+        pytest.skip("needs a checkout")
+    command = ["make", "-n", "-C", str(makefile.parent), "run", "FIRST=movenet:a.onnx,name=b"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert '--first "movenet:a.onnx,name=b"' in printed
