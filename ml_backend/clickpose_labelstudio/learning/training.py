@@ -137,7 +137,9 @@ def learn(job: LearningJob, settings: ServiceSettings, versions: Versions) -> Ve
         _renew(job, settings, version)
     else:
         print(f"It does not go live; version {present.number} stays.", flush=True)
-    shutil.copyfile(candidate, job.out / WEIGHTS)  # the last thing: it tells that the job has finished
+    partial = job.out / f"{WEIGHTS}.partial"
+    shutil.copyfile(candidate, partial)
+    partial.replace(job.out / WEIGHTS)  # the last thing: it tells that the job has finished
     return version
 
 
