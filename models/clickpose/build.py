@@ -43,10 +43,13 @@ def load(
     predictor = _LOADERS[name](checkpoint, device, threads, **options)
     if not first:
         return predictor
-    from clickpose.first_pose.loading import load_first
+    from clickpose.first_pose.joining import keep_first, merge_poses
+    from clickpose.first_pose.loading import is_merged, load_first
     from clickpose.first_pose.predictor import FirstPosePredictor
 
-    return FirstPosePredictor(predictor, load_first(first, device, threads))
+    return FirstPosePredictor(
+        predictor, load_first(first, device, threads), merge_poses if is_merged(first) else keep_first
+    )
 
 
 def check_named(

@@ -149,6 +149,10 @@ class PosePredictor(ABC):
         """The network that moves joints after clicks: this one, or the one that corrects another's first poses."""
         return self
 
+    def for_strong_starts(self) -> PosePredictor:
+        """Return the network as it is to correct poses of another one, of which most joints are right already."""
+        return self
+
     def standalone_decoder(self) -> bytes | None:
         """Return an ONNX graph that answers as :meth:`refine_region` does, wherever ONNX runs; None without one."""
         return None

@@ -113,12 +113,25 @@ class FirstSpec:
         pairs = dict(option.split("=", 1) for option in options)
         return cls(kind if kind in KINDS else OWN, what, pairs)
 
+    @property
+    def is_merged(self) -> bool:
+        """Whether the poses are merged with lite's own, as the option ``merge=yes`` asks for.
+
+        Raises:
+            FirstPoseError: for another answer than yes or no.
+        """
+        said = self.options.get("merge", "no")
+        if said not in ("yes", "no"):
+            raise FirstPoseError(f"Expected merge=yes or merge=no of first poses, got {said!r}")
+        return said == "yes"
+
     def check(self) -> None:
         """Check what can be said before anything is loaded: the packages are there, and the file.
 
         Raises:
             FirstPoseError: if they are not; says what is missing.
         """
+        self.is_merged  # noqa: B018  # refuses what is no answer
         kind = KINDS[self.kind]
         if kind.extra is not None:
             try:
@@ -154,11 +167,12 @@ def load_first(first: str | FirstPoseNetwork | Callable, device: str = "cpu", th
     load = importlib.import_module(KINDS[spec.kind].module).load
     options = dict(spec.options)
     name = options.pop("name", None)
+    options.pop("merge", None)
     known = [p.name for p in inspect.signature(load).parameters.values() if p.kind is p.KEYWORD_ONLY]
     known = [option for option in known if option not in ("device", "threads")]
     if unknown := [option for option in options if option not in known]:
         raise FirstPoseError(
-            f"Expected options of {spec.kind} among {', '.join([*known, 'name'])}, got {', '.join(unknown)}"
+            f"Expected options of {spec.kind} among {', '.join([*known, 'merge', 'name'])}, got {', '.join(unknown)}"
         )
     network: FirstPoseNetwork = load(spec.what, device=device, threads=threads, **options)
     if name is not None:
@@ -166,6 +180,15 @@ def load_first(first: str | FirstPoseNetwork | Callable, device: str = "cpu", th
     if not re.fullmatch(r"[\w.-]+", network.name):
         network.name = re.sub(r"[^\w.-]+", "-", network.name).strip("-") or spec.kind
     return network
+
+
+def is_merged(first: str | FirstPoseNetwork | Callable) -> bool:
+    """Tell whether first poses are merged with lite's own; see :attr:`FirstSpec.is_merged`.
+
+    Raises:
+        FirstPoseError: for another answer than yes or no.
+    """
+    return isinstance(first, str) and FirstSpec.parse(first).is_merged
 
 
 def number_of(option: str, text: str) -> float:

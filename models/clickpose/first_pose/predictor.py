@@ -15,7 +15,7 @@ import numpy as np
 
 from clickpose.boxes import clip_boxes
 from clickpose.checks import check_image
-from clickpose.first_pose.joining import Join, join_poses
+from clickpose.first_pose.joining import Join, keep_first
 from clickpose.first_pose.joints import FirstPose, in_joints, joint_places
 from clickpose.first_pose.network import FirstPoseError, FirstPoseNetwork, FirstPoses
 from clickpose.first_pose.whose import of_somebody_else
@@ -41,10 +41,11 @@ class FirstPosePredictor(PosePredictor):
         FirstPoseError: if the two share no joint.
     """
 
-    def __init__(self, own: PosePredictor, first: FirstPoseNetwork, join: Join = join_poses):
-        self.own, self.first = own, first
+    def __init__(self, own: PosePredictor, first: FirstPoseNetwork, join: Join = keep_first):
+        self.own, self.first = own.for_strong_starts(), first
         self.name = joined(first.name, own.name)
-        self.fingerprint = joined(first.fingerprint, own.fingerprint)
+        how = "" if join is keep_first else f"-{join.__name__}"  # it decides the answers too
+        self.fingerprint = joined(first.fingerprint + how, own.fingerprint)
         self.skeleton = own.skeleton
         self.notes: Counter[str] = Counter()
         self._join = join

@@ -24,6 +24,7 @@ from clickpose.extras import require_extra
 from clickpose.lite.calibration import CCNetScores, raw_scores
 from clickpose.lite.mirrored_views import VIEWS, FlipTestLite, merge_stacked
 from clickpose.lite.predictor import CLICK_BORDER, DEFAULT_FILE, LitePredictor
+from clickpose.lite.strong_start import hold_start
 from clickpose.networks.lite_decoder import DecoderOutput, EncodedPerson, PoseQueries
 from clickpose.networks.onnx_tracing import trace_onnx
 from clickpose.predictor import SAME_PERSON_IOU
@@ -62,6 +63,7 @@ class StandaloneDecoder(nn.Module):
         self.both = FlipTestLite(plain, predictor.skeleton)
         if not isinstance(read_scores, CCNetScores) and read_scores is not raw_scores:
             raise ValueError("Expected scores of the network or of a CCNet head, got a calibration curve")
+        self.holds = predictor.strong_starts
         self.head = read_scores.head if isinstance(read_scores, CCNetScores) else None
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
@@ -81,7 +83,10 @@ class StandaloneDecoder(nn.Module):
         *features, square, asked_box, keypoints, fixed_numbers, box = inputs
         fixed = fixed_numbers > 0.5
         prompt = grow_boxes_tensor(box, keypoints, fixed)
-        merged = self._decode(features, _to_norm(keypoints, square), fixed, _to_norm(prompt.view(2, 2), square).view(4))
+        start = _to_norm(keypoints, square)
+        merged = self._decode(features, start, fixed, _to_norm(prompt.view(2, 2), square).view(4))
+        if self.holds:
+            merged = hold_start(merged, start[None, None], self.both.sigmas)
         placed = _from_norm(merged.keypoints_norm[-1, 0, 0], square)
         exact = torch.where(fixed[:, None], keypoints, placed)
         low_high = _from_norm(merged.boxes_norm[-1, 0, 0].view(2, 2), square).view(4)

@@ -20,6 +20,7 @@ from clickpose.frames import CropFrame
 from clickpose.lite.calibration import LiteScores, ScoreReader, find_calibration, load_score_reader, raw_scores
 from clickpose.lite.encoder_graph import Encoder, encoder_of, torch_encoder
 from clickpose.lite.mirrored_views import VIEWS, FlipTestLite, OwnPerson, PairedPerson
+from clickpose.lite.strong_start import hold_start
 from clickpose.lite.weights import load_lite, read_skeleton
 from clickpose.networks.channels_last import channels_last
 from clickpose.networks.lite import LiteNetwork
@@ -48,6 +49,8 @@ class LitePredictor(PosePredictor):
         read_scores: turns a decoding into keypoint scores and visibilities; the network's own, or calibrated ones.
         skeleton: the joints that the network was made for.
         encoder: what runs its costly part; None for torch.
+        strong_starts: whether poses come from another network, so that a click weighs what lite sees with where a joint
+            was (:mod:`clickpose.lite.strong_start`).
     """
 
     name = "lite"
@@ -61,6 +64,7 @@ class LitePredictor(PosePredictor):
         read_scores: ScoreReader = raw_scores,
         skeleton: Skeleton = COCO,
         encoder: Encoder | None = None,
+        strong_starts: bool = False,
     ):
         self.device = torch.device(device)
         self.network = channels_last(network.eval(), self.device)
@@ -69,6 +73,8 @@ class LitePredictor(PosePredictor):
         self.fingerprint = fingerprint
         self.read_scores = read_scores
         self.skeleton = skeleton
+        self.strong_starts = strong_starts
+        self.sigmas = torch.tensor(skeleton.sigmas, dtype=torch.float32, device=self.device)
         self._decoder: bytes | None = _NOT_MADE
         self._making_decoder = threading.Lock()
 
@@ -115,9 +121,17 @@ class LitePredictor(PosePredictor):
 
     def with_scores(self, read_scores: ScoreReader) -> LitePredictor:
         """Return a predictor that reads its scores otherwise; it shares all else."""
+        return self._variant(read_scores, self.strong_starts)
+
+    def for_strong_starts(self) -> LitePredictor:
+        """See :meth:`PosePredictor.for_strong_starts`; it shares the network."""
+        return self._variant(self.read_scores, True)
+
+    def _variant(self, read_scores: ScoreReader, strong_starts: bool) -> LitePredictor:
         return LitePredictor(
-            self.network, self.detector, self.fingerprint, str(self.device), read_scores, self.skeleton, self.encoder
-        )
+            self.network, self.detector, self.fingerprint, str(self.device), read_scores, self.skeleton, self.encoder,
+            strong_starts,
+        )  # fmt: skip
 
     def detect(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See :meth:`PosePredictor.detect`."""
@@ -187,6 +201,8 @@ class LitePredictor(PosePredictor):
         fixed = torch.from_numpy(placed.fixed).to(self.device)[None, None]
         box = self._tensor(_box_to_norm(frame, prompt_box(placed)))[None, None]
         output = self.network.decode(person, PoseQueries(keypoints[:, None], fixed, box))
+        if self.strong_starts:
+            output = hold_start(output, keypoints[:, None], self.sigmas)
         refined = self._pose(frame, output, self.read_scores(output), 0, placed.fixed)
         # Held through the decoder in float32 crop units; the caller gets the very numbers the human gave.
         exact = np.where(placed.fixed[:, None], placed.keypoints, refined.keypoints)
@@ -208,7 +224,8 @@ class LitePredictor(PosePredictor):
 
         shipped = decoder_file(DEFAULT_FILE)
         try:
-            if self.read_scores is raw_scores and shipped.exists() and read_fingerprint(shipped) == self.fingerprint:
+            is_plain = self.read_scores is raw_scores and not self.strong_starts
+            if is_plain and shipped.exists() and read_fingerprint(shipped) == self.fingerprint:
                 verify_checksum(shipped)
                 return shipped.read_bytes()
             return export_decoder(self)

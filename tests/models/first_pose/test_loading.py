@@ -5,7 +5,7 @@ import pytest
 
 import clickpose
 from clickpose.build import check_named, chosen_options
-from clickpose.first_pose.loading import KINDS, FirstSpec, load_first
+from clickpose.first_pose.loading import KINDS, FirstSpec, is_merged, load_first
 from clickpose.first_pose.network import FirstPoseError
 from clickpose.skeleton import COCO
 from helpers.first_networks import InBoxes, save_peak_movenet, save_peak_yolo
@@ -65,8 +65,12 @@ def test_options_are_those_of_the_kind_and_a_name_of_ones_own(tmp_path):
     path = save_peak_movenet(tmp_path / "my net+1.onnx")
     assert load_first(f"movenet:{path}").name == "my-net-1"
     assert load_first(f"movenet:{path},name=lightning").name == "lightning"
-    with pytest.raises(FirstPoseError, match="Expected options of movenet among name, got side"):
+    with pytest.raises(FirstPoseError, match="Expected options of movenet among merge, name, got side"):
         load_first(f"movenet:{path},side=3")
+    assert [is_merged(f"movenet:{path}{said}") for said in ("", ",merge=yes", ",merge=no")] == [False, True, False]
+    assert load_first(f"movenet:{path},merge=yes").name == "my-net-1" and not is_merged(InBoxes())
+    with pytest.raises(FirstPoseError, match="Expected merge=yes or merge=no of first poses, got 'maybe'"):
+        FirstSpec.parse(f"movenet:{path},merge=maybe").check()
     network = InBoxes()
     assert load_first(network) is network
 

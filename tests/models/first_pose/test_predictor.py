@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from clickpose.first_pose.joining import join_poses
+from clickpose.first_pose.joining import keep_first, merge_poses
 from clickpose.first_pose.joints import FirstPose
 from clickpose.first_pose.network import FirstPoseError
-from clickpose.first_pose.predictor import FirstPosePredictor, notes_of, refining_part
+from clickpose.first_pose.predictor import FirstPosePredictor, first_of, notes_of, refining_part, with_first
 from clickpose.predictor import EncodedRegion
 from clickpose.skeleton import COCO
 from clickpose.skeleton_io import SKELETONS
@@ -24,14 +24,21 @@ def predict(first, boxes=None):
     return predictor, predictor.predict(boxes)
 
 
+def expected_oks(first_keypoints, own, column=slice(None)):
+    """s / (1 + s · d² / 2): by hand, d in 2 sigma · sqrt(.53 box area)."""
+    size = own.box_xyxy[2:] - own.box_xyxy[:2]
+    squared = ((first_keypoints - own.keypoints) ** 2).sum(-1) / (4 * COCO.sigma_array**2 * 0.53 * size.prod())
+    return (own.keypoint_scores / (1 + own.keypoint_scores * squared / 2))[column]
+
+
 def test_a_top_down_network_poses_whom_the_detector_found():
     first = InBoxes()
     predictor, poses = predict(first)
     np.testing.assert_array_equal(poses.keypoints, [grid(box, 17) for box in BOXES])
-    assert (poses.keypoint_scores == 0.25).all()  # raw: lite's predicted OKS speaks of other places
     own = FakePredictor().decode(FakePredictor().encode(PHOTO, BOXES))
+    for pose, beside in zip(poses, own, strict=True):
+        np.testing.assert_allclose(pose.keypoint_scores, expected_oks(pose.keypoints, beside), rtol=1e-4, atol=1e-6)
     np.testing.assert_array_equal(poses.visibility_scores, own.visibility_scores)
-    np.testing.assert_allclose(poses.instance_scores, 0.25)
     assert (predictor.name, predictor.fingerprint) == ("grid+fake", "1111+f00dfeed")
     assert refining_part(predictor.name) == "fake" and predictor.refiner.name == "fake"
     assert first.asked == 2 and not notes_of(predictor)
@@ -53,13 +60,16 @@ def test_a_network_that_finds_people_decides_who_is_there():
 
 
 def test_joints_that_the_first_network_lacks_are_lites():
-    _, poses = predict(InBoxes(SKELETONS["crowdpose"]))
+    predictor = FirstPosePredictor(FakePredictor(), InBoxes(SKELETONS["crowdpose"]))
+    poses = predictor.decode(predictor.encode(PHOTO, BOXES))
     lacking = np.array([name in ("nose", "left_eye", "right_eye", "left_ear", "right_ear") for name in COCO.names])
     np.testing.assert_array_equal(poses.keypoints[0][lacking], template(BOXES[0])[lacking])
     names = [SKELETONS["crowdpose"].index(name) for name in np.array(COCO.names)[~lacking]]
     np.testing.assert_array_equal(poses.keypoints[0][~lacking], grid(BOXES[0], 14)[names])
     own = FakePredictor().decode(FakePredictor().encode(PHOTO, BOXES))[0]
-    np.testing.assert_array_equal(poses.keypoint_scores[0], np.where(lacking, own.keypoint_scores, 0.25))
+    np.testing.assert_array_equal(poses.keypoint_scores[0][lacking], own.keypoint_scores[lacking])
+    expected = expected_oks(poses.keypoints[0], own, ~lacking)
+    np.testing.assert_allclose(poses.keypoint_scores[0][~lacking], expected, rtol=1e-4, atol=1e-6)
 
 
 def test_whom_the_first_network_does_not_see_lite_poses_and_that_is_counted():
@@ -108,12 +118,32 @@ def test_a_network_that_fails_is_named():
         predict(Short())
 
 
-def test_scores_beyond_the_scale_are_cut_and_told_visibilities_count():
+def test_told_visibilities_count_and_raw_scores_of_any_scale_stay_with_the_region():
     own = FakePredictor().decode(FakePredictor().encode(PHOTO, BOXES))[0]
     scores, seen = np.linspace(-0.2, 1.4, 17), np.where(np.arange(17) < 8, 0.1, np.nan)
-    pose = join_poses(FirstPose(grid(BOXES[0], 17), scores, seen, 3.0), own)
-    np.testing.assert_array_equal(pose.keypoint_scores, np.clip(scores, 0, 1))
+    pose = keep_first(FirstPose(grid(BOXES[0], 17), scores, seen, 3.0), own)
     np.testing.assert_array_equal(pose.visibility_scores, np.where(np.arange(17) < 8, 0.1, own.visibility_scores))
     expected = (pose.keypoint_scores * pose.visibility_scores).sum() / pose.visibility_scores.sum()
     assert pose.instance_score == pytest.approx(expected)
     np.testing.assert_array_equal(pose.box_xyxy, own.box_xyxy)
+    region = with_first(FakePredictor().encode(PHOTO, BOXES)[0], FirstPose(grid(BOXES[0], 17), scores, seen, 3.0))
+    np.testing.assert_array_equal(first_of(region).scores, scores)
+
+
+def test_a_merged_joint_lies_between_both_or_where_lite_sees_it():
+    """By hand: near ones by their variances (.2 and (1 - s) / s), those too far apart for that at lite's."""
+    own = FakePredictor().decode(FakePredictor().encode(PHOTO, BOXES))[0]
+    first = own.keypoints.copy()
+    nose, wrist, ankle = (COCO.index(name) for name in ("nose", "left_wrist", "left_ankle"))
+    tolerance = 2 * COCO.sigma_array * np.sqrt(0.53 * 100 * 170)
+    first[nose] += [0.5 * tolerance[nose], 0]
+    first[wrist] += [0, 3 * tolerance[wrist]]  # d² / 2 = 4.5, beyond .5 + (1 - s) / s
+    first[ankle] = np.nan
+    merged = merge_poses(FirstPose(first, np.zeros(17), np.full(17, np.nan), 1.0), own)
+    moved = (merged.keypoints - own.keypoints) / tolerance[:, None]
+    variance = (1 - own.keypoint_scores) / own.keypoint_scores
+    np.testing.assert_allclose(moved[nose], [0.5 * variance[nose] / (0.2 + variance[nose]), 0], atol=1e-9)
+    assert np.abs(np.delete(moved, nose, axis=0)).max() == 0
+    np.testing.assert_array_equal(merged.keypoint_scores, own.keypoint_scores)
+    kept = FirstPosePredictor(FakePredictor(), InBoxes())
+    assert FirstPosePredictor(FakePredictor(), InBoxes(), merge_poses).fingerprint != kept.fingerprint

@@ -86,6 +86,24 @@ def largest_differences(graph, predictor, some_edits) -> tuple[float, float, int
     return max(places), max(scores), count
 
 
+@pytest.mark.parametrize("flip", [True, False])
+def test_the_graph_weighs_strong_starts_as_the_network_does(flip):
+    """Poses of another network: browser and service move a right joint little, and the same."""
+    predictor = make_predictor(flip=flip).for_strong_starts()
+    graph = predictor.standalone_decoder()
+    for seed in range(5):
+        region, pose, clicks = random_edit(predictor, seed)
+        rng = np.random.default_rng(seed)
+        near = predictor.refine_region(region, pose, clicks).keypoints + rng.normal(0, 0.5, (len(COCO), 2))
+        pose = replace(pose, keypoints=np.where(rng.random((len(COCO), 1)) < 0.8, near, pose.keypoints))
+        expected, views = predictor.refine_region(region, pose, clicks), 2 if flip else 1
+        got = run(graph, predictor, region, place_clicks(pose, clicks), views)
+        np.testing.assert_allclose(got["new_keypoints"], expected.keypoints, atol=1e-3)
+        np.testing.assert_allclose(got["keypoint_scores"], expected.keypoint_scores, atol=1e-5)
+    plain = make_predictor(flip=flip).refine_region(region, pose, clicks)
+    assert np.abs(plain.keypoints - expected.keypoints).max() > 0.1
+
+
 @pytest.mark.slow
 def test_the_shipped_graph_answers_as_the_shipped_network(shipped):
     graph = shipped.standalone_decoder()
