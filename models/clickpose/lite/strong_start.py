@@ -54,7 +54,7 @@ def start_oks(start: Tensor, seen: Tensor, oks_logits: Tensor, boxes: Tensor, si
     """Return the expected OKS (..., K) of joints as they start, from what lite sees: s / (1 + s · d² / 2).
 
     With errors of a Gaussian it would be s · exp(-s · d² / 2); lite's are at times much larger than it says, and this
-    is as exact and better calibrated (ECE .022 and .009 for .029 and .024, MoveNet's poses on the two development sets).
+    is as exact and better calibrated (ECE .022 and .009 for .029 and .024; MoveNet, the two development sets).
 
     Arguments as for :func:`weigh_starts`; 0 where there is no start.
     """
