@@ -140,7 +140,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 .venv-labelstudio/.installed: constraints-labelstudio.txt
 	@$(call make-venv,$(@D))
 	@echo "[2/2] Installing Label Studio into a virtual environment of its own"
-	@$(@D)/bin/python $(PIP_INSTALL) -c constraints-labelstudio.txt label-studio | $(SHORTEN) || $(OFFLINE)
+	@$(@D)/bin/python $(PIP_INSTALL) -c constraints-labelstudio.txt label-studio gunicorn | $(SHORTEN) || $(OFFLINE)
 	@touch $@
 
 # Another version chooses its dependencies itself: the constraints are those of the version that they name.

@@ -38,6 +38,7 @@ labelstudio = typer.Typer(
     help="Label Studio projects: start the annotation loop, bring labels in and out.", no_args_is_help=True
 )
 labelstudio.command()(launch_command.start)
+labelstudio.command()(launch_command.setup)
 labelstudio.command()(launch_command.bridge)
 learning_commands.mount(labelstudio)
 

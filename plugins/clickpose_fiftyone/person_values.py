@@ -56,7 +56,7 @@ def read_values(
         shapes: name -> shape of one person's numbers, of columns that become arrays.
 
     Returns:
-        The other columns, S values each; and the arrays, (N, *shape). A column that holds something else than such
+        The other columns, S values each; and the arrays, ``(N, *shape)``. A column that holds something else than such
         numbers is among the former.
     """
     lists: dict[str, list] = {name: [] for name in expressions if name not in shapes}
@@ -78,7 +78,7 @@ def read_values(
 
 
 def numbers(values: Sequence, shape: Shape) -> np.ndarray:
-    """Return (N, *shape) numbers of N persons; NaN for who has none, but for points, which everybody has.
+    """Return ``(N, *shape)`` numbers of N persons; NaN for who has none, but for points, which everybody has.
 
     Raises:
         ValueError, TypeError: for other values.

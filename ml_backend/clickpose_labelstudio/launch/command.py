@@ -1,13 +1,15 @@
-"""``clickpose labelstudio start`` and ``bridge``; imports only Typer until one of them is called."""
+"""``clickpose labelstudio start``, ``setup`` and ``bridge``; imports only Typer until one of them is called."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from clickpose.user_errors import fail, user_errors
+from clickpose_labelstudio.command_options import ApiKey, Url, connect
 
 
 def start(
@@ -73,6 +75,52 @@ def start(
         open_browser=browser,
     )
     raise typer.Exit(start_loop(options))
+
+
+def setup(
+    backend: Annotated[str, typer.Option(help="Address of the backend as Label Studio reaches it.")],
+    project: Annotated[
+        int | None, typer.Option(min=1, help="Number of a project that is there; its labelling stays as it is.")
+    ] = None,
+    title: Annotated[str, typer.Option(help="Title of a new project, where no number is given.")] = "Poses",
+    skeleton: Annotated[str, typer.Option(help="Name or YAML file of the joints, for a new project.")] = "coco",
+    url: Url = None,
+    api_key: ApiKey = "",
+) -> None:
+    """Make a project for poses in a Label Studio that runs already, or take one that is there, and connect a backend.
+
+    The login and the webhook's secret of the backend are read from the variables that the backend itself reads:
+    CLICKPOSE_BASIC_AUTH_USER, CLICKPOSE_BASIC_AUTH_PASSWORD, CLICKPOSE_WEBHOOK_SECRET. Doing it again mends what has
+    changed, and makes nothing twice where a number is given.
+
+    Examples:
+
+        clickpose labelstudio setup --backend http://backend:9090 --title "Skaters"
+
+        clickpose labelstudio setup --backend http://backend:9090 --project 3
+    """
+    with user_errors("labelstudio"):
+        from clickpose.skeleton_io import load_skeleton
+        from clickpose_labelstudio.launch.project import create_project, register_backend
+
+        user, password, secret = (
+            os.environ.get(f"CLICKPOSE_{name}", "")
+            for name in ("BASIC_AUTH_USER", "BASIC_AUTH_PASSWORD", "WEBHOOK_SECRET")
+        )
+        if bool(user) != bool(password):
+            raise ValueError(
+                "Expected CLICKPOSE_BASIC_AUTH_USER and CLICKPOSE_BASIC_AUTH_PASSWORD, or neither; got only one of them"
+            )
+        joints = load_skeleton(skeleton)
+        with connect(url, api_key) as client:
+            if project is None:
+                known = create_project(client, title, skeleton=joints)
+            elif (found := client.project(project)) is not None:
+                known = found
+            else:
+                raise ValueError(f"Expected the number of a project, got {project}, which Label Studio does not have")
+            register_backend(client, known["id"], backend, secret, (user, password) if user else None)
+        typer.echo(f"Project {known['id']}, “{known['title']}”: edits are refined by {backend}.")
 
 
 def bridge(

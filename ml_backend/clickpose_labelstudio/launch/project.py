@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from urllib.parse import unquote
 
-from clickpose.skeleton import COCO
+from clickpose.skeleton import COCO, Skeleton
 from clickpose_labelstudio.label_studio_client import LabelStudioClient
 from clickpose_labelstudio.labeling_config import build_labeling_config
 from clickpose_labelstudio.launch.folder import DataFolder
@@ -53,17 +53,25 @@ def ensure_project(api: LabelStudioClient, folder: DataFolder, photos: PhotoFold
     if project is not None:
         say(f"Using the project “{project['title']}” again; all annotations are kept.")
         return project
+    project = create_project(api, photos.title, lambda made: folder.remember_project(photos.source, made["id"]))
+    say(f"Made the project “{project['title']}”.")
+    return project
+
+
+def create_project(
+    api: LabelStudioClient, title: str, made: Callable[[dict], None] = lambda _: None, skeleton: Skeleton = COCO
+) -> dict:
+    """Create a project that labels the joints of a skeleton; ``made`` is told of it before anything else is done."""
     project = api.create_project(
-        title=photos.title,
-        label_config=build_labeling_config(COCO),
+        title=title,
+        label_config=build_labeling_config(skeleton),
         expert_instruction=INSTRUCTION,
         show_collab_predictions=True,
         sampling="Uncertainty sampling",  # lowest predicted OKS first
         color="#2C7BB6",
     )
-    folder.remember_project(photos.source, project["id"])
+    made(project)
     api.create_tab(project["id"], DOUBTFUL_FIRST)
-    say(f"Made the project “{project['title']}”.")
     return project
 
 
@@ -110,14 +118,26 @@ def _path_below(prefix: str, task: dict) -> str | None:
     return unquote(path) if found else None
 
 
-def register_backend(api: LabelStudioClient, project_id: int, url: str, webhook_secret: str = "") -> dict:
-    """Connect the backend as interactive, its webhook along; after a change of port, the same entries are changed."""
+def register_backend(
+    api: LabelStudioClient, project_id: int, url: str, webhook_secret: str = "", login: tuple[str, str] | None = None
+) -> dict:
+    """Connect the backend as interactive, its webhook along; after a change of port, the same entries are changed.
+
+    Args:
+        api: of a running Label Studio.
+        project_id: number of the project.
+        url: the backend's address as Label Studio reaches it.
+        webhook_secret: of the webhook's address; empty for none.
+        login: user and password that the backend asks for; Label Studio keeps them, and tells nobody the password.
+    """
     fields = {"url": url, "project": project_id, "title": BACKEND_TITLE, "is_interactive": True}
+    if login is not None:
+        fields |= {"auth_method": "BASIC_AUTH", "basic_auth_user": login[0], "basic_auth_pass": login[1]}
     known = next((b for b in api.backends(project_id) if b["title"] == BACKEND_TITLE), None)
     moved_from = None
     if known is None:
         known = api.create_backend(**fields)
-    elif known["url"] != url or not known["is_interactive"]:
+    elif known["url"] != url or not known["is_interactive"] or login is not None:
         moved_from = known["url"]
         known = api.update_backend(known["id"], **fields)
     ensure_webhook(api, project_id, url, secret=webhook_secret, moved_from=moved_from)

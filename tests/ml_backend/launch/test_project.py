@@ -2,10 +2,13 @@
 
 import re
 import shutil
+from contextlib import nullcontext
 
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from clickpose.cli import app
 from clickpose_labelstudio.launch.folder import DataFolder
 from clickpose_labelstudio.launch.photos import choose_photos
 from clickpose_labelstudio.launch.project import (
@@ -218,3 +221,21 @@ def test_predictions_of_the_present_version_are_shown():
     api.create_project(title="x")
     show_predictions(api, 1, "v2")
     assert api.projects[1]["model_version"] == "v2" and api.projects[1]["show_collab_predictions"] is True
+
+
+def test_setup_makes_a_project_or_takes_one_and_tells_the_backends_login(monkeypatch):
+    api = FakeApi()
+    monkeypatch.setattr("clickpose_labelstudio.launch.command.connect", lambda url, key: nullcontext(api))
+    arguments = ["labelstudio", "setup", "--backend", "http://backend:9090"]
+    login = {"CLICKPOSE_BASIC_AUTH_USER": "ls", "CLICKPOSE_BASIC_AUTH_PASSWORD": "p", "CLICKPOSE_WEBHOOK_SECRET": "s"}
+    first = CliRunner().invoke(app, [*arguments, "--title", "Skaters"], env=login)
+    assert first.output == "Project 1, “Skaters”: edits are refined by http://backend:9090.\n"
+    assert "left_wrist" in api.projects[1]["label_config"] and [number for number, _ in api.tabs] == [1]
+    again = CliRunner().invoke(app, [*arguments, "--project", "1"], env={**login, "CLICKPOSE_BASIC_AUTH_PASSWORD": "q"})
+    assert again.exit_code == 0 and len(api.projects) == len(api.known_backends) == len(api.hooks) == 1
+    assert api.known_backends[0]["basic_auth_pass"] == "q" and api.known_backends[0]["auth_method"] == "BASIC_AUTH"
+    assert api.hooks[0]["url"] == "http://backend:9090/webhook/s"
+    missing = CliRunner().invoke(app, [*arguments, "--project", "5"], env=login)
+    assert missing.exit_code != 0 and "got 5, which Label Studio does not have" in missing.stderr
+    half = CliRunner().invoke(app, arguments, env={**login, "CLICKPOSE_BASIC_AUTH_USER": ""})
+    assert half.exit_code != 0 and "or neither" in half.stderr and len(api.projects) == 1
