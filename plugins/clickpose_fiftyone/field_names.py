@@ -43,6 +43,12 @@ COCO_ID = "coco_id"
 CATEGORY_ID = "category_id"
 COCO_EXTRA = "coco_extra"  # all that has no place of its own, as JSON
 
+# What a tooltip of a person cannot show: a value for each joint with all its digits, boxes, histories and entries.
+LONG_ATTRIBUTES = (
+    KEYPOINT_OKS, CONFIDENCE, VISIBILITY, RAW_VISIBILITY, ANNOTATED_VISIBILITY, FIXED, BOUNDING_BOX, HISTORY,
+    COCO_EXTRA,
+)  # fmt: skip
+
 # A photo.
 MIN_PRED_OKS = "min_pred_oks"  # the lowest of its people, indexed
 NUM_LOW_VIS = "num_low_vis"  # joints that are probably hidden

@@ -161,6 +161,8 @@ def test_the_keys_of_the_review_panel(page, dataset):
     in_the_worst_photo = len(worst_samples(dataset, "pred", 1).first().pred.keypoints)
     open_panel(page, "review_panel")
     page.get_by_text("0 of 10 people settled").wait_for()
+    hidden = page.evaluate(f"localStorage.getItem('fo-hiddenLabels-{dataset.name}-pred')").split(",")
+    assert {"keypoint_oks", "refinement_history"} <= set(hidden)  # tooltips can be read
     press(page, "ArrowRight")
     page.wait_for_function(f"({CURRENT_CARD})() === 1")
     press(page, "ArrowLeft")

@@ -90,6 +90,35 @@ def test_who_types_a_name_gives_back_whom_the_machines_name_had_in_hand(dataset)
     assert set(held_by_others(dataset, "pred", None).values()) == {"Anna"}
 
 
+def test_the_current_card_and_the_field_are_each_reviewers_own(dataset):
+    dataset.clone_sample_field("pred", "other")
+    dataset.skeletons["other"] = dataset.skeletons["pred"]
+    dataset.save()
+    field = next(name for name in drawn(dataset, ANNA) if name.startswith("pred_field_"))
+    assert panel(dataset, "review_panel", "on_field", ANNA, value="pred", path=field).state.keys() <= {
+        "problem"
+    }  # an echo
+    chosen = panel(dataset, "review_panel", "on_field", ANNA, value="other", path=field).state
+    moved = panel(dataset, "review_panel", "on_step", ANNA, current=0, by=3, count=8).state
+    shared = {**chosen, **moved}  # browsers share it
+
+    def seen(by):
+        shown = drawn(dataset, {**shared, **by})
+        (name,) = (name for name in shown if name.startswith("pred_field_"))
+        frames = [card["view"]["componentsProps"]["grid"]["sx"]["borderTop"]
+                  for card in shown["cards"]["type"]["properties"].values()]  # fmt: skip
+        return shown[name]["default"], [number for number, frame in enumerate(frames) if "transparent" not in frame]
+
+    assert seen(ANNA) == ("other", [3]) and seen(BEN) == ("pred", [0])
+
+
+def test_tooltips_are_told_what_is_too_long_for_them(dataset):
+    told = drawn(dataset, ANNA)["legend"]["view"]["tooltips"]
+    assert told["dataset"] == dataset.name and set(told["fields"]) == {"pred", "gt"}
+    lists = {"keypoint_oks", "confidence", "visibility", "bounding_box", "refinement_history", "coco_extra"}
+    assert lists <= set(told["attributes"]) and not {"pred_oks", "label", "joint_errors"} & set(told["attributes"])
+
+
 def test_a_panel_without_predictions_notices_those_that_come(dataset):
     unpredicted = dataset.exclude_fields("pred").clone()
     shown = drawn(unpredicted, {})

@@ -285,6 +285,20 @@ def test_what_a_run_with_progress_did_stays_on_the_screen(person_dataset, name, 
     assert shown == {"progress": 1.0, "label": answer[key]} and told["message"] == answer[key]
 
 
+@pytest.mark.parametrize("name", ["flag_low_visibility", "set_up_colours"])  # one of each kind
+def test_a_photo_that_is_open_is_shown_as_it_is_now(person_dataset, name):
+    dataset = person_dataset()
+    request = {"dataset_name": dataset.name, "params": {"pred_field": "pred"}, "current_sample": dataset.first().id}
+    executor, uri = Executor(), f"{PLUGIN}/{name}"
+    answer = foo.get_operator(uri).execute(ExecutionContext(request, executor=executor, operator_uri=uri))
+    list(answer)  # of a generator
+    asked = {message["operator_uri"]: message["params"] for message in executor.to_json()["requests"]}
+    (shown,) = asked[f"{PLUGIN}/show_samples"]["samples"]
+    assert shown["_id"] == dataset.first().id
+    if name == "flag_low_visibility":
+        assert len(shown["pred_low_vis"]["keypoints"]) == len(dataset.first().pred_low_vis.keypoints)
+
+
 @pytest.fixture
 def photos(new_dataset, tmp_path):
     samples = []

@@ -3,7 +3,9 @@
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
+import fiftyone as fo
 import pytest
 import yaml
 
@@ -31,3 +33,9 @@ def test_it_is_one_classic_script():
     """The app does not load it as a module, and what a script declares at its top is everybody's."""
     subprocess.run(["node", "--check", bundle_path()], check=True)
     assert re.fullmatch(r"//.*\n\(\(\) => \{\n.*\n?\}\)\(\);\n", make_bundle(), re.S)
+
+
+def test_the_app_keeps_what_is_hidden_in_tooltips_where_they_are_kept_short():
+    assets = Path(fo.__file__).parent / "server" / "static" / "assets"
+    texts = (path.read_text(encoding="utf-8", errors="replace") for path in assets.glob("*.js"))
+    assert any("fo-hiddenLabels-${" in text and "fo-hide-label-change" in text for text in texts)

@@ -136,13 +136,28 @@ function PoseKeys({ schema }) {
 return {PoseKeys};
 })();
 
+// tooltips.js
+modules["tooltips"] = (() => {
+const hiddenOf = (dataset, field) => `fo-hiddenLabels-${dataset}-${field}`; // where the app keeps what a user hides
+const CHANGED = "fo-hide-label-change"; // by which its tooltips notice
+
+function quieten({ dataset, fields, attributes }) {
+  const undecided = fields.map((field) => hiddenOf(dataset, field)).filter((key) => localStorage.getItem(key) === null);
+  undecided.forEach((key) => localStorage.setItem(key, attributes.join(",")));
+  if (undecided.length) window.dispatchEvent(new CustomEvent(CHANGED));
+}
+return {quieten};
+})();
+
 // pose_legend.js
 modules["pose_legend"] = (() => {
-const {h} = modules["app"];
+const {React, h} = modules["app"];
 const {MUTED} = modules["look"];
+const {quieten} = modules["tooltips"];
 
 function PoseLegend({ schema }) {
-  const { colors, low, high, title } = schema.view;
+  const { colors, low, high, title, tooltips } = schema.view;
+  React.useEffect(() => quieten(tooltips), [JSON.stringify(tooltips)]);
   const bar = { width: 140, height: 10, borderRadius: 5, background: `linear-gradient(to right, ${colors.join(", ")})` };
   const style = { display: "flex", flexWrap: "wrap", alignItems: "center", gap: "4px 8px", fontSize: 13, color: MUTED };
   return h("div", { style, "data-cy": "pose-legend" }, title, h("span", null, low), h("span", { style: bar }), h("span", null, high));
@@ -2446,7 +2461,7 @@ function take() {
   waiting = null;
   return request && Date.now() - request.at < VALID_MS ? request.person : null;
 }
-return {register, listen, take};
+return {PLUGIN, register, listen, take};
 })();
 
 // refine/following.js
@@ -2923,6 +2938,32 @@ function Surface({session, board, problem}) {
 return {PoseRefine};
 })();
 
+// shown_samples.js
+modules["shown_samples"] = (() => {
+const {operators, state} = modules["app"];
+const {can} = modules["probes"];
+const {PLUGIN} = modules["requests"];
+
+function register() {
+  class ShowSamples extends operators.Operator {
+    get config() {
+      return new operators.OperatorConfig({name: "show_samples", label: "Show samples as they are now", unlisted: true});
+    }
+
+    useHooks() {
+      return {refresh: can("showing") ? state.useRefreshSample() : null};
+    }
+
+    async execute({hooks, params}) {
+      if (hooks.refresh) params.samples.forEach((sample) => hooks.refresh(sample));
+      else operators.executeOperator("reload_samples");
+    }
+  }
+  operators.registerOperator(ShowSamples, PLUGIN);
+}
+return {register};
+})();
+
 // main.js
 modules["main"] = (() => {
 const {plugins} = modules["app"];
@@ -2932,6 +2973,7 @@ const {PoseReviewer} = modules["pose_reviewer"];
 const {can} = modules["probes"];
 const {PoseRefine} = modules["refine/pose_refine"];
 const requests = modules["requests"];
+const shownSamples = modules["shown_samples"];
 
 for (const [name, component] of Object.entries({PoseKeys, PoseLegend, PoseRefine, PoseReviewer})) {
   plugins.registerComponent({
@@ -2939,7 +2981,7 @@ for (const [name, component] of Object.entries({PoseKeys, PoseLegend, PoseRefine
   });
 }
 
-if (can("requests")) requests.register();
+if (can("requests")) [requests, shownSamples].forEach((operator) => operator.register());
 return {};
 })();
 })();

@@ -18,7 +18,7 @@ from clickpose_fiftyone.checks import (
     truth_fields,
 )
 from clickpose_fiftyone.field_names import PRED
-from clickpose_fiftyone.fiftyone_internals import root_dataset_of, serialized_view
+from clickpose_fiftyone.fiftyone_internals import app_samples, root_dataset_of, serialized_view
 from clickpose_fiftyone.overwriting import Writer, count_lost, replacing
 
 LOW, MEDIUM, HIGH = types.RiskLevel.LOW, types.RiskLevel.MEDIUM, types.RiskLevel.HIGH
@@ -163,11 +163,19 @@ class PoseOperator(foo.Operator):
         """Yield what ends a run that went well: the sentence, and more of the answer for callers from Python."""
         self._keep_typed(ctx, {})
         if self.reloads:
-            yield ctx.ops.reload_samples()  # see _finished
-            yield ctx.ops.reload_dataset()
+            yield from self._shown_anew(ctx)
         yield self._told(ctx, text)
         yield ctx.ops.notify(text, variant="success")
         yield {"message": text, **more}
+
+    @staticmethod
+    def _shown_anew(ctx):
+        """Yield what has the app show everything as it is now; the last alone leaves the grid and an open photo."""
+        yield ctx.ops.reload_samples()
+        if ctx.current_sample and not ctx.delegated:
+            samples = app_samples(ctx.view, [ctx.current_sample])
+            yield ctx.trigger("@clickpose/pose_review/show_samples", {"samples": samples})  # of ui/shown_samples.js
+        yield ctx.ops.reload_dataset()
 
     @staticmethod
     def _told(ctx, text: str):
@@ -190,8 +198,7 @@ class PoseOperator(foo.Operator):
     def _finished(self, ctx, result) -> dict:
         self._keep_typed(ctx, {})
         if self.reloads:
-            ctx.ops.reload_samples()  # of the grid and of a photo that is open, which the next line leaves as they were
-            ctx.ops.reload_dataset()
+            list(self._shown_anew(ctx))  # each is asked for as it is made
         ctx.ops.notify(str(result), variant="success")
         return {"message": str(result)}
 

@@ -8,9 +8,16 @@ import logging
 from fiftyone.operators import Panel, PanelConfig, types
 
 from clickpose_fiftyone.backends import register_backends
-from clickpose_fiftyone.checks import people, predicted_fields, require_images, require_samples, truth_fields
+from clickpose_fiftyone.checks import (
+    people,
+    pose_fields,
+    predicted_fields,
+    require_images,
+    require_samples,
+    truth_fields,
+)
 from clickpose_fiftyone.colours import bin_colors
-from clickpose_fiftyone.field_names import PRED
+from clickpose_fiftyone.field_names import LONG_ATTRIBUTES, PRED
 from clickpose_fiftyone.fiftyone_internals import serialized_view, stages_of, view_of_stages
 from clickpose_fiftyone.people_views import photos_of as photos_of_people
 from clickpose_fiftyone.people_views import view_of_persons
@@ -49,7 +56,8 @@ class PosePanel(Panel):
 
     def on_field(self, ctx):
         """Speak of another field."""
-        ctx.panel.set_state(FIELD, ctx.params.get("value"))
+        if not is_echo(ctx, FIELD):
+            ctx.panel.set_state(own_state(FIELD, reviewer_of(ctx)), ctx.params["value"])
         self.on_load(ctx)
 
     def show(self, ctx, panel) -> None:
@@ -184,7 +192,7 @@ def prediction_field(ctx) -> str:
     predicted = predicted_fields(ctx.dataset)
     if not predicted:
         raise ValueError("No predicted poses yet: run the operator “Pose: predict poses” (press ` and type pose).")
-    wanted = (ctx.panel.get_state(FIELD), PRED, predicted[0])
+    wanted = (ctx.panel.get_state(own_state(FIELD, reviewer_of(ctx))), PRED, predicted[0])
     return next(field for field in wanted if field in predicted)
 
 
@@ -210,6 +218,11 @@ def reviewer_of(ctx) -> str | None:
     if told is None and "path" in ctx.params:
         told = _named(str(ctx.params["path"]))
     return (str(told).strip() or None) if told is not None else None
+
+
+def own_state(name: str, by: str | None) -> str:
+    """Return the name of a part of a panel's state, each reviewer's own: all browsers share the state."""
+    return name if by is None else f"{name}_{by.encode().hex()}"
 
 
 def input_name(name: str, value: str, by: str | None) -> str:
@@ -260,26 +273,36 @@ def table_view() -> types.TableView:
     return types.TableView(componentsProps={"table": {"sx": {"minWidth": 0}}})
 
 
-def legend(panel) -> None:
-    """Show the scale of the colours of joints and bones."""
+def legend(ctx, panel) -> None:
+    """Show the scale of the colours of joints and bones; tooltips of people are kept short from then on."""
+    tooltips = {"dataset": ctx.dataset.name, "fields": pose_fields(ctx.dataset), "attributes": LONG_ATTRIBUTES}
     view = types.View(
         component="PoseLegend", composite_view=True, colors=bin_colors(), low="0", high="1",
-        title="Joint and bone colour, predicted OKS:",
+        title="Joint and bone colour, predicted OKS:", tooltips=tooltips,
     )  # fmt: skip
     panel.view("legend", view)
 
 
-def field_line(ctx, panel, field: str, on_field) -> None:
-    """Say which field a panel speaks of and which network predicted it; let the user choose where there are several."""
+def field_line(ctx, panel, field: str, on_field, by: str | None = None) -> None:
+    """Say which field a panel speaks of and which network predicted it; let the user choose where there are several.
+
+    Args:
+        ctx: of the event.
+        panel: what is being drawn.
+        field: the field.
+        on_field: event of another choice.
+        by: whose choice it is, in a panel where each reviewer has an own one.
+    """
     fields, network = predicted_fields(ctx.dataset), network_of(ctx.dataset, field)
-    by = "" if network is None else f", predicted by {network}"
+    source = "" if network is None else f", predicted by {network}"
     if len(fields) > 1:
         view = types.DropdownView()
         for name in fields:
             view.add_choice(name, label=name)
-        panel.enum(FIELD, fields, label=f"Field{by}", default=field, view=view, on_change=on_field)
+        name = FIELD if by is None else input_name(FIELD, field, by)
+        panel.enum(name, fields, label=f"Field{source}", default=field, view=view, on_change=on_field)
     elif network is not None:
-        panel.md(f"Field **{field}**{by}", name="network")
+        panel.md(f"Field **{field}**{source}", name="network")
 
 
 def keys(panel, bindings) -> None:

@@ -32,6 +32,7 @@ from .base import (
     legend,
     notices,
     open_in_refine,
+    own_state,
     photos_of,
     prediction_field,
     reviewer_line,
@@ -46,6 +47,7 @@ _HISTORY = 6
 _ACCENT = "#ff6d05"
 _SETTLE, _SEND = "@clickpose/pose_review/settle_people", "@clickpose/pose_review/send_to_label_studio"
 _ANY = "any"
+_CURRENT = "current"  # in the panel's state, each reviewer's own: the number of the current card
 
 
 class ReviewPanel(PosePanel):
@@ -101,10 +103,10 @@ class ReviewPanel(PosePanel):
         self._show_filters(ctx, panel, field, shown, by)
         actions = actions_of(ctx.dataset, _HISTORY)
         self._show_actions(panel, queue, shown, by)
-        current = min(ctx.panel.get_state("current") or 0, len(queue.items) - 1)
+        current = min(ctx.panel.get_state(own_state(_CURRENT, by)) or 0, len(queue.items) - 1)
         self._bind_keys(ctx, panel, queue, shown, current, by)
-        legend(panel)
-        field_line(ctx, panel, prediction_field(ctx), self.on_field)
+        legend(ctx, panel)
+        field_line(ctx, panel, prediction_field(ctx), self.on_field, by)
         if not queue.items:
             panel.md(nobody_text(queue, shown), name="empty")
         grid, pictures = panel.grid("cards", gap=2, orientation="2d"), pictures_of(samples, field, queue.items)
@@ -210,7 +212,7 @@ class ReviewPanel(PosePanel):
     def on_step(self, ctx):
         """Make the next or the previous person the current one."""
         position = ctx.params["current"] + ctx.params["by"]
-        ctx.panel.set_state("current", min(max(position, 0), ctx.params["count"] - 1))
+        ctx.panel.set_state(own_state(_CURRENT, reviewer_of(ctx)), min(max(position, 0), ctx.params["count"] - 1))
 
     @notices
     def on_state(self, ctx):
@@ -239,7 +241,7 @@ class ReviewPanel(PosePanel):
         value = ctx.params["value"]
         chosen = replace(self._filter(ctx), **{name: None if value == _ANY else value})
         store_filter(ctx.dataset, _who(ctx), chosen)
-        ctx.panel.set_state("current", 0)
+        ctx.panel.set_state(own_state(_CURRENT, _who(ctx)), 0)
 
     @notices
     def on_accept(self, ctx):

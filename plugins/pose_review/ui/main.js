@@ -9,6 +9,7 @@ import {PoseReviewer} from "./pose_reviewer.js";
 import {can} from "./probes.js";
 import {PoseRefine} from "./refine/pose_refine.js";
 import * as requests from "./requests.js";
+import * as shownSamples from "./shown_samples.js";
 
 for (const [name, component] of Object.entries({PoseKeys, PoseLegend, PoseRefine, PoseReviewer})) {
   plugins.registerComponent({
@@ -16,4 +17,4 @@ for (const [name, component] of Object.entries({PoseKeys, PoseLegend, PoseRefine
   });
 }
 
-if (can("requests")) requests.register();
+if (can("requests")) [requests, shownSamples].forEach((operator) => operator.register());

@@ -4,7 +4,7 @@
  */
 import {operators} from "./app.js";
 
-const PLUGIN = "@clickpose/pose_review";
+export const PLUGIN = "@clickpose/pose_review";
 const VALID_MS = 60_000; // until the panel has opened
 const listeners = new Set();
 let waiting = null; // {person, at}
