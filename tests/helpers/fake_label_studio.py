@@ -40,6 +40,9 @@ class FakeLabelStudio:
     def webhooks(self, project_id):
         return []
 
+    def create_webhook(self, **fields):
+        pass
+
     def call(self, method, path, **request):
         if self.broken:
             raise LabelStudioError("Label Studio could not be reached")
