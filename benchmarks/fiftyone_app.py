@@ -33,16 +33,17 @@ import psutil  # noqa: E402
 from PIL import Image  # noqa: E402
 
 PHOTOS = 5_000
+MOST_MS = 60_000  # that anything may take
 REST_S = 8.0  # after which freed memory has gone back to the system
 BLOCKED = """const Plain = window.Worker; window.Worker = class extends Plain { constructor(address, options) {
     if (options?.type === 'module') throw new Error('measured without'); super(address, options); } }"""
-# promise of the ms from the next event of a kind to a condition, looked at in each frame
-WATCH = """([kind, condition]) => { window.watched = new Promise(done => addEventListener(kind, ({timeStamp}) => {
+# ms from the next event of a kind to a condition, looked at in each frame
+WATCH = """([kind, condition]) => { delete window.watchedMs; addEventListener(kind, ({timeStamp}) => {
     const holds = new Function(`return ${condition}`);
-    const look = () => (holds() ? done(performance.now() - timeStamp) : requestAnimationFrame(look));
-    requestAnimationFrame(look); }, {capture: true, once: true})) }"""
+    const look = () => (holds() ? window.watchedMs = performance.now() - timeStamp : requestAnimationFrame(look));
+    requestAnimationFrame(look); }, {capture: true, once: true}) }"""
 SESSION = "[...document.querySelectorAll('[data-cy=refine-board]')].pop().clickpose.session"
-PLOTS = "document.querySelectorAll('.js-plotly-plot .plot').length"
+PLOTS = "document.querySelectorAll('.js-plotly-plot .main-svg').length"
 
 
 def main() -> None:
@@ -123,9 +124,16 @@ class Memory:
 
 def timed(page, kind: str, condition: str, act) -> float:
     """Return the seconds from an event of the page to a condition of it."""
+    from helpers.fiftyone_app import ARTIFACTS
+
     page.evaluate(WATCH, [kind, condition])
     act()
-    return page.evaluate("() => window.watched") / 1000
+    try:
+        page.wait_for_function("window.watchedMs !== undefined", timeout=MOST_MS)
+    except Exception:
+        page.screenshot(path=ARTIFACTS / "not-seen.png")
+        raise
+    return page.evaluate("window.watchedMs") / 1000
 
 
 def tell(name: str, seconds: list[float], most: float | None = None) -> None:
@@ -137,9 +145,8 @@ def tell(name: str, seconds: list[float], most: float | None = None) -> None:
 def panels(page, memory: Memory) -> None:
     """Open each panel, and again."""
     shown = {
-        "calibration_panel": f"{PLOTS} >= 5",
-        "diagnosis_panel": "document.body.innerText.includes('diagnose')",
-        "comparison_panel": "document.body.innerText.includes('compare')",
+        "calibration_panel": f"{PLOTS} >= 10",
+        "diagnosis_panel": "document.body.innerText.includes('Diagnose again')",
         "review_panel": "document.querySelectorAll('img[alt=person]').length >= 8",
     }
     print("panels: seconds the first time, seconds again")
