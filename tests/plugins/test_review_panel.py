@@ -9,7 +9,7 @@ from PIL import Image
 
 from clickpose_fiftyone.claims import give_back, held_by_others
 from clickpose_fiftyone.install import install_plugin
-from clickpose_fiftyone.queue_filters import QueueFilter, stored_filter
+from clickpose_fiftyone.queue_filters import QueueFilter, error_choices, stored_filter
 from clickpose_fiftyone.review import review_queue
 from clickpose_fiftyone.review_log import actions_of
 from clickpose_fiftyone.settling import settle
@@ -110,6 +110,15 @@ def test_the_current_card_and_the_field_are_each_reviewers_own(dataset):
         return shown[name]["default"], [number for number, frame in enumerate(frames) if "transparent" not in frame]
 
     assert seen(ANNA) == ("other", [3]) and seen(BEN) == ("pred", [0])
+
+
+def test_where_nobody_has_an_error_nobody_is_called_settled(dataset):
+    dataset.add_sample_field(
+        "gt.keypoints.label_errors", fo.ListField, subfield=fo.StringField
+    )  # looked for, none found
+    choose(dataset, ANNA, "error", list(error_choices())[-1])
+    shown = drawn(dataset, ANNA)
+    assert "0 of 0" in shown["heading"]["default"] and shown["empty"]["default"] == "These filters show nobody."
 
 
 def test_tooltips_are_told_what_is_too_long_for_them(dataset):

@@ -43,6 +43,8 @@ def card_text(item, shown: QueueFilter, without_photo: bool) -> str:
 def nobody_text(queue: Queue, shown: QueueFilter) -> str:
     if queue.held:
         return "All who wait are in others' hands: they come back after five minutes, or when those are done."
+    if not queue.total:  # such as an error that nobody has: nothing of it is settled
+        return "These filters show nobody."
     return "Everybody is settled." if shown.state == WAITING else "Nobody."
 
 
