@@ -81,6 +81,7 @@ LOST = {
     (f"{IMAGE}.stageRef", "on"): {"painting"},
     (f"{KEYPOINT}.shapeRef", "listening"): {"shapes"},
     (f"{KEYPOINT}.shapeRef", "isDragging"): {"previewing"},
+    (f"{KEYPOINT}.shapeRef", "getLayer"): {"gathering", "shapes"},
 }
 # ask the probes about the page as it would be without one property; the objects behind it are Label Studio's own
 ASK_WITHOUT = """([object, name]) => {

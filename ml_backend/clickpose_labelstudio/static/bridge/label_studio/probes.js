@@ -218,7 +218,8 @@ export const PROBES = [
     name: "gathering",
     of: ["layers.gather", "layers.spread", "layers.end"],
     test: ({keypoint}) => {
-      const layer = keypoint?.shapeRef?.getLayer?.();
+      if (!keypoint?.shapeRef) return undefined;
+      const layer = keypoint.shapeRef.getLayer();
       if (!layer) return undefined;
       return isFunction(layer.getNativeCanvasElement, layer.getStage, layer.on, layer.off) && Boolean(layer.getStage().getLayers);
     },
