@@ -1,5 +1,7 @@
 """Pose refine in the real app: the rest of the person follows under the moving mouse, in the browser."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -50,6 +52,14 @@ BLOCKED = {  # the app has workers of its own, which stay
     "no workers": _OWN_WORKER.replace("WITH", '"throw new Error(`blocked`);"'),
     "no WebAssembly": _OWN_WORKER.replace("WITH", '"delete self.WebAssembly; self.WebAssembly = undefined;"'),
 }
+
+
+@pytest.fixture
+def dataset(dataset, tmp_path):
+    """Photos that nobody has seen: who was seen before, in the app or here, is answered from that look."""
+    for sample in dataset.iter_samples(autosave=True):
+        sample.filepath = shutil.copy(sample.filepath, tmp_path)
+    return dataset
 
 
 def asked_of(page):
