@@ -183,11 +183,13 @@ def first_clicks(browser, address: str, dataset, memory: Memory, times: int) -> 
     from helpers.fiftyone_app import canvas, open_once, show, wait_for_canvas, wait_for_photo
 
     for way, script in (("in the browser", ""), ("by Python", BLOCKED)):
-        for rest_ms in (0, 1000):
-            page = show(browser, address, dataset, 1440, 900, photos=1, script=script)
+        # FiftyOne opens the panels of the browser before: the photos are behind the canvas then
+        page = show(browser, address, dataset, 1440, 900, photos=0 if script else 1, script=script)
+        if not script:
             open_once(page, "refine_panel", "[data-cy=refine-board]")
-            wait_for_photo(page)
-            page.wait_for_timeout(3000)  # network and runtime are loaded once
+        wait_for_photo(page)
+        page.wait_for_timeout(3000)  # network and runtime are loaded once
+        for rest_ms in (0, 1000):
             found = []
             for _ in range(times):
                 before = canvas(page, "session.photo.sample_id")
@@ -198,7 +200,7 @@ def first_clicks(browser, address: str, dataset, memory: Memory, times: int) -> 
                 page.wait_for_timeout(rest_ms)
                 found.append(drop(page))
             tell(f"first click {way}, {rest_ms / 1000:g} s after Next", found, 0.3)
-            page.context.close()
+        page.context.close()
         memory.tell(f"clicked {way}")
 
 

@@ -91,7 +91,8 @@ def show(browser, app, dataset, width=1500, height=950, photos=PHOTOS, script=""
     page.set_default_timeout(PATIENCE_MS)
     page.add_init_script(f"{WITHOUT_ADVERTISEMENT}; {script}")
     page.goto(f"{app}/datasets/{dataset.name}", wait_until="domcontentloaded")
-    page.locator("[data-cy=looker]").nth(photos - 1).wait_for()
+    if photos:
+        page.locator("[data-cy=looker]").nth(photos - 1).wait_for()
     return page
 
 
