@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from clickpose.first_pose.command_option import First
 from clickpose.user_errors import user_errors
 
 fiftyone = typer.Typer(
@@ -44,15 +45,7 @@ def review(
     address: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     limit: Annotated[int | None, typer.Option(min=1, help="Take the first photos only.")] = None,
     browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
-    first: Annotated[
-        str,
-        typer.Option(
-            envvar="CLICKPOSE_FIRST",
-            metavar="KIND:WHAT",
-            help="Start from another network's poses, such as movenet:thunder.onnx; see the page on first poses.",
-            show_default="lite's own",
-        ),
-    ] = "",
+    first: First = "",
 ) -> None:
     """Open the app on photos with everything applied: poses, colours, flags, review queue and panels.
 

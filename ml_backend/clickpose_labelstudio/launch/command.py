@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from clickpose.first_pose.command_option import First
 from clickpose.user_errors import fail, user_errors
 from clickpose_labelstudio.command_options import ApiKey, Url, connect
 
@@ -26,15 +27,7 @@ def start(
     backend_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the backend.")] = 9090,
     backend_url: Annotated[str | None, typer.Option(help="A backend that runs already, instead of a new one.")] = None,
     model: Annotated[str, typer.Option(help="Name of the network.")] = "lite",
-    first: Annotated[
-        str,
-        typer.Option(
-            envvar="CLICKPOSE_FIRST",
-            metavar="KIND:WHAT",
-            help="Start from another network's poses, such as movenet:thunder.onnx; see the page on first poses.",
-            show_default="lite's own",
-        ),
-    ] = "",
+    first: First = "",
     train_after: Annotated[
         int, typer.Option(min=0, help="New persons after which the network is trained on them; 0: never by itself.")
     ] = 50,

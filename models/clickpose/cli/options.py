@@ -7,19 +7,12 @@ from typing import Annotated
 
 import typer
 
+from clickpose.first_pose.command_option import First as First
+
 Model = Annotated[str, typer.Option(help="Name of the network: lite, or r50 (needs --checkpoint).")]
 Checkpoint = Annotated[
     Path | None,
     typer.Option(help="Weights to load instead of the shipped ones; for r50 also a folder of clickpose export."),
-]
-First = Annotated[
-    str,
-    typer.Option(
-        envvar="CLICKPOSE_FIRST",
-        metavar="KIND:WHAT",
-        help="lite: start from another network's poses, such as movenet:thunder.onnx; see the page on first poses.",
-        show_default="lite's own",
-    ),
 ]
 FlipTest = Annotated[
     bool, typer.Option(help="lite: see each person mirrored as well; without it, quicker and less exact.")
