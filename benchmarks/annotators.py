@@ -81,7 +81,7 @@ class Server:
 @contextlib.contextmanager
 def serving(checkout: Path, photos: Path, cache: Path, threads: int | None, **variables: str) -> Iterator[Server]:
     """Serve a checkout until the end of the block."""
-    roots = [str(checkout / folder) for folder in ("models", "ml_backend")]
+    roots = [str(checkout / folder) for folder in ("models", "ml_backend", "plugins")]  # none of another checkout
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(roots), **variables}
     if threads is not None:
         environment["OMP_NUM_THREADS"] = str(threads)

@@ -40,7 +40,9 @@ class Predicting:
     """A process that has loaded a checkout's network and runs ``clickpose predict`` when told to."""
 
     def __init__(self, checkout: Path, photos: Path, out: Path, threads: int):
-        environment = {**os.environ, "PYTHONPATH": str(checkout / "models"), "OMP_NUM_THREADS": str(threads)}
+        roots = [str(checkout / folder) for folder in ("models", "ml_backend", "plugins")]  # none of another checkout
+        path = os.pathsep.join(roots)
+        environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": str(threads)}
         command = [sys.executable, __file__, "--predict", str(photos), str(out), "--threads", str(threads)]
         self.process = subprocess.Popen(
             command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
