@@ -30,6 +30,7 @@ from clickpose.steps import Steps, stepwise
 from clickpose_fiftyone.checks import require_compared, require_samples
 from clickpose_fiftyone.collector import collector_paused, uncollected
 from clickpose_fiftyone.columns import PersonColumns
+from clickpose_fiftyone.dataset_info import kept_of
 from clickpose_fiftyone.field_names import CALIBRATION_INFO, GT, PRED
 from clickpose_fiftyone.fiftyone_internals import dataset_of
 from clickpose_fiftyone.matching import oks_of_pairs
@@ -247,7 +248,7 @@ def labelled_sample(predictions: PersonColumns, truth: PersonColumns, pairs: Pai
 
 def stored_calibration(samples, pred_field: str) -> CalibrationSummary | None:
     """Return what the last calibration of a field did; None if it was not calibrated since it was predicted."""
-    stored = (dataset_of(samples).info.get(CALIBRATION_INFO) or {}).get(pred_field)
+    stored = kept_of(samples, CALIBRATION_INFO, pred_field)
     if stored is None:
         return None
     return CalibrationSummary(

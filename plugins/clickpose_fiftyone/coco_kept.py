@@ -12,8 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import fiftyone as fo
+
+from clickpose_fiftyone.dataset_info import keep, kept_of
+from clickpose_fiftyone.declaring import declare
 from clickpose_fiftyone.field_names import AREA, CATEGORY_ID, COCO_EXTRA, COCO_ID, COCO_IMAGE, COCO_INFO, ISCROWD
-from clickpose_fiftyone.fiftyone_internals import dataset_of
 
 _BY_FIELD = "by_field"
 
@@ -45,13 +48,12 @@ class KeptDocument:
 def keep_document(dataset, field: str, document: KeptDocument) -> None:
     """Keep the rest of the file that a field was read from."""
     kept = {"rest": document.rest, "others": document.others, "is_list": document.is_list, "flags": document.flags}
-    dataset.info[COCO_INFO] = {**(dataset.info.get(COCO_INFO) or {}), field: json.dumps({"document": kept})}
-    dataset.save()
+    keep(dataset, COCO_INFO, field, json.dumps({"document": kept}))
 
 
 def kept_document(samples, field: str) -> KeptDocument | None:
     """Return the rest of the file that a field was read from; None for a field that was not."""
-    stored = (dataset_of(samples).info.get(COCO_INFO) or {}).get(field)
+    stored = kept_of(samples, COCO_INFO, field)
     if not stored:
         return None
     content = json.loads(stored)
@@ -64,6 +66,7 @@ def kept_document(samples, field: str) -> KeptDocument | None:
 
 def keep_images(view, field: str, images: Sequence[Kept]) -> None:
     """Keep the records of a view's photos for a field; those of other fields stay."""
+    declare(view, {COCO_IMAGE: (fo.StringField, None)})
     stored = view.values(COCO_IMAGE) if view.get_field(COCO_IMAGE) is not None else [None] * len(images)
     view.set_values(
         COCO_IMAGE,

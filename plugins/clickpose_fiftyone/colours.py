@@ -18,6 +18,7 @@ from clickpose_fiftyone.checks import fields_of, pose_fields, predicted_fields, 
 from clickpose_fiftyone.collector import uncollected
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.conversion import PERSON
+from clickpose_fiftyone.declaring import describe
 from clickpose_fiftyone.field_names import (
     JOINT_OKS,
     JOINT_VISIBILITY,
@@ -153,10 +154,7 @@ def color_by_confidence(samples, pred_field: str = PRED, hide_below: float = 0.0
     dataset.app_config.active_fields = fo.ActiveFields(paths=[joints_field_of(pred_field), pred_field])
     dataset.app_config.sidebar_groups = _joints_first(dataset, joints_field_of(pred_field))
     dataset.save()
-    joints = dataset.get_field(joints_field_of(pred_field))
-    if joints is not None:  # none in a set without people
-        joints.description = _LEGEND  # the app shows it beside the field's name in the sidebar
-        joints.save()
+    describe(dataset, joints_field_of(pred_field), _LEGEND)
     return scheme
 
 

@@ -19,11 +19,11 @@ from bson import ObjectId
 from pymongo import UpdateOne
 
 from clickpose_fiftyone.collector import collector_paused
+from clickpose_fiftyone.declaring import Kind, declare
 from clickpose_fiftyone.field_names import TAGS
 from clickpose_fiftyone.fiftyone_internals import (
     CLASS,
     ID,
-    dataset_of,
     is_generated,
     late_labels,
     list_name,
@@ -60,7 +60,7 @@ def write_columns(samples, path: str, label_ids: Nested, persons: Mapping[str, N
     declared |= {name: _field_of(values) for name, values in photos.items()}
     declare(samples, declared)
     # what nothing tells the type of cannot be declared, and FiftyOne reads no photo with a field that it does not know
-    photos = {name: values for name, values in photos.items() if samples.get_field(name) is not None}
+    photos = {name: values for name, values in photos.items() if declared[name] or samples.get_field(name) is not None}
     if is_generated(samples):  # patches and frames: FiftyOne carries each column on to the dataset they come from
         for name, nested in persons.items():
             samples.set_values(f"{path}.{name}", nested)
@@ -146,7 +146,7 @@ def _stored(kind: type, people: list[dict] | None) -> dict | None:
     return None if people is None else {CLASS: kind.__name__, list_name(kind): people}
 
 
-def _attributes_of(kind: type, nested: Documents) -> Iterator[tuple[str, tuple[type, type | None] | None]]:
+def _attributes_of(kind: type, nested: Documents) -> Iterator[tuple[str, Kind | None]]:
     """Yield (attribute, its field) of what labels have beside the attributes of their class."""
     columns = defaultdict(list)
     for document in _flat(nested):
@@ -171,50 +171,7 @@ def _operations(sample_ids, path: str, label_ids: Nested, persons, photos) -> It
             yield UpdateOne({ID: sample_id}, {"$set": changes}, array_filters=filters or None)
 
 
-def declare(samples, declared: Mapping[str, tuple[type, type | None] | None]) -> None:
-    """Add what is new to the schema, so that the app can filter by it.
-
-    Raises:
-        ValueError: naming the first field that holds something else.
-    """
-    new = {}
-    for path, wanted in declared.items():
-        if wanted is None:  # only None or empty lists, or values of several kinds: nothing to declare
-            continue
-        kind, inner = wanted
-        field = samples.get_field(path)
-        if field is None:
-            new[path] = _declaration(kind, inner)
-        elif not _holds(field, kind, inner):
-            raise ValueError(
-                f'Expected "{path}" to be free or a {_name(kind, inner)}, got {field}; nothing was written'
-            )
-    for path, kwargs in new.items():
-        dataset_of(samples).add_sample_field(path, **kwargs)
-
-
-def _declaration(kind: type, inner: type | None) -> dict:
-    """Return what FiftyOne wants to know of a new field."""
-    if kind is fo.EmbeddedDocumentField:
-        return {"ftype": kind, "embedded_doc_type": inner}
-    return {"ftype": kind} if inner is None else {"ftype": kind, "subfield": inner}
-
-
-def _holds(field: fo.Field, kind: type, inner: type | None) -> bool:
-    """Tell whether a field can hold the values; floats take ints, and lists without a declared type anything."""
-    if kind is fo.EmbeddedDocumentField:
-        return getattr(field, "document_type", None) is inner
-    if inner is not None:
-        known = getattr(field, "field", None)
-        return isinstance(field, fo.ListField) and (known is None or _holds(known, inner, None))
-    return isinstance(field, kind) or (kind is fo.IntField and isinstance(field, fo.FloatField))
-
-
-def _name(kind: type, inner: type | None) -> str:
-    return kind.__name__ if inner is None else f"{kind.__name__}({inner.__name__})"
-
-
-def _field_of(values: Iterable) -> tuple[type, type | None] | None:
+def _field_of(values: Iterable) -> Kind | None:
     """Return the (field, field of its items or class of its documents) of plain values; None where nothing tells."""
     telling = [value for value in values if value is not None and value != []]
     kinds = set(map(type, telling))

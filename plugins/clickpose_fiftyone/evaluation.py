@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import fiftyone as fo
 import fiftyone.utils.eval.detection as foud
 import numpy as np
 
@@ -23,8 +24,9 @@ from clickpose.steps import Steps, stepwise
 from clickpose_fiftyone.checks import left_out, require_compared, require_samples
 from clickpose_fiftyone.collector import collector_paused, uncollected
 from clickpose_fiftyone.columns import PersonColumns
+from clickpose_fiftyone.declaring import declare, delete_fields
 from clickpose_fiftyone.field_names import AREA, GT, PRED, PRED_OKS, person_path
-from clickpose_fiftyone.fiftyone_internals import RestoredResults, dataset_of
+from clickpose_fiftyone.fiftyone_internals import RestoredResults
 from clickpose_fiftyone.matching import Matches, match_persons
 from clickpose_fiftyone.people_views import photos_of
 from clickpose_fiftyone.skeletons import ASSUMED_SIGMA, joints_without_sigma
@@ -107,9 +109,8 @@ class PoseEvaluation(foud.DetectionEvaluation):
         super().validate_run(samples, key, overwrite=overwrite)
         if key in samples.list_evaluations():
             return
-        fields, suffixes = (self.config.gt_field, self.config.pred_field), ("", "_id", "_iou")
-        people = [person_path(field, f"{key}{suffix}") for field in fields for suffix in suffixes]
-        taken = [path for path in (*people, *_photo_fields(key)) if samples.get_field(path) is not None]
+        named = (*_person_fields(self.config, key), *_photo_fields(key))
+        taken = [path for path in named if samples.get_field(path) is not None]
         if taken:
             raise ValueError(f'Expected a free name for the run, got {key!r}: "{taken[0]}" is there already')
 
@@ -125,6 +126,16 @@ class PoseEvaluation(foud.DetectionEvaluation):
             self.prepare(samples)
         super().register_run(samples, key, overwrite=overwrite, cleanup=cleanup)
 
+    def register_samples(self, samples, eval_key, dynamic=True):
+        """Declare the fields of a run, if there is one."""
+        if eval_key is not None:
+            *counts, oks = _photo_fields(eval_key)
+            kinds = dict.fromkeys(counts, fo.IntField) | {oks: fo.FloatField}
+            for path in _person_fields(self.config, eval_key):
+                kinds[path] = fo.FloatField if path.endswith("_iou") else fo.StringField
+            declare(samples, {path: (kind, None) for path, kind in kinds.items()})
+        super().register_samples(samples, eval_key, dynamic=dynamic)
+
     def evaluate(self, doc, eval_key=None):
         """Return the matches of one sample."""
         return self._matches_by_sample.get(doc.id, [])
@@ -135,8 +146,8 @@ class PoseEvaluation(foud.DetectionEvaluation):
 
     def cleanup(self, samples, eval_key):
         """Delete the fields of a run."""
-        dataset_of(samples).delete_sample_fields([_oks_field(eval_key)], error_level=2)
-        super().cleanup(samples, eval_key)
+        delete_fields(samples, [*_photo_fields(eval_key), *_person_fields(self.config, eval_key)])
+        self.cleanup_custom_metrics(samples, eval_key)
 
     @collector_paused()
     def generate_results(self, samples, matches, eval_key=None, classes=None, missing=None, progress=None):
@@ -329,6 +340,12 @@ def _notes(outcome: _Outcome) -> dict[str, int]:
 
 def _oks_field(eval_key: str) -> str:
     return f"{eval_key}_oks"
+
+
+def _person_fields(config, eval_key: str) -> list[str]:
+    """Return the paths of what a run writes of people: their state, their partner, their OKS."""
+    fields, names = (config.gt_field, config.pred_field), (eval_key, f"{eval_key}_id", f"{eval_key}_iou")
+    return [person_path(field, name) for field in fields for name in names]
 
 
 def _photo_fields(eval_key: str) -> list[str]:

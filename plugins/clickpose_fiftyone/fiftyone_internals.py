@@ -7,13 +7,15 @@ with a sentence that names the function to mend.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timezone
 from itertools import islice
 
 import fiftyone as fo
 import fiftyone.utils.annotations as foua
 from fiftyone.core.json import stringify
-from fiftyone.core.odm import bulk_write, get_db_conn
+from fiftyone.core.odm import SampleFieldDocument, bulk_write, get_db_conn
+from mongoengine.base import EmbeddedDocumentList as BaseList
 
 from clickpose_fiftyone.collector import collector_paused
 
@@ -136,6 +138,93 @@ def last_change(samples) -> tuple:
 def dataset_version(dataset) -> tuple:
     """Return the dataset's id and what differs after a change of its fields or of what is kept with it."""
     return dataset._doc.id, dataset._doc.last_modified_at
+
+
+def change_record(dataset, update: Mapping, filters: Sequence[Mapping] = (), where: Mapping | None = None) -> None:
+    """Change the record of a dataset in the database at once, which says when; so does this process's copy.
+
+    Args:
+        dataset: a dataset.
+        update: the database's operators.
+        filters: of the places in lists that the update names.
+        where: what must be so, else nothing is changed.
+    """
+    now = datetime.now(timezone.utc)
+    dated = {**update, "$set": {**update.get("$set", {}), "last_modified_at": now}}
+    query = {ID: dataset._doc.id, **(where or {})}
+    done = get_db_conn()["datasets"].update_one(query, dated, array_filters=list(filters) or None)
+    if done.modified_count:
+        dataset._doc._data["last_modified_at"] = now.replace(tzinfo=None)
+
+
+def stored_fields(dataset) -> list[dict]:
+    """Return the fields of a dataset's photos as the database keeps them now, each with its own ``fields``."""
+    found = get_db_conn()["datasets"].find_one({ID: dataset._doc.id}, {"sample_fields": True})
+    return list((found or {}).get("sample_fields") or ())
+
+
+def learn_fields(dataset, stored: Sequence[Mapping]) -> None:
+    """Let this process know fields that the database has: the class of its photos, those that are loaded with it."""
+    if _unknown(dataset._sample_doc_cls, stored) or _unlisted(dataset._doc.sample_fields, stored):
+        documents = [SampleFieldDocument.from_dict(dict(field)) for field in stored]
+        _learn(dataset, dataset._sample_doc_cls, "", documents)
+        _list_fields(dataset, documents)
+
+
+def forget_fields(dataset, paths: Collection[str]) -> None:
+    """Let this process forget fields that the database does not have any more, and what loaded photos held in them."""
+    for path in paths:
+        *parents, name = path.split(".")
+        owner = _fields_within(dataset.get_field(".".join(parents))) if parents else dataset._sample_doc_cls
+        if owner is not None and name in owner._fields:
+            owner._undeclare_field(name)
+    held = fo.Sample._instances.get(dataset._sample_collection_name)
+    for reference in held.valuerefs() if held else ():  # a copy: others load photos meanwhile
+        if (sample := reference()) is not None:
+            for path in paths:
+                sample._doc._data.pop(path, None)
+            sample.reload()
+    dataset.app_config._delete_paths(paths)
+
+
+def _list_fields(dataset, documents: list) -> None:
+    """Have the dataset's own list of fields be this one; nothing of it is written when somebody saves the dataset."""
+    listed = BaseList(documents, dataset._doc, "sample_fields")
+    dataset._doc._data["sample_fields"] = dataset._doc._reload("sample_fields", listed)
+
+
+def _fields_within(field):
+    """Return what holds the fields of an embedded document, also of a list of them; None for other fields."""
+    while isinstance(field, fo.ListField):
+        field = field.field
+    return field if isinstance(field, fo.EmbeddedDocumentField) else None
+
+
+def _unknown(owner, stored: Sequence[Mapping]) -> bool:
+    """Tell whether a class of photos, or the field of embedded documents, lacks one of the fields."""
+    for field in stored:
+        if field["name"] not in owner._fields:
+            return True
+        inner = _fields_within(owner._fields[field["name"]]) if field.get("fields") else None
+        if inner is not None and _unknown(inner, field["fields"]):
+            return True
+    return False
+
+
+def _unlisted(documents, stored: Sequence[Mapping]) -> bool:
+    """Tell whether a list of fields that this process keeps is another one than the database's."""
+    if [(doc.name, doc.description) for doc in documents] != [(f["name"], f.get("description")) for f in stored]:
+        return True
+    pairs = zip(documents, stored, strict=True)
+    return any(_unlisted(document.fields or (), field.get("fields") or ()) for document, field in pairs)
+
+
+def _learn(dataset, owner, path: str, documents: Sequence) -> None:
+    for document in documents:
+        if document.name not in owner._fields:
+            owner._declare_field(dataset, f"{path}{document.name}", document)
+        elif document.fields and (inner := _fields_within(owner._fields[document.name])) is not None:
+            _learn(dataset, inner, f"{path}{document.name}.", document.fields)
 
 
 def view_of_stages(dataset, stages: list):

@@ -14,6 +14,7 @@ from clickpose.steps import Steps, stepwise
 from clickpose_fiftyone.checks import require_compared, require_keypoints, require_samples
 from clickpose_fiftyone.collector import uncollected
 from clickpose_fiftyone.columns import PersonColumns
+from clickpose_fiftyone.dataset_info import keep, kept_of
 from clickpose_fiftyone.field_names import (
     GT,
     KEYPOINT_OKS,
@@ -23,7 +24,6 @@ from clickpose_fiftyone.field_names import (
     PRED,
     VISIBILITY,
 )
-from clickpose_fiftyone.fiftyone_internals import dataset_of
 from clickpose_fiftyone.matching import group_indices, match_persons
 from clickpose_fiftyone.people_views import photos_of
 from clickpose_fiftyone.truth import labelled_visibility, read_predictions, read_truth, truth_areas
@@ -253,13 +253,10 @@ def _write(columns: PersonColumns, found: list[LabelError]) -> None:
     columns.write(LABEL_ERRORS, stored)
     write_tag(columns, LABEL_ERROR_TAG, wrong)
     rows = [[e.sample_id, e.label_id, e.kind, e.joint, e.suspicion] for e in found]
-    dataset = dataset_of(columns.samples)
-    known = dataset.info.get(LABEL_ERRORS_INFO) or {}
-    dataset.info[LABEL_ERRORS_INFO] = {**known, columns.field: json.dumps(rows)}
-    dataset.save()
+    keep(columns.samples, LABEL_ERRORS_INFO, columns.field, json.dumps(rows))
 
 
 def stored_label_errors(samples, gt_field: str = GT) -> tuple[LabelError, ...]:
     """Return what the last search stored for a field."""
-    rows = (dataset_of(samples).info.get(LABEL_ERRORS_INFO) or {}).get(gt_field)
+    rows = kept_of(samples, LABEL_ERRORS_INFO, gt_field)
     return tuple(LabelError(*row) for row in json.loads(rows)) if rows else ()

@@ -28,6 +28,7 @@ from clickpose_fiftyone.checks import (
 from clickpose_fiftyone.colours import color_by_confidence
 from clickpose_fiftyone.column_writes import label_documents, write_labels
 from clickpose_fiftyone.conversion import detection_boxes, instance_of, poses_to_labels
+from clickpose_fiftyone.dataset_info import keep, kept_of
 from clickpose_fiftyone.derived import refresh_sample_columns
 from clickpose_fiftyone.field_names import PRED, PREDICTING_INFO, boxes_field_of, joints_field_of
 from clickpose_fiftyone.fiftyone_internals import dataset_of
@@ -179,7 +180,7 @@ class _Run:
 
     def done_before(self) -> int:
         """Return how many of the photos an unfinished run with the same weights and options has done."""
-        known = (self.dataset.info.get(PREDICTING_INFO) or {}).get(self.field) or {}
+        known = kept_of(self.dataset, PREDICTING_INFO, self.field) or {}
         done = known.get("done", 0)
         same = known.get("asked") == self.asked and self.dataset.get_field(self.field) is not None
         return done if same and done < len(self.ids) and known["digest"] == self._digest(done) else 0
@@ -197,13 +198,12 @@ class _Run:
         return hashlib.sha256(" ".join(self.ids[:count]).encode()).hexdigest()
 
     def _store(self, state: dict | None) -> None:
-        self.dataset.info[PREDICTING_INFO] = {**(self.dataset.info.get(PREDICTING_INFO) or {}), self.field: state}
-        self.dataset.save()
+        keep(self.dataset, PREDICTING_INFO, self.field, state)
 
 
 def photos_done(samples, pred_field: str) -> int:
     """Return how many photos a prediction of a field had done that was not finished; 0 where there is none."""
-    known = (dataset_of(samples).info.get(PREDICTING_INFO) or {}).get(pred_field) or {}
+    known = kept_of(samples, PREDICTING_INFO, pred_field) or {}
     return known.get("done", 0)
 
 

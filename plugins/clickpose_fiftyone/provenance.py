@@ -16,6 +16,8 @@ from clickpose.calibration.provenance import CalibratorError, Provenance
 from clickpose.first_pose.predictor import refining_part
 from clickpose.predictor import PosePredictor
 from clickpose.skeleton import Skeleton
+from clickpose_fiftyone.dataset_info import keep, kept_of
+from clickpose_fiftyone.declaring import describe
 from clickpose_fiftyone.field_names import CONFIDENCE, NETWORKS_INFO, PREDICTED_BY, people_path
 from clickpose_fiftyone.fiftyone_internals import ID, dataset_of, photos_collection, root_dataset_of
 from clickpose_fiftyone.kept import kept_while_unchanged
@@ -109,13 +111,10 @@ def store_network(samples, field: str, network: FieldNetwork | None) -> None:
     """
     dataset = dataset_of(samples)
     kept = None if network is None else asdict(network)
-    dataset.info[NETWORKS_INFO] = {**(dataset.info.get(NETWORKS_INFO) or {}), field: kept}
-    dataset.save()
-    described = dataset.get_field(field)
-    described.description = (
-        "Poses predicted by several networks" if network is None else f"Poses predicted by {network}"
+    keep(dataset, NETWORKS_INFO, field, kept)
+    describe(
+        dataset, field, "Poses predicted by several networks" if network is None else f"Poses predicted by {network}"
     )
-    described.save()
 
 
 def network_of(samples, field: str) -> FieldNetwork | None:
@@ -123,7 +122,7 @@ def network_of(samples, field: str) -> FieldNetwork | None:
 
     It is what the dataset keeps of the field, or what its people say, whom FiftyOne's ``apply_model`` wrote.
     """
-    stored = (dataset_of(samples).info.get(NETWORKS_INFO) or {}).get(field)
+    stored = kept_of(samples, NETWORKS_INFO, field)
     said = _said_by_people(root_dataset_of(samples), field)
     if not said:
         return None if stored is None else FieldNetwork.from_dict(stored)

@@ -14,6 +14,7 @@ from clickpose.data.notes import Notes, note
 from clickpose_fiftyone.checks import left_out, people, require_samples
 from clickpose_fiftyone.collector import collector_paused
 from clickpose_fiftyone.columns import PersonColumns, index_lowest_oks, lowest_oks
+from clickpose_fiftyone.dataset_info import keep
 from clickpose_fiftyone.field_names import (
     CALIBRATION_INFO,
     CONFIDENCE,
@@ -25,7 +26,6 @@ from clickpose_fiftyone.field_names import (
     SCORE_RAW,
     VISIBILITY,
 )
-from clickpose_fiftyone.fiftyone_internals import dataset_of
 from clickpose_fiftyone.people_views import of_photos
 from clickpose_fiftyone.truth import PREDICTION_ATTRIBUTES
 from clickpose_fiftyone.visibility import LOW_VISIBILITY, low_counts
@@ -137,6 +137,4 @@ def _restore_visibility(columns: PersonColumns) -> None:
 
 def keep_calibration(samples, pred_field: str, kept: dict | None) -> None:
     """Keep with the dataset what the last calibration of a field did; None where scores are the network's own."""
-    dataset = dataset_of(samples)
-    dataset.info[CALIBRATION_INFO] = {**(dataset.info.get(CALIBRATION_INFO) or {}), pred_field: kept}
-    dataset.save()
+    keep(samples, CALIBRATION_INFO, pred_field, kept)

@@ -16,9 +16,9 @@ from clickpose.predictor import PosePredictor
 from clickpose.structures import Pose
 from clickpose_fiftyone.checks import require_keypoints
 from clickpose_fiftyone.clicked_poses import follows, refined_pose, refining_predictor
-from clickpose_fiftyone.column_writes import declare
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.conversion import pose_attributes
+from clickpose_fiftyone.declaring import declare
 from clickpose_fiftyone.derived import refresh_derived
 from clickpose_fiftyone.field_names import (
     ACCEPTED,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import fiftyone as fo
 
 from clickpose_fiftyone.checks import people, require_keypoints
-from clickpose_fiftyone.column_writes import declare
+from clickpose_fiftyone.declaring import declare
 from clickpose_fiftyone.derived import refresh_derived
 from clickpose_fiftyone.field_names import (
     ACCEPTED,

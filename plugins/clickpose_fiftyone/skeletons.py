@@ -10,6 +10,7 @@ import fiftyone as fo
 from clickpose.data.coco_categories import JointOrder
 from clickpose.skeleton import COCO, Skeleton
 from clickpose.skeleton_io import SKELETONS, skeleton_from_dict, skeleton_to_dict
+from clickpose_fiftyone.dataset_info import keep, kept_of
 from clickpose_fiftyone.field_names import SKELETONS_INFO
 from clickpose_fiftyone.fiftyone_internals import dataset_of
 
@@ -28,10 +29,8 @@ def set_skeleton(samples, field: str, skeleton: Skeleton = COCO) -> None:
     dataset = dataset_of(samples)
     edges = [list(edge) for edge in skeleton.edges]
     dataset.skeletons[field] = fo.KeypointSkeleton(labels=list(skeleton.names), edges=edges)
-    kept = dict(dataset.info.get(SKELETONS_INFO) or {})
-    kept[field] = None if skeleton in SKELETONS.values() else skeleton_to_dict(skeleton)
-    dataset.info[SKELETONS_INFO] = kept
     dataset.save()
+    keep(dataset, SKELETONS_INFO, field, None if skeleton in SKELETONS.values() else skeleton_to_dict(skeleton))
 
 
 def skeleton_of(samples, field: str) -> Skeleton:
@@ -47,7 +46,7 @@ def skeleton_of(samples, field: str) -> Skeleton:
             f'Expected the dataset to name the joints of field "{field}"; say which they are with '
             f'clickpose_fiftyone.set_skeleton(dataset, "{field}")'
         )
-    kept = (dataset.info.get(SKELETONS_INFO) or {}).get(field)
+    kept = kept_of(dataset, SKELETONS_INFO, field)
     if kept is not None and list(kept["joints"]) == list(known.labels):
         return skeleton_from_dict(kept)
     if known_skeleton(known.labels) is None:
