@@ -5,7 +5,7 @@ The service is written against these two protocols; the app gives files, HTTP an
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -66,5 +66,5 @@ class RegionStore(Protocol):
     def load(self, content_hash: str, fingerprint: str, outline: EncodedRegion) -> EncodedRegion | None:
         """Return the region of an outline with its features, or None where the store has lost it."""
 
-    def add(self, content_hash: str, fingerprint: str, region: EncodedRegion) -> None:
-        """Keep an encoded region; the store may forget it later."""
+    def add(self, content_hash: str, fingerprint: str, regions: Sequence[EncodedRegion]) -> None:
+        """Keep encoded regions of an image; the store may forget them later."""

@@ -20,7 +20,7 @@ import time
 import uuid
 import zlib
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from clickpose_labelstudio.settings import ServiceSettings
 
 LAYOUT_VERSION = "regions-3"
 MAX_REGIONS_PER_IMAGE = 64
+ADDED_AT_ONCE = 8  # regions in one transaction, which keeps other workers from writing
 MAX_SPARE_TEXTS = 10_000
 LOCK_TIMEOUT_S = 2.0
 LOOK_S = 5.0  # between two looks at whether the cache folder is still there
@@ -164,29 +165,35 @@ class DiskRegionStore:
         key = _region_key(content_hash, fingerprint, _region_id(outline))
         return self._memory.get(key) or self._read_region(key)
 
-    def add(self, content_hash: str, fingerprint: str, region: EncodedRegion) -> None:
-        """Keep a region; of one image only the latest ``MAX_REGIONS_PER_IMAGE`` stay."""
-        data = region.to_bytes()
-        key = _region_key(content_hash, fingerprint, _region_id(region))
-        self._memory.set(key, region, len(data))
+    def add(self, content_hash: str, fingerprint: str, regions: Sequence[EncodedRegion]) -> None:
+        """Keep regions of an image; of one image only the latest ``MAX_REGIONS_PER_IMAGE`` stay."""
+        for start in range(0, len(regions), ADDED_AT_ONCE):
+            self._add_some(content_hash, fingerprint, regions[start : start + ADDED_AT_ONCE])
+
+    def _add_some(self, content_hash: str, fingerprint: str, regions: Sequence[EncodedRegion]) -> None:
+        named = {_region_key(content_hash, fingerprint, _region_id(region)): region for region in regions}
+        data = {key: region.to_bytes() for key, region in named.items()}
+        for key, region in named.items():
+            self._memory.set(key, region, len(data[key]))
         index_key = _index_key(content_hash, fingerprint)
         try:
             with self._cache.transact():
-                self._cache.set(key, _with_checksum(data))
-                outlines = self._with(region, content_hash, fingerprint)
+                for key, features in data.items():
+                    self._cache.set(key, _with_checksum(features))
+                outlines = self._with(named.values(), content_hash, fingerprint)
                 for dropped in outlines[:-MAX_REGIONS_PER_IMAGE]:
                     self._cache.delete(_region_key(content_hash, fingerprint, _region_id(dropped)))
                 self._cache.set(index_key, _outline_text(outlines))
             self._spare.drop(index_key)
         except CACHE_FAILURES as error:
-            self._failed("A region was not cached on disk", error)
-            self._spare.set(index_key, _outline_text(self._with(region, content_hash, fingerprint)))
+            self._failed("Regions were not cached on disk", error)
+            self._spare.set(index_key, _outline_text(self._with(named.values(), content_hash, fingerprint)))
 
-    def _with(self, region: EncodedRegion, content_hash: str, fingerprint: str) -> list[EncodedRegion]:
-        """Return the outlines of an image's regions, this one the latest."""
-        own = _region_id(region)
+    def _with(self, regions: Collection[EncodedRegion], content_hash: str, fingerprint: str) -> list[EncodedRegion]:
+        """Return the outlines of an image's regions, these the latest."""
+        own = {_region_id(region) for region in regions}
         known = self.outlines(content_hash, fingerprint)
-        return [other for other in known if _region_id(other) != own] + [region]
+        return [other for other in known if _region_id(other) not in own] + list(regions)
 
     def _reference_key(self, reference: str) -> str:
         return f"reference:{_digest(f'{self._reference_scope}|{reference}')}"

@@ -11,21 +11,20 @@ import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
 import clickpose
-from clickpose.ahead import ahead
 from clickpose.boxes import clip_boxes
 from clickpose.checks import described
 from clickpose.data.confidences import OCCLUDED_BELOW
 from clickpose.first_pose.network import FirstPoseError
 from clickpose.named_image import named_image
+from clickpose.photo_groups import SeenPhoto, in_groups, look, size_of
 from clickpose.postprocess import suppress_duplicate_poses
 from clickpose.predictor import (
-    Detected,
     EncodedRegion,
     PosePredictor,
     best_region,
@@ -34,7 +33,7 @@ from clickpose.predictor import (
     prompt_box,
     refine_among,
 )
-from clickpose.structures import Clicks, Pose
+from clickpose.structures import Clicks, Pose, Poses
 from clickpose_labelstudio.browser_decoding import BrowserDecoding, NotInBrowser
 from clickpose_labelstudio.codec import (
     UNLABELLED_BELOW,
@@ -57,10 +56,15 @@ _SAME_BOX_PX = 0.5  # boxes that differ by less share an encoded region
 _SMALLEST_SIDE_PX = 4.0  # of a box that is given to the network
 _SMALLEST_INSIDE_PX = 1.0  # of the part of it inside the image
 _MAX_LOST_S = 100.0  # that images which cannot be had may cost a batch; Label Studio waits as long for its answer
-_NOT_TRIED = {"error": "Not tried: the images before this one took too long and could not be had"}
+_NOT_TRIED = "Not tried: the images before this one took too long and could not be had"
 _MAX_TASKS = 10_000  # of one request; Label Studio sends a hundred at a time
 _MAX_EDITED = 200  # persons of one edit, some seconds of work; an annotator changes one, or those that were selected
 _KEYPOINT_MARGIN = 0.15  # how much wider than its keypoints the box of a person without a rectangle is, per side
+
+
+class _NotTriedError(Exception):
+    """A task's image was not asked for."""
+
 
 _parse_cached = lru_cache(maxsize=64)(parse_labeling_config)
 
@@ -163,42 +167,41 @@ class AnnotationService:
         return _TaskImage(through_label_studio(reference, task.get("id")), name, self._images, self._regions)
 
     def _preannotate_all(self, tasks: Sequence[Mapping], config: LabelingConfig) -> list[dict]:
-        """Pre-annotate a batch, a photo loaded and searched while the one before is encoded. Once its bad images have
-        cost more time than Label Studio waits for all of it, the rest is not tried: a host that answers late and never
-        with an image would hold up every other batch."""
+        """Pre-annotate a batch, photos loaded and searched while others are encoded, some at a time. Once its bad
+        images have cost more time than Label Studio waits for all of it, the rest is not tried: a host that answers
+        late and never with an image would hold up every other batch."""
         lost_s = 0.0
 
-        def look(task: Mapping) -> tuple[_TaskImage, Detected] | None:
-            """Return None for a task that is not tried."""
+        def see(task: Mapping) -> _SeenTask:
             nonlocal lost_s
             if lost_s >= _MAX_LOST_S:
-                return None
+                raise _NotTriedError(_NOT_TRIED)
             started = time.monotonic()
             try:
                 image = self._image_of(task, config)
-                return image, self._get_predictor().detect(image.fetch())
+                return _SeenTask(image, look(self._get_predictor(), image.fetch()))
             except Exception:
                 lost_s += time.monotonic() - started
                 raise
 
-        return [self._preannotate_or_say_why(task, seen, config) for task, seen in ahead(look, tasks)]
+        def preannotate(seen: Sequence[_SeenTask]) -> list[dict]:
+            return self._preannotate(seen, config)
 
-    def _preannotate_or_say_why(
-        self, task: Mapping, seen: Future[tuple[_TaskImage, Detected] | None], config: LabelingConfig
-    ) -> dict:
-        """Pre-annotate a task; one bad image must not spoil the batch."""
-        try:
-            found = seen.result()
-            return dict(_NOT_TRIED) if found is None else self._preannotate(*found, config)
-        except (FirstPoseError, ImageError, LabelingConfigError) as error:
-            logger.warning("Task %.40r gets no prediction: %s", task.get("id"), error)
-            return {"error": str(error)}
+        failures = (FirstPoseError, ImageError, LabelingConfigError, _NotTriedError)
+        answers = in_groups(see, tasks, lambda seen: size_of(seen.photo), preannotate, failures)
+        return [answer if isinstance(answer, dict) else _say_why(task, answer) for task, answer in answers]
 
-    def _preannotate(self, image: _TaskImage, detected: Detected, config: LabelingConfig) -> dict:
-        """Pose everybody in a task's image."""
+    def _preannotate(self, seen: Sequence[_SeenTask], config: LabelingConfig) -> list[dict]:
+        """Pose everybody in some tasks' images."""
         predictor = self._get_predictor()
-        boxes_xyxy = None if detected is None else detected[0]
-        poses = predictor.decode(self._regions_of_boxes(predictor, image, boxes_xyxy), boxes_xyxy)
+        regions = self._regions_in(predictor, [(each.image, each.photo.boxes_xyxy) for each in seen])
+        found = predictor.decode_photos(
+            [(encoded, each.photo.boxes_xyxy) for encoded, each in zip(regions, seen, strict=True)]
+        )
+        return [self._prediction(each.image, poses, config) for each, poses in zip(seen, found, strict=True)]
+
+    def _prediction(self, image: _TaskImage, poses: Poses, config: LabelingConfig) -> dict:
+        """Return the prediction of a task."""
         poses = poses.select(suppress_duplicate_poses(poses))
         ids = unique_person_ids(poses.boxes_xyxy, image.content_hash)
         result = encode_poses(poses, config, image.image_hw, ids, self._occluded_below, self._unlabelled_below)
@@ -210,36 +213,54 @@ class AnnotationService:
     def _regions_of_boxes(
         self, predictor: PosePredictor, image: _TaskImage, boxes_xyxy: np.ndarray | None
     ) -> list[EncodedRegion]:
-        """Return the regions that were encoded for (N, 4) boxes, or for everybody, encoding those that were not.
+        """Return the regions of one image; see :meth:`_regions_in`."""
+        return self._regions_in(predictor, [(image, boxes_xyxy)])[0]
+
+    def _regions_in(
+        self, predictor: PosePredictor, images: Sequence[tuple[_TaskImage, np.ndarray | None]]
+    ) -> list[list[EncodedRegion]]:
+        """Return the regions that were encoded for (N, 4) boxes of each image, or for everybody, encoding those that
+        were not, and keeping them.
 
         Raises:
             RequestError: if a box lies outside the image.
         """
+        kept = [self._kept(predictor, *each) for each in images]
+        lacking = [row for row, (_, regions) in enumerate(kept) if None in regions]
+        encoded = self._encode(predictor, [(images[row][0], _missing_boxes(*kept[row])) for row in lacking])
+        fresh = dict(zip(lacking, map(iter, encoded), strict=True))
+        return [
+            [next(fresh[row]) if region is None else region for region in regions]
+            for row, (_, regions) in enumerate(kept)
+        ]
+
+    def _kept(
+        self, predictor: PosePredictor, image: _TaskImage, boxes_xyxy: np.ndarray | None
+    ) -> tuple[np.ndarray | None, list[EncodedRegion | None]]:
+        """Return the boxes as they are encoded, and for each the region that is kept, or None."""
         known = self._regions.outlines(image.content_hash, predictor.fingerprint)
         if boxes_xyxy is None:
             whole = next((region for region in known if region.prompt_box_xyxy is None), None)
-            loaded = self._load(predictor, image, whole)
-            return self._encode(predictor, image, None) if loaded is None else [loaded]
+            return None, [self._load(predictor, image, whole)]
         boxes_xyxy = clip_boxes(boxes_xyxy, image.image_hw)  # as they are encoded and cached
         if (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2] < _SMALLEST_INSIDE_PX).any():
             raise RequestError("Expected the box of a person to lie inside the image")
-        regions = [self._load(predictor, image, _region_with_box(known, box)) for box in boxes_xyxy]
-        missing = [i for i, region in enumerate(regions) if region is None]
-        encoded = self._encode(predictor, image, boxes_xyxy[missing]) if missing else []
-        fresh = dict(zip(missing, encoded, strict=True))
-        return [fresh[i] if region is None else region for i, region in enumerate(regions)]
+        return boxes_xyxy, [self._load(predictor, image, _region_with_box(known, box)) for box in boxes_xyxy]
 
     def _load(self, predictor: PosePredictor, image: _TaskImage, outline: EncodedRegion | None) -> EncodedRegion | None:
         return outline and self._regions.load(image.content_hash, predictor.fingerprint, outline)
 
     def _encode(
-        self, predictor: PosePredictor, image: _TaskImage, boxes_xyxy: np.ndarray | None
-    ) -> list[EncodedRegion]:
-        """Encode regions and keep them; boxes may share one."""
-        regions = predictor.encode(image.pixels, boxes_xyxy)
-        for region in {id(region): region for region in regions}.values():
-            self._regions.add(image.content_hash, predictor.fingerprint, region)
-        return regions
+        self, predictor: PosePredictor, people: Sequence[tuple[_TaskImage, np.ndarray | None]]
+    ) -> list[list[EncodedRegion]]:
+        """Encode people of images and keep their regions; boxes may share one."""
+        if not people:
+            return []
+        encoded = predictor.encode_photos([(image.pixels, boxes_xyxy) for image, boxes_xyxy in people])
+        for (image, _), regions in zip(people, encoded, strict=True):
+            unique = {id(region): region for region in regions}.values()
+            self._regions.add(image.content_hash, predictor.fingerprint, list(unique))
+        return encoded
 
     def _interact(self, task: Mapping, config: LabelingConfig, context: Mapping) -> dict:
         """Refine the persons that a human has just edited."""
@@ -361,6 +382,18 @@ def _notes(config: LabelingConfig, context: Mapping) -> dict:
     return {"notes": [said]} if said else {}
 
 
+def _say_why(task: Mapping, error: Exception) -> dict:
+    """Answer a task that gets no prediction; one bad image must not spoil the batch."""
+    if not isinstance(error, _NotTriedError):
+        logger.warning("Task %.40r gets no prediction: %s", task.get("id"), error)
+    return {"error": str(error)}
+
+
+def _missing_boxes(boxes_xyxy: np.ndarray | None, regions: Sequence[EncodedRegion | None]) -> np.ndarray | None:
+    """Return the boxes without a region; None for everybody."""
+    return None if boxes_xyxy is None else boxes_xyxy[[region is None for region in regions]]
+
+
 def _settled(item: Mapping) -> dict:
     """Drop the mark of dynamic regions: Label Studio deletes all that carry it once it has taken over an answer."""
     return {key: value for key, value in item.items() if key != "dynamic"}
@@ -371,6 +404,13 @@ def _region_with_box(regions: Sequence[EncodedRegion], box_xyxy: np.ndarray) -> 
     boxes = ((region, region.prompt_box_xyxy) for region in regions)
     same = (region for region, box in boxes if box is None or np.allclose(box, box_xyxy, rtol=0, atol=_SAME_BOX_PX))
     return next(same, None)
+
+
+class _SeenTask(NamedTuple):
+    """A task's image, in which people have been searched for."""
+
+    image: _TaskImage
+    photo: SeenPhoto
 
 
 class _TaskImage:

@@ -51,9 +51,18 @@ class TakingTurns(PosePredictor):
         with self._turns:
             return self._predictor.encode(image, boxes_xyxy)
 
+    def encode_photos(self, photos: Sequence[tuple[np.ndarray, np.ndarray | None]]) -> list[list[EncodedRegion]]:
+        """See :meth:`PosePredictor.encode_photos`; in turns."""
+        with self._turns:
+            return self._predictor.encode_photos(photos)
+
     def decode(self, regions: Sequence[EncodedRegion], boxes_xyxy: np.ndarray | None = None) -> Poses:
         """See :meth:`PosePredictor.decode`."""
         return self._predictor.decode(regions, boxes_xyxy)
+
+    def decode_photos(self, photos: Sequence[tuple[Sequence[EncodedRegion], np.ndarray | None]]) -> list[Poses]:
+        """See :meth:`PosePredictor.decode_photos`."""
+        return self._predictor.decode_photos(photos)
 
     def covers(self, region: EncodedRegion, pose: Pose) -> bool:
         """See :meth:`PosePredictor.covers`."""

@@ -30,6 +30,7 @@ _SMALLEST_SIDE_PX = 1.0  # of a box inside the image, original pixels; networks 
 _BINS = 11  # a side is a distribution over 0..10 strides
 _MEAN_BGR = np.array([103.53, 116.28, 123.675], np.float32)
 _STD_BGR = np.array([57.375, 57.12, 58.395], np.float32)
+_NORMALISED_BGR = ((np.arange(256, dtype=np.float32)[:, None] - _MEAN_BGR) / _STD_BGR).T.copy()  # (3, 256)
 
 
 @dataclass(frozen=True)
@@ -64,10 +65,12 @@ class Letterbox:
         """Return the (1, 3, H, W) float32 network input, BGR and normalised, of an (h, w, 3) uint8 RGB image."""
         top, left = self.offset_yx
         height, width = self.scaled_hw
-        canvas = np.zeros((*self.canvas_hw, 3), np.float32)
-        scaled = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
-        canvas[top : top + height, left : left + width] = np.asarray(scaled)[..., ::-1]
-        return ((canvas - _MEAN_BGR) / _STD_BGR).transpose(2, 0, 1)[None]
+        scaled = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
+        canvas = np.empty((1, 3, *self.canvas_hw), np.float32)
+        for channel, values in enumerate(_NORMALISED_BGR):  # looked up: a third of the time of computing each pixel
+            canvas[0, channel] = values[0]  # black
+            canvas[0, channel, top : top + height, left : left + width] = values[scaled[..., 2 - channel]]
+        return canvas
 
     def undo(self, boxes_input: np.ndarray) -> np.ndarray:
         """Map (M, 4) xyxy boxes from canvas pixels to original pixels, clipped to the image."""

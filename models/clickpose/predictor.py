@@ -144,6 +144,15 @@ class PosePredictor(ABC):
             The refined pose; every fixed joint exactly where the human put it, ``fixed`` True for it.
         """
 
+    def encode_photos(self, photos: Sequence[tuple[np.ndarray, np.ndarray | None]]) -> list[list[EncodedRegion]]:
+        """Encode people of several photos, each an image and boxes as for :meth:`encode`: the same regions, and sooner
+        where a network takes people of different photos together."""
+        return [self.encode(image, boxes_xyxy) for image, boxes_xyxy in photos]
+
+    def decode_photos(self, photos: Sequence[tuple[Sequence[EncodedRegion], np.ndarray | None]]) -> list[Poses]:
+        """Predict poses in several photos, each regions and boxes as for :meth:`decode`; see :meth:`encode_photos`."""
+        return [self.decode(regions, boxes_xyxy) for regions, boxes_xyxy in photos]
+
     @property
     def refiner(self) -> PosePredictor:
         """The network that moves joints after clicks: this one, or the one that corrects another's first poses."""
@@ -164,20 +173,18 @@ class PosePredictor(ABC):
         """
         raise NotImplementedError(f"{self.name} has no standalone decoder")
 
-    def set_image(self, image: np.ndarray, file_name: str = "", detected: Detected = None) -> None:
+    def set_image(self, image: np.ndarray, file_name: str = "") -> None:
         """Choose the image that :meth:`predict` and :meth:`refine` speak of.
 
         Args:
             image: (H, W, 3) uint8 RGB; copied, so that it may be drawn on afterwards.
             file_name: of the photo, for first poses that are looked up by it; by default what the image knows itself.
-            detected: what :meth:`detect` has found in it, where that was asked ahead; None to ask when it is needed.
 
         Raises:
             ValueError: for another shape or dtype.
         """
         self._image = named_image(check_image(image).copy(), file_name or name_of(image))
         self._regions: list[EncodedRegion] = []
-        self._detected = detected
 
     def _current_image(self) -> np.ndarray:
         image = getattr(self, "_image", None)
@@ -202,7 +209,7 @@ class PosePredictor(ABC):
             given = self.decode(self._encode_once(image, boxes_xyxy), boxes_xyxy)
             if not find_others:
                 return given
-        detected = self.detect(image) if self._detected is None else self._detected
+        detected = self.detect(image)
         boxes_xyxy = None if detected is None else detected[0]
         found = self.decode(self._encode_once(image, boxes_xyxy), boxes_xyxy)
         if given is None:

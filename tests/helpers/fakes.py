@@ -146,8 +146,8 @@ class MemoryRegions:
         kept = [EncodedRegion.from_bytes(data) for data in self.regions.get((content_hash, fingerprint), [])]
         return next((r for r in kept if (r.frame, place(r)) == (outline.frame, place(outline))), None)
 
-    def add(self, content_hash, fingerprint, region):
-        self.regions.setdefault((content_hash, fingerprint), []).append(region.to_bytes())
+    def add(self, content_hash, fingerprint, regions):
+        self.regions.setdefault((content_hash, fingerprint), []).extend(region.to_bytes() for region in regions)
 
 
 def blank_image(height: int = 240, width: int = 320) -> np.ndarray:

@@ -55,7 +55,7 @@ def open_store(settings):
 
 
 def test_a_region_comes_back_with_its_values(open_store):
-    open_store().add("image", "weights", region())
+    open_store().add("image", "weights", [region()])
     (found,) = kept(open_store(), "image", "weights")
     assert found.frame == region().frame
     assert found.prompt_box_xyxy.tolist() == [10, 20, 60, 120]
@@ -65,7 +65,7 @@ def test_a_region_comes_back_with_its_values(open_store):
 
 def test_other_images_and_other_weights_see_nothing(open_store):
     store = open_store()
-    store.add("image", "weights", region())
+    store.add("image", "weights", [region()])
     assert kept(store, "image", "other weights") == []
     assert kept(store, "other image", "weights") == []
 
@@ -73,21 +73,21 @@ def test_other_images_and_other_weights_see_nothing(open_store):
 def test_the_same_region_is_kept_once_and_the_latest_is_last(open_store):
     store = open_store()
     for left in (1.0, 2.0, 1.0):
-        store.add("image", "weights", region(left))
+        store.add("image", "weights", [region(left)])
     assert lefts(kept(store, "image", "weights")) == [2.0, 1.0]
 
 
 def test_regions_of_an_image_are_bounded(open_store):
     store = open_store()
     for left in range(MAX_REGIONS_PER_IMAGE + 3):
-        store.add("image", "weights", region(float(left)))
+        store.add("image", "weights", [region(float(left))])
     assert lefts(kept(store, "image", "weights")) == [float(left) for left in range(3, MAX_REGIONS_PER_IMAGE + 3)]
 
 
 def test_the_folder_is_bounded(open_store, tmp_path):
     store = open_store(cache_max_bytes=2_000_000, memory_cache_max_bytes=1)
     for number in range(100):
-        store.add(f"image {number}", "weights", region(float(number), values=25_000))
+        store.add(f"image {number}", "weights", [region(float(number), values=25_000)])
     size = sum(path.stat().st_size for path in tmp_path.rglob("*.val"))
     assert 500_000 < size < 3_000_000
     assert kept(store, "image 0", "weights") == []
@@ -96,7 +96,7 @@ def test_the_folder_is_bounded(open_store, tmp_path):
 
 def test_memory_serves_what_the_disk_has_lost(open_store, tmp_path):
     store = open_store()
-    store.add("image", "weights", region(values=25_000))
+    store.add("image", "weights", [region(values=25_000)])
     for path in tmp_path.rglob("*.val"):
         path.unlink()
     assert lefts(kept(store, "image", "weights")) == [10.0]
@@ -106,7 +106,7 @@ def test_memory_serves_what_the_disk_has_lost(open_store, tmp_path):
 def test_memory_is_bounded_by_bytes(open_store, tmp_path):
     store = open_store(memory_cache_max_bytes=250_000)
     for number in range(3):
-        store.add(f"image {number}", "weights", region(float(number), values=25_000))  # 100 kB each
+        store.add(f"image {number}", "weights", [region(float(number), values=25_000)])  # 100 kB each
     for path in tmp_path.rglob("*.val"):
         path.unlink()
     assert [len(kept(store, f"image {number}", "weights")) for number in range(3)] == [0, 1, 1]
@@ -143,14 +143,14 @@ def flip_a_bit(data: bytes) -> bytes:
     "damage", [lambda data: data[:1000], lambda data: b"", flip_a_bit], ids=["cut", "empty", "bit"]
 )
 def test_a_damaged_entry_is_dropped_and_can_be_written_again(open_store, tmp_path, caplog, damage):
-    open_store().add("image", "weights", region(values=25_000))
+    open_store().add("image", "weights", [region(values=25_000)])
     (path,) = tmp_path.rglob("*.val")
     path.write_bytes(damage(path.read_bytes()))
     fresh = open_store()
     assert kept(fresh, "image", "weights") == []
     assert "damaged cache entry is dropped" in caplog.text
     assert not path.exists()
-    fresh.add("image", "weights", region(values=25_000))
+    fresh.add("image", "weights", [region(values=25_000)])
     assert lefts(kept(open_store(), "image", "weights")) == [10.0]
 
 
@@ -176,7 +176,7 @@ class Bomb:
 def test_a_planted_pickle_is_never_loaded(open_store, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     store = open_store()
-    store.add("image", "weights", region())
+    store.add("image", "weights", [region()])
     store.remember("reference", "hash", (1, 1))
     overwrite(tmp_path, mode=4, value=pickle.dumps(Bomb()))
     fresh = open_store()
@@ -188,7 +188,7 @@ def test_a_planted_pickle_is_never_loaded(open_store, tmp_path, monkeypatch):
 
 def test_a_planted_file_name_does_not_lead_out_of_the_cache(open_store, tmp_path):
     (tmp_path / "outside").write_text('["x"]')
-    open_store().add("image", "weights", region())
+    open_store().add("image", "weights", [region()])
     overwrite(tmp_path, mode=3, filename="../outside", value=None)
     assert kept(open_store(), "image", "weights") == []
 
@@ -196,7 +196,7 @@ def test_a_planted_file_name_does_not_lead_out_of_the_cache(open_store, tmp_path
 @pytest.mark.parametrize("value", ["nonsense", '{"a": 1}', "[[1]]", '["x"]', "1", b"bytes", 7])
 def test_foreign_values_count_as_absent(open_store, tmp_path, value):
     store = open_store()
-    store.add("image", "weights", region())
+    store.add("image", "weights", [region()])
     store.remember("reference", "hash", (1, 1))
     overwrite(tmp_path, mode=1, filename=None, value=value)
     fresh = open_store()
@@ -209,19 +209,19 @@ def test_a_damaged_database_is_started_anew(open_store, tmp_path, caplog):
     database(tmp_path).write_bytes(b"this is no database" * 1000)
     store = open_store()
     assert "started anew" in caplog.text
-    store.add("image", "weights", region())
+    store.add("image", "weights", [region()])
     assert lefts(kept(open_store(), "image", "weights")) == [10.0]
 
 
 def test_a_folder_that_disappears_costs_only_the_cache(open_store, tmp_path):
     store = open_store(memory_cache_max_bytes=1)
-    store.add("image", "weights", region(values=25_000))
+    store.add("image", "weights", [region(values=25_000)])
     with sqlite3.connect(database(tmp_path)) as connection:
         connection.execute("DROP TABLE Cache")
     connection.close()
     assert kept(store, "image", "weights") == []
     assert store.content_hash("reference") is None
-    store.add("image", "weights", region(values=25_000))
+    store.add("image", "weights", [region(values=25_000)])
     store.remember("reference", "hash", (1, 1))
     assert lefts(kept(open_store(), "image", "weights")) == [10.0]  # the tables are there again
 
@@ -229,19 +229,19 @@ def test_a_folder_that_disappears_costs_only_the_cache(open_store, tmp_path):
 @pytest.mark.parametrize("gone", ["folder", "another worker has made a new one"])
 def test_a_folder_that_is_deleted_is_made_again(open_store, tmp_path, monkeypatch, gone):
     store = open_store(memory_cache_max_bytes=1)
-    store.add("image", "weights", region(values=25_000))
+    store.add("image", "weights", [region(values=25_000)])
     shutil.rmtree(tmp_path / LAYOUT_VERSION)
     if gone != "folder":
-        open_store().add("image", "weights", region(5.0))
+        open_store().add("image", "weights", [region(5.0)])
     monkeypatch.setattr(region_store, "LOOK_S", 0.0)
-    store.add("image", "weights", region(values=25_000))
+    store.add("image", "weights", [region(values=25_000)])
     expected = [10.0] if gone == "folder" else [5.0, 10.0]
     assert lefts(kept(store, "image", "weights")) == expected == lefts(kept(open_store(), "image", "weights"))
 
 
 def test_a_database_that_is_damaged_meanwhile_is_started_anew(open_store, tmp_path, monkeypatch, caplog):
     store = open_store(memory_cache_max_bytes=1)
-    store.add("image", "weights", region())
+    store.add("image", "weights", [region()])
 
     def damaged(*_, **__):
         raise sqlite3.DatabaseError("database disk image is malformed")
@@ -250,7 +250,7 @@ def test_a_database_that_is_damaged_meanwhile_is_started_anew(open_store, tmp_pa
         patch.setattr(region_store.diskcache.Cache, "get", damaged)
         assert kept(store, "image", "weights") == []
     assert kept(store, "image", "weights") == []
-    store.add("image", "weights", region(3.0))
+    store.add("image", "weights", [region(3.0)])
     assert lefts(kept(store, "image", "weights")) == [3.0] == lefts(kept(open_store(), "image", "weights"))
     assert sorted(path.name for path in tmp_path.iterdir()) == [LAYOUT_VERSION]
     assert caplog.text.count("malformed") == 1
@@ -261,12 +261,12 @@ def test_a_disk_that_has_room_again_is_used(open_store, monkeypatch, caplog):
         patch.setattr(region_store.diskcache, "Cache", full_disk)
         store = open_store()
         for _ in range(50):
-            store.add("image", "weights", region(1.0))
-    assert caplog.text.count("A region was not cached on disk") == 1  # and not with every edit
-    store.add("image", "weights", region(2.0))
+            store.add("image", "weights", [region(1.0)])
+    assert caplog.text.count("Regions were not cached on disk") == 1  # and not with every edit
+    store.add("image", "weights", [region(2.0)])
     assert kept(open_store(), "image", "weights") == []
     monkeypatch.setattr(region_store, "NO_CACHE_LOOK_S", 0.0)
-    store.add("image", "weights", region(3.0))
+    store.add("image", "weights", [region(3.0)])
     assert 3.0 in lefts(kept(open_store(), "image", "weights"))
 
 
@@ -277,7 +277,7 @@ def full_disk(*_, **__):
 def check_that_memory_serves(store: DiskRegionStore) -> None:
     """What has been added just now is there, in order, and nothing else."""
     for left in (1.0, 2.0, 1.0):
-        store.add("image", "weights", region(left))
+        store.add("image", "weights", [region(left)])
     store.remember("reference", "hash", (3, 4))
     assert lefts(kept(store, "image", "weights")) == [2.0, 1.0]
     assert store.content_hash("reference") == "hash" and store.image_hw("hash") == (3, 4)
@@ -292,12 +292,12 @@ def test_a_disk_that_is_full_at_the_start_leaves_memory(open_store, monkeypatch,
 
 def test_a_disk_that_fills_up_leaves_memory_until_there_is_room_again(open_store, monkeypatch):
     store = open_store()
-    store.add("image", "weights", region(2.0))
+    store.add("image", "weights", [region(2.0)])
     with monkeypatch.context() as patch:
         patch.setattr(region_store.diskcache.Cache, "set", full_disk)
         check_that_memory_serves(store)
         assert lefts(kept(open_store(), "image", "weights")) == [2.0]
-    store.add("image", "weights", region(3.0))
+    store.add("image", "weights", [region(3.0)])
     assert lefts(kept(store, "image", "weights")) == [2.0, 1.0, 3.0]
     assert lefts(kept(open_store(), "image", "weights")) == [2.0, 3.0]
 
@@ -324,7 +324,7 @@ def test_the_disk_refuses_what_would_need_a_pickle(tmp_path, value):
 def _add_regions(settings: ServiceSettings, first: int) -> None:
     store = DiskRegionStore(settings)
     for number in range(first, first + 20):
-        store.add("image", "weights", region(float(number % 25)))
+        store.add("image", "weights", [region(float(number % 25))])
     store.close()
 
 

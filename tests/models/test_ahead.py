@@ -42,3 +42,29 @@ def test_what_nobody_asks_for_any_more_is_not_prepared():
             future.result()
             raise KeyError(number)
     assert set(prepared) <= {0, 1}
+
+
+def test_what_waits_for_the_caller_is_bounded_by_its_size_too():
+    """Of sizes 4, 4, 9, 1 with room for 8 the third is begun when the first two are not full, the fourth not."""
+    done = [threading.Event() for _ in range(4)]
+    sizes = [4, 4, 9, 1]
+
+    def prepare(number):
+        done[number].set()
+        if number == 1:
+            raise OSError("takes no room")
+        return sizes[number]
+
+    steps = ahead(prepare, range(4), count=3, room=8, size_of=lambda size: size)
+    first = next(steps)
+    assert first[1].result() == 4
+    assert done[2].wait(90) and not done[3].wait(0.2)
+    assert [next(steps)[0] for _ in range(2)] == [1, 2]
+    assert done[3].wait(90)
+    assert [(number, future.result()) for number, future in steps] == [(3, 1)]
+
+
+def test_a_caller_who_waits_for_what_has_no_room_gets_it():
+    sizes = [number + 10 for number in range(20)]
+    got = [future.result() for _, future in ahead(sizes.__getitem__, range(20), count=4, room=1, size_of=float)]
+    assert got == sizes

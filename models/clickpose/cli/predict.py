@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import numpy as np
 import typer
 
 import clickpose
-from clickpose.ahead import ahead
 from clickpose.build import chosen_options
 from clickpose.cli.options import Checkpoint, Device, First, FlipTest, MaxPixels, Model, Threads
 from clickpose.cli.photos import overlay_paths, parse_boxes, photo_paths, save_overlay, track_photos
@@ -17,11 +17,15 @@ from clickpose.data.coco_results import PhotoPoses, write_coco
 from clickpose.data.openpose import openpose_paths, write_openpose
 from clickpose.first_pose.predictor import notes_of
 from clickpose.image_io import DEFAULT_MAX_PIXELS, read_image, set_max_pixels
-from clickpose.named_image import named_image
+from clickpose.named_image import NamedImage, named_image
 from clickpose.outputs import check_outputs
-from clickpose.predictor import Detected, PosePredictor, model_version
+from clickpose.photo_groups import SeenPhoto, everybody, in_groups, look, size_of
+from clickpose.predictor import PosePredictor, model_version
 from clickpose.structures import Poses
 from clickpose.user_errors import complain, user_errors
+
+Answer: TypeAlias = tuple[np.ndarray, Poses] | Exception
+_FAILURES = (ValueError, OSError)  # of a photo
 
 
 def predict(
@@ -92,17 +96,21 @@ def predict(
     for note in notes:
         typer.echo(note)
     done, failures = [], 0
-    searched = boxes_xyxy is None or find_others
-    for path, seen in track_photos(ahead(lambda path: _look_at(predictor, path, searched), paths), len(paths)):
+    answers = (
+        _predict_everybody(predictor, paths)
+        if boxes_xyxy is None
+        else _predict_in(predictor, paths, boxes_xyxy, find_others)
+    )
+    for path, answer in track_photos(answers, len(paths)):
         try:
-            image, detected = seen.result()
-            predictor.set_image(image, detected=detected)
-            poses = predictor.predict(boxes_xyxy, find_others=find_others)
+            if isinstance(answer, Exception):
+                raise answer
+            image, poses = answer
             poses = poses.select(poses.instance_scores >= threshold)
             save_overlay(overlays.get(path), image, poses)
             done.append(PhotoPoses(path.as_posix(), image.shape[:2], poses))
             _say_found(path, poses)
-        except (ValueError, OSError) as error:  # one bad photo does not stop the others
+        except _FAILURES as error:  # one bad photo does not stop the others
             failures += 1
             complain(error)
     for what, count in notes_of(predictor).items():
@@ -117,10 +125,30 @@ def predict(
         raise typer.Exit(2)
 
 
-def _look_at(predictor: PosePredictor, path: Path, searched: bool) -> tuple[np.ndarray, Detected]:
-    """Read a photo and find the people in it, if they are searched for."""
-    image = named_image(read_image(path), path.as_posix())
-    return image, predictor.detect(image) if searched else None
+def _predict_everybody(predictor: PosePredictor, paths: Sequence[Path]) -> Iterator[tuple[Path, Answer]]:
+    """Yield each photo with its pixels and the poses of everybody in it, or why there are none."""
+
+    def pose(photos: Sequence[SeenPhoto]) -> list[tuple[np.ndarray, Poses]]:
+        return [(photo.image, poses) for photo, poses in zip(photos, everybody(predictor, photos), strict=True)]
+
+    return in_groups(lambda path: look(predictor, _read(path)), paths, size_of, pose, _FAILURES)
+
+
+def _predict_in(
+    predictor: PosePredictor, paths: Sequence[Path], boxes_xyxy: np.ndarray, find_others: bool
+) -> Iterator[tuple[Path, Answer]]:
+    """Yield each photo with its pixels and the poses of the people in given boxes, and maybe of others."""
+    for path in paths:
+        try:
+            image = _read(path)
+            predictor.set_image(image)
+            yield path, (image, predictor.predict(boxes_xyxy, find_others=find_others))
+        except _FAILURES as error:
+            yield path, error
+
+
+def _read(path: Path) -> NamedImage:
+    return named_image(read_image(path), path.as_posix())
 
 
 def _say_found(path: Path, poses: Poses) -> None:

@@ -74,18 +74,28 @@ class FirstPosePredictor(PosePredictor):
         Raises:
             FirstPoseError: if the first network fails on the photo.
         """
-        regions = self.own.encode(image, boxes_xyxy)
+        return self.encode_photos([(image, boxes_xyxy)])[0]
+
+    def encode_photos(self, photos: Sequence[tuple[np.ndarray, np.ndarray | None]]) -> list[list[EncodedRegion]]:
+        """See :meth:`PosePredictor.encode_photos`; the first network looks at one photo after the other."""
+        own = zip(photos, self.own.encode_photos(photos), strict=True)
+        seen = [self._with_first(image, regions) for (image, _), regions in own]
+        unseen = sum(count for _, count in seen)  # counted once it is known that no photo has to be looked at again
+        if unseen:
+            self.notes[f"people whom {self.first.name} did not see, posed by {self.own.name}"] += unseen
+        return [regions for regions, _ in seen]
+
+    def _with_first(self, image: np.ndarray, regions: list[EncodedRegion]) -> tuple[list[EncodedRegion], int]:
+        """Let the first network see the people of one photo's regions; count those whom it does not see."""
         if not regions:
-            return regions
+            return regions, 0
         boxes = np.reshape([region.prompt_box_xyxy for region in regions], (-1, 4))  # those inside the image
         poses = self._ask(lambda: self.first.pose(image, boxes))
         assert poses is not None
         if len(poses) != len(boxes):
             raise FirstPoseError(f"Expected {len(boxes)} poses of {self.first.name}, one a box, got {len(poses)}")
-        unseen = int((~poses.seen).sum())
-        if unseen:
-            self.notes[f"people whom {self.first.name} did not see, posed by {self.own.name}"] += unseen
-        return [with_first(region, pose) for region, pose in zip(regions, in_joints(poses, self._places), strict=True)]
+        pairs = zip(regions, in_joints(poses, self._places), strict=True)
+        return [with_first(region, pose) for region, pose in pairs], int((~poses.seen).sum())
 
     def _ask(self, question: Callable[[], FirstPoses | None]) -> FirstPoses | None:
         """Ask the first network, one question at a time; what it raises is said with its name."""
@@ -102,7 +112,16 @@ class FirstPosePredictor(PosePredictor):
 
         The regions are of one photo: a first pose that is of another of them is left out (:mod:`.whose`).
         """
-        own, firsts = self.own.decode(regions, boxes_xyxy), [first_of(region) for region in regions]
+        return self._joined(regions, self.own.decode(regions, boxes_xyxy))
+
+    def decode_photos(self, photos: Sequence[tuple[Sequence[EncodedRegion], np.ndarray | None]]) -> list[Poses]:
+        """See :meth:`PosePredictor.decode_photos`."""
+        own = self.own.decode_photos(photos)
+        return [self._joined(regions, poses) for (regions, _), poses in zip(photos, own, strict=True)]
+
+    def _joined(self, regions: Sequence[EncodedRegion], own: Poses) -> Poses:
+        """Join the first poses of one photo's people with lite's."""
+        firsts = [first_of(region) for region in regions]
         others = of_somebody_else(firsts, own)
         if others.any():
             what = f"people in whose boxes {self.first.name} posed somebody else, posed by {self.own.name}"

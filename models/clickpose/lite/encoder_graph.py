@@ -13,6 +13,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
@@ -37,7 +38,8 @@ logger = logging.getLogger(__name__)
 Encoder: TypeAlias = Callable[[Tensor, Tensor], OwnPerson]
 """Takes (B, 3, S, S) uint8 RGB crops and (B, 4) prompt boxes in 0..1 of them; returns what the network decodes."""
 
-AT_ONCE = 2  # crops in one run: more are no quicker each, and take more memory
+LANES = 2  # runs side by side, of a crop each: two views are there of every person, and two runs on half of the threads
+# each are done sooner than one run of two crops on all of them
 _IMAGE = "image"
 _HEADS = ("center_logits", "heatmap_logits", "regression", "offset")
 _MAPS = ("map4", "map8", "map16", "map32")
@@ -85,7 +87,7 @@ class OnnxEncoder:
     Args:
         network: in evaluation mode, on the CPU.
         fingerprint: of its weights, under which the graph is kept.
-        threads: of ONNX Runtime.
+        threads: of ONNX Runtime, in all lanes.
         kept: where; by default in the user's cache folder.
     """
 
@@ -97,6 +99,7 @@ class OnnxEncoder:
         self._fingerprint, self._threads, self._kept = fingerprint, threads, kept
         self._opening = threading.Lock()
         self._session: onnxruntime.InferenceSession | None = None
+        self._pool: ThreadPoolExecutor | None = None
         self._impossible = False
 
     def __call__(self, image: Tensor, prompt_norm: Tensor) -> OwnPerson:
@@ -110,7 +113,8 @@ class OnnxEncoder:
 
     def _encode(self, session: onnxruntime.InferenceSession, image: Tensor, prompt_norm: Tensor) -> EncodedPerson:
         crops = np.ascontiguousarray(image.numpy())
-        runs = [session.run(None, {_IMAGE: crops[start : start + AT_ONCE]}) for start in range(0, len(crops), AT_ONCE)]
+        beside = map if self._pool is None or len(crops) == 1 else self._pool.map
+        runs = beside(lambda row: session.run(None, {_IMAGE: crops[row : row + 1]}), range(len(crops)))
         outputs = [torch.from_numpy(np.concatenate(parts)) for parts in zip(*runs, strict=True)]
         heads, maps = _Heads(*outputs[: len(_HEADS)]), tuple(outputs[len(_HEADS) :])
         return self._plain.assemble(maps, heads.heatmap_logits, decode_heads(heads), prompt_norm)
@@ -120,7 +124,9 @@ class OnnxEncoder:
         with self._opening:  # several threads of a service may come first
             if self._session is None and not self._impossible:
                 try:
-                    self._session = open_session(self._graph(), "the encoder of lite", self._threads)
+                    lanes = min(LANES, self._threads)
+                    self._session = open_session(self._graph(), "the encoder of lite", self._threads // lanes)
+                    self._pool = ThreadPoolExecutor(lanes, "encode") if lanes > 1 else None
                 except Exception:  # PyTorch's exporter changes from release to release
                     self._impossible = True
                     logger.warning("This network's encoder cannot be had apart: torch runs it", exc_info=True)
@@ -154,7 +160,7 @@ def export_encoder(network: LiteNetwork) -> bytes:
     """
     side = network.config.input_side
     return trace_onnx(
-        _TrunkAndNeck(network).eval(), (torch.zeros(AT_ONCE, 3, side, side, dtype=torch.uint8),),
+        _TrunkAndNeck(network).eval(), (torch.zeros(2, 3, side, side, dtype=torch.uint8),),
         inputs=(_IMAGE,), outputs=(*_HEADS, *_MAPS),
         free_axes={name: {0: "crops"} for name in (_IMAGE, *_HEADS, *_MAPS)},
     )  # fmt: skip

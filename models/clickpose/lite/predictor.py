@@ -6,7 +6,9 @@ import logging
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -32,10 +34,20 @@ from clickpose.weights_io import WEIGHTS_FOLDER, fingerprint, verify_checksum
 
 logger = logging.getLogger(__name__)
 
+Row = TypeVar("Row")
+
 DEFAULT_FILE = WEIGHTS_FOLDER / "lite.safetensors"
 _ENCODE_BATCH = 8
 _NOT_MADE = b""  # in place of a decoder that nobody has asked for yet
 CLICK_BORDER = 0.02  # a click nearer to the crop's edge than this share of its side is better seen in a new crop
+
+
+class _Wanted(NamedTuple):
+    """Somebody to encode: the photo (H, W, 3), the square in it, the box (4,) px."""
+
+    photo: np.ndarray
+    frame: CropFrame
+    box_xyxy: np.ndarray
 
 
 class LitePredictor(PosePredictor):
@@ -137,40 +149,46 @@ class LitePredictor(PosePredictor):
         """See :meth:`PosePredictor.detect`."""
         return self.detector.detect(image)
 
-    @torch.inference_mode()
     def encode(self, image: np.ndarray, boxes_xyxy: np.ndarray | None) -> list[EncodedRegion]:
         """See :meth:`PosePredictor.encode`. The part of a box outside the image is cut off first.
 
         Raises:
             ValueError: if a box is not finite, has no area, or lies wholly outside the image.
         """
+        return self.encode_photos([(image, boxes_xyxy)])[0]
+
+    @torch.inference_mode()
+    def encode_photos(self, photos: Sequence[tuple[np.ndarray, np.ndarray | None]]) -> list[list[EncodedRegion]]:
+        """See :meth:`PosePredictor.encode_photos`; raises as :meth:`encode`."""
+        wanted = [person for image, boxes in photos for person in self._wanted(image, boxes)]
+        regions: list[EncodedRegion] = []
+        for start in range(0, len(wanted), _ENCODE_BATCH):
+            regions += self._encode_batch(wanted[start : start + _ENCODE_BATCH])
+        return _in_parts(regions, [len(boxes) for _, boxes in photos if boxes is not None])
+
+    def _wanted(self, image: np.ndarray, boxes_xyxy: np.ndarray | None) -> list[_Wanted]:
         image = check_image(image)
         if boxes_xyxy is None:
             raise ValueError("Expected boxes_xyxy of the people, whom the network lite sees one by one, got none")
         boxes = visible_boxes(boxes_xyxy, image.shape[:2])
         side = self.network.config.input_side
-        frames = [CropFrame.around_box(box, side) for box in boxes]
-        regions = []
-        for start in range(0, len(boxes), _ENCODE_BATCH):
-            chosen = slice(start, start + _ENCODE_BATCH)
-            regions += self._encode_batch(image, frames[chosen], boxes[chosen])
-        return regions
+        return [_Wanted(image, CropFrame.around_box(box, side), box) for box in boxes]
 
-    def _encode_batch(self, photo: np.ndarray, frames: list[CropFrame], boxes: np.ndarray) -> list[EncodedRegion]:
+    def _encode_batch(self, people: Sequence[_Wanted]) -> list[EncodedRegion]:
         side = self.network.config.input_side
-        crops = np.stack([warp_pixels(photo, frame_matrix(frame), side) for frame in frames])
+        crops = np.stack([warp_pixels(photo, frame_matrix(frame), side) for photo, frame, _ in people])
         image = torch.from_numpy(crops).to(self.device).permute(0, 3, 1, 2)  # channels last in memory
-        prompts = np.stack([_box_to_norm(frame, box) for frame, box in zip(frames, boxes, strict=True)])
+        prompts = np.stack([_box_to_norm(frame, box) for _, frame, box in people])
         person = self.encoder(image, self._tensor(prompts))
         views = person.views if isinstance(person, PairedPerson) else person
         arrays = {f"map{level}": feature.half() for level, feature in enumerate(views.maps)}
         arrays |= {name: getattr(views, name).float() for name in _SMALL_FIELDS}
-        by_person = {name: array.unflatten(0, (len(frames), -1)).cpu().numpy() for name, array in arrays.items()}
+        by_person = {name: array.unflatten(0, (len(people), -1)).cpu().numpy() for name, array in arrays.items()}
         return [
             EncodedRegion(
                 frame=frame, prompt_box_xyxy=box, features={name: array[i].copy() for name, array in by_person.items()}
             )
-            for i, (frame, box) in enumerate(zip(frames, boxes, strict=True))
+            for i, (_, frame, box) in enumerate(people)
         ]
 
     @torch.inference_mode()
@@ -186,6 +204,11 @@ class LitePredictor(PosePredictor):
             scores = self.read_scores(output)
             poses += [self._pose(_square(region), output, scores, i, fixed[i, 0]) for i, region in enumerate(chosen)]
         return Poses.stack(self.skeleton, poses)
+
+    def decode_photos(self, photos: Sequence[tuple[Sequence[EncodedRegion], np.ndarray | None]]) -> list[Poses]:
+        """See :meth:`PosePredictor.decode_photos`."""
+        poses = list(self.decode([region for regions, _ in photos for region in regions]))
+        return [Poses.stack(self.skeleton, part) for part in _in_parts(poses, [len(regions) for regions, _ in photos])]
 
     def covers(self, region: EncodedRegion, pose: Pose) -> bool:
         """See :meth:`PosePredictor.covers`: the person's box centre and every fixed joint must be well inside."""
@@ -279,6 +302,12 @@ class LitePredictor(PosePredictor):
             instance_score=instance,
             fixed=fixed,
         )
+
+
+def _in_parts(rows: Sequence[Row], counts: Sequence[int]) -> list[list[Row]]:
+    """Take a list apart again: the first ``counts[0]`` rows, those after them, and so on."""
+    remaining = iter(rows)
+    return [list(islice(remaining, count)) for count in counts]
 
 
 def _square(region: EncodedRegion) -> CropFrame:

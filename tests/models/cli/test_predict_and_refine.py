@@ -30,7 +30,14 @@ class FakePredictor:
     def detect(self, image):
         return None
 
-    def set_image(self, image, detected=None):
+    def encode_photos(self, photos):
+        self.calls.append(("encode", [image.shape for image, _ in photos]))
+        return [["region"]] * len(photos)
+
+    def decode_photos(self, photos):
+        return [self.predict() for _ in photos]
+
+    def set_image(self, image):
         self.calls.append(("set_image", image.shape))
 
     def predict(self, boxes_xyxy=None, *, find_others=False):
@@ -101,7 +108,7 @@ def test_predict_draws_writes_and_reports(calls, photo, tmp_path):
     np.testing.assert_array_equal(entry.poses.keypoints[1, 16], [60 + 1.5 * 16, 10 + 4.25 * 16])
     assert calls == [
         ("lite", {"checkpoint": None, "device": "cpu", "threads": None}),
-        ("set_image", (120, 100, 3)),
+        ("encode", [(120, 100, 3)]),
         ("predict", None),
     ]
 

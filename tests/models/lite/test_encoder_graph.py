@@ -13,7 +13,7 @@ from clickpose.image_io import read_image
 from clickpose.kept_files import KeptFiles
 from clickpose.lite import encoder_graph
 from clickpose.lite.adaptation import adapt_network
-from clickpose.lite.encoder_graph import AT_ONCE, OnnxEncoder, encoder_of, torch_encoder
+from clickpose.lite.encoder_graph import OnnxEncoder, encoder_of, torch_encoder
 from clickpose.lite.mirrored_views import FlipTestLite
 from clickpose.lite.predictor import LitePredictor
 from clickpose.skeleton import COCO
@@ -53,8 +53,8 @@ def largest_difference(one, other) -> float:
 def test_people_are_encoded_as_torch_does_in_any_number(network, kept, made, flip):
     network = FlipTestLite(network, COCO).eval() if flip else network
     crops, prompts = tiny_lite.make_crops()
-    encoder = OnnxEncoder(network, "tiny", threads=1, kept=kept)
-    for count in (1, AT_ONCE, 3):
+    for count, threads in ((1, 1), (3, 1), (1, 2), (3, 2)):
+        encoder = OnnxEncoder(network, "tiny", threads=threads, kept=kept)
         expected, got = torch_encoder(network)(crops[:count], prompts[:count]), encoder(crops[:count], prompts[:count])
         if flip:
             assert torch.equal(got.prompt_norm, expected.prompt_norm) and len(got.views.initial_norm) == 2 * count
@@ -103,8 +103,19 @@ def test_threads_that_come_together_open_one_session_and_get_the_same(network, k
         thread.start()
     for thread in threads:
         thread.join()
-    assert opened == [1]  # with as many threads as was asked for
+    assert opened == [1]
     assert all(torch.equal(found[0].maps[0], found[number].maps[0]) for number in range(6))
+
+
+@pytest.mark.parametrize(("threads", "each", "lanes"), [(1, 1, None), (2, 1, 2), (5, 2, 2)])
+def test_the_two_views_of_a_person_share_the_threads(network, kept, made, monkeypatch, threads, each, lanes):
+    opened, open_session = [], encoder_graph.open_session
+    monkeypatch.setattr(encoder_graph, "open_session", lambda *given: opened.append(given[-1]) or open_session(*given))
+    encoder = OnnxEncoder(network, "tiny", threads=threads, kept=kept)
+    with torch.inference_mode():
+        encoder(*tiny_lite.make_crops())
+    assert opened == [each]
+    assert (None if encoder._pool is None else encoder._pool._max_workers) == lanes
 
 
 def test_where_no_graph_can_be_made_torch_encodes(network, kept, monkeypatch, caplog):
