@@ -37,7 +37,8 @@ logger = logging.getLogger(__name__)
 Row = TypeVar("Row")
 
 DEFAULT_FILE = WEIGHTS_FOLDER / "lite.safetensors"
-_ENCODE_BATCH = 8
+_BATCH = 8  # people
+_CPU_ENCODE_BATCH = 4  # the maps of more are so large that the system takes their memory back each time
 _NOT_MADE = b""  # in place of a decoder that nobody has asked for yet
 CLICK_BORDER = 0.02  # a click nearer to the crop's edge than this share of its side is better seen in a new crop
 
@@ -162,8 +163,9 @@ class LitePredictor(PosePredictor):
         """See :meth:`PosePredictor.encode_photos`; raises as :meth:`encode`."""
         wanted = [person for image, boxes in photos for person in self._wanted(image, boxes)]
         regions: list[EncodedRegion] = []
-        for start in range(0, len(wanted), _ENCODE_BATCH):
-            regions += self._encode_batch(wanted[start : start + _ENCODE_BATCH])
+        batch = _CPU_ENCODE_BATCH if self.device.type == "cpu" else _BATCH
+        for start in range(0, len(wanted), batch):
+            regions += self._encode_batch(wanted[start : start + batch])
         return _in_parts(regions, [len(boxes) for _, boxes in photos if boxes is not None])
 
     def _wanted(self, image: np.ndarray, boxes_xyxy: np.ndarray | None) -> list[_Wanted]:
@@ -195,8 +197,8 @@ class LitePredictor(PosePredictor):
     def decode(self, regions: Sequence[EncodedRegion], boxes_xyxy: np.ndarray | None = None) -> Poses:
         """See :meth:`PosePredictor.decode`; each region knows its box."""
         poses = []
-        for start in range(0, len(regions), _ENCODE_BATCH):
-            chosen = regions[start : start + _ENCODE_BATCH]
+        for start in range(0, len(regions), _BATCH):
+            chosen = regions[start : start + _BATCH]
             person = self._person(chosen)
             queries = self.network.initial_queries(person)
             output = self.network.decode(person, queries)
