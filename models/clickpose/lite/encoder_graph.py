@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from clickpose.kept_files import KeptFiles, cache_folder
 from clickpose.lite.mirrored_views import FlipTestLite, OwnPerson, PairedPerson, both_views
+from clickpose.lite.two_kinds import TwoKindsLite, by_kind
 from clickpose.networks.lite import LiteNetwork
 from clickpose.networks.lite_decoder import EncodedPerson
 from clickpose.networks.movenet import decode_heads, scale_pixels
@@ -73,7 +74,16 @@ def encoder_of(network: LiteNetwork | FlipTestLite, fingerprint: str, device: st
         device: where it computes.
         threads: of ONNX Runtime.
     """
-    return OnnxEncoder(network, fingerprint, threads) if torch.device(device).type == "cpu" else torch_encoder(network)
+    if torch.device(device).type != "cpu":
+        return torch_encoder(network)
+    plain = network.network if isinstance(network, FlipTestLite) else network
+    if not isinstance(plain, TwoKindsLite):
+        return OnnxEncoder(network, fingerprint, threads)
+    own, known = (
+        OnnxEncoder(network.of(kind) if isinstance(network, FlipTestLite) else kind, mark, threads)
+        for kind, mark in ((plain.own, fingerprint), (plain.known, plain.known_mark))
+    )
+    return lambda image, prompt_norm: by_kind(plain.is_own(image), own, known, image, prompt_norm)
 
 
 def torch_encoder(network: LiteNetwork | FlipTestLite) -> Encoder:

@@ -8,11 +8,14 @@ weights file holds the mean of both, after a short training.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import torch
 from torch.utils.data import DataLoader
 
 from clickpose.clicks.click_protocol import ClickProtocol
@@ -23,8 +26,10 @@ from clickpose.lite.channel_statistics import ChannelStatistics, match_channels,
 from clickpose.lite.click_evaluation import evaluate_clicks
 from clickpose.lite.train import LitePlan, TrainingFolder
 from clickpose.lite.weights import describe_skeleton, load_lite, read_config, read_skeleton
+from clickpose.networks.lite import LiteNetwork
+from clickpose.skeleton import Skeleton
 from clickpose.training.engine import TrainConfig
-from clickpose.weights_io import save_weights
+from clickpose.weights_io import read_metadata, save_weights
 
 TRUNK_STEPS = 60
 DECODER_STEPS = 100
@@ -36,16 +41,17 @@ MATCH_STRENGTH = 0.5  # of painted photos half of the way saves as much as all o
 
 
 def choose_start(start: Path, records: Sequence[PersonRecord], out: Path) -> Path:
-    """Return the weights to go on from: as they are, or with channels matched to new photos, which needs no label.
+    """Return the weights to go on from: as they are, or changed so that new photos look to them as the old ones did.
 
-    Matching brings the trunk to see new photos as it saw those that it was trained on. On painted photos that saves
-    clicks; on others, such as blurred ones, it costs some. So the labelled people decide, by how right their poses are
-    before and after a click or two.
+    No label is needed for the changes, and each is folded into the weights. Light and dark are exchanged, as they are
+    in negatives and in what some heat cameras give; and the trunk's channels are matched, which brings it to see new
+    photos as it saw those that it was trained on. Of painted photos matching saves clicks; of others, such as blurred
+    ones, it costs some. So the labelled people decide, by how right their poses are before and after a click or two.
 
     Args:
         start: lite weights.
         records: labelled people in the new photos.
-        out: weights file for matched channels; one that is there is taken as it is.
+        out: weights file for the changed ones; one that is there is taken as it is.
 
     Returns:
         ``out`` or ``start``; ``start`` where its channel statistics are not known, which only the shipped weights' are.
@@ -53,26 +59,53 @@ def choose_start(start: Path, records: Sequence[PersonRecord], out: Path) -> Pat
     source = source_statistics(start)
     if source is None or not records:
         return start
-    drawn = np.random.default_rng(0).permutation(len(records))[:MOST_CROPS]
-    chosen = [records[i] for i in drawn]
-    if not out.exists():
-        _match(start, chosen, source, out)
-    return out if _rightness(out, chosen) > _rightness(start, chosen) else start
-
-
-def _match(start: Path, records: list[PersonRecord], source: ChannelStatistics, out: Path) -> None:
+    if out.exists():
+        return out if read_metadata(out, "lite").get("changed") else start
+    chosen = draw_persons(records)
     network, skeleton = load_lite(start)
-    dataset = PersonDataset(records, skeleton, network.config.input_side)
-    match_channels(network.trunk, (batch.image for batch in DataLoader(dataset, CROPS_AT_ONCE)), source, MATCH_STRENGTH)
-    notes = {"kind": "lite", "start": start.name, "training": "none: channels matched without labels"}
+    best, changed = _Scored.of(network, chosen, skeleton), list[str]()
+    for name, change in (("light and dark exchanged", exchange_light), ("channels matched", _matching(source))):
+        other = copy.deepcopy(best.network)
+        change(other, chosen, skeleton)
+        tried = _Scored.of(other, chosen, skeleton)
+        if tried.rightness > best.rightness:
+            best, changed = tried, [*changed, name]
+    notes = {"kind": "lite", "start": start.name, "training": "none", "changed": ", ".join(changed)}
     described = describe_skeleton(skeleton, network.config.decoder.added)
-    save_weights(out, network.state_dict(), notes | described)
+    save_weights(out, best.network.state_dict(), notes | described)
+    return out if changed else start
 
 
-def _rightness(weights: Path, records: Sequence[PersonRecord]) -> float:
-    """Return the mean OKS of people before any click and after one and two."""
-    network, skeleton = load_lite(weights)
-    return float(evaluate_clicks(network.eval(), records, skeleton, ClickProtocol(clicks=2)).refined.oks.mean())
+def draw_persons(records: Sequence[PersonRecord], most: int = MOST_CROPS) -> list[PersonRecord]:
+    """Return at most so many persons, always the same ones of the same records."""
+    return [records[i] for i in np.random.default_rng(0).permutation(len(records))[:most]]
+
+
+def exchange_light(network: LiteNetwork, *_: object) -> None:
+    """Let a network see every photo as its negative: pixels are -1..1 where the first convolution reads them."""
+    with torch.no_grad():
+        network.trunk.stem.weight.neg_()
+
+
+def _matching(source: ChannelStatistics) -> Callable[[LiteNetwork, list[PersonRecord], Skeleton], None]:
+    def match(network: LiteNetwork, records: list[PersonRecord], skeleton: Skeleton) -> None:
+        dataset = PersonDataset(records, skeleton, network.config.input_side)
+        crops = (batch.image for batch in DataLoader(dataset, CROPS_AT_ONCE))
+        match_channels(network.trunk, crops, source, MATCH_STRENGTH)
+
+    return match
+
+
+class _Scored(NamedTuple):
+    """A network, and the mean OKS of some people before any click and after one and two."""
+
+    network: LiteNetwork
+    rightness: float
+
+    @classmethod
+    def of(cls, network: LiteNetwork, records: Sequence[PersonRecord], skeleton: Skeleton) -> _Scored:
+        evaluated = evaluate_clicks(network.eval(), records, skeleton, ClickProtocol(clicks=2))
+        return cls(network, float(evaluated.refined.oks.mean()))
 
 
 def plan_further_training(

@@ -67,7 +67,7 @@ class FlipTestLite(nn.Module):
 
     def __init__(self, network: LiteNetwork, skeleton: Skeleton):
         super().__init__()
-        self.network = network
+        self.network, self._skeleton = network, skeleton
         self.register_buffer("sigmas", torch.tensor(skeleton.sigmas, dtype=torch.float32), persistent=False)
         self.register_buffer("mirror_joints", torch.tensor(skeleton.flip_indices.tolist()), persistent=False)
 
@@ -75,6 +75,10 @@ class FlipTestLite(nn.Module):
     def config(self) -> LiteConfig:
         """Of the network."""
         return self.network.config
+
+    def of(self, network: LiteNetwork) -> FlipTestLite:
+        """Return the same for another network with these joints."""
+        return FlipTestLite(network, self._skeleton).train(self.training)
 
     def encode(self, image: Tensor, prompt_norm: Tensor) -> PairedOutput:
         """Run trunk and neck on both views.

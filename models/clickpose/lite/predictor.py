@@ -23,6 +23,7 @@ from clickpose.lite.calibration import LiteScores, ScoreReader, find_calibration
 from clickpose.lite.encoder_graph import Encoder, encoder_of, torch_encoder
 from clickpose.lite.mirrored_views import VIEWS, FlipTestLite, OwnPerson, PairedPerson
 from clickpose.lite.strong_start import hold_start
+from clickpose.lite.two_kinds import mark_of, with_known_kind
 from clickpose.lite.weights import load_lite, read_skeleton
 from clickpose.networks.channels_last import channels_last
 from clickpose.networks.lite import LiteNetwork
@@ -322,6 +323,8 @@ def _square(region: EncodedRegion) -> CropFrame:
 def load_network(path: Path, flip_test: bool = True) -> LiteNetwork | FlipTestLite:
     """Load the network alone, without detector and calibration; the shipped file is checked against its checksum.
 
+    One that was trained for a kind of photos sees all others as it did before (:mod:`clickpose.lite.two_kinds`).
+
     Args:
         path: weights.
         flip_test: whether it sees each person mirrored as well.
@@ -331,14 +334,14 @@ def load_network(path: Path, flip_test: bool = True) -> LiteNetwork | FlipTestLi
     """
     if path == DEFAULT_FILE:
         verify_checksum(path)
-    network, _ = load_lite(path)
+    network = with_known_kind(path, load_lite(path)[0])
     return (FlipTestLite(network, read_skeleton(path)) if flip_test else network).eval()
 
 
 def network_mark(path: Path, flip_test: bool = True) -> str:
     """Return what identifies the answers of :func:`load_network`'s network: cached features and calibrations of one
     with a flip test do not suit one without."""
-    return fingerprint(path) + ("-flip" if flip_test else "")
+    return mark_of(path) + ("-flip" if flip_test else "")
 
 
 _SMALL_FIELDS = ("candidates_norm", "candidate_scores", "initial_norm", "prompt_norm")

@@ -6,7 +6,7 @@ each round of the loop, from the last result of (a)'s chain with further worst j
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -186,3 +186,20 @@ class CachedLiteTask(LiteTask):
         self, batch: FeatureBatch
     ) -> tuple[EncodedPerson, dict[str, Tensor]]:
         return self.model.describe(batch.features(), batch.pose, batch.prompt_norm), {}
+
+
+class EncoderTask(LiteTask):
+    """Trunk and neck are trained, all of their layers, through the decoder, which stays as it is."""
+
+    def __init__(self, model: LiteNetwork, skeleton: Skeleton, config: LiteTaskConfig | None = None):
+        super().__init__(model, skeleton, replace(config or LiteTaskConfig(), frozen_blocks=0))
+        model.decoder.requires_grad_(False)
+
+    def parameter_groups(self, config: TrainConfig) -> list[dict]:
+        """One rate; what is added to channels is not pulled to zero."""
+        parameters = [p for part in (self.model.trunk, self.model.neck) for p in part.parameters()]
+        rate = config.trunk_learning_rate
+        return [
+            {"params": [p for p in parameters if p.ndim > 1], "lr": rate},
+            {"params": [p for p in parameters if p.ndim == 1], "lr": rate, "weight_decay": 0.0},
+        ]

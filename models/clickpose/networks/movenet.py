@@ -152,6 +152,13 @@ class MoveNetThunder(nn.Module):
             self.center(pyramid4), self.heatmap(pyramid4), self.regression(pyramid4), self.offset(pyramid4),
         )  # fmt: skip
 
+    def first_blocks(self, image: Tensor, count: int) -> Tensor:
+        """Run the stem and the first ``count`` blocks alone."""
+        x = F.relu6(_conv_same(self.stem, image))
+        for block in self.blocks[:count]:
+            x = block(x)
+        return x
+
     @staticmethod
     def _upsample(x: Tensor) -> Tensor:
         return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)

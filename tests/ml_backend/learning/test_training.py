@@ -7,10 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from clickpose.lite.predictor import DEFAULT_FILE
+from clickpose.lite.looks import KindRule
+from clickpose.lite.own_kind import steps_for
+from clickpose.lite.predictor import DEFAULT_FILE, load_network, network_mark
+from clickpose.lite.two_kinds import TwoKindsLite, save_known_kind
 from clickpose.lite.weights import load_lite
 from clickpose.weights_io import save_weights
 from clickpose_labelstudio.commands import labelstudio
@@ -59,7 +63,7 @@ def trained(monkeypatch):
         return plan.out / "lite.safetensors"
 
     monkeypatch.setattr(training, "train_lite", train)
-    monkeypatch.setattr(training, "choose_start", lambda start, records, out: start)
+    monkeypatch.setattr(training, "another_kind", lambda start, records: None)
     return plans
 
 
@@ -146,6 +150,37 @@ def test_half_of_the_ordinary_photos_is_trained_on_and_the_other_half_compared_o
     assert {record.image_path.name for record in compared[0]} == {f"{n}.png" for n in range(40)} - names
     held_out = sum(is_held_out(7, task) for task in TASKS)
     assert replayed.weight / own.weight == pytest.approx((len(TASKS) - held_out) / len(names))
+
+
+@pytest.mark.slow
+def test_photos_of_another_kind_teach_how_to_see_and_others_are_seen_as_before(tmp_path, studio, monkeypatch, verdicts):
+    plans = []
+
+    def learn_own_kind(plan, rule):
+        plans.append((plan, rule))
+        network, _ = load_lite(DEFAULT_FILE)
+        plan.out.mkdir(parents=True)
+        weights = plan.out / "lite.safetensors"
+        save_weights(weights, network.state_dict(), {"kind": "lite", "skeleton": "coco", "run": "1"})
+        save_known_kind(weights, plan.start, rule)
+        return weights
+
+    rule = KindRule(torch.ones(80), 1e9)
+    asked = []
+    monkeypatch.setattr(training, "another_kind", lambda start, records: asked.append((start, len(records))) or rule)
+    monkeypatch.setattr(training, "learn_own_kind", learn_own_kind)
+    monkeypatch.setattr(training, "train_lite", None)
+    verdicts.append(Verdict(passed=True, reasons=("fewer clicks",)))
+    made = learn(replace(job(tmp_path), trunk_steps=7), settings(tmp_path, studio), Versions(tmp_path, 7))
+    ((plan, given),) = plans
+    assert given is rule and asked == [(DEFAULT_FILE, made.facts["persons"])]
+    assert (plan.folder, plan.training.steps) == (tmp_path / "project-7" / "1" / "data", 7)
+    assert training.own_kind_plan(job(tmp_path), 300).training.steps == steps_for(300)
+    served = load_network(made.weights)
+    assert isinstance(served.network, TwoKindsLite)
+    assert set(made.facts["files"]) >= {"lite.safetensors", "lite.known.safetensors"}
+    assert made.facts["fingerprint"] == network_mark(made.weights)
+    assert isinstance(load_network(tmp_path / "project-7" / "1" / "lite.safetensors").network, TwoKindsLite)
 
 
 def test_versions_at_the_terminal(tmp_path, studio, trained, verdicts, monkeypatch):

@@ -7,7 +7,6 @@ import pytest
 import torch
 from PIL import Image
 
-from clickpose.lite import further
 from clickpose.lite.further import plan_further_training
 from clickpose.lite.predictor import DEFAULT_FILE
 from clickpose.lite.train import LitePlan, TrainingFolder, export_weights
@@ -64,17 +63,3 @@ def test_the_share_of_the_weights_before_is_kept(tmp_path):
 def test_a_share_that_leaves_nothing_new_is_refused(tmp_path, keep):
     with pytest.raises(ValueError, match="share of the weights from 0 to below 1"):
         LitePlan([], DEFAULT_FILE, tmp_path, keep=keep)
-
-
-def test_the_labelled_people_decide_whether_channels_are_matched(tmp_path, monkeypatch):
-    start, out = tmp_path / "start.safetensors", tmp_path / "matched.safetensors"
-    assert further.choose_start(start, ["somebody"], out) == start  # whose statistics nobody knows
-    monkeypatch.setattr(further, "source_statistics", lambda path: "statistics")
-    matched = []
-    monkeypatch.setattr(further, "_match", lambda *given: matched.append(given) or out.touch())
-    for better, chosen in ((0.7, out), (0.5, start)):
-        right = {start: 0.6, out: better}
-        monkeypatch.setattr(further, "_rightness", lambda path, people, right=right: right[path])
-        assert further.choose_start(start, ["somebody"], out) == chosen
-    assert matched == [(start, ["somebody"], "statistics", out)]  # once: a stopped job goes on with it
-    assert further.choose_start(start, [], out) == start
