@@ -27,7 +27,7 @@ PACKAGES = list(ROOTS)  # a package may import itself and those before it
 # Inside clickpose, lowest first. A module imports its own layer and those below; what is not named here stands at the
 # empty one: it may import everything but the commands and the command line, and only its like and those import it.
 LAYERS = (
-    ("checks", "extras", "steps", "ahead", "kept_files", "text_file"),
+    ("checks", "extras", "steps", "ahead", "kept_files", "text_file", "durations"),
     (
         "skeleton",
         "skeleton_io",
@@ -54,7 +54,18 @@ CODECS = ("codec", "labeling_config", "joint_words", "coco_exchange", "reference
 
 # What the distribution brings for each package, by extra; and what stands in for another package that brings it.
 EXTRAS_OF = {
-    "clickpose": ("train", "plots", "sleap", "transformers", "rtmlib", "torchvision", "rfdetr", "mediapipe"),
+    "clickpose": (
+        "train",
+        "plots",
+        "sleap",
+        "transformers",
+        "rtmlib",
+        "torchvision",
+        "rfdetr",
+        "mediapipe",
+        "buckets",
+        "ray",
+    ),
     "clickpose_labelstudio": ("labelstudio",),
     "clickpose_fiftyone": ("labelstudio", "fiftyone"),
     "pose_review": ("labelstudio", "fiftyone"),

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from clickpose.durations import spoken
 from clickpose_labelstudio.label_studio_auth import LabelStudioError
 from clickpose_labelstudio.label_studio_client import LabelStudioClient
 from clickpose_labelstudio.launch.photos import some_of
@@ -56,15 +57,6 @@ class Progress:
         return json.dumps(
             {"state": self.state, "project": self.project_id, "done": self.done, "total": self.total, "left": left}
         )
-
-
-def spoken(seconds: float) -> str:
-    """Say a length of time as one would: ``about 40 s``, ``about 5 min``, ``about 1.5 h``."""
-    if seconds < 55:
-        return f"about {max(5 * round(seconds / 5), 5)} s"
-    if seconds < 3300:
-        return f"about {round(seconds / 60)} min"
-    return f"about {round(seconds / 1800) / 2:g} h"
 
 
 class PreAnnotation:

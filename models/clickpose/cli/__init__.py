@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 import clickpose
-from clickpose.cli import adapt, calibrate, convert, evaluate, export, integrations, predict, refine, train
+from clickpose.cli import adapt, calibrate, convert, evaluate, export, integrations, large_set, predict, refine, train
 
 app = typer.Typer(
     name="clickpose",
@@ -41,6 +41,7 @@ def _options(
 
 
 app.command()(predict.predict)
+app.command()(large_set.join)
 app.command()(refine.refine)
 app.command()(train.train)
 app.command()(adapt.adapt)

@@ -21,3 +21,16 @@ def mount_label_studio(app: typer.Typer) -> None:
 def mount_fiftyone(app: typer.Typer) -> None:
     """Add ``fiftyone``."""
     app.add_typer(fiftyone, name="fiftyone")
+
+
+def fiftyone_photos(name: str) -> list[str]:
+    """Return the paths of the photos of a dataset of FiftyOne, or of ``dataset/saved-view``.
+
+    Raises:
+        ValueError: if there is none, or FiftyOne is not installed.
+    """
+    from clickpose.extras import require_extra
+    from clickpose_fiftyone.photo_list import photos_of
+
+    require_extra("fiftyone", "fiftyone")
+    return photos_of(name)

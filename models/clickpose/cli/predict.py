@@ -11,12 +11,14 @@ import typer
 
 import clickpose
 from clickpose.build import chosen_options
+from clickpose.cli.large_set import LargeSet, is_large_source
 from clickpose.cli.options import Checkpoint, Device, First, FlipTest, MaxPixels, Model, Threads
 from clickpose.cli.photos import overlay_paths, parse_boxes, photo_paths, save_overlay, track_photos
 from clickpose.data.coco_results import PhotoPoses, write_coco
 from clickpose.data.openpose import openpose_paths, write_openpose
 from clickpose.first_pose.predictor import notes_of
 from clickpose.image_io import DEFAULT_MAX_PIXELS, read_image, set_max_pixels
+from clickpose.large_sets.addresses import DEFAULT_MAX_BYTES, shown
 from clickpose.named_image import NamedImage, named_image
 from clickpose.outputs import check_outputs
 from clickpose.photo_groups import SeenPhoto, everybody, in_groups, look, size_of
@@ -30,9 +32,14 @@ _FAILURES = (ValueError, OSError)  # of a photo
 
 def predict(
     photos: Annotated[
-        list[Path],
-        typer.Argument(help="Photos, or folders of photos; their sub-folders are left out.", show_default=False),
-    ],
+        list[str] | None,
+        typer.Argument(
+            help="Photos, or folders of photos; their sub-folders are left out. With --run also lists (.txt, .jsonl, "
+            ".csv, .tsv, a COCO .json), addresses that fsspec opens (s3://bucket/folder), and fiftyone:DATASET or "
+            "fiftyone:DATASET/VIEW.",
+            show_default=False,
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Photo with the skeletons drawn in; a folder where there are several photos.")
     ] = None,
@@ -54,6 +61,22 @@ def predict(
         bool, typer.Option("--find-others", help="With --box, find the people in none of the boxes as well.")
     ] = False,
     threshold: Annotated[float, typer.Option(min=0, max=1, help="Leave out people with a lower predicted OKS.")] = 0.0,
+    run: Annotated[
+        Path | None,
+        typer.Option(
+            help="For large sets: a folder in which the results of each part of the photos are kept. Start the same "
+            "again after whatever stopped it, or beside it on other machines that see the folder."
+        ),
+    ] = None,
+    shard: Annotated[
+        str, typer.Option(help="With --run, do every n-th part alone: 2/5 is the second of five processes.")
+    ] = "1/1",
+    retry: Annotated[bool, typer.Option("--retry", help="With --run, do the photos again that have failed.")] = False,
+    root: Annotated[
+        str | None, typer.Option(help="With --run, the folder or address that names in lists start from.")
+    ] = None,
+    column: Annotated[str | None, typer.Option(help="With --run, the photo's column in lists.")] = None,
+    max_bytes: Annotated[int, typer.Option(min=1, help="With --run, refuse files of more bytes.")] = DEFAULT_MAX_BYTES,
     model: Model = "lite",
     checkpoint: Checkpoint = None,
     first: First = "",
@@ -73,6 +96,8 @@ def predict(
         clickpose predict photo.jpg --box 120,40,200,480 --json poses.json
 
         clickpose predict holiday/ --json poses.json --first movenet:thunder.onnx
+
+        clickpose predict s3://bucket/photos --run runs/photos && clickpose join runs/photos --json poses.json
     """
     with user_errors():
         if openpose_tolerance is not None and openpose is None:
@@ -80,7 +105,15 @@ def predict(
         if openpose_tolerance is not None and not 0 < openpose_tolerance < float("inf"):
             raise ValueError(f"Expected a positive --openpose-tolerance, got {openpose_tolerance:g}")
         set_max_pixels(max_pixels, "--max-pixels")
-        paths, notes = photo_paths(photos)
+        options = chosen_options(model, flip_test, first)
+        if run is not None:
+            large = LargeSet(run, photos or [], root, column, shard, retry, threshold, max_bytes)
+            large.check({"--out": out, "--json": json, "--openpose": openpose, "--box": box})
+            predictor = clickpose.load(model, checkpoint=checkpoint, device=device, threads=threads, **options)
+            if large.work(predictor):
+                raise typer.Exit(2)
+            return
+        paths, notes = _photos_of(photos or [])
         boxes_xyxy = parse_boxes(box)
         if find_others and boxes_xyxy is None:
             raise ValueError("Expected --box for --find-others, got none: without boxes everybody is found")
@@ -91,7 +124,6 @@ def predict(
         check_outputs(written, {"--openpose": openpose}, paths)
         if openpose is not None:
             openpose_paths(openpose, [path.as_posix() for path in paths])
-        options = chosen_options(model, flip_test, first)
         predictor = clickpose.load(model, checkpoint=checkpoint, device=device, threads=threads, **options)
     for note in notes:
         typer.echo(note)
@@ -123,6 +155,16 @@ def predict(
             write_openpose(openpose, done, openpose_tolerance)
     if failures:
         raise typer.Exit(2)
+
+
+def _photos_of(given: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """Return the photos of files and folders of this machine; see :func:`photo_paths`."""
+    if not given:
+        raise ValueError("Expected photos, or folders of photos, got none")
+    for source in given:
+        if is_large_source(source):
+            raise ValueError(f"Expected --run, a folder for the results, with {shown(source)}")
+    return photo_paths([Path(source) for source in given])
 
 
 def _predict_everybody(predictor: PosePredictor, paths: Sequence[Path]) -> Iterator[tuple[Path, Answer]]:

@@ -96,7 +96,7 @@ def to_coco(photos: Iterable[PhotoPoses], skeleton: Skeleton = COCO) -> dict:
         size = {} if photo.image_hw is None else {"width": photo.image_hw[1], "height": photo.image_hw[0]}
         images.append({"id": len(images) + 1, "file_name": photo.file_name, **size})
         for pose in photo.poses:
-            annotations.append({"id": len(annotations) + 1, **_annotation(pose, len(images))})
+            annotations.append({"id": len(annotations) + 1, **prediction_record(pose, len(images))})
     return {"images": images, "annotations": annotations, "categories": [person_category(skeleton)]}
 
 
@@ -282,7 +282,7 @@ def _box(person: CocoPerson, keypoints: np.ndarray, notes: Notes) -> np.ndarray:
     return xywh_to_xyxy(box)
 
 
-def _annotation(pose: Pose, image_id: Hashable) -> dict:
+def prediction_record(pose: Pose, image_id: Hashable) -> dict:
     """Return COCO's fields and ours of one person."""
     record = person_record(
         pose.keypoints,
@@ -307,7 +307,7 @@ def _visibilities(pose: Pose) -> np.ndarray:
 
 def _changed_fields(old: CocoPerson, pose: Pose, flags: bool) -> dict:
     """Return what a new pose changes of an annotation, joints in the file's order."""
-    order, fields = old.order, _annotation(pose, old.image_id)
+    order, fields = old.order, prediction_record(pose, old.image_id)
     thirds = _visibilities(pose) if flags else pose.keypoint_scores
     fields["keypoints"] = flat_triples(order.to_file(pose.keypoints, np.nan), order.to_file(thirds))
     for name in ("keypoint_scores", "visibility_scores", "fixed"):
