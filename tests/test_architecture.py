@@ -71,7 +71,13 @@ EXTRAS_OF = {
     "pose_review": ("labelstudio", "fiftyone"),
 }
 DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}
-BROUGHT_BY = {"werkzeug": "flask", "google": "onnx", "pymongo": "fiftyone", "bson": "fiftyone"}
+BROUGHT_BY = {
+    "werkzeug": "flask",
+    "google": "onnx",
+    "pymongo": "fiftyone",
+    "bson": "fiftyone",
+    "mongoengine": "fiftyone",
+}
 # the processes of others that some modules run in; Label Studio's has its packages at the top
 HOSTS = ("django", "label_studio", "tasks", "data_manager", "label_studio_ml")
 
