@@ -5,14 +5,16 @@
 
 Photos of COCO that the shipped network was never trained on (``coco_dev``) are made to look otherwise (infrared-like,
 or painted over); six in ten are what a team labels, in rounds of 25 persons, the others are what it is measured on.
-After each round the network is trained further on all that is labelled, from the shipped weights, as
-``clickpose labelstudio learn`` does it. Beside it stand the shipped network, which learns nothing, and the label-free
+After each round the network is trained on all that is labelled, from the shipped weights, by the very function that
+``clickpose labelstudio learn`` calls. Beside it stand the shipped network, which learns nothing, and the label-free
 step alone. Clicks: of an annotator who puts the worst joint in place until a person's OKS is .85 or .90, with 95 %
 intervals over photos, and the change against no learning on the same persons. ``--choose next`` labels the photos that
 ``clickpose labelstudio next`` would put first. ``sport`` are photos as they are, of Leeds Sports Pose Extended, which
 the shipped network has been trained on: the table says what learning costs there, not what it brings.
 
-A round takes some ten minutes of one core. What is done is kept in the working folder; a stopped run goes on.
+``--ordinary`` measures the same people on the photos as they were.
+
+A round takes some five minutes of one free core. What is done is kept in the working folder; a stopped run goes on.
 """
 
 from __future__ import annotations
@@ -32,12 +34,11 @@ from torch.utils.data import DataLoader
 from clickpose.data.coco import read_coco_persons
 from clickpose.data.persons import PersonDataset
 from clickpose.data.records import PersonRecord
-from clickpose.lite.channel_statistics import ChannelStatistics, match_channels, measure
+from clickpose.lite.channel_statistics import match_channels, source_statistics
 from clickpose.lite.click_evaluation import evaluate_clicks
-from clickpose.lite.further import plan_further_training
 from clickpose.lite.mirrored_views import FlipTestLite
-from clickpose.lite.predictor import DEFAULT_FILE, LitePredictor
-from clickpose.lite.train import TrainingFolder, train_lite
+from clickpose.lite.predictor import DEFAULT_FILE, LitePredictor, load_network
+from clickpose.lite.team_learning import learn_from_team
 from clickpose.lite.weights import load_lite
 from clickpose.metrics.bootstrap import bootstrap, bootstrap_pair
 from clickpose.metrics.clicks import ClickCurve
@@ -48,7 +49,6 @@ from clickpose_labelstudio.learning.next_tasks import Candidate, Pace, persons_o
 
 TARGETS = (0.85, 0.90)
 POOL_SHARE = 0.6
-SOURCE_PERSONS = 480
 CONFIG = parse_labeling_config(build_labeling_config())
 
 
@@ -132,15 +132,12 @@ def write_labels(content: dict, images: Path, photos: Sequence[Path], out: Path)
     return out
 
 
-def label_free(records: Sequence[PersonRecord], shared: Path, out: Path) -> FlipTestLite:
+def label_free(records: Sequence[PersonRecord]) -> FlipTestLite:
     """Return the shipped network with its channels matched to these persons' photos, without a label."""
     network, _ = load_lite(DEFAULT_FILE)
-    statistics = out / "source.channels.safetensors"
-    if not statistics.exists():
-        source = read_coco_persons(shared / "data" / "coco_train")
-        drawn = np.random.default_rng(0).permutation(len(source))[:SOURCE_PERSONS]
-        measure(network.trunk, _crops([source[i] for i in drawn])).save(statistics, "", "coco_train")
-    match_channels(network.trunk, _crops(records[:240]), ChannelStatistics.load(statistics))
+    source = source_statistics(DEFAULT_FILE)
+    assert source is not None, "they are shipped with the weights"
+    match_channels(network.trunk, _crops(records[:240]), source)
     return FlipTestLite(network, COCO).eval()
 
 
@@ -184,6 +181,23 @@ def print_row(name: str, oks: np.ndarray, before: np.ndarray, groups: Sequence[s
     print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
 
 
+class Ordinary:
+    """The test people on their photos as they were: what learning costs there.
+
+    Args:
+        test: them.
+        path: of the ledger.
+    """
+
+    def __init__(self, test: Sequence[PersonRecord], path: Path):
+        self._ledger, self._groups = Ledger(path, test), [str(record.image_path) for record in test]
+
+    def print_row(self, name: str, key: str, weights: Path) -> None:
+        """Print clicks and the change against the shipped network."""
+        before = self._ledger.measure("no learning", lambda: load_network(DEFAULT_FILE))
+        print_row(name, self._ledger.measure(key, lambda: load_network(weights)), before, self._groups)
+
+
 @dataclass
 class Team:
     """What a simulated team has: photos to label, in a kind of their own, and what learning is measured on.
@@ -195,7 +209,8 @@ class Team:
         groups: the photos of the test persons.
         ledger: what was measured.
         out: working folder of this kind.
-        options: of :func:`plan_further_training`.
+        options: of :func:`learn_from_team`.
+        ordinary: the people of ordinary photos; None to leave them out.
     """
 
     folder: Path
@@ -205,6 +220,7 @@ class Team:
     ledger: Ledger
     out: Path
     options: dict
+    ordinary: Ordinary | None = None
 
     def label_and_learn(self, how: str, rounds: int, persons: int) -> None:
         """Label ``persons`` more in each round, train, and print a row."""
@@ -216,8 +232,10 @@ class Team:
             weights = self._trained(place, labelled)
             total = sum(len(self.pool[path]) for path in labelled)
             name = f"{how}, {total} persons labelled {self.options}"
-            oks = self.ledger.measure(name, lambda weights=weights: FlipTestLite(load_lite(weights)[0], COCO).eval())
+            oks = self.ledger.measure(name, lambda weights=weights: load_network(weights))
             print_row(f"{how}, {total} persons labelled", oks, self.before, self.groups)
+            if self.ordinary is not None:
+                self.ordinary.print_row(f"ordinary photos, {how}, {total} persons labelled", name, weights)
 
     def _labelled(self, place: Path, how: str, labelled: list[Path], persons: int, weights: Path) -> list[Path]:
         """Return the photos that are labelled after a round; those of a stopped run stay."""
@@ -234,8 +252,7 @@ class Team:
         if not weights.exists():
             content = json.loads((self.folder / "annotations.json").read_text())
             data = write_labels(content, self.folder / "images", labelled, place / "data")
-            folders = [TrainingFolder(data)]
-            train_lite(plan_further_training(folders, DEFAULT_FILE, place / "run", trust_labels=True, **self.options))
+            learn_from_team(data, DEFAULT_FILE, place / "run", **self.options)
         return weights
 
 
@@ -255,13 +272,18 @@ def main() -> None:
     groups, ledger = [str(record.image_path) for record in test], Ledger(out / "measured.jsonl", test)
     print(f"\n### {args.kind}: clicks a person, {len(test)} persons\n")
     print("| |" + "|".join(f"to OKS {t:.2f} | against no learning" for t in TARGETS) + "|\n|---|" + "---|" * 4)
-    before = ledger.measure("no learning", lambda: FlipTestLite(load_lite(DEFAULT_FILE)[0], COCO).eval())
+    before = ledger.measure("no learning", lambda: load_network(DEFAULT_FILE))
     print_row("no learning", before, before, groups)
     everybody = [record for path in pool for record in pool[path]]
-    matched = ledger.measure("label-free", lambda: label_free(everybody, args.shared, args.out))
+    matched = ledger.measure("label-free", lambda: label_free(everybody))
     print_row("label-free alone", matched, before, groups)
     options = {"trunk_steps": args.trunk_steps, "decoder_steps": args.decoder_steps, "keep": args.keep}
-    team = Team(folder, pool, before, groups, ledger, out, options)
+    ordinary = None
+    if args.ordinary and args.kind != "sport":
+        names = {Path(group).stem for group in groups}
+        plain = [record for record in read_coco_persons(source) if record.image_path.stem in names][: args.test]
+        ordinary = Ordinary(plain, out / "ordinary.jsonl")
+    team = Team(folder, pool, before, groups, ledger, out, options, ordinary)
     for how in args.choose:
         team.label_and_learn(how, args.rounds, args.persons)
 
@@ -276,6 +298,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--persons", type=int, default=25, help="labelled in a round")
     parser.add_argument("--test", type=int, default=150, help="persons to measure on")
     parser.add_argument("--choose", nargs="+", choices=("random", "next"), default=["random"])
+    parser.add_argument("--ordinary", action="store_true", help="measure on the photos as they were as well")
     parser.add_argument("--trunk-steps", type=int)
     parser.add_argument("--decoder-steps", type=int)
     parser.add_argument("--keep", type=float)

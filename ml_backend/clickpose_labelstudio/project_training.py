@@ -8,9 +8,8 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from clickpose.lite.further import plan_further_training
 from clickpose.lite.predictor import DEFAULT_FILE
-from clickpose.lite.train import TrainingFolder, train_lite
+from clickpose.lite.team_learning import learn_from_team
 from clickpose.lite.weights import read_skeleton
 from clickpose_labelstudio.images import TaskImages
 from clickpose_labelstudio.label_studio_client import LabelStudioClient
@@ -27,7 +26,7 @@ class ProjectTraining:
         project: number of the Label Studio project.
         out: working folder; kept, so that a stopped run goes on with the labels that it started with.
         start: lite weights to go on from.
-        trunk_steps, decoder_steps, keep: as in :func:`.plan_further_training`.
+        trunk_steps, decoder_steps, keep: as in :func:`.learn_from_team`.
         threads: CPU threads.
     """
 
@@ -61,11 +60,10 @@ def train_on_project(training: ProjectTraining, settings: ServiceSettings) -> Pa
     else:
         _fetch(training, settings, data)
     torch.set_num_threads(training.threads)
-    plan = plan_further_training(
-        [TrainingFolder(data)], training.start, training.out, trunk_steps=training.trunk_steps,
-        decoder_steps=training.decoder_steps, keep=training.keep, trust_labels=True,
+    return learn_from_team(
+        data, training.start, training.out, trunk_steps=training.trunk_steps,
+        decoder_steps=training.decoder_steps, keep=training.keep,
     )  # fmt: skip
-    return train_lite(plan)
 
 
 def _fetch(training: ProjectTraining, settings: ServiceSettings, data: Path) -> None:

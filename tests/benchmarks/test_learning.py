@@ -34,16 +34,13 @@ class Better:
 def test_rounds_add_up_and_go_on(tmp_path, monkeypatch, capsys):
     trained = []
 
-    def train(plan):
-        trained.append(json.loads((plan.folders[0].path / "annotations.json").read_text()))
-        (plan.out).mkdir(parents=True)
-        (plan.out / "lite.safetensors").touch()
+    def learn(folder, start, out, **options):
+        assert options == {"keep": None}
+        trained.append(json.loads((folder / "annotations.json").read_text()))
+        out.mkdir(parents=True)
+        (out / "lite.safetensors").touch()
 
-    monkeypatch.setattr(learning, "train_lite", train)
-    monkeypatch.setattr(
-        learning, "plan_further_training",
-        lambda folders, start, out, **options: type("Plan", (), {"folders": folders, "out": out}),
-    )  # fmt: skip
+    monkeypatch.setattr(learning, "learn_from_team", learn)
     ledger = Better()
     team = team_of(tmp_path, ledger)
     team.label_and_learn("random", 2, 3)

@@ -486,7 +486,7 @@ def test_training_on_a_project_fetches_labels_and_photos_once(run, tmp_path, lab
             (plan.out / "lite.safetensors").write_bytes(b"weights")
         return plan.out / "lite.safetensors"
 
-    monkeypatch.setattr("clickpose_labelstudio.project_training.train_lite", train)
+    monkeypatch.setattr("clickpose.lite.team_learning.train_lite", train)
     arguments = ["labelstudio", "train", "--project", 3, "--url", labelled_project.url(), "--api-key", "k"]
     arguments += ["--out", "runs/mine", "--decoder-steps", 5]
     first = run(*arguments)

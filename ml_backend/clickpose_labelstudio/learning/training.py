@@ -10,7 +10,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,11 +27,10 @@ from clickpose.data.records import PersonRecord
 from clickpose.image_io import read_image
 from clickpose.lite.calibration import calibration_files
 from clickpose.lite.comparison import compare_networks, measure_network
-from clickpose.lite.further import plan_further_training
-from clickpose.lite.own_kind import OwnKindPlan, another_kind, learn_own_kind, steps_for
 from clickpose.lite.predictor import DEFAULT_FILE, LitePredictor, load_network, network_mark
+from clickpose.lite.team_learning import learn_from_team
 from clickpose.lite.tokens import collect_lite
-from clickpose.lite.train import TrainingFolder, train_lite
+from clickpose.lite.train import TrainingFolder
 from clickpose.lite.two_kinds import copy_weights
 from clickpose.lite.weights import read_skeleton
 from clickpose.metrics.oks import keypoint_oks
@@ -72,8 +71,7 @@ class LearningJob:
         start: lite weights to go on from: those that the service was started with, of whatever version is live.
         replay: COCO-form folder of labelled photos of the kind that the network knows, or None. Every second photo is
             trained on along with the project's, the others are compared on.
-        trunk_steps, decoder_steps, keep: as in :func:`.plan_further_training`; of another kind of photos
-            ``trunk_steps`` are those of trunk and neck, and the others say nothing.
+        trunk_steps, decoder_steps, keep: as in :func:`.learn_from_team`.
         threads: CPU threads.
         bar: what a version must reach to go live.
     """
@@ -202,25 +200,10 @@ def _persons(folder: Path, skeleton: Skeleton) -> list[PersonRecord]:
 
 
 def _train(job: LearningJob) -> Path:
-    """Train on the team's photos: how to see, where they are of another kind than the network knows, else further."""
-    records = _persons(job.out / DATA, read_skeleton(job.start))
-    rule = another_kind(job.start, records)
-    if rule is not None:
-        print("photos of another kind than the network knows; it goes on seeing all others as before", flush=True)
-        return learn_own_kind(own_kind_plan(job, len(records)), rule)
-    print("photos of the kind that the network knows", flush=True)
-    folders = [TrainingFolder(job.out / DATA), *_replayed(job)]
-    plan = plan_further_training(
-        folders, job.start, job.out / TRAINING, trunk_steps=job.trunk_steps, decoder_steps=job.decoder_steps,
-        keep=job.keep, trust_labels=True,
+    return learn_from_team(
+        job.out / DATA, job.start, job.out / TRAINING, ordinary=_replayed(job),
+        trunk_steps=job.trunk_steps, decoder_steps=job.decoder_steps, keep=job.keep,
     )  # fmt: skip
-    return train_lite(plan)
-
-
-def own_kind_plan(job: LearningJob, persons: int) -> OwnKindPlan:
-    """Return how a job learns from so many persons of another kind of photos."""
-    plan = OwnKindPlan(job.out / DATA, job.start, job.out / TRAINING)
-    return replace(plan, training=replace(plan.training, steps=job.trunk_steps or steps_for(persons)))
 
 
 def _replayed(job: LearningJob) -> list[TrainingFolder]:

@@ -18,7 +18,7 @@ from clickpose.data.coco import read_coco_persons
 from clickpose.data.persons import Augmentation, PersonDataset
 from clickpose.data.records import PersonRecord
 from clickpose.lite.further import CROPS_AT_ONCE, choose_start, draw_persons
-from clickpose.lite.looks import KindRule, describe_all, known_looks, tell_apart
+from clickpose.lite.looks import FEWEST_CROPS, KindRule, describe_all, known_looks, tell_apart
 from clickpose.lite.task import EncoderTask
 from clickpose.lite.train import export_weights
 from clickpose.lite.two_kinds import save_known_kind
@@ -27,16 +27,16 @@ from clickpose.training.engine import TrainConfig, Trainer
 from clickpose.training.plan import describe_plan, keep_plan
 
 WEIGHTS, BEGINNING = "lite.safetensors", "beginning.safetensors"
-FEWEST_STEPS, MOST_STEPS = 100, 400
+FEWEST_STEPS, MOST_STEPS = 40, 300
 BATCH = 16
 RATE = 3e-5  # ten times that leads astray: normalisation is folded into the weights
-LEAST_REPEATS = 16  # views of each person, while there are few
+VIEWS = 6.4  # of each person
 _AUGMENTATION = Augmentation(margin=(1.15, 1.4), rotation_probability=0.4, truncation_probability=0.15)
 
 
 def steps_for(persons: int) -> int:
     """Return how many steps so many labelled persons are worth: few persons are learned by heart by more."""
-    return min(MOST_STEPS, max(FEWEST_STEPS, persons * LEAST_REPEATS // BATCH))
+    return min(MOST_STEPS, max(FEWEST_STEPS, round(persons * VIEWS / BATCH)))
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class OwnKindPlan:
 def another_kind(start: Path, records: Sequence[PersonRecord]) -> KindRule | None:
     """Return the rule that tells the photos of ``records`` from those that ``start`` knows; None where none can."""
     known = known_looks(start)
-    if known is None or not records:
+    if known is None or len(records) < FEWEST_CROPS:
         return None
     network, skeleton = load_lite(start)
     dataset = PersonDataset(draw_persons(records), skeleton, network.config.input_side)

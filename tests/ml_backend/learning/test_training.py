@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
+from clickpose.lite import team_learning
 from clickpose.lite.looks import KindRule
-from clickpose.lite.own_kind import steps_for
 from clickpose.lite.predictor import DEFAULT_FILE, load_network, network_mark
 from clickpose.lite.two_kinds import TwoKindsLite, save_known_kind
 from clickpose.lite.weights import load_lite
@@ -62,8 +62,8 @@ def trained(monkeypatch):
         save_weights(plan.out / "lite.safetensors", state, {"kind": "lite", "skeleton": "coco"})
         return plan.out / "lite.safetensors"
 
-    monkeypatch.setattr(training, "train_lite", train)
-    monkeypatch.setattr(training, "another_kind", lambda start, records: None)
+    monkeypatch.setattr(team_learning, "train_lite", train)
+    monkeypatch.setattr(team_learning, "another_kind", lambda start, records: None)
     return plans
 
 
@@ -167,15 +167,16 @@ def test_photos_of_another_kind_teach_how_to_see_and_others_are_seen_as_before(t
 
     rule = KindRule(torch.ones(80), 1e9)
     asked = []
-    monkeypatch.setattr(training, "another_kind", lambda start, records: asked.append((start, len(records))) or rule)
-    monkeypatch.setattr(training, "learn_own_kind", learn_own_kind)
-    monkeypatch.setattr(training, "train_lite", None)
+    monkeypatch.setattr(
+        team_learning, "another_kind", lambda start, records: asked.append((start, len(records))) or rule
+    )
+    monkeypatch.setattr(team_learning, "learn_own_kind", learn_own_kind)
+    monkeypatch.setattr(team_learning, "train_lite", None)
     verdicts.append(Verdict(passed=True, reasons=("fewer clicks",)))
     made = learn(replace(job(tmp_path), trunk_steps=7), settings(tmp_path, studio), Versions(tmp_path, 7))
     ((plan, given),) = plans
     assert given is rule and asked == [(DEFAULT_FILE, made.facts["persons"])]
     assert (plan.folder, plan.training.steps) == (tmp_path / "project-7" / "1" / "data", 7)
-    assert training.own_kind_plan(job(tmp_path), 300).training.steps == steps_for(300)
     served = load_network(made.weights)
     assert isinstance(served.network, TwoKindsLite)
     assert set(made.facts["files"]) >= {"lite.safetensors", "lite.known.safetensors"}
