@@ -79,32 +79,48 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(checkout: Path, photos: Path, cache: Path, threads: int | None, **variables: str) -> Iterator[Server]:
-    """Serve a checkout until the end of the block."""
+def serving(
+    checkout: Path, photos: Path, cache: Path, threads: int | None, workers: int = 0, **variables: str
+) -> Iterator[Server]:
+    """Serve a checkout until the end of the block: one process, or so many workers under gunicorn as a team has."""
     roots = [str(checkout / folder) for folder in ("models", "ml_backend", "plugins")]  # none of another checkout
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(roots), **variables}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(roots)}
+    environment |= {"CLICKPOSE_LOCAL_ROOTS": str(photos), "CLICKPOSE_CACHE_DIR": str(cache), **variables}
     if threads is not None:
         environment["OMP_NUM_THREADS"] = str(threads)
     command = [sys.executable, "-c", "from clickpose.cli import app; app()", "serve", "--port", "0"]
-    command += ["--local-root", str(photos), "--cache-dir", str(cache)]
+    if workers:
+        command = [
+            sys.executable,
+            "-m",
+            "gunicorn",
+            "--bind",
+            "127.0.0.1:0",
+            "--workers",
+            str(workers),
+            "--threads",
+            "8",
+        ]
+        command += ["--timeout", "120", "clickpose_labelstudio.wsgi:app"]
     log = cache.with_name(f"{cache.name}.log")
     cache.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as out:
         process = subprocess.Popen(command, env=environment, stdout=out, stderr=out, cwd=cache)
     try:
-        yield Server(_address(process, log), process)
+        login = variables.get("CLICKPOSE_BASIC_AUTH_USER", ""), variables.get("CLICKPOSE_BASIC_AUTH_PASSWORD", "")
+        yield Server(_address(process, log, login), process)
     finally:
         process.terminate()
         process.wait(30)
 
 
-def _address(process: subprocess.Popen, log: Path) -> str:
+def _address(process: subprocess.Popen, log: Path, login: tuple[str, str]) -> str:
     """Wait until a server has loaded its weights; return its address."""
     until = time.monotonic() + READY_S
     while time.monotonic() < until and process.poll() is None:
-        found = re.search(r"Listening on (http://\S+)", log.read_text(errors="replace"))
+        found = re.search(r"Listening (?:on|at:) (http://\S+)", log.read_text(errors="replace"))
         with contextlib.suppress(requests.RequestException):
-            if found and requests.get(f"{found[1]}/health", timeout=5).json()["ready"]:
+            if found and requests.get(f"{found[1]}/health", auth=login, timeout=5).json()["ready"]:
                 return found[1]
         time.sleep(0.1)
     raise SystemExit(f"The service did not start: {log.read_text(errors='replace')[-2000:]}")

@@ -49,6 +49,7 @@ LARGE_BODY_WAIT_S = 20.0
 NOT_WRITTEN = 507  # status of a webhook whose event could not be kept
 MISCONFIGURED = 422  # status that tells the bridge that the labelling configuration is at fault
 MAX_PROJECTS = 256
+MAX_NAME = 100  # characters of a project's name, which is kept; Label Studio's are some twelve
 MAX_ID = 10**9  # of a project that jobs train on
 NO_REQUEST = "-"
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -98,6 +99,8 @@ class Backend:
 
     def remember_config(self, project: str, label_config: str) -> None:
         """Keep the labelling configuration of a project, for predictions that come without one."""
+        if len(project) > MAX_NAME:
+            return
         with self._configs_lock:
             self._configs[project] = label_config
             self._configs.move_to_end(project)
@@ -435,8 +438,16 @@ def _json_object() -> dict:
     Raises:
         RequestError: if the body is none.
     """
-    with body_deadline(request.environ, BODY_S):
-        data = request.get_data(cache=False)
+    try:
+        with body_deadline(request.environ, BODY_S):
+            data = request.get_data(cache=False)
+    except (HTTPException, MemoryError):
+        raise
+    except (
+        Exception
+    ) as error:  # gunicorn reads it here, and has many of its own for chunks that are none or end too soon
+        logger.info("A body could not be read: %.200r", error)
+        raise RequestError("Expected a whole request body, got one that breaks off or is framed wrongly") from None
     try:
         body = json.loads(data, parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError):

@@ -7,6 +7,7 @@ from typing import Any
 
 import waitress
 from flask import Flask
+from waitress.channel import HTTPChannel
 
 from clickpose_labelstudio.app import RequestIdFilter, create_app
 from clickpose_labelstudio.memory import bound_arenas
@@ -40,11 +41,27 @@ def run_server(settings: ServiceSettings, host: str, port: int, threads: int) ->
         server.close()
 
 
+class _Channel(HTTPChannel):  # type: ignore[misc] # waitress says no types
+    """A connection that is not left waiting for a body that nobody has announced.
+
+    waitress answers ``Expect: 100-continue`` of such a request as if a body came, and for two minutes nothing follows.
+    """
+
+    def send_continue(self) -> None:
+        """Ask for the body, where there is one."""
+        if self.request.completed:
+            self.request.expect_continue = False
+        else:
+            super().send_continue()
+
+
 def make_server(app: Flask, settings: ServiceSettings, host: str, port: int, threads: int) -> Any:
     """Return a waitress server that listens but does not run yet; see :func:`listening_on` for its addresses."""
     app.extensions["clickpose"].start_loading()
-    return waitress.create_server(
+    sockets: dict[int, Any] = {}
+    server = waitress.create_server(
         app,
+        map=sockets,
         host=host,
         port=port,
         threads=threads,
@@ -52,6 +69,9 @@ def make_server(app: Flask, settings: ServiceSettings, host: str, port: int, thr
         channel_timeout=IDLE_CONNECTION_S,
         ident="clickpose",
     )
+    for listening in sockets.values():
+        listening.channel_class = _Channel
+    return server
 
 
 def listening_on(server: Any) -> list[str]:

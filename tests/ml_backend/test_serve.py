@@ -4,6 +4,7 @@ import importlib
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -51,6 +52,21 @@ def test_the_web_server_answers_edits_on_one_connection(served):
         response = session.post(f"{served}/predict", json=body)
         assert (response.status_code, response.json()["results"]) == (200, [])
         assert response.headers["Server"] == "clickpose"
+
+
+def test_a_body_that_is_expected_is_asked_for_and_none_is_not_waited_for(served):
+    host, _, port = served.removeprefix("http://").rpartition(":")
+    for line, body, asked in (("GET /health", b"", False), ("POST /setup", b"[]", True)):
+        head = f"{line} HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\nExpect: 100-continue\r\n"
+        head += "Connection: close\r\n\r\n"
+        with socket.create_connection((host, int(port)), timeout=90) as connection:
+            connection.sendall(head.encode())
+            answer = connection.recv(1000)
+            assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\n") == asked
+            connection.sendall(body)
+            while chunk := connection.recv(1000):
+                answer += chunk
+        assert (b"HTTP/1.1 400 Expected a JSON object" if asked else b"HTTP/1.1 200 OK") in answer
 
 
 def test_the_web_server_refuses_large_bodies_in_json(served):

@@ -103,10 +103,11 @@ def revision_of(annotation: Mapping) -> str:
     text = annotation.get("updated_at") or annotation.get("created_at")
     try:
         moment = datetime.fromisoformat(str(text).replace("Z", "+00:00"))
-    except ValueError:
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+        moment = moment.astimezone(timezone.utc)  # the first day of all is one before it elsewhere
+    except (ValueError, OverflowError):
         raise RequestError(f"Expected updated_at to be a date and time, got {str(text)[:80]!r}") from None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
-    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def _entries(value: object, key: str) -> Iterator[Mapping]:

@@ -284,9 +284,13 @@ class Journal:
             (project,),
         )[0]
 
-    def correct(self, project: int, gone: Sequence[int], back: Sequence[int]) -> None:
-        """Note what a comparison with Label Studio has found: annotations that are gone, and some that are not."""
+    def correct(self, project: int, gone: Sequence[int], back: Sequence[int], early: Sequence[int] = ()) -> None:
+        """Note what a comparison with Label Studio has found: annotations that are gone, some that are not, and some
+        whose last revision there is earlier than the one here, after a clock that was wrong: any later one is taken."""
         with self._writing() as database:
+            for annotation in early:
+                database.execute("DELETE FROM events WHERE kind = 'saved' AND subject = ?", (annotation,))
+                database.execute("UPDATE annotations SET revision = '' WHERE annotation = ?", (annotation,))
             for annotation in gone:
                 database.execute("UPDATE annotations SET deleted = 1 WHERE annotation = ?", (annotation,))
             for annotation in back:

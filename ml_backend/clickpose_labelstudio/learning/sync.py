@@ -22,7 +22,8 @@ class SyncReport:
         annotations: that Label Studio has.
         persons: people on them.
         missing: that the journal did not know.
-        outdated: that it knew in an older revision only.
+        outdated: that it knew in an older revision only, or in one that the clock of Label Studio, set right since,
+            calls later.
         gone: that it took for present.
         back: that it took for deleted.
         unreadable: whose regions cannot be read.
@@ -71,9 +72,12 @@ def sync_project(journal: Journal, client: LabelStudioClient, project: int) -> S
     missing = [event for event in events if event.subject not in known]
     outdated = [e for e in events if e.subject in known and known[e.subject].revision < e.revision]
     # what a webhook has told of while the tasks were being fetched may be newer than they are
-    gone = [n for n, entry in known.items() if n not in there and not entry.deleted and entry.changed_s < began_s]
-    back = [n for n, entry in known.items() if n in there and entry.deleted and entry.changed_s < began_s]
-    journal.correct(project, gone, back)
+    before = {n: entry for n, entry in known.items() if entry.changed_s < began_s}
+    early = [e for e in events if e.subject in before and before[e.subject].revision > e.revision]
+    gone = [n for n, entry in before.items() if n not in there and not entry.deleted]
+    back = [n for n, entry in before.items() if n in there and entry.deleted]
+    journal.correct(project, gone, back, [event.subject for event in early if event.subject is not None])
+    outdated += early
     new = [*missing, *outdated]
     for start in range(0, len(new), AT_ONCE):
         journal.append(new[start : start + AT_ONCE])

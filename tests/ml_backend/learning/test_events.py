@@ -45,6 +45,7 @@ def test_several_at_once_and_deletions():
 
 def test_revisions_sort_as_time_goes():
     moments = [
+        "0999-11-21T02:00:00Z",
         "2026-11-21T03:48:33+02:00",
         "2026-11-21T01:48:33.000001Z",
         "2026-11-21T01:48:34",
@@ -52,7 +53,7 @@ def test_revisions_sort_as_time_goes():
     ]
     revisions = [revision_of({"updated_at": moment}) for moment in moments]
     assert revisions == sorted(revisions)
-    assert revisions[0] == "2026-11-21T01:48:33.000000Z"
+    assert revisions[:2] == ["0999-11-21T02:00:00.000000Z", "2026-11-21T01:48:33.000000Z"]
 
 
 @pytest.mark.parametrize(
@@ -61,6 +62,7 @@ def test_revisions_sort_as_time_goes():
         ({"id": True}, "a number as its id"), ({"id": "3"}, "a number as its id"), ({"task": None}, "the task of"),
         ({"result": "x"}, "the regions of annotation 3"), ({"updated_at": "soon"}, "a date and time, got 'soon'"),
         ({"updated_at": None, "created_at": None}, "a date and time"),
+        ({"updated_at": "0001-01-01T00:00:00+23:59"}, "a date and time"),
     ],
 )  # fmt: skip
 def test_a_broken_annotation_is_a_sentence(change, sentence):

@@ -73,6 +73,19 @@ def tell(journal, *annotations):
     journal.apply_pending()
 
 
+def test_a_clock_that_was_wrong_hides_no_later_work(journal):
+    ahead = annotation(POSE, POSE, number=1, second=50)
+    right = annotation(moved(POSE, "nose", 1, 0), POSE, number=1, second=5)
+    tell(journal, ahead, right, annotation(POSE, POSE, number=2))
+    assert journal.entries(7)[0].work.clicks == 0  # it came late, as far as one can tell
+    studio = Studio(right, annotation(POSE, POSE, number=2))
+    assert "; 1 known in an older form, renewed" in sync_project(journal, studio, 7).sentence()
+    assert [entry.work.clicks for entry in journal.entries(7)] == [1, 0]
+    assert "nothing was missing" in sync_project(journal, studio, 7).sentence()
+    tell(journal, annotation(moved(POSE, "nose", 2, 0), POSE, number=1, second=7))
+    assert journal.body(1)["result"][0]["value"]["x"] == 52
+
+
 def test_what_label_studio_could_not_tell_is_found_and_said(journal):
     tell(journal, *(annotation(POSE, POSE, number=number, task=number) for number in (1, 2, 3, 5)))
     journal.append(read_events({"action": "ANNOTATIONS_DELETED", "annotations": [{"id": 5}], "project": {"id": 7}}))
