@@ -29,7 +29,8 @@ from clickpose.structures import Clicks, Poses
 from clickpose.token_calibration import TokenHead, TokenTables, token_sample
 from clickpose_fiftyone.calibration import CalibrationSummary, labelled_pairs, remember_calibration
 from clickpose_fiftyone.checks import plural, require_keypoints, require_samples
-from clickpose_fiftyone.columns import PersonColumns, index_lowest_oks, lowest_oks
+from clickpose_fiftyone.columns import PersonColumns
+from clickpose_fiftyone.derived import write_people
 from clickpose_fiftyone.field_names import FIXED, GT, KEYPOINT_OKS, PRED, PRED_OKS, RAW_VISIBILITY, VISIBILITY
 from clickpose_fiftyone.fiftyone_internals import dataset_of
 from clickpose_fiftyone.matching import group_indices
@@ -37,7 +38,6 @@ from clickpose_fiftyone.people_views import photos_of
 from clickpose_fiftyone.predictors import PREDICTOR_LOCK, shared_predictor
 from clickpose_fiftyone.provenance import network_needed, network_of, remember_network
 from clickpose_fiftyone.truth import labelled_visibility, truth_areas
-from clickpose_fiftyone.visibility import LOW_VISIBILITY, low_counts
 
 _BATCH = 8  # persons between two steps of the progress
 
@@ -308,10 +308,8 @@ def _write(samples, pred_field: str, readings: _Readings) -> None:
             joint_oks[person] = np.where(fixed[person], 1.0, scores)
             visibility[person] = np.where(fixed[person], visibility[person], seen)
             pred_oks[person] = visibility_weighted(joint_oks[person], np.clip(visibility[person], 0, 1))
-    photos = {**lowest_oks(columns, pred_oks), **low_counts(columns, visibility, LOW_VISIBILITY)}
     people = {KEYPOINT_OKS: joint_oks, VISIBILITY: visibility, RAW_VISIBILITY: raw, PRED_OKS: pred_oks}
-    columns.write_all(people, photos)
-    index_lowest_oks(columns)
+    write_people(columns, people)
 
 
 def _note(readings: _Readings) -> str:

@@ -18,8 +18,10 @@ from clickpose_fiftyone.checks import fields_of, pose_fields, predicted_fields, 
 from clickpose_fiftyone.collector import uncollected
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.conversion import PERSON
+from clickpose_fiftyone.dataset_info import keep
 from clickpose_fiftyone.declaring import describe
 from clickpose_fiftyone.field_names import (
+    HIDDEN_BELOW_INFO,
     JOINT_OKS,
     JOINT_VISIBILITY,
     KEYPOINT_OKS,
@@ -149,6 +151,7 @@ def color_by_confidence(samples, pred_field: str = PRED, hide_below: float = 0.0
     samples = photos_of(samples)
     yield from add_heat_joints.steps(samples, pred_field, hide_below)
     dataset = dataset_of(samples)
+    keep(dataset, HIDDEN_BELOW_INFO, pred_field, float(hide_below))  # for the next time that scores change
     scheme = dataset_scheme(dataset)
     dataset.app_config.color_scheme = scheme
     dataset.app_config.active_fields = fo.ActiveFields(paths=[joints_field_of(pred_field), pred_field])

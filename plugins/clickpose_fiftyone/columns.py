@@ -328,8 +328,18 @@ def index_lowest_oks(columns: PersonColumns) -> None:
 
 
 def lowest_oks_field(samples) -> str | None:
-    """Return the field whose lowest predicted OKS the photos have; None where they have none."""
-    return None if samples.get_field(MIN_PRED_OKS) is None else dataset_of(samples).info.get(LOWEST_OF_INFO)
+    """Return the field whose lowest predicted OKS the photos have; None where they have none, or that field is gone."""
+    field = None if samples.get_field(MIN_PRED_OKS) is None else dataset_of(samples).info.get(LOWEST_OF_INFO)
+    return None if field is None or samples.get_field(field) is None else field
+
+
+def of_photos_columns(samples, field: str) -> bool:
+    """Tell whether the photos' own columns are of a field, or of none yet.
+
+    Views are sorted by them, saved ones as well: work on another field leaves them, and only a wish to see that one
+    worst first takes them over.
+    """
+    return lowest_oks_field(samples) in (None, field)
 
 
 def people_expression(field: str, attribute: str, rejected: bool = True) -> dict:

@@ -37,6 +37,7 @@ SETTLED_BY, SETTLED_AT = "settled_by", "settled_at"  # who accepted, rejected or
 # A single joint of the companion fields.
 JOINT_OKS = "oks"
 JOINT_VISIBILITY = "joint_visibility"
+JOINT_PERSON = "person"  # whose it is: the id of a label
 
 # What a COCO file says of a person, beside area and iscrowd.
 COCO_ID = "coco_id"
@@ -70,6 +71,7 @@ NETWORKS_INFO = "clickpose_networks"
 SKELETONS_INFO = "clickpose_skeletons"  # with sigmas and pairs, where it is none of the known ones
 TAKEN_BACK_INFO = "clickpose_taken_back"  # what of a run has come back from Label Studio; one for each run
 PREDICTING_INFO = "clickpose_predicting"  # a prediction that was not finished
+HIDDEN_BELOW_INFO = "clickpose_hidden_below"  # visibility from which joints are coloured
 LABEL_ERRORS_INFO = "clickpose_label_errors"
 SOURCE_INFO = "clickpose_source"  # the folder that a dataset was made of; one for the dataset
 

@@ -11,14 +11,14 @@ from clickpose.steps import Steps, stepwise
 from clickpose_fiftyone.collector import collector_paused
 from clickpose_fiftyone.column_writes import documents, plain, write_labels
 from clickpose_fiftyone.columns import PersonColumns
-from clickpose_fiftyone.field_names import POINTS
+from clickpose_fiftyone.field_names import JOINT_PERSON, POINTS
 
 
 @stepwise
 def write_joints(
     columns: PersonColumns, field: str, shown: np.ndarray, attributes: Mapping[str, np.ndarray]
 ) -> Steps[None]:
-    """Write joints of the persons as a field of their own: keypoints of one point, labelled by joint.
+    """Write joints of the persons as a field: keypoints of one point, labelled by joint, with whose they are.
 
     Some thousand photos at a time: the joints of 250,000 people as documents take gigabytes.
 
@@ -52,7 +52,12 @@ def _joint_documents(
     written = documents(
         fo.Keypoint,
         (
-            {"label": names[joint], POINTS: [points[person][joint]], **dict(zip(chosen, values, strict=True))}
+            {
+                "label": names[joint],
+                POINTS: [points[person][joint]],
+                JOINT_PERSON: columns.label_ids[person],
+                **dict(zip(chosen, values, strict=True)),
+            }
             for person, joint, *values in zip(persons.tolist(), joints.tolist(), *chosen.values(), strict=True)
         ),
     )

@@ -12,18 +12,25 @@ from fiftyone import ViewField as F
 
 from clickpose_fiftyone.checks import DRAWN_OVER, document_type
 from clickpose_fiftyone.columns import people_expression
-from clickpose_fiftyone.field_names import INSTANCE, boxes_field_of, people_path
+from clickpose_fiftyone.field_names import INSTANCE, JOINT_PERSON, boxes_field_of, people_path, person_path
 from clickpose_fiftyone.fiftyone_internals import ID, is_patches, photos_collection, raw_columns, root_dataset_of
 from clickpose_fiftyone.person_updates import read_person
 
 
-def view_of_persons(samples, field: str, label_ids: Collection[str]):
-    """Return a view of the photos of some people, other people of the field and their boxes filtered out.
+def view_of_persons(samples, field: str, label_ids: Collection[str], drawn: bool = True):
+    """Return a view of the photos of some people, other people of the field, their joints and boxes filtered out.
 
     All other fields stay, so that a prediction is seen beside the labels that it is compared with.
+
+    Args:
+        samples: a dataset or view of images.
+        field: Keypoints field.
+        label_ids: who.
+        drawn: also leave out the joints that are drawn over other people; figures need none of them.
     """
     ids = list(label_ids)
     view = samples.filter_labels(field, F(ID).to_string().is_in(ids))
+    view = _with_their_joints(view, field) if drawn else view
     if samples.get_field(boxes_field_of(field)) is None:
         return view
     linked = {ID: f"$$person.{INSTANCE}.{ID}", "label": f"$$person.{ID}"}
@@ -39,6 +46,15 @@ def view_of_persons(samples, field: str, label_ids: Collection[str]):
     return view.filter_labels(boxes_field_of(field), inside, only_matches=False)
 
 
+def _with_their_joints(view, field: str):
+    """Leave out the joints of others in what is drawn over a field; where they do not tell whose they are, all stay."""
+    shown = F(f"${people_path(field)}").map(F(ID).to_string())  # of the photo: no list of thousands for each joint
+    for name in (companion(field) for companion in DRAWN_OVER):
+        if view.get_field(person_path(name, JOINT_PERSON)) is not None:
+            view = view.filter_labels(name, shown.contains([F(JOINT_PERSON)]), only_matches=False)
+    return view
+
+
 def photos_of(samples, people: bool = True):
     """Return the photos that a view of people is cut out of; other collections as they are.
 
@@ -52,7 +68,7 @@ def photos_of(samples, people: bool = True):
     for field, ids in _people_of(samples).items() if people else ():
         (everybody,) = raw_columns(photos, {field: people_expression(field, ID)}).values()
         if sum(map(len, filter(None, everybody))) > len(ids):
-            photos = view_of_persons(photos, field, ids)
+            photos = view_of_persons(photos, field, ids, drawn=False)
     return photos
 
 

@@ -13,8 +13,9 @@ from clickpose.data.confidences import unit_confidences
 from clickpose.data.notes import Notes, note
 from clickpose_fiftyone.checks import left_out, people, require_samples
 from clickpose_fiftyone.collector import collector_paused
-from clickpose_fiftyone.columns import PersonColumns, index_lowest_oks, lowest_oks
+from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.dataset_info import keep
+from clickpose_fiftyone.derived import photo_columns, write_people
 from clickpose_fiftyone.field_names import (
     CALIBRATION_INFO,
     CONFIDENCE,
@@ -28,7 +29,6 @@ from clickpose_fiftyone.field_names import (
 )
 from clickpose_fiftyone.people_views import of_photos
 from clickpose_fiftyone.truth import PREDICTION_ATTRIBUTES
-from clickpose_fiftyone.visibility import LOW_VISIBILITY, low_counts
 
 
 def raw_confidence(columns: PersonColumns, notes: Notes | None = None) -> np.ndarray:
@@ -72,7 +72,7 @@ def person_areas(columns: PersonColumns) -> np.ndarray:
 
 
 def write_scores(columns: PersonColumns, joint_oks: np.ndarray, own: bool) -> None:
-    """Write the scores of everybody; a human's joints stay certain, and joints that are not there have no OKS.
+    """Write the scores of everybody, and what depends on them; a human's joints stay certain, absent ones have no OKS.
 
     Args:
         columns: the people.
@@ -87,8 +87,7 @@ def write_scores(columns: PersonColumns, joint_oks: np.ndarray, own: bool) -> No
     persons = {KEYPOINT_OKS: joint_oks, PRED_OKS: pred_oks}
     if not np.isfinite(columns.scalars(SCORE_RAW)).all():
         persons[SCORE_RAW] = raw_scores(columns)
-    columns.write_all(persons, lowest_oks(columns, pred_oks))
-    index_lowest_oks(columns)
+    write_people(columns, persons)
 
 
 @dataclass(frozen=True)
@@ -132,7 +131,8 @@ def _restore_visibility(columns: PersonColumns) -> None:
     untouched = np.array([history in (None, "[]") for history in columns.values(HISTORY)], bool)
     restored = np.isfinite(raw) & untouched[:, None] & ~columns.fixed
     visibility = np.where(restored, raw, stored)
-    columns.write_all({VISIBILITY: visibility}, low_counts(columns, visibility, LOW_VISIBILITY))
+    persons = {VISIBILITY: visibility}
+    columns.write_all(persons, photo_columns(columns, persons))
 
 
 def keep_calibration(samples, pred_field: str, kept: dict | None) -> None:

@@ -7,6 +7,7 @@ from clickpose_fiftyone.acceptance import auto_accept
 from clickpose_fiftyone.calibration import calibrate
 from clickpose_fiftyone.coco_exchange import to_coco
 from clickpose_fiftyone.colours import color_by_confidence
+from clickpose_fiftyone.comparison import compare_fields
 from clickpose_fiftyone.diagnosis import diagnose
 from clickpose_fiftyone.evaluation import evaluate_poses
 from clickpose_fiftyone.fiftyone_internals import is_patches
@@ -91,3 +92,23 @@ def test_the_boxes_of_other_people_are_left_out_with_them(dataset):
     links = view.first().pred_boxes.detections
     assert [box.instance.id for box in links] == [view.first().pred.keypoints[0].instance.id]
     assert np.isin(first, dataset.values("pred.keypoints.id", unwind=True))
+
+
+def test_the_coloured_joints_of_other_people_are_left_out_with_them(dataset):
+    color_by_confidence(dataset)
+    compare_fields(dataset, "pred", "gt")
+    first, second = dataset.values("pred.keypoints.id")[1][:2]
+    view = view_of_persons(dataset, "pred", [second])
+    alone = {name: view.first()[name].keypoints for name in ("pred_joints", "pred_differences")}
+    assert len(alone["pred_joints"]) == 17
+    (person,) = view.first().pred.keypoints
+    assert [list(joint.points[0]) for joint in alone["pred_joints"]] == [list(point) for point in person.points]
+    whole = dataset[view.first().id].pred_differences
+    assert len(alone["pred_differences"]) == sum(joint.person == second for joint in whole.keypoints)
+    both = view_of_persons(dataset, "pred", [first, second]).first()
+    assert len(both.pred_joints.keypoints) == 34 and len(both.gt.keypoints) == len(dataset[both.id].gt.keypoints)
+    dataset.set_values(
+        "pred_joints.keypoints.person", [[None] * len(row) for row in dataset.values("pred_joints.keypoints.id")]
+    )
+    view = view_of_persons(dataset, "pred", [second])  # joints of an earlier release, which do not tell
+    assert view.count("pred.keypoints") == 1

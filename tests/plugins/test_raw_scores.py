@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 
 from clickpose_fiftyone.calibration import calibrate, labelled_pairs, stored_calibration
+from clickpose_fiftyone.colours import color_by_confidence
 from clickpose_fiftyone.columns import PersonColumns
+from clickpose_fiftyone.derived import refresh_derived
 from clickpose_fiftyone.raw_scores import restore_raw_scores
+from clickpose_fiftyone.review import worst_samples
+from clickpose_fiftyone.skeletons import set_skeleton
 from clickpose_fiftyone.truth import read_truth
 
 COLUMNS = ("keypoint_oks", "pred_oks", "visibility")
@@ -65,6 +69,43 @@ def test_one_action_restores_the_networks_own_scores(dataset):
     columns = PersonColumns(dataset, "pred")
     np.testing.assert_array_equal(columns.joints("keypoint_oks"), columns.joints("confidence"))
     np.testing.assert_array_equal(columns.scalars("pred_oks"), columns.scalars("score_raw"))
+
+
+def test_colours_follow_the_scores(dataset):
+    def colours():
+        return dataset.values(["pred.keypoints.oks_bin", "pred_joints.keypoints.oks_bin", "pred_joints.keypoints.oks"])
+
+    def agrees():
+        columns = PersonColumns(dataset, "pred")
+        joints = np.array(dataset.values("pred_joints.keypoints.oks", unwind=True))
+        return np.array_equal(joints, columns.joints("keypoint_oks")[columns.joints("visibility") >= 0.3])
+
+    restore_raw_scores(dataset, "pred")
+    color_by_confidence(dataset, "pred", hide_below=0.3)
+    before = colours()
+    calibrate(dataset, kind="auto")
+    assert colours() != before and agrees()
+    restore_raw_scores(dataset, "pred")
+    assert colours() == before and agrees()
+
+
+def test_calibrating_another_field_leaves_what_views_are_sorted_by(dataset):
+    restore_raw_scores(dataset, "pred")
+    dataset.clone_sample_field("pred", "other")
+    set_skeleton(dataset, "other")
+    dataset.set_field("other", None, _allow_missing=True).limit(2).save("other")  # the other network finds nobody there
+    lows, counts = dataset.values("min_pred_oks"), len(worst_samples(dataset))
+    assert None not in lows and counts == len(dataset)
+    calibrate(dataset, "other", kind="isotonic", even_if_worse=True)
+    restore_raw_scores(dataset, "other")
+    refresh_derived(dataset, "other")
+    assert dataset.values("min_pred_oks") == lows and len(dataset.exists("min_pred_oks")) == counts
+    assert len(worst_samples(dataset, "other")) == counts - 2  # a wish to see that one
+    calibrate(dataset, "pred", kind="isotonic", even_if_worse=True)
+    assert dataset.values("min_pred_oks")[:2] == [None, None]
+    dataset.delete_sample_field("other")  # nobody's now
+    restore_raw_scores(dataset, "pred")
+    assert dataset.values("min_pred_oks") == lows
 
 
 def test_visibilities_that_a_head_read_are_restored_but_those_of_corrected_people_are_not(dataset):

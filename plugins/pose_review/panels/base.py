@@ -17,7 +17,7 @@ from clickpose_fiftyone.checks import (
     truth_fields,
 )
 from clickpose_fiftyone.colours import bin_colors
-from clickpose_fiftyone.field_names import LONG_ATTRIBUTES, PRED
+from clickpose_fiftyone.field_names import LONG_ATTRIBUTES, PRED, joints_field_of
 from clickpose_fiftyone.fiftyone_internals import serialized_view, stages_of, view_of_stages
 from clickpose_fiftyone.people_views import photos_of as photos_of_people
 from clickpose_fiftyone.people_views import view_of_persons
@@ -174,8 +174,17 @@ def show_people(ctx, field: str, label_ids, what: str, also=None) -> None:
     stages = stages_of(view)
     kept = {"shown": _digest(stages), "count": len(stages), "stages": serialized_view(photos)}
     ctx.panel.set_state(_NARROWED, kept)
+    _make_visible(ctx, field)
     ctx.ops.set_view(view)
     ctx.ops.notify(f"{people(len(label_ids))}: {what}.", variant="info")
+
+
+def _make_visible(ctx, field: str) -> None:
+    """Have the app draw a field that the sidebar has off, with its coloured joints on top; the others stay on."""
+    active = list(ctx.active_fields or ())
+    if field not in active:
+        joints = [name for name in (joints_field_of(field),) if ctx.dataset.get_field(name) is not None]
+        ctx.ops.set_active_fields([*joints, field, *(name for name in active if name not in joints)])
 
 
 def _digest(stages: list) -> str:
