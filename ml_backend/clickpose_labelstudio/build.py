@@ -10,10 +10,11 @@ from clickpose.predictor import PosePredictor
 from clickpose_labelstudio.images import TaskImages
 from clickpose_labelstudio.learning.versions import Version
 from clickpose_labelstudio.live_services import LiveServices
-from clickpose_labelstudio.ports import PredictorFactory
+from clickpose_labelstudio.ports import PredictorFactory, RegionStore
 from clickpose_labelstudio.region_store import DiskRegionStore
 from clickpose_labelstudio.service import AnnotationService
 from clickpose_labelstudio.settings import ServiceSettings
+from clickpose_labelstudio.shared_regions import SharedFolder, SharingRegionStore
 from clickpose_labelstudio.turns import turns
 
 
@@ -40,7 +41,7 @@ def build_services(settings: ServiceSettings, get_predictor: PredictorFactory) -
         predictor = load_predictor(replace(settings, checkpoint=version.weights))
         return shared.make(lambda: predictor, f"p{project}v{version.number}")
 
-    return LiveServices(shared.make(get_predictor), settings.train_dir, of_version)
+    return LiveServices(shared.make(get_predictor), settings.versions_dir or settings.train_dir, of_version)
 
 
 def only_service(service: AnnotationService) -> LiveServices:
@@ -52,12 +53,20 @@ def only_service(service: AnnotationService) -> LiveServices:
     return LiveServices(service, None, none_of)
 
 
+def region_store_of(settings: ServiceSettings) -> RegionStore:
+    """Return the store of encoded regions: this machine's, with what others share where there is a folder for it."""
+    own = DiskRegionStore(settings)
+    if settings.shared_cache_dir is None:
+        return own
+    return SharingRegionStore(own, SharedFolder(settings.shared_cache_dir, settings.shared_cache_max_bytes))
+
+
 class _Services:
     """Makes services that share what they can."""
 
     def __init__(self, settings: ServiceSettings):
         self._settings = settings
-        self._images, self._regions = TaskImages(settings), DiskRegionStore(settings)
+        self._images, self._regions = TaskImages(settings), region_store_of(settings)
         self._turns = turns()
 
     def make(self, get_predictor: PredictorFactory, version: str = "") -> AnnotationService:

@@ -97,7 +97,7 @@ class DiskRegionStore:
         self._reference_scope = f"{settings.label_studio_url}|{'|'.join(map(str, settings.local_roots))}"
         self._folder, self._max_bytes = settings.cache_dir / LAYOUT_VERSION, settings.cache_max_bytes
         self._reopening = threading.Lock()
-        self._warnings = _RareWarnings()
+        self._warnings = RareWarnings()
         self._opened = _open_cache(self._folder, self._max_bytes)
         self._inode, self._looked_s = _inode(self._folder), time.monotonic()
         self._memory = _MemoryRegions(settings.memory_cache_max_bytes)
@@ -179,7 +179,7 @@ class DiskRegionStore:
         try:
             with self._cache.transact():
                 for key, features in data.items():
-                    self._cache.set(key, _with_checksum(features))
+                    self._cache.set(key, with_checksum(features))
                 outlines = self._with(named.values(), content_hash, fingerprint)
                 for dropped in outlines[:-MAX_REGIONS_PER_IMAGE]:
                     self._cache.delete(_region_key(content_hash, fingerprint, _region_id(dropped)))
@@ -196,14 +196,14 @@ class DiskRegionStore:
         return [other for other in known if _region_id(other) not in own] + list(regions)
 
     def _reference_key(self, reference: str) -> str:
-        return f"reference:{_digest(f'{self._reference_scope}|{reference}')}"
+        return f"reference:{digest_of(f'{self._reference_scope}|{reference}')}"
 
     def _read_region(self, key: str) -> EncodedRegion | None:
         stored = self._get(key)
         if not isinstance(stored, bytes):
             return None
         try:
-            data = _checked(stored)
+            data = checked(stored)
             region = EncodedRegion.from_bytes(data)
         except (ValueError, OverflowError) as error:
             logger.warning("A damaged cache entry is dropped: %s", error)
@@ -247,7 +247,7 @@ class DiskRegionStore:
             self._failed("The cache could not be written", error)
 
 
-class _RareWarnings:
+class RareWarnings:
     """Logs each kind of failure once a minute: a disk that is full fails with every edit."""
 
     def __init__(self) -> None:
@@ -374,19 +374,19 @@ def _open_database(directory: Path, max_bytes: int) -> diskcache.Cache:
     )  # fmt: skip
 
 
-def _with_checksum(data: bytes) -> bytes:
+def with_checksum(data: bytes) -> bytes:
     return zlib.crc32(data).to_bytes(CHECKSUM_BYTES, "big") + data
 
 
-def _checked(stored: bytes) -> bytes:
-    """Return what :func:`_with_checksum` was given; disks and half-written files do change bytes."""
+def checked(stored: bytes) -> bytes:
+    """Return what :func:`with_checksum` was given; disks and half-written files do change bytes."""
     data = stored[CHECKSUM_BYTES:]
     if zlib.crc32(data).to_bytes(CHECKSUM_BYTES, "big") != stored[:CHECKSUM_BYTES]:
         raise ValueError(f"Expected a region with its checksum, got {len(stored)} other bytes")
     return data
 
 
-def _digest(text: str) -> str:
+def digest_of(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
@@ -424,4 +424,4 @@ def _read_outline(entry: Any) -> EncodedRegion | None:
 def _region_id(region: EncodedRegion) -> str:
     """Name a region by its geometry, so that encoding it twice keeps it once."""
     prompt = None if region.prompt_box_xyxy is None else region.prompt_box_xyxy.tolist()
-    return _digest(repr((astuple(region.frame), prompt)))
+    return digest_of(repr((astuple(region.frame), prompt)))

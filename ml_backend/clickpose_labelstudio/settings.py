@@ -29,6 +29,9 @@ class ServiceSettings:
             ``"*.example.org"`` for the subdomains of a name.
         local_roots: folders that ``/data/local-files/?d=…`` may be read from directly, without Label Studio.
         cache_max_bytes: bound of the disk cache.
+        shared_cache_dir: folder that several machines see, for what they have encoded; None for none. See
+            :mod:`.shared_regions`.
+        shared_cache_max_bytes: its bound.
         memory_cache_max_bytes: bound of the decoded regions that each worker process keeps in memory.
         reference_ttl_s: seconds for which an image address is trusted to hold the same content.
         max_image_bytes: larger image files are refused while they arrive.
@@ -52,6 +55,8 @@ class ServiceSettings:
         browser_decoding: whether browsers may answer edits by themselves; see :mod:`.browser_decoding`.
         train_dir: folder of the journal, the training jobs and the versions that come out of them; None to keep and
             train nothing. See :mod:`.learning`.
+        versions_dir: folder whose versions are served where it is not ``train_dir``: that of the machine that trains,
+            as this one sees it; it is only read.
         train_after: new persons of a project that a training begins after by itself; 0 for "Start training" alone.
         train_here: whether jobs begin in the service; False where ``clickpose labelstudio trainer`` runs them.
         train_arguments: further arguments of their ``clickpose labelstudio learn``, such as ``--decoder-steps 2000``.
@@ -65,6 +70,8 @@ class ServiceSettings:
     allowed_hosts: tuple[str, ...] = ()
     local_roots: tuple[Path, ...] = ()
     cache_max_bytes: int = 2048 * MIB
+    shared_cache_dir: Path | None = None
+    shared_cache_max_bytes: int = 8192 * MIB
     memory_cache_max_bytes: int = 256 * MIB
     reference_ttl_s: float = 3600.0
     max_image_bytes: int = 64 * MIB
@@ -85,6 +92,7 @@ class ServiceSettings:
     first: str = ""
     browser_decoding: bool = True
     train_dir: Path | None = None
+    versions_dir: Path | None = None
     train_after: int = 0
     train_here: bool = True
     train_arguments: str = ""
@@ -181,6 +189,8 @@ CONVERTERS: Mapping[str, Callable[[str], Any]] = {
     "allowed_hosts": _comma_separated,
     "local_roots": _path_list,
     "cache_max_bytes": int,
+    "shared_cache_dir": Path,
+    "shared_cache_max_bytes": int,
     "memory_cache_max_bytes": int,
     "reference_ttl_s": float,
     "max_image_bytes": int,
@@ -201,6 +211,7 @@ CONVERTERS: Mapping[str, Callable[[str], Any]] = {
     "first": str,
     "browser_decoding": _yes_or_no,
     "train_dir": Path,
+    "versions_dir": Path,
     "train_after": int,
     "train_here": _yes_or_no,
     "train_arguments": str,
