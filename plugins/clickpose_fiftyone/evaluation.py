@@ -26,7 +26,7 @@ from clickpose_fiftyone.collector import collector_paused, uncollected
 from clickpose_fiftyone.columns import PersonColumns
 from clickpose_fiftyone.declaring import declare, delete_fields
 from clickpose_fiftyone.field_names import AREA, GT, PRED, PRED_OKS, person_path
-from clickpose_fiftyone.fiftyone_internals import RestoredResults
+from clickpose_fiftyone.fiftyone_internals import RestoredResults, dataset_of
 from clickpose_fiftyone.matching import Matches, match_persons
 from clickpose_fiftyone.people_views import photos_of
 from clickpose_fiftyone.skeletons import ASSUMED_SIGMA, joints_without_sigma
@@ -326,16 +326,18 @@ def _results(outcome: _Outcome, samples, config, eval_key, matches, classes, mis
 
 
 def _notes(outcome: _Outcome) -> dict[str, int]:
-    """Count what the figures assume of the labelled people, and who of them counts neither way."""
+    """Count what the figures assume of the labelled people, who of them counts neither way, and what is left out."""
     without_area, skeleton = ~np.isfinite(outcome.truth.scalars(AREA)) & ~outcome.ignored, outcome.truth.skeleton
     notes = {
         f"labelled people without an area, which is taken as {BODY_SHARE_OF_BOX:g} of the box": int(without_area.sum()),
         "labelled people that count neither way (crowds, or without labelled joints)": int(outcome.ignored.sum()),
     }
-    assumed = joints_without_sigma(skeleton)
-    return notes | (
-        {f"joints of an own skeleton, whose sigma is taken as {ASSUMED_SIGMA:g}": assumed} if assumed else {}
-    )
+    elsewhere = len(dataset_of(outcome.truth.samples)) - len(outcome.truth.counts)  # maybe those where nobody was found
+    further = {
+        f"joints of an own skeleton, whose sigma is taken as {ASSUMED_SIGMA:g}": joints_without_sigma(skeleton),
+        "photos of the dataset that are not in the view": elsewhere,
+    }
+    return notes | {what: count for what, count in further.items() if count}
 
 
 def _oks_field(eval_key: str) -> str:

@@ -203,6 +203,8 @@ def test_what_is_assumed_of_labelled_people_is_told(person_dataset):
     assert "2 labelled people without an area, which is taken as 0.53 of the box" in results.sentence()
     assert "2 labelled people that count neither way" in results.sentence()
     assert dataset.load_evaluation_results("run", cache=False).notes == results.notes
+    of_a_view = evaluate_poses(dataset.limit(2), "pred", "gt", None)
+    assert "1 photos of the dataset that are not in the view" in of_a_view.sentence()
 
 
 def test_people_whose_num_keypoints_is_0_count_neither_way_as_in_pycocotools(person_dataset):
