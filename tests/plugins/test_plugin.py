@@ -165,6 +165,11 @@ def test_clicking_a_bar_shows_those_people(dataset):
     low = int(10 * min(scores)) / 10
     answer = panel(dataset, "calibration_panel", "on_score", {"pred_field": "pred"}, x=low + 0.05, y=1)
     assert answer.of("set_view")
+    assert not answer.of("set_active_fields")[0]["fields"][2:]  # of nothing that was on: the people are seen, at least
+    event = {"panel_id": "p", "panel_state": {}, "__method__": "on_score", "x": low + 0.05, "y": 1}
+    beside = Answer(dataset, "calibration_panel", event, active_fields=["gt", "tags"]).of("set_active_fields")
+    assert beside[0]["fields"][-3:] == ["pred", "gt", "tags"]
+    assert not Answer(dataset, "calibration_panel", event, active_fields=["gt", "pred"]).of("set_active_fields")
     wanted = sum(low <= score < low + 0.1 for score in scores)
     assert answer.notices[0].startswith(f"{wanted} p") and f"predicted OKS {low:.1f}" in answer.notices[0]
 
