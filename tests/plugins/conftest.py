@@ -83,6 +83,15 @@ def browser(app):
         yield chromium
 
 
+@pytest.fixture(autouse=True)
+def pages_end_with_their_test(request):
+    """A page that a test which failed has left open would go on asking the app, of all further tests."""
+    chromium = request.getfixturevalue("browser") if "browser" in request.fixturenames else None
+    yield
+    for context in () if chromium is None else list(chromium.contexts):
+        context.close()
+
+
 @pytest.fixture
 def dataset(app):
     """A copy of the predicted demo photos; tests that need no app have datasets of their own."""

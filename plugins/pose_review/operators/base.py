@@ -299,9 +299,9 @@ def field_input(ctx, inputs, name: str, label: str, kind=fo.Keypoints, default: 
     inputs.enum(name, fields, label=label, default=chosen, required=required, view=types.DropdownView())
 
 
-def prediction_input(ctx, inputs) -> None:
-    """Let the user choose the field of predictions."""
-    field_input(ctx, inputs, "pred_field", "Predictions", default=default_prediction(ctx))
+def prediction_input(ctx, inputs, label: str = "Predictions") -> None:
+    """Let the user choose the field of predictions, or of poses of any kind that a label names."""
+    field_input(ctx, inputs, "pred_field", label, default=default_prediction(ctx))
 
 
 def default_prediction(ctx) -> str:

@@ -141,7 +141,7 @@ class ExportCoco(SteppedOperator):
 
     def define_inputs(self, ctx, inputs):
         """Field, file."""
-        prediction_input(ctx, inputs)
+        prediction_input(ctx, inputs, "Poses to write, predicted or labelled")
         inputs.str("path", label="File to write (.json; .xml for CVAT, .datumaro.json, .slp for SLEAP)", required=True)
         inputs.bool("results", label="Only a list of results, as pycocotools loads it", default=False)
 
