@@ -2,7 +2,8 @@
 
 The real app and a real browser, on 5,000 photos with 12,469 synthetic people (every photo is the same picture):
 
-- accept: from the key press to the queue having gone on, one person after another.
+- accept: from the key press to the queue having gone on, one person after another; then to the answer being drawn, when
+  it is written; and how many of as many presses at once are.
 - first click: from a joint being dropped to the others being where they stay, for a person that was just opened; in the
   browser, and by Python, which answers browsers that cannot.
 - panels: from the choice of a panel to its last plot or card, the first time and again.
@@ -80,7 +81,7 @@ def measure(home: Path, options: argparse.Namespace) -> None:
         page = show(browser, address, dataset, 1440, 900, photos=1)
         memory.tell("the photos are shown")
         panels(page, memory)
-        accept(page, options.times)
+        accept(page, dataset, options.times)
         memory.tell("accepted")
         page.context.close()
         first_clicks(browser, address, dataset, memory, options.times)
@@ -166,16 +167,27 @@ def panels(page, memory: Memory) -> None:
         memory.tell(name)
 
 
-def accept(page, times: int) -> None:
-    """Accept one person after another."""
+def accept(page, dataset, times: int) -> None:
+    """Accept one person after another, then several at once."""
     print("seconds: median, slowest")
-    found = []
+    found, written = [], []
+    rested = page.locator("[data-cy=pose-keys][aria-busy=false]").last
     for _ in range(times):
         settled = page.get_by_text("people settled").first.inner_text()
-        page.locator("[data-cy=pose-keys][aria-busy=false]").last.wait_for()
+        rested.wait_for()
         gone_on = f"![...document.querySelectorAll('p, strong, span, div')].some(e => e.textContent === {settled!r})"
+        start = time.perf_counter()
         found.append(timed(page, "keydown", gone_on, lambda: page.keyboard.press("a")))
+        rested.wait_for()
+        written.append(time.perf_counter() - start)
     tell("accept", found, 0.2)
+    tell("accept, until written and drawn anew", written)
+    before = dataset.count_label_tags("pred")["accepted"]
+    for _ in range(times):
+        page.keyboard.press("a")
+    rested.wait_for()
+    kept = dataset.count_label_tags("pred")["accepted"] - before
+    print(f"  accepted by {times} presses at once {kept:16}", flush=True)
 
 
 def first_clicks(browser, address: str, dataset, memory: Memory, times: int) -> None:

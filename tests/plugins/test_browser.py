@@ -18,7 +18,8 @@ from clickpose_fiftyone.coco_exchange import import_coco
 from clickpose_fiftyone.column_writes import label_documents, write_labels
 from clickpose_fiftyone.predictors import shared_predictor
 from clickpose_fiftyone.refinement import refined_ids
-from clickpose_fiftyone.review import worst_samples
+from clickpose_fiftyone.review import review_queue, worst_samples
+from clickpose_fiftyone.review_log import actions_of
 from clickpose_fiftyone.skeletons import set_skeleton
 from helpers.fiftyone_app import (
     ARTIFACTS,
@@ -50,6 +51,8 @@ CERTAIN_PIXELS = """() => [...document.querySelectorAll('[data-cy=looker] canvas
     for (let i = 0; i < data.length; i += 4)
         count += [0, 1, 2].every((part) => Math.abs(data[i + part] - CERTAIN[part]) < 12);
     return count; }).reduce((one, other) => one + other, 0)""".replace("CERTAIN[", f"{list(score_color(0.95))}[")
+CARDS_SHOWN = """() => [...document.querySelectorAll('[data-pose-card]')].filter(
+    (card) => card.offsetParent).map((card) => card.dataset.poseCard)"""
 CURRENT_CARD = """() => [...document.querySelectorAll('img[alt=person]')].findIndex(
     (picture) => { for (let box = picture; box; box = box.parentElement)
         if (getComputedStyle(box).borderTopColor === 'rgb(255, 109, 5)') return true; return false; })"""
@@ -173,6 +176,7 @@ def test_the_keys_of_the_review_panel(page, dataset):
     press(page, "u")
     page.get_by_text("0 of 10 people settled").wait_for()
     assert dataset.count_label_tags("pred").get("accepted", 0) == 0
+    the_queue_goes_on_before_it_is_answered(page, dataset)
     press(page, "g")
     page.get_by_text(f"0 of {in_the_worst_photo} people settled").wait_for()
     page.locator("[data-cy=btn-clear-view-bar]").click()
@@ -187,6 +191,32 @@ def test_the_keys_of_the_review_panel(page, dataset):
     wait_for_photo(page)
     worst = min(worst_samples(dataset, "pred", 1).first().pred.keypoints, key=lambda person: person.pred_oks)
     assert canvas(page, "session.chosen") == worst.id
+
+
+def the_queue_goes_on_before_it_is_answered(page, dataset):
+    """Three quick presses, while no answer comes: each takes its own card, and is an action of its own."""
+    queue = [item.label_id for item in review_queue(dataset, "pred", 8).items]
+    held = []
+    page.locator("[data-cy=pose-keys][aria-busy=false]").last.wait_for()
+    page.route("**/operators/execute", lambda route: route.continue_() if held is None else held.append(route))
+    for key in "aax":
+        page.keyboard.press(key)
+    page.get_by_text("3 of 10 people settled").wait_for()
+    page.wait_for_function(f"({CARDS_SHOWN})().join() === '{','.join(queue[3:])}'")
+    page.wait_for_function(f"({CURRENT_CARD})() === 3")  # of all cards: three are gone already
+    assert not fo.load_dataset(dataset.name).count_label_tags("pred").get("accepted", 0)
+    asked, held = held, None
+    for request in asked:
+        request.continue_()
+    page.wait_for_function(f"({CARDS_SHOWN})().slice(0, 5).join() === '{','.join(queue[3:])}'")
+    page.locator("[data-cy=pose-keys][aria-busy=false]").last.wait_for()
+    page.get_by_text("3 of 10 people settled").wait_for()
+    done = [(action.what, action.label_ids) for action in actions_of(dataset, 3)]
+    assert done == [("rejected", (queue[2],)), ("accepted", (queue[1],)), ("accepted", (queue[0],))]
+    for count in (2, 1, 0):
+        press(page, "u")
+        page.get_by_text(f"{count} of 10 people settled").wait_for()
+    assert [item.label_id for item in review_queue(dataset, "pred", 8).items] == queue
 
 
 def test_calibrating_with_ccnet_in_the_app(page, dataset, tmp_path):

@@ -70,6 +70,7 @@ def test_two_reviewers_share_the_queue_of_one_app(browser, app, dataset):
     ben.screenshot(path=ARTIFACTS / "history.png")
     ben.get_by_role("button", name="Undo").nth(1).click()  # the newest is his own
     ben.get_by_text("Taken back: rejected 1 person, Anna").first.wait_for()
+    wait_until(ben, lambda: ben.get_by_role("button", name="Undo").count() == 2)  # none of what is taken back already
     tags = fo.load_dataset(dataset.name).count_label_tags("pred")
     assert tags["accepted"] == 2 and "rejected" not in tags
 

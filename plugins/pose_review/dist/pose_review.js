@@ -14,6 +14,34 @@ const recoil = window.recoil;
 return {React, h, operators, plugins, state, recoil};
 })();
 
+// ahead.js
+modules["ahead"] = (() => {
+const {React} = modules["app"];
+
+const listeners = new Set();
+let settled = []; // ids of their labels
+
+const change = (next) => {
+  settled = next;
+  listeners.forEach((listener) => listener());
+};
+
+const add = (id) => change([...settled, id]);
+const remove = (id) => change(settled.filter((other) => other !== id));
+const has = (id) => settled.includes(id);
+
+function useAhead() {
+  const [, draw] = React.useState(0);
+  React.useEffect(() => {
+    const listener = () => draw((count) => count + 1);
+    listeners.add(listener);
+    return () => listeners.delete(listener);
+  }, []);
+  return settled;
+}
+return {add, remove, has, useAhead};
+})();
+
 // look.js
 modules["look"] = (() => {
 const MUTED = "var(--fo-palette-text-secondary, #9a9ca8)";
@@ -62,6 +90,7 @@ return {takeKeys, isElsewhere, isCovered, belongsElsewhere};
 
 // pose_keys.js
 modules["pose_keys"] = (() => {
+const ahead = modules["ahead"];
 const {React, h, operators} = modules["app"];
 const {KEY_STYLE, MUTED} = modules["look"];
 const {belongsElsewhere, takeKeys} = modules["pressed"];
@@ -69,14 +98,17 @@ const {belongsElsewhere, takeKeys} = modules["pressed"];
 const REDRAW_MS = 1500; // after the answer the panel is drawn anew; where nothing changes it is not
 
 function PoseKeys({ schema }) {
-  const bindings = schema.view.bindings || [];
+  const { bindings = [], cards = [], current = 0, accent } = schema.view;
   const trigger = operators.useTriggerPanelEvent();
   const root = React.useRef(null);
   const latest = React.useRef({});
-  const waiting = React.useRef([]);
+  const waiting = React.useRef([]); // {key, card}: the card of a press that has settled it already
+  const running = React.useRef(null);
   const stage = React.useRef("rest"); // "rest", "asked", "answered" until the panel is drawn anew
   const timer = React.useRef(0);
-  latest.current = { bindings, trigger };
+  const settled = ahead.useAhead();
+  const free = nextCard(cards, current, settled);
+  latest.current = { bindings, trigger, free };
 
   const enter = (next) => {
     stage.current = next;
@@ -84,19 +116,34 @@ function PoseKeys({ schema }) {
   };
   const rest = () => {
     clearTimeout(timer.current);
+    if (running.current?.card) ahead.remove(idOf(running.current.card));
+    running.current = null;
     enter("rest");
     while (waiting.current.length && stage.current === "rest") run(waiting.current.shift());
   };
   const find = (key) => latest.current.bindings.find(({ keys }) => keys.includes(key));
-  const run = (key) => {
-    const binding = find(key);
-    if (!binding) return;
+  const take = (key) => { // the card that a quick key settles now; null for other keys
+    const { free } = latest.current;
+    if (!find(key)?.quick || !free || ahead.has(idOf(free))) return null;
+    ahead.add(idOf(free));
+    return free;
+  };
+  const run = (press) => {
+    const binding = find(press.key);
+    if (!binding) return press.card && ahead.remove(idOf(press.card));
+    running.current = { key: press.key, card: press.card ?? take(press.key) };
     enter("asked");
-    latest.current.trigger(binding.event, { ...binding.params }, false, () => {
+    latest.current.trigger(binding.event, { ...(running.current.card ?? binding.params) }, false, () => {
       if (stage.current === "drawn") return rest(); // before the answer was told
       enter("answered");
       timer.current = setTimeout(rest, REDRAW_MS);
     });
+  };
+  const onPress = (key, isRepeated) => {
+    if (stage.current === "rest") return run({ key });
+    if (isRepeated) return; // a key that is held down asks once for each answer
+    const isCertain = running.current?.card && waiting.current.every(({ card }) => card);
+    waiting.current.push({ key, card: isCertain ? take(key) : null });
   };
 
   React.useEffect(() => {
@@ -105,8 +152,7 @@ function PoseKeys({ schema }) {
       if (belongsElsewhere(event, root.current) || !find(key)) return;
       event.preventDefault();
       event.stopPropagation();
-      if (stage.current === "rest") run(key);
-      else if (!event.repeat) waiting.current.push(key); // a key that is held down asks once for each answer
+      onPress(key, event.repeat);
     };
     document.addEventListener("keydown", onKey, true); // before the app's own shortcuts
     enter("rest");
@@ -115,10 +161,11 @@ function PoseKeys({ schema }) {
       leave();
       clearTimeout(timer.current);
       document.removeEventListener("keydown", onKey, true);
+      for (const press of [running.current, ...waiting.current]) if (press?.card) ahead.remove(idOf(press.card));
     };
   }, []);
 
-  const drawn = JSON.stringify(bindings);
+  const drawn = JSON.stringify([bindings, cards, current]);
   const before = React.useRef(drawn);
   React.useEffect(() => {
     if (before.current === drawn) return;
@@ -131,7 +178,23 @@ function PoseKeys({ schema }) {
   const children = shown.map(({ hint, label }) =>
     h("span", { key: hint, style: { whiteSpace: "nowrap" } }, h("kbd", { style: KEY_STYLE }, hint), label));
   const style = { display: "flex", flexWrap: "wrap", gap: "4px 14px", fontSize: 13, color: MUTED };
-  return h("div", { ref: root, style, "data-cy": "pose-keys" }, children);
+  const isOnly = cards.length === 1;
+  const rules = cards.map((card) => ruleOf(card, card === free, settled, accent, isOnly)).join("");
+  return h("div", { ref: root, style, "data-cy": "pose-keys" }, children, h("style", null, rules));
+}
+
+const idOf = (card) => card.label_ids[0];
+
+function nextCard(cards, current, settled) {
+  const waits = (card) => !settled.includes(idOf(card));
+  return cards.slice(current).find(waits) ?? cards.slice(0, current).findLast(waits);
+}
+
+function ruleOf(card, isCurrent, settled, accent, isOnly) {
+  const own = `[data-pose-card="${idOf(card)}"]`;
+  const place = isOnly ? own : `div:has(${own}):not(:has([data-pose-card]:not(${own})))`; // of the app, around it alone
+  const gone = settled.includes(idOf(card)) ? `${own}, ${place} { display: none !important; }\n` : "";
+  return `${gone}${own} { border-top-color: ${isCurrent ? accent : "transparent"} !important; }\n`;
 }
 return {PoseKeys};
 })();
@@ -163,6 +226,20 @@ function PoseLegend({ schema }) {
   return h("div", { style, "data-cy": "pose-legend" }, title, h("span", null, low), h("span", { style: bar }), h("span", null, high));
 }
 return {PoseLegend};
+})();
+
+// pose_progress.js
+modules["pose_progress"] = (() => {
+const {h} = modules["app"];
+const {useAhead} = modules["ahead"];
+
+function PoseProgress({ schema }) {
+  const { ids, texts } = schema.view;
+  const count = useAhead().filter((id) => ids.includes(id)).length;
+  const parts = texts[Math.min(count, texts.length - 1)].split("**");
+  return h("div", { "data-cy": "pose-progress" }, parts.map((part, i) => (i % 2 ? h("strong", { key: i }, part) : part)));
+}
+return {PoseProgress};
 })();
 
 // pose_reviewer.js
@@ -2969,13 +3046,14 @@ modules["main"] = (() => {
 const {plugins} = modules["app"];
 const {PoseKeys} = modules["pose_keys"];
 const {PoseLegend} = modules["pose_legend"];
+const {PoseProgress} = modules["pose_progress"];
 const {PoseReviewer} = modules["pose_reviewer"];
 const {can} = modules["probes"];
 const {PoseRefine} = modules["refine/pose_refine"];
 const requests = modules["requests"];
 const shownSamples = modules["shown_samples"];
 
-for (const [name, component] of Object.entries({PoseKeys, PoseLegend, PoseRefine, PoseReviewer})) {
+for (const [name, component] of Object.entries({PoseKeys, PoseLegend, PoseProgress, PoseRefine, PoseReviewer})) {
   plugins.registerComponent({
     name, label: name, component, type: plugins.PluginComponentType.Component, activator: () => true,
   });

@@ -88,6 +88,7 @@ class PosePanel(Panel):
 
 _NARROWED = "narrowed"  # in a panel's state: the view that it set, and the one that its figures are of
 FIELD = "pred_field"  # in a panel's state: the field that was chosen
+ACCENT = "#ff6d05"
 REVIEWER = "reviewer"  # in an event's parameters: who looks at the panel
 
 
@@ -314,16 +315,29 @@ def field_line(ctx, panel, field: str, on_field, by: str | None = None) -> None:
         panel.md(f"Field **{field}**{source}", name="network")
 
 
-def keys(panel, bindings) -> None:
+def keys(panel, bindings, cards=(), current: int = 0, quick=()) -> None:
     """Listen to keys while the panel is on the screen, and show them.
 
     Args:
         panel: what is being drawn.
         bindings: (keys as browsers name them, what is shown of them, label, URI of the event, its parameters) each.
+        cards: what an event gets of each card of the page; its frame is :func:`card_frame`.
+        current: number of the card that the keys act on.
+        quick: labels of the bindings that settle their card: the browser goes on before the event is answered.
     """
     names = ("keys", "hint", "label", "event", "params")
     listed = [dict(zip(names, binding, strict=True)) for binding in bindings]
-    panel.view("keys", types.View(component="PoseKeys", composite_view=True, bindings=listed))
+    listed = [{**binding, "quick": binding["label"] in quick} for binding in listed]
+    view = types.View(
+        component="PoseKeys", composite_view=True, bindings=listed, cards=list(cards), current=current, accent=ACCENT
+    )
+    panel.view("keys", view)
+
+
+def card_frame(label_id: str, current: bool) -> dict:
+    """Return the frame of a person's card, which :func:`keys` finds."""
+    look = {"borderTop": f"4px solid {ACCENT if current else 'transparent'}", "paddingTop": "4px"}
+    return {"grid": {"sx": look, "data-pose-card": label_id}}
 
 
 def plot(ctx, panel, name: str, figure, on_click=None, **kwargs) -> None:

@@ -25,6 +25,7 @@ from clickpose_fiftyone.undoing import undo_action
 from .base import (
     REVIEWER,
     PosePanel,
+    card_frame,
     field_line,
     input_name,
     is_echo,
@@ -40,13 +41,13 @@ from .base import (
     sentences,
     truth_field,
 )
-from .review_cards import card_text, heading, nobody_text, params_of, pictures_of
+from .review_cards import card_text, nobody_text, params_of, pictures_of, show_progress
 
 _PAGE = 8
 _HISTORY = 6
-_ACCENT = "#ff6d05"
 _SETTLE, _SEND = "@clickpose/pose_review/settle_people", "@clickpose/pose_review/send_to_label_studio"
 _ANY = "any"
+_QUICK = (_ACCEPT, _NOT_A_PERSON) = ("accept", "not a person")  # keys that settle the current person
 _CURRENT = "current"  # in the panel's state, each reviewer's own: the number of the current card
 
 
@@ -98,7 +99,7 @@ class ReviewPanel(PosePanel):
         queue = review_queue(samples, field, _PAGE, shown, by)
         if shown.state == WAITING and not _is_any_echo(ctx):
             queue = _held(samples, field, queue, shown, by)
-        panel.md(heading(queue, shown), name="heading")
+        show_progress(panel, queue, shown, by)
         reviewer_line(panel, by, self.method_to_uri("on_reviewer"))
         self._show_filters(ctx, panel, field, shown, by)
         actions = actions_of(ctx.dataset, _HISTORY)
@@ -156,13 +157,13 @@ class ReviewPanel(PosePanel):
         if queue.items:
             person = params_of(queue.items[current : current + 1], by)
             step = {"count": len(queue.items), "current": current, REVIEWER: by}
-            own = (["a"], "A", "accept", self.on_accept, person)
+            own = (["a"], "A", _ACCEPT, self.on_accept, person)
             if shown.state != WAITING:
                 own = (["o"], "O", "open again", self.on_reopen, person)
             bindings = [
                 own,
                 (["r"], "R", "refine", self.on_open, person),
-                (["x"], "X", "not a person", self.on_reject, person),
+                (["x"], "X", _NOT_A_PERSON, self.on_reject, person),
                 (["Delete"], "Del", "delete", self.on_delete, person),
                 (["s"], "S", "send to Label Studio", self.on_send, person),
                 (["g"], "G", "show in grid", self.on_show, person),
@@ -171,15 +172,18 @@ class ReviewPanel(PosePanel):
             ]
         if last := actions_of(ctx.dataset, 1, by=_who(ctx), standing=True):
             bindings.append((["u"], "U", f"undo ({last[0]})", self.on_undo, {"action": last[0].id, REVIEWER: by}))
-        keys(panel, [(names, hint, label, self.method_to_uri(event.__name__), params)
-                     for names, hint, label, event, params in bindings])  # fmt: skip
+        listed = [
+            (names, hint, label, self.method_to_uri(event.__name__), own) for names, hint, label, event, own in bindings
+        ]
+        quick = _QUICK if shown.state == WAITING else ()
+        keys(panel, listed, [params_of([item], by) for item in queue.items], max(current, 0), quick)
 
     def _show_card(
         self, grid, number: int, item, picture: str | None, current: bool, shown: QueueFilter, by: str
     ) -> None:
         params = params_of([item], by)
-        frame = {"borderTop": f"4px solid {_ACCENT if current else 'transparent'}", "paddingTop": "4px"}
-        box = grid.v_stack(f"card{number}", gap=0.5, width="236px", componentsProps={"grid": {"sx": frame}})
+        frame = card_frame(item.label_id, current)
+        box = grid.v_stack(f"card{number}", gap=0.5, width="236px", componentsProps=frame)
         if picture is not None:
             view = types.ImageView(
                 height="220px", width="176px", alt="person", operator=self.method_to_uri("on_open"), params=params
@@ -197,15 +201,15 @@ class ReviewPanel(PosePanel):
             buttons.btn("reject", label="", icon="person_off", title=title, on_click=self.on_reject, params=params)
 
     def _show_history(self, panel, actions, by: str) -> None:
-        """List who did what last, each with a button that takes it back."""
+        """List who did what last, each that stands with a button that takes it back."""
         if not actions:
             return
         panel.md("**Done last**", name="history")
         for number, action in enumerate(actions):
             row = panel.h_stack(f"action{number}", gap=1, align_y="center")
-            own = {"action": action.id, REVIEWER: by}
-            done = action.undone_by is not None
-            row.btn("undo", label="Undo", icon="undo", on_click=self.on_undo, params=own, disabled=done)
+            if action.undone_by is None:
+                own = {"action": action.id, REVIEWER: by}
+                row.btn("undo", label="Undo", icon="undo", on_click=self.on_undo, params=own)
             row.md(str(action), name="text")
 
     @notices

@@ -1,6 +1,9 @@
 """What the Review panel says and shows of people: progress, cards, pictures."""
 
 import contextlib
+from dataclasses import replace
+
+from fiftyone.operators import types
 
 from clickpose_fiftyone.columns import POSE_ATTRIBUTES, PersonColumns
 from clickpose_fiftyone.field_names import REFINED
@@ -22,6 +25,17 @@ def heading(queue: Queue, shown: QueueFilter) -> str:
     if shown.state != WAITING:
         parts.append(f"{queue.found} {STATES[shown.state]}")
     return f"{progress_bar(queue.done, queue.total)} {' · '.join(parts)}"
+
+
+def show_progress(panel, queue: Queue, shown: QueueFilter, by: str) -> None:
+    """Show the line of progress, which goes on with each person of the page whom the reviewer settles by a key."""
+    own = [
+        replace(queue, done=queue.done + count, by={**queue.by, by: queue.by.get(by, 0) + count} if count else queue.by)
+        for count in range(len(queue.items) + 1)
+    ]
+    texts, ids = [heading(ahead, shown) for ahead in own], [item.label_id for item in queue.items]
+    view = types.View(component="PoseProgress", composite_view=True, texts=texts, ids=ids)
+    panel.str("heading", default=texts[0], view=view)
 
 
 def progress_bar(done: int, total: int, cells: int = 16) -> str:
