@@ -52,10 +52,12 @@ class Server:
     url: str
     process: subprocess.Popen
     worked_s: float = 0.0  # of a core, while people worked
+    project: str = ""  # that tasks are of; empty for none
 
     def post(self, session: requests.Session, task: dict, context: dict | None = None) -> dict:
         """Post to /predict; return the entry of the task."""
         body = {"tasks": [task], "label_config": CONFIG, "params": {"context": context}}
+        body |= {"project": self.project} if self.project else {}
         response = session.post(f"{self.url}/predict", data=json.dumps(body), timeout=100)
         response.raise_for_status()
         return response.json()["results"][0]

@@ -58,7 +58,8 @@ class Footprint:
 def family(pid: int) -> list[int]:
     """Return a process and those that it has started, and they."""
     with contextlib.suppress(OSError):
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        threads = Path(f"/proc/{pid}/task").iterdir()  # any of which may have started one
+        children = [child for thread in threads for child in (thread / "children").read_text().split()]
         return [pid, *(each for child in children for each in family(int(child)))]
     return []
 

@@ -1,6 +1,6 @@
 # Built in the repository's root: docker build --file deploy/backend.Dockerfile .
 FROM python:3.11.13-slim-bookworm
-RUN apt-get update && apt-get install --no-install-recommends -y curl && rm -rf /var/lib/apt/lists/*
+RUN apt-get update && apt-get install --no-install-recommends -y curl postgresql-client-15 && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY pyproject.toml constraints.txt MANIFEST.in README.md LICENSE NOTICE ./
 COPY models models

@@ -100,6 +100,7 @@ class Team:
     def __init__(self, folder: Path, cleanup: ExitStack):
         self.folder, self.cleanup = folder, cleanup
         self.children: dict[str, Child] = {}
+        self.begun: dict[str, tuple[list, dict]] = {}
         ports = [free_port(21000 + os.getpid() % 500)]
         while len(ports) < 4:
             ports.append(free_port(ports[-1] + 1))
@@ -139,6 +140,7 @@ class Team:
         return {**kept, "PATH": path, "SECRETS_DIR": str(secrets), **wanted}
 
     def run(self, name: str, command: list, environment: dict) -> Child:
+        self.begun[name] = (command, environment)
         self.children[name] = child = Child(name, command, environment, self.folder / f"{name}.log")
         self.cleanup.callback(child.stop)
         return child
@@ -241,6 +243,45 @@ def team():
         yield team
 
 
+def _lose_everything_and_restore_it(team, number: int) -> None:
+    """Back up as the service `backup` does, drop the database, delete journal and media, and have it all back."""
+    address = f"postgresql://labelstudio@127.0.0.1:{team.database}/labelstudio"
+    places = {"/data": team.folder / "backend", "/label-studio": team.folder / "label-studio"}
+    command = []
+    for part in SERVICES["backup"]["command"]:
+        part = re.sub(r"^/backups/.*", str(team.folder / "a.backup"), part)
+        part = re.sub(r"^(/data|/label-studio)", lambda m: str(places[m[1]]), part)
+        command.append(address if part.startswith("postgresql:") else part)
+    environment = team.environment("backup", "backend")
+    environment["PATH"] = os.pathsep.join([str(POSTGRESQL), environment["PATH"]])
+    said = subprocess.run(["with-secrets.sh", *command], env=environment, capture_output=True, text=True, timeout=300)
+    assert said.returncode == 0 and "database (1 file)" in said.stdout, said.stderr
+    held = (team.folder / "a.backup").read_bytes()
+    told = {"LABEL_STUDIO_API_KEY"}  # a token of Label Studio's own database
+    assert not [name for name in COMPOSE["secrets"] if team.secret(name).encode() in held and name not in told]
+    again = [*command[:2], "restore", *command[3:]]
+    said = subprocess.run(["with-secrets.sh", *again], env=environment, capture_output=True, text=True, timeout=300)
+    assert said.returncode != 0 and "nothing was changed" in said.stderr, said.stderr
+    known = {**os.environ, "PGPASSWORD": team.secret("POSTGRE_PASSWORD")}
+    where = ["-h", "127.0.0.1", "-p", str(team.database), "-U", "labelstudio"]
+    subprocess.run([POSTGRESQL / "dropdb", "--force", *where, "labelstudio"], env=known, check=True)
+    subprocess.run([POSTGRESQL / "createdb", *where, "labelstudio"], env=known, check=True)
+    for name in ("trainer", "backend"):
+        team.children[name].stop()
+    shutil.rmtree(team.folder / "backend" / "learning")
+    shutil.rmtree(team.folder / "label-studio")
+    said = subprocess.run(["with-secrets.sh", *again], env=environment, capture_output=True, text=True, timeout=300)
+    assert said.returncode == 0, said.stderr
+    with LabelStudioClient(team.url, team.secret("LABEL_STUDIO_API_KEY")) as api:
+        (task,) = api.tasks(number, fields="all")
+        assert len(task["annotations"]) == 1 and len(task["predictions"]) == 1
+    journal = Journal(team.folder / "backend" / "learning")
+    assert len(journal.entries(number)) == 1
+    journal.close()
+    team.start("backend", *team.begun["backend"])
+    team.run("trainer", *team.begun["trainer"])
+
+
 @pytest.mark.slow
 def test_its_commands_run_a_team(team):
     """Label Studio on PostgreSQL behind nginx; a project, its predictions, an annotation that the journal keeps."""
@@ -278,6 +319,7 @@ def test_its_commands_run_a_team(team):
         time.sleep(0.3)
     assert len(journal.entries(number)) == 1
     journal.close()
+    _lose_everything_and_restore_it(team, number)
     assert not answers(f"http://127.0.0.1:{team.backend}/predict")  # nobody without the login
     for child in team.children.values():
         child.check_alive()

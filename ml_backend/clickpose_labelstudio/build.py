@@ -39,6 +39,7 @@ def build_services(settings: ServiceSettings, get_predictor: PredictorFactory) -
 
     def of_version(version: Version, project: int) -> AnnotationService:
         predictor = load_predictor(replace(settings, checkpoint=version.weights))
+        version.check_same_joints(predictor.skeleton, get_predictor().skeleton)
         return shared.make(lambda: predictor, f"p{project}v{version.number}")
 
     return LiveServices(shared.make(get_predictor), settings.versions_dir or settings.train_dir, of_version)

@@ -22,6 +22,7 @@ from clickpose.data.json_file import read_json
 from clickpose.data.notes import note
 from clickpose.text_file import read_text
 from clickpose.user_errors import user_errors
+from clickpose_labelstudio.backup import commands as backup_commands
 from clickpose_labelstudio.command_options import ApiKey, Url, connect, login
 from clickpose_labelstudio.launch import command as launch_command
 from clickpose_labelstudio.learning import commands as learning_commands
@@ -41,6 +42,7 @@ labelstudio.command()(launch_command.start)
 labelstudio.command()(launch_command.setup)
 labelstudio.command()(launch_command.bridge)
 learning_commands.mount(labelstudio)
+backup_commands.mount(labelstudio)
 
 
 class Source(str, Enum):

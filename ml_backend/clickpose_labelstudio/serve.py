@@ -41,7 +41,7 @@ def run_server(settings: ServiceSettings, host: str, port: int, threads: int) ->
         server.close()
 
 
-class _Channel(HTTPChannel):  # type: ignore[misc] # waitress says no types
+class _Channel(HTTPChannel):
     """A connection that is not left waiting for a body that nobody has announced.
 
     waitress answers ``Expect: 100-continue`` of such a request as if a body came, and for two minutes nothing follows.

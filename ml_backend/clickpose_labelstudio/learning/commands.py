@@ -20,6 +20,8 @@ from clickpose_labelstudio.command_options import OWN_DATA_FOLDER, ApiKey, Url, 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from clickpose.skeleton import Skeleton
+
 Folder = Annotated[
     Path,
     typer.Option(
@@ -228,7 +230,7 @@ def use(
     with user_errors("labelstudio"):
         from clickpose_labelstudio.learning.versions import Versions
 
-        Versions(folder, project).use(number, "chosen by hand")
+        Versions(folder, project).use(number, "chosen by hand", _served_joints())
         typer.echo(f"project {project} is served by version {number}")
         if renew:
             _renew(project, number, url, api_key)
@@ -247,10 +249,18 @@ def rollback(
     with user_errors("labelstudio"):
         from clickpose_labelstudio.learning.versions import Versions
 
-        version = Versions(folder, project).roll_back()
+        version = Versions(folder, project).roll_back(_served_joints())
         typer.echo(f"project {project} is served by version {version.number}")
         if renew:
             _renew(project, version.number, url, api_key)
+
+
+def _served_joints() -> Skeleton:
+    """Return the joints of the network that the service is started with, by the same settings."""
+    from clickpose_labelstudio.learning.learner import skeleton_named
+    from clickpose_labelstudio.settings import ServiceSettings
+
+    return skeleton_named(ServiceSettings.from_environment(os.environ))
 
 
 def _renew(project: int, number: int, url: str | None, api_key: str) -> None:

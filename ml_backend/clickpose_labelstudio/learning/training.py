@@ -42,7 +42,7 @@ from clickpose_labelstudio.label_studio_client import LabelStudioClient
 from clickpose_labelstudio.labeling_config import LabelingConfig, parse_labeling_config
 from clickpose_labelstudio.learning.renewal import renew_predictions
 from clickpose_labelstudio.learning.verdict import Bar, Verdict, judge
-from clickpose_labelstudio.learning.versions import Version, Versions
+from clickpose_labelstudio.learning.versions import BASE, Version, VersionError, Versions
 from clickpose_labelstudio.settings import ServiceSettings
 from clickpose_labelstudio.training_folder import (
     ANNOTATIONS,
@@ -115,7 +115,7 @@ def learn(job: LearningJob, settings: ServiceSettings, versions: Versions) -> Ve
         _persons(job.replay, skeleton)  # a folder that cannot be read is refused before anything is done
     _fetch(job, settings, skeleton)
     trained = _train(job)
-    present = versions.live()
+    present = _served(versions, skeleton)
     before = job.start if present.weights is None else present.weights
     candidate = job.out / "candidate" / WEIGHTS
     candidate.parent.mkdir(exist_ok=True)
@@ -139,6 +139,17 @@ def learn(job: LearningJob, settings: ServiceSettings, versions: Versions) -> Ve
         print(f"It does not go live; version {present.number} stays.", flush=True)
     copy_weights(candidate, job.out / WEIGHTS)  # the last thing: it tells that the job has finished
     return version
+
+
+def _served(versions: Versions, skeleton: Skeleton) -> Version:
+    """Return the version that is served: the base where that of the live one's joints cannot be."""
+    present = versions.live()
+    try:
+        present.check_joints(skeleton)
+        return present
+    except VersionError as error:
+        print(f"{error}; the base is served and compared with", flush=True)
+        return versions.get(BASE)
 
 
 def _renew(job: LearningJob, settings: ServiceSettings, version: Version) -> None:

@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
-from clickpose.weights_io import WeightsError, sha256
+from clickpose.skeleton import Skeleton
+from clickpose.weights_io import WeightsError, sha256, skeleton_of
 
 LIVE, FACTS, WEIGHTS = "live.json", "facts.json", "lite.safetensors"
 BASE = 0  # the network that the service was started with
@@ -64,6 +65,30 @@ class Version:
                 raise VersionError(f"Version {self.number} is not whole: {error}") from None
             if not same:
                 raise VersionError(f"Version {self.number} is damaged: {self.folder / name} has changed")
+
+    def check_joints(self, skeleton: Skeleton) -> None:
+        """Refuse weights that were trained from a network with other joints than the one that is served.
+
+        Raises:
+            VersionError: if they are; the base always fits.
+            WeightsError: if they cannot be read.
+        """
+        if self.weights is None:
+            return
+        self.check_same_joints(skeleton_of(self.weights, "lite"), skeleton)
+
+    def check_same_joints(self, own: Skeleton, served: Skeleton) -> None:
+        """Refuse other joints than those that are served.
+
+        Raises:
+            VersionError: if they are others.
+        """
+        if own.names != served.names:
+            raise VersionError(
+                f"Expected version {self.number} to have the {len(served.names)} joints of the network that the "
+                f"service was started with ({served.name}), got {len(own.names)} ({own.name}): it was trained from "
+                "other weights"
+            )
 
 
 class Versions:
@@ -149,31 +174,42 @@ class Versions:
         except (OSError, ValueError, KeyError, TypeError):
             return []
 
-    def use(self, number: int, why: str) -> Version:
+    def use(self, number: int, why: str, skeleton: Skeleton | None = None) -> Version:
         """Let a version be served from now on, by all workers.
 
+        Args:
+            number: of the version.
+            why: kept in the history.
+            skeleton: joints of the network that the service was started with, which the version must have; None where
+                that is known already.
+
         Raises:
-            VersionError: if it is not there, or not whole.
+            VersionError: if it is not there, not whole, or of other joints.
         """
         version = self.get(number)
         version.check()
+        if skeleton is not None:
+            version.check_joints(skeleton)
         entry = {"version": number, "at": _now(), "why": why}
         self.folder.mkdir(parents=True, exist_ok=True)
         _write(self.folder / LIVE, {"history": [*self.history(), entry][-KEPT_HISTORY:]})
         return version
 
-    def roll_back(self) -> Version:
+    def roll_back(self, skeleton: Skeleton | None = None) -> Version:
         """Serve what was served before the present version went live.
 
+        Args:
+            skeleton: as of :meth:`use`.
+
         Raises:
-            VersionError: if none was, or it is not whole any more.
+            VersionError: if none was, or it is not whole any more, or of other joints.
         """
         history = [entry["version"] for entry in self.history()]
         if not history or (history[-1] == BASE and len(history) == 1):
             raise VersionError(f"Expected an earlier version of project {self.project} to go back to, got none")
         present = history[-1]
         before = next((number for number in reversed(history[:-1]) if number < present), BASE)
-        return self.use(before, f"rolled back from {present}")
+        return self.use(before, f"rolled back from {present}", skeleton)
 
 
 def _now() -> str:

@@ -6,7 +6,10 @@ import threading
 import time
 
 import pytest
+import torch
 
+from clickpose.skeleton import COCO, Skeleton
+from clickpose.weights_io import save_weights, skeleton_metadata
 from clickpose_labelstudio.learning.versions import LIVE, WEIGHTS, VersionError, Versions
 from clickpose_labelstudio.live_services import LiveServices, project_number
 
@@ -95,6 +98,33 @@ def test_a_process_that_is_killed_leaves_the_old_one(versions, moment):
     assert (versions.live().number, [v.number for v in versions.all()]) == (2, [0, 1, 2])
     assert versions.add(put("c")).number == 3
     assert versions.use(1, "again").number == 1
+
+
+def test_a_version_of_other_joints_is_refused_with_a_sentence(tmp_path, versions, caplog):
+    other = Skeleton("hand", ("wrist", "tip"), ((0, 1),), (), (0.05, 0.05))
+
+    def weights_of(skeleton):
+        def write(place):
+            save_weights(place / WEIGHTS, {"a": torch.zeros(1)}, {"kind": "lite", **skeleton_metadata(skeleton)})
+            return {}
+
+        return write
+
+    versions.add(weights_of(COCO))
+    versions.add(weights_of(other))
+    sentence = r"Expected version 2 to have the 17 joints .* \(coco\), got 2 \(hand\): it was trained from other"
+    with pytest.raises(VersionError, match=sentence):
+        versions.use(2, "by hand", COCO)
+    assert versions.live().number == 0
+    assert [versions.use(number, "by hand", COCO).number for number in (1, 0)] == [1, 0]
+    versions.use(2, "when the service had been started with that")
+
+    def make(version, project):
+        version.check_joints(COCO)
+        return Service("other joints")
+
+    assert LiveServices(Service("base"), tmp_path, make).of(7).model_version == "base"
+    assert "Project 7 keeps its network: Expected version 2 to have the 17 joints" in caplog.text
 
 
 class Service:
