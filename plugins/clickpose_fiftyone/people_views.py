@@ -46,12 +46,21 @@ def view_of_persons(samples, field: str, label_ids: Collection[str], drawn: bool
     return view.filter_labels(boxes_field_of(field), inside, only_matches=False)
 
 
+def patches_with_their_joints(patches, field: str):
+    """Return a view of people cut out of photos without the joints of others in what is drawn over the field."""
+    return _drawn_over(patches, field, F(JOINT_PERSON) == F(f"${field}.{ID}").to_string())
+
+
 def _with_their_joints(view, field: str):
-    """Leave out the joints of others in what is drawn over a field; where they do not tell whose they are, all stay."""
     shown = F(f"${people_path(field)}").map(F(ID).to_string())  # of the photo: no list of thousands for each joint
+    return _drawn_over(view, field, shown.contains([F(JOINT_PERSON)]))
+
+
+def _drawn_over(view, field: str, theirs: fo.ViewExpression):
+    """Leave out joints of others in what is drawn over a field; where they do not tell whose they are, all stay."""
     for name in (companion(field) for companion in DRAWN_OVER):
         if view.get_field(person_path(name, JOINT_PERSON)) is not None:
-            view = view.filter_labels(name, shown.contains([F(JOINT_PERSON)]), only_matches=False)
+            view = view.filter_labels(name, theirs, only_matches=False)
     return view
 
 

@@ -35,7 +35,7 @@ from clickpose_fiftyone.field_names import (
 )
 from clickpose_fiftyone.fiftyone_internals import dataset_of, raw_columns
 from clickpose_fiftyone.label_errors import LabelError, stored_label_errors
-from clickpose_fiftyone.people_views import of_photos, photos_of
+from clickpose_fiftyone.people_views import of_photos, patches_with_their_joints, photos_of
 from clickpose_fiftyone.person_updates import change_tags, find_people, require_found
 from clickpose_fiftyone.queue_filters import WAITING, QueueFilter, stored_filter
 from clickpose_fiftyone.queue_order import Listed, listed_people, page_of
@@ -131,7 +131,7 @@ def worst_persons(samples, pred_field: str = PRED, count: int = 50):
     joints = [name for name in (joints_field_of(pred_field),) if samples.get_field(name) is not None]
     patches = worst_samples(samples, pred_field, count).to_patches(pred_field, other_fields=joints or None)
     people = patches.exists(f"{pred_field}.{PRED_OKS}").match(~F(f"{pred_field}.{TAGS}").contains(REJECTED))
-    return people.sort_by(f"{pred_field}.{PRED_OKS}").limit(count)
+    return patches_with_their_joints(people.sort_by(f"{pred_field}.{PRED_OKS}").limit(count), pred_field)
 
 
 @of_photos

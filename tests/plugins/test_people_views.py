@@ -47,6 +47,8 @@ def test_coloured_joints_stay_with_people_that_are_cut_out(dataset):
     color_by_confidence(dataset)
     view = worst_persons(dataset, "pred", 5)
     assert "pred_joints" in view.get_field_schema()
+    assert [len(joints) for joints in view.values("pred_joints.keypoints.id")] == [17] * 5  # their own
+    assert {joint.person for patch in view for joint in patch.pred_joints.keypoints} == set(view.values("pred.id"))
     photos = photos_of(view)
     assert photos.count("pred.keypoints") == 5 and review_queue(view).total == 5
     assert photos.count("pred_joints.keypoints") == dataset.select(photos.values("id")).count("pred_joints.keypoints")
