@@ -1,9 +1,11 @@
 """Fields that several declare, describe and delete at once, threads and processes: nobody's field is forgotten."""
 
+import re
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import fiftyone as fo
 import pytest
@@ -35,6 +37,20 @@ for number in range(int(sys.argv[2])):
     declare(dataset, {name: (fo.FloatField, None), f"pred.keypoints.{name}": (fo.StringField, None)})
     keep(dataset, "clickpose_test", name, number)
 """
+
+
+def test_fields_are_changed_in_one_place():
+    """What writes FiftyOne's own list of fields back whole is called nowhere; a test of the race would rarely tell."""
+    plugins = Path(__file__).resolve().parents[2] / "plugins"
+    whole = re.compile(r"\.(add_(dynamic_)?|clone_|rename_|delete_|remove_dynamic_)(sample|frame)_fields?\(")
+    found = [
+        f"{path.relative_to(plugins)}: {line.strip()}"
+        for path in plugins.rglob("*.py")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if whole.search(line)
+    ]
+    assert whole.search("dataset.add_sample_field(name, kind)") and whole.search("d.delete_sample_fields([name])")
+    assert not found, f"{found}: call clickpose_fiftyone.declaring"
 
 
 def stored_paths(dataset):
