@@ -63,14 +63,17 @@ class Worker:
         failed here."""
         self._run.sweep()
         self._started, self._done_before = time.monotonic(), self._photos(self._done())
-        waiting = False
+        waiting, all_took = False, 0
         while left := sorted(set(self._share.parts(self._run)) - self._run.done()):
             took = sum(1 for _ in self._take(left))
+            all_took += took
             if not took:
                 if not waiting:
                     self._say(f"Waiting for {_counted(len(left), 'part')} that others are at")
                 waiting = True
                 time.sleep(OTHERS_S)
+        if not all_took:
+            self._say(self._progress())
         return self._failed
 
     def retry(self) -> tuple[int, int]:

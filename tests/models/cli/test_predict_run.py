@@ -50,6 +50,7 @@ def test_a_run_gives_what_predict_gives(photos, tmp_path, network):
     assert early.exit_code == 2 and "Expected all 2 parts, 1 are not done (1)" in early.stderr
     encoded = network.encoded
     assert "20 of 20 photos" in run("predict", photos, "--run", tmp_path / "run").stdout
+    assert run("predict", "--run", tmp_path / "run").stdout == "20 of 20 photos\n"
     assert network.encoded == encoded + 2 * 4  # those of the first part are not done again
     outputs = [tmp_path / "run.json", tmp_path / "results.json", tmp_path / "poses.jsonl"]
     joined = run("join", tmp_path / "run", "--json", outputs[0], "--results", outputs[1], "--lines", outputs[2])
