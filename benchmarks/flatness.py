@@ -39,16 +39,20 @@ class Footprint:
 
     def take(self) -> Print:
         """Look now."""
-        processes = [Path(f"/proc/{pid}") for pid in family(self._pid)]
-        status = [(process / "status").read_text() for process in processes]
+        status, descriptors = [], 0
+        for pid in family(self._pid):
+            with contextlib.suppress(OSError):  # one that ends meanwhile takes nothing
+                status.append(Path(f"/proc/{pid}/status").read_text())
+                descriptors += len(list(Path(f"/proc/{pid}/fd").iterdir()))
+        resident = [re.search(r"VmRSS:\s+(\d+) kB", text) for text in status]  # one that has ended has none
         sizes = []
         for folder in self._folders:
             for path in folder.rglob("*"):
                 with contextlib.suppress(OSError):
                     sizes.append(path.stat().st_size)
         return Print(
-            resident_mb=sum(int(re.search(r"VmRSS:\s+(\d+) kB", text)[1]) for text in status) / 1024,
-            descriptors=sum(len(list((process / "fd").iterdir())) for process in processes),
+            resident_mb=sum(int(found[1]) for found in resident if found) / 1024,
+            descriptors=descriptors,
             threads=sum(int(re.search(r"Threads:\s+(\d+)", text)[1]) for text in status),
             files=len(sizes),
             files_mb=sum(sizes) / 1e6,
