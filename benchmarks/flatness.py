@@ -61,11 +61,11 @@ class Footprint:
 
 def family(pid: int) -> list[int]:
     """Return a process and those that it has started, and they."""
-    with contextlib.suppress(OSError):
-        threads = Path(f"/proc/{pid}/task").iterdir()  # any of which may have started one
-        children = [child for thread in threads for child in (thread / "children").read_text().split()]
-        return [pid, *(each for child in children for each in family(int(child)))]
-    return []
+    found = [pid]
+    for thread in Path(f"/proc/{pid}/task").glob("[0-9]*"):  # any of which may have started one
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            found += [each for child in (thread / "children").read_text().split() for each in family(int(child))]
+    return found
 
 
 def slope_of(values: Sequence[float], unit: str, step: float = 1.0) -> str:
