@@ -39,7 +39,7 @@ copybutton_exclude = ".linenos, .gp, .go"
 
 autodoc_default_options = {"members": True, "show-inheritance": True}
 autodoc_member_order = "bysource"
-autodoc_mock_imports = ["bson", "fiftyone", "pymongo"]  # an environment of their own
+autodoc_mock_imports = ["bson", "fiftyone", "mongoengine", "pymongo"]  # an environment of their own
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 napoleon_google_docstring = True
