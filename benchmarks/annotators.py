@@ -92,17 +92,8 @@ def serving(
         environment["OMP_NUM_THREADS"] = str(threads)
     command = [sys.executable, "-c", "from clickpose.cli import app; app()", "serve", "--port", "0"]
     if workers:
-        command = [
-            sys.executable,
-            "-m",
-            "gunicorn",
-            "--bind",
-            "127.0.0.1:0",
-            "--workers",
-            str(workers),
-            "--threads",
-            "8",
-        ]
+        command = [sys.executable, "-m", "gunicorn", "--bind", "127.0.0.1:0", "--workers", str(workers)]
+        command += ["--threads", "8", "--keep-alive", "75"]  # its own 2 s end connections that are used again
         command += ["--timeout", "120", "clickpose_labelstudio.wsgi:app"]
     log = cache.with_name(f"{cache.name}.log")
     cache.mkdir(parents=True, exist_ok=True)

@@ -17,4 +17,4 @@ WORKDIR /data
 VOLUME /data
 EXPOSE 9090
 ENTRYPOINT ["with-secrets.sh"]
-CMD ["gunicorn", "--bind", "0.0.0.0:9090", "--workers", "2", "--threads", "8", "clickpose_labelstudio.wsgi:app"]
+CMD ["gunicorn", "--bind", "0.0.0.0:9090", "--workers", "2", "--threads", "8", "--keep-alive", "75", "clickpose_labelstudio.wsgi:app"]

@@ -1,6 +1,6 @@
 """WSGI entry for several worker processes, which share the disk cache:
 
-    gunicorn --workers 2 --threads 8 "clickpose_labelstudio.wsgi:create()"
+    gunicorn --workers 2 --threads 8 --keep-alive 75 "clickpose_labelstudio.wsgi:create()"
     gunicorn --workers 2 --threads 8 clickpose_labelstudio.wsgi:app
 
 Settings come from the environment; see :meth:`ServiceSettings.from_environment`. Importing this module reads nothing:
