@@ -67,14 +67,14 @@ class Predicting:
 def predict_when_told(photos: Path, out: Path, threads: int) -> None:
     """Be the process of :class:`Predicting`."""
     import clickpose
-    from clickpose.cli.predict import predict
+    from clickpose.cli import app
 
     network = clickpose.load("lite", threads=threads)
     clickpose.load = lambda *given, **options: network
     for _ in sys.stdin:
         started, worked = time.perf_counter(), time.process_time()
         with contextlib.redirect_stdout(io.StringIO()):
-            predict([photos], json=out, threads=threads)
+            app(["predict", str(photos), "--json", str(out), "--threads", str(threads)], standalone_mode=False)
         seconds, core_s = time.perf_counter() - started, time.process_time() - worked
         written = json.loads(out.read_text())
         counts = {"photos": len(written["images"]), "people": len(written["annotations"])}
