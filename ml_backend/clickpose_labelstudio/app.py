@@ -443,9 +443,7 @@ def _json_object() -> dict:
             data = request.get_data(cache=False)
     except (HTTPException, MemoryError):
         raise
-    except (
-        Exception
-    ) as error:  # gunicorn reads it here, and has many of its own for chunks that are none or end too soon
+    except Exception as error:  # gunicorn reads it here, with many errors of its own for chunks that end too soon
         logger.info("A body could not be read: %.200r", error)
         raise RequestError("Expected a whole request body, got one that breaks off or is framed wrongly") from None
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 
 import damage
@@ -13,13 +12,12 @@ from damage import Request, damaged
 from damaged_requests import Answer, attack, fault_of, healthy, recorded_requests
 from flatness import slope_with_interval
 from PIL import Image
-from waitress import wasyncore
 
 from clickpose_labelstudio import app as module
 from clickpose_labelstudio.app import create_app
-from clickpose_labelstudio.serve import listening_on, make_server
 from clickpose_labelstudio.settings import ServiceSettings
 from helpers import fakes
+from helpers.waitress_service import on_waitress
 
 COUNT = 600
 
@@ -34,22 +32,9 @@ def address(tmp_path):
         label_studio_url="http://127.0.0.1:1",
     )  # fmt: skip
     app = create_app(settings, load_predictor=fakes.FakePredictor)
-    server = make_server(app, settings, "127.0.0.1", 0, threads=4)
-    done = threading.Event()
-
-    def run():
-        while not done.is_set():
-            server.asyncore.loop(timeout=0.05, map=server._map, count=1)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    host, _, port = listening_on(server)[0].removeprefix("http://").rpartition(":")
-    yield host, int(port)
-    done.set()
-    thread.join()
-    server.task_dispatcher.shutdown()
-    server.close()
-    wasyncore.close_all(server._map, ignore_all=True)
+    with on_waitress(app, settings, 4) as address:
+        host, _, port = address.removeprefix("http://").rpartition(":")
+        yield host, int(port)
     app.extensions["clickpose"].learner.stop()
 
 

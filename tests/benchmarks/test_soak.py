@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import threading
-
 import numpy as np
 import pytest
 import requests
 import soak
 from annotators import Server
 from PIL import Image
-from waitress import wasyncore
 
 from clickpose_labelstudio.app import create_app
 from clickpose_labelstudio.learning.events import read_events
-from clickpose_labelstudio.serve import listening_on, make_server
 from clickpose_labelstudio.settings import ServiceSettings
 from helpers import fakes
 from helpers.labelled import person, webhook
+from helpers.waitress_service import on_waitress
 
 POSE = person("cp-a", {"nose": (50, 20), "left_wrist": (40, 50)})
 TASK = {"id": 4, "data": {"image": "/data/local-files/?d=0.png"}}
@@ -33,21 +30,8 @@ def served(tmp_path):
         train_here=False, webhook_secret=soak.SECRET, label_studio_url="http://127.0.0.1:1",
     )  # fmt: skip
     app = create_app(settings, load_predictor=fakes.FakePredictor)
-    server = make_server(app, settings, "127.0.0.1", 0, threads=4)
-    done = threading.Event()
-
-    def run():
-        while not done.is_set():
-            server.asyncore.loop(timeout=0.05, map=server._map, count=1)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    yield Server(listening_on(server)[0], None)
-    done.set()
-    thread.join()
-    server.task_dispatcher.shutdown()
-    server.close()
-    wasyncore.close_all(server._map, ignore_all=True)
+    with on_waitress(app, settings, 4) as address:
+        yield Server(address, None)
     app.extensions["clickpose"].learner.stop()
 
 

@@ -12,7 +12,6 @@ from types import SimpleNamespace
 
 import pytest
 import requests
-from waitress import wasyncore
 
 from clickpose_labelstudio import wsgi
 from clickpose_labelstudio.app import create_app
@@ -21,6 +20,7 @@ from clickpose_labelstudio.lazy_predictor import LazyPredictor, ModelUnavailable
 from clickpose_labelstudio.serve import configure_logging, listening_on, make_server
 from clickpose_labelstudio.settings import ServiceSettings
 from helpers import fakes
+from helpers.waitress_service import on_waitress
 
 
 @pytest.fixture
@@ -28,21 +28,8 @@ def served(tmp_path):
     """Address of the service on waitress."""
     settings = ServiceSettings(cache_dir=tmp_path, max_request_bytes=50_000)
     app = create_app(settings, load_predictor=fakes.FakePredictor)
-    server = make_server(app, settings, "127.0.0.1", 0, threads=2)
-    done = threading.Event()
-
-    def run():
-        while not done.is_set():
-            server.asyncore.loop(timeout=0.05, map=server._map, count=1)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    yield listening_on(server)[0]
-    done.set()
-    thread.join()
-    server.task_dispatcher.shutdown()
-    server.close()
-    wasyncore.close_all(server._map, ignore_all=True)  # connections that were kept alive
+    with on_waitress(app, settings, 2) as address:
+        yield address
 
 
 def test_the_web_server_answers_edits_on_one_connection(served):

@@ -21,7 +21,7 @@ from clickpose.large_sets.run_folder import Asked, RunFolder
 from clickpose.large_sets.work import Share, Worker
 from clickpose.outputs import check_outputs
 from clickpose.predictor import PosePredictor, model_version
-from clickpose.skeleton import COCO
+from clickpose.skeleton_io import load_skeleton
 from clickpose.user_errors import complain, user_errors
 
 FIFTYONE = "fiftyone:"
@@ -125,7 +125,7 @@ def join(
         joined = Join(runs, partial)
         counted = joined.count()
         if json is not None:
-            joined.write_coco(json, _skeleton_of(joined.runs[0].asked.skeleton))
+            joined.write_coco(json, load_skeleton(joined.runs[0].asked.skeleton))
         writers: Sequence[tuple[Path | None, Any]] = (
             (results, joined.write_results), (lines, joined.write_lines), (errors, joined.write_errors)
         )  # fmt: skip
@@ -145,9 +145,3 @@ def _say(counted: Joined) -> None:
         complain(f"{counted.failed:,} photos failed (clickpose predict --run … --retry does them again), such as")
         for error in counted.errors:
             complain(f"  {error}")
-
-
-def _skeleton_of(name: str) -> Any:
-    from clickpose.skeleton_io import SKELETONS
-
-    return COCO if name == COCO.name else SKELETONS[name]

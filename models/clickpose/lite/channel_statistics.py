@@ -9,30 +9,17 @@ the convolutions; so have these scales and shifts, and the network costs what it
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
-from clickpose.data.coco import read_coco_persons
-from clickpose.data.persons import PersonDataset
-from clickpose.lite.weights import load_lite
+from clickpose.lite.known_photos import belongs_to, measure_and_keep
 from clickpose.networks.movenet import MoveNetThunder, scale_pixels
-from clickpose.weights_io import (
-    WEIGHTS_FOLDER,
-    fingerprint,
-    load_weights,
-    read_metadata,
-    save_weights,
-    verify_checksum,
-    write_checksum,
-)
+from clickpose.weights_io import load_weights, save_weights
 
 KIND = "channel-statistics"
 _HEADS = ("center", "heatmap", "regression", "offset")  # what they say depends on the pose more than on the look
@@ -84,11 +71,7 @@ def source_statistics(weights: Path) -> ChannelStatistics | None:
         WeightsError: if the file beside them is damaged.
     """
     path = statistics_file(weights)
-    if path.exists() and path.parent == WEIGHTS_FOLDER:
-        verify_checksum(path)
-    if not path.exists() or read_metadata(path, KIND).get("weights") != fingerprint(weights):
-        return None
-    return ChannelStatistics.load(path)
+    return ChannelStatistics.load(path) if belongs_to(path, KIND, weights) else None
 
 
 def statistics_file(weights: Path) -> Path:
@@ -215,21 +198,7 @@ def main() -> None:
 
     python -m clickpose.lite.channel_statistics --data ../shared/data/coco_train
     """
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="COCO-form folder")
-    parser.add_argument("--weights", type=Path, default=WEIGHTS_FOLDER / "lite.safetensors")
-    parser.add_argument("--persons", type=int, default=480)
-    args = parser.parse_args()
-    torch.set_num_threads(1)
-    network, skeleton = load_lite(args.weights)
-    people = read_coco_persons(args.data, skeleton)
-    drawn = np.random.default_rng(0).permutation(len(people))[: args.persons]
-    dataset = PersonDataset([people[i] for i in drawn], skeleton, network.config.input_side)
-    found = measure(network.trunk, (batch.image for batch in DataLoader(dataset, 48)))
-    out = statistics_file(args.weights)
-    found.save(out, fingerprint(args.weights), f"{len(dataset)} persons of {args.data.name}")
-    if args.weights.parent == WEIGHTS_FOLDER:
-        write_checksum(out)
+    measure_and_keep(main.__doc__, 480, measure, statistics_file)
 
 
 if __name__ == "__main__":

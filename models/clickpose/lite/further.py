@@ -14,16 +14,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
-from torch.utils.data import DataLoader
 
 from clickpose.clicks.click_protocol import ClickProtocol
 from clickpose.data.formats import read_dataset
-from clickpose.data.persons import PersonDataset
 from clickpose.data.records import PersonRecord
 from clickpose.lite.channel_statistics import ChannelStatistics, match_channels, source_statistics
 from clickpose.lite.click_evaluation import evaluate_clicks
+from clickpose.lite.known_photos import crops_of, draw_persons
 from clickpose.lite.train import LitePlan, TrainingFolder
 from clickpose.lite.weights import describe_skeleton, load_lite, read_config, read_skeleton
 from clickpose.networks.lite import LiteNetwork
@@ -36,7 +34,6 @@ DECODER_STEPS = 100
 KEEP = 0.5
 VIEWS_IN_ALL = 2000
 MOST_VIEWS = 16
-MOST_CROPS, CROPS_AT_ONCE = 240, 48  # that channel statistics are taken on
 MATCH_STRENGTH = 0.5  # of painted photos half of the way saves as much as all of it
 
 
@@ -76,11 +73,6 @@ def choose_start(start: Path, records: Sequence[PersonRecord], out: Path) -> Pat
     return out if changed else start
 
 
-def draw_persons(records: Sequence[PersonRecord], most: int = MOST_CROPS) -> list[PersonRecord]:
-    """Return at most so many persons, always the same ones of the same records."""
-    return [records[i] for i in np.random.default_rng(0).permutation(len(records))[:most]]
-
-
 def exchange_light(network: LiteNetwork, *_: object) -> None:
     """Let a network see every photo as its negative: pixels are -1..1 where the first convolution reads them."""
     with torch.no_grad():
@@ -89,9 +81,7 @@ def exchange_light(network: LiteNetwork, *_: object) -> None:
 
 def _matching(source: ChannelStatistics) -> Callable[[LiteNetwork, list[PersonRecord], Skeleton], None]:
     def match(network: LiteNetwork, records: list[PersonRecord], skeleton: Skeleton) -> None:
-        dataset = PersonDataset(records, skeleton, network.config.input_side)
-        crops = (batch.image for batch in DataLoader(dataset, CROPS_AT_ONCE))
-        match_channels(network.trunk, crops, source, MATCH_STRENGTH)
+        match_channels(network.trunk, crops_of(records, skeleton, network), source, MATCH_STRENGTH)
 
     return match
 

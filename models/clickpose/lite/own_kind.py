@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from torch.utils.data import DataLoader, default_collate
+from torch.utils.data import default_collate
 
 from clickpose.data.coco import read_coco_persons
 from clickpose.data.persons import Augmentation, PersonDataset
 from clickpose.data.records import PersonRecord
-from clickpose.lite.further import CROPS_AT_ONCE, choose_start, draw_persons
+from clickpose.lite.further import choose_start
+from clickpose.lite.known_photos import crops_of, draw_persons
 from clickpose.lite.looks import FEWEST_CROPS, KindRule, describe_all, known_looks, tell_apart
 from clickpose.lite.task import EncoderTask
 from clickpose.lite.train import export_weights
@@ -69,8 +70,7 @@ def another_kind(start: Path, records: Sequence[PersonRecord]) -> KindRule | Non
     if known is None or len(records) < FEWEST_CROPS:
         return None
     network, skeleton = load_lite(start)
-    dataset = PersonDataset(draw_persons(records), skeleton, network.config.input_side)
-    crops = (batch.image for batch in DataLoader(dataset, CROPS_AT_ONCE))
+    crops = crops_of(draw_persons(records), skeleton, network)
     return tell_apart(known, describe_all(network.trunk.eval(), crops))
 
 
